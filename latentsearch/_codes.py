@@ -1,0 +1,52 @@
+"""Grids of codes and their embeddings: lookup, nearest neighbours, hashes.
+
+A codebook is ``(K, D)``, or broadcastable to ``(*S, K, D)`` where positions have their own.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch.noise import mix_
+
+
+def lookup(codebook: Tensor, z: Tensor) -> Tensor:
+    """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to embeddings ``(N, *S, D)``."""
+    if z.is_floating_point():
+        return z @ codebook if codebook.ndim == 2 else (z[..., None, :] @ codebook)[..., 0, :]
+    if codebook.ndim == 2:
+        return F.embedding(z, codebook)
+    tables = codebook.expand(*z.shape[1:], *codebook.shape[-2:]).flatten(0, -3)
+    positions = torch.arange(len(tables), device=z.device).view(z.shape[1:])
+    return tables[positions.expand_as(z), z]
+
+
+def products(codebook: Tensor, v: Tensor) -> Tensor:
+    """Inner products of ``(N, *S, D)`` with every code: ``(N, *S, K)``."""
+    return v @ codebook.mT if codebook.ndim == 2 else (codebook @ v[..., None])[..., 0]
+
+
+def excess(codebook: Tensor, e: Tensor) -> Tensor:
+    """``|e - c_j|^2 - |e|^2`` for every code j: ``(N, *S, K)``; its arg-min is the nearest code."""
+    return codebook.square().sum(-1) - 2 * products(codebook, e)
+
+
+def nearest(codebook: Tensor, e: Tensor) -> Tensor:
+    """The nearest code at each position: ``(N, *S, D)`` to int64 ``(N, *S)``."""
+    return excess(codebook, e).argmin(-1)
+
+
+def grid_hash(z: Tensor, codebook_size: int) -> Tensor:
+    """``(N,)`` int64: a wrapping sum of one hash per (position, code); chance of a clash 2^-64 a pair."""
+    flat = z.flatten(1)
+    positions = torch.arange(flat.shape[1], device=z.device) * codebook_size
+    return mix_(flat + positions + 1).sum(1)
+
+
+def rows_that_fit(shape: tuple[int, ...], codebook_size: int, elements: int = 1 << 24) -> int:
+    """How many rows of scores ``(*S, K)`` fit in ``elements`` numbers; at least one."""
+    return max(elements // (math.prod(shape) * codebook_size), 1)

@@ -1,0 +1,153 @@
+"""The check on wrapping: decode a few rows, and name what is wrong before anybody searches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument, LatentSearchError, describe
+from latentsearch.noise import Noise
+from latentsearch.protocols import Generator
+from latentsearch.spaces import Continuous
+
+_ROWS = 4
+
+
+class WrapWarning(UserWarning):
+    """Something about a wrapped decoder that works, and is probably not what was meant."""
+
+
+def owner_module(function: object) -> nn.Module | None:
+    """The module behind a callable: itself, or what a method is bound to."""
+    if isinstance(function, nn.Module):
+        return function
+    owner = getattr(function, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else None
+
+
+def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
+    """Device and dtype of the first floating parameter or buffer behind a callable."""
+    module = owner_module(function)
+    if module is None:
+        return None
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return None
+
+
+def check_frozen(what: str, function: object) -> None:
+    """Raise if the module behind a callable is in train mode: batch norm and dropout would mix and change rows."""
+    module = owner_module(function)
+    moody = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    if module is None:
+        return
+    training = [name or type(part).__name__ for name, part in module.named_modules() if part.training]
+    if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
+        raise InvalidArgument(
+            what, given=f"a module in train mode ({', '.join(training[:3])})", wanted="a frozen one", mend="call .eval() first"
+        )
+
+
+@torch.no_grad()
+def check_generator(
+    generator: Generator, *, encode: Callable[[Tensor], Tensor] | None, output_range: tuple[float, float] | None
+) -> None:
+    """Decode a few draws from the prior and see that a search could stand on them."""
+    name = type(generator).__name__
+    z = generator.prior.sample(Noise.from_seed(0, _ROWS, device=generator.device))
+    z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
+    output = _decoded(name, generator, z)
+    again = generator.decode(z)
+    if not torch.equal(torch.nan_to_num(output), torch.nan_to_num(again)):
+        raise InvalidArgument(
+            f"{name}.decoder",
+            given=f"other outputs for the same latents (by up to {float((output - again).abs().max()):.3g})",
+            wanted="a deterministic decoder",
+            mend="look for dropout, sampled noise, or a running statistic that each call moves",
+        )
+    _check_rows(name, generator, z, output)
+    if output_range is not None:
+        _check_range(name, output, output_range)
+    if encode is not None:
+        _check_encode(name, generator, encode, z, output)
+
+
+def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
+    output = generator.decode(z)
+    if not isinstance(output, Tensor):
+        raise InvalidArgument(
+            f"{name}.decoder",
+            given=f"a {type(output).__name__}",
+            wanted="a tensor (N, *O)",
+            mend="pick it in a lambda, for instance lambda e: net.decode(e).sample",
+        )
+    if not output.is_floating_point() or output.ndim < 2 or len(output) != len(z):
+        raise InvalidArgument(
+            f"{name}.decoder", given=f"{describe(output)} for {len(z)} latents", wanted=f"floating outputs ({len(z)}, *O)"
+        )
+    if output.device != z.device:
+        raise InvalidArgument(
+            f"{name}.decoder", given=describe(output), wanted=f"outputs on the latents' device, {z.device}"
+        )
+    if not bool(output.isfinite().all()):
+        raise InvalidArgument(f"{name}.decoder", given="outputs with NaN or infinity", wanted="finite outputs")
+    return output
+
+
+def _check_rows(name: str, generator: Generator, z: Tensor, output: Tensor) -> None:
+    alone = torch.cat([generator.decode(row) for row in z.split(1)])
+    scale = output.abs().max().clamp(min=1e-6)
+    if float((alone - output).abs().max() / scale) > 1e-2:
+        raise InvalidArgument(
+            f"{name}.decoder",
+            given="rows whose output depends on the other rows of the batch",
+            wanted="row n of the output to depend on latent n alone",
+            mend="batch norm in train mode and attention over the batch do this; call .eval()",
+        )
+
+
+def _check_range(name: str, output: Tensor, wanted: tuple[float, float]) -> None:
+    low, high = wanted
+    slack = 0.1 * (high - low)
+    least, most = float(output.min()), float(output.max())
+    if least >= low - slack and most <= high + slack:
+        return
+    mend = "check output_transform"
+    if (low, high) == (0, 1) and -1.1 <= least < 0 and most <= 1.1:
+        mend = "a decoder onto [-1, 1] wants output_transform=lambda x: (x + 1) / 2"
+    if (low, high) == (0, 1) and most > 2:
+        mend = "a decoder of bytes wants output_transform=lambda x: x / 255, one of logits torch.sigmoid"
+    raise InvalidArgument(f"{name}.output_range", given=f"outputs in [{least:.3g}, {most:.3g}]", wanted=str(wanted), mend=mend)
+
+
+def _check_encode(
+    name: str, generator: Generator, encode: Callable[[Tensor], Tensor], z: Tensor, output: Tensor
+) -> None:
+    """Encode, decode again: the result must look more like where it came from than like other rows."""
+    try:
+        code = encode(output)
+        generator.space.check(f"{name}.encode", code)
+        again = generator.decode(code)
+    except LatentSearchError:
+        raise
+    except Exception as error:
+        raise InvalidArgument(
+            f"{name}.encode",
+            given=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
+            wanted="outputs (N, *O) to latents (N, *S)",
+            mend="an encoder that wants another range can be wrapped: lambda x: net(2 * x - 1)",
+        ) from error
+    own = (again - output).square().flatten(1).mean(1)
+    other = (again - output.roll(1, 0)).square().flatten(1).mean(1)
+    if bool((own > other).all()):
+        warnings.warn(
+            f"{name}: decode(encode(x)) does not return: it is farther from x (mean square {float(own.mean()):.3g}) "
+            f"than from another output ({float(other.mean()):.3g}). Look at the order of the codes, the range that "
+            "the encoder wants, and whether it returns quantised latents",
+            WrapWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,266 @@
+"""A decoder of grids of codes, wrapped: VQ-VAEs, VQ-GANs, and residual or hierarchical ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch._codes import lookup, nearest
+from latentsearch.adapters._check import check_frozen, check_generator, home_of
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.priors import UniformCodes
+from latentsearch.protocols import Prior
+from latentsearch.spaces import Discrete
+
+Layout = Literal["channels_first", "channels_last"]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """One grid of the latent: where its positions and its columns are, and how large its codebook is."""
+
+    shape: tuple[int, ...]
+    start: int
+    size: int
+    width: int
+
+    @property
+    def positions(self) -> int:
+        return math.prod(self.shape)
+
+
+class CodebookGenerator:
+    """Any decoder of embedded codes, with its codebook.
+
+    The decoder is used as it is: its weights are neither changed nor given gradients. Unless
+    ``check=False``, a few grids are decoded at once, and what is wrong is named.
+
+    **Several grids as one.** VQ-VAE-2 has a grid a level, a residual VQ one a stage: give lists of
+    codebooks and shapes. The latent is then one flat grid of all their positions, the decoder
+    gets one embedding a grid, ``decoder(e_1, e_2, ...)``, and ``split`` takes a latent apart. A
+    residual VQ sums: ``decoder=lambda *e: net(sum(e))``. A smaller codebook is filled up with
+    copies of its last code.
+
+    Args:
+        decoder: Embeddings ``(N, D, *S)`` (or ``(N, *S, D)``, see layout) to outputs ``(N, *O)``.
+        codebook: ``(K, D)``; ``(*S, K, D)`` where positions have codebooks of their own; a list
+            for several grids.
+        shape: S, the shape of the grid of codes; a list for several grids.
+        layout: Where the decoder wants the D channels.
+        project: Applied to each code before the decoder sees it, as where a quantiser works in a
+            small space and projects out; distances and gradients are then those that the decoder sees.
+        encode: Outputs to int64 codes ``(N, *S)``, or to embeddings in the decoder's layout, which
+            go to the nearest code; for several grids, to a list of either.
+        output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
+        output_range: Where outputs must lie, for the check; None does not look.
+        prior: A prior over grids; uniform if not given.
+        check: Whether to look the decoder over.
+
+    Raises:
+        InvalidArgument: If the decoder is in train mode, wants another layout or width, is not
+            deterministic, mixes rows, or leaves its range.
+
+    Example:
+        >>> net = torch.nn.ConvTranspose2d(16, 1, 4, stride=4).eval()
+        >>> generator = CodebookGenerator(net, torch.randn(32, 16), shape=(7, 7))
+        >>> generator.decode(torch.zeros(2, 7, 7, dtype=torch.int64)).shape
+        torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        decoder: Callable[..., Tensor],
+        codebook: Tensor | Sequence[Tensor],
+        shape: tuple[int, ...] | Sequence[tuple[int, ...]],
+        *,
+        layout: Layout = "channels_first",
+        project: Callable[[Tensor], Tensor] | None = None,
+        encode: Callable[[Tensor], Tensor | Sequence[Tensor]] | None = None,
+        output_transform: Callable[[Tensor], Tensor] | None = None,
+        output_range: tuple[float, float] | None = None,
+        prior: Prior | None = None,
+        check: bool = True,
+    ) -> None:
+        if not callable(decoder):
+            raise InvalidArgument(
+                "CodebookGenerator.decoder", given=type(decoder).__name__, wanted="a module or function of embeddings"
+            )
+        if layout not in ("channels_first", "channels_last"):
+            raise InvalidArgument(
+                "CodebookGenerator.layout", given=repr(layout), wanted="'channels_first' or 'channels_last'"
+            )
+        codebooks, shapes = _checked_grids(codebook, shape)
+        with torch.no_grad():
+            codebooks = [(book if project is None else project(book)).detach() for book in codebooks]
+        self._several = not isinstance(codebook, Tensor)
+        self.layout = layout
+        self.codebook, self._grids = _joined(codebooks, shapes)
+        positions = sum(grid.positions for grid in self._grids)
+        self.space = Discrete((positions,) if self._several else shapes[0], self.codebook.shape[-2])
+        self.device, self.dtype = self.codebook.device, self.codebook.dtype
+        self.prior: Prior = prior if prior is not None else UniformCodes(self.space, self.dtype)
+        self._decoder, self._encoder, self._transform = decoder, encode, output_transform
+        if check:
+            check_frozen("CodebookGenerator.decoder", decoder)
+            self._check_home()
+            self._try_decoder()
+            check_generator(self, encode=self.encode if encode else None, output_range=output_range)
+
+    # -- the generator ---------------------------------------------------------------------------
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to outputs ``(N, *O)``."""
+        return self.decode_embedding(self.embed(z))
+
+    def embed(self, z: Tensor) -> Tensor:
+        """Hard or soft codes to embeddings ``(N, *S, D)``."""
+        return lookup(self.codebook, z)
+
+    def decode_embedding(self, e: Tensor) -> Tensor:
+        """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
+        grids = self._split_embedding(e) if self._several else [e]
+        output = self._decoder(*(self._laid_out(grid) for grid in grids))
+        return output if self._transform is None else self._transform(output)
+
+    def encode(self, output: Tensor) -> Tensor:
+        """Outputs ``(N, *O)`` to hard codes ``(N, *S)``.
+
+        Raises:
+            Unsupported: If the generator was made without ``encode``.
+        """
+        if self._encoder is None:
+            raise Unsupported("CodebookGenerator.encode", given="no encoder", wanted="encode= on wrapping")
+        found = self._encoder(output)
+        parts = [found] if isinstance(found, Tensor) else list(found)
+        if len(parts) != len(self._grids):
+            raise InvalidArgument(
+                "CodebookGenerator.encode", given=f"{len(parts)} grids", wanted=f"{len(self._grids)}, one a codebook"
+            )
+        codes = [self._codes(part, grid) for part, grid in zip(parts, self._grids, strict=True)]
+        return torch.cat([code.flatten(1) for code in codes], 1) if self._several else codes[0]
+
+    def split(self, z: Tensor) -> list[Tensor]:
+        """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K."""
+        parts = z.flatten(1).split([grid.positions for grid in self._grids], 1)
+        return [
+            part.clamp(max=grid.size - 1).view(-1, *grid.shape)
+            for part, grid in zip(parts, self._grids, strict=True)
+        ]
+
+    # -- between latents and the decoder -----------------------------------------------------------
+
+    def _split_embedding(self, e: Tensor) -> list[Tensor]:
+        parts = e.split([grid.positions for grid in self._grids], 1)
+        return [
+            part[..., : grid.width].unflatten(1, grid.shape) for part, grid in zip(parts, self._grids, strict=True)
+        ]
+
+    def _laid_out(self, e: Tensor) -> Tensor:
+        return e.movedim(-1, 1) if self.layout == "channels_first" else e
+
+    def _codes(self, found: Tensor, grid: _Grid) -> Tensor:
+        """Codes as they are; embeddings to their nearest codes."""
+        if not found.is_floating_point():
+            return found.long()
+        e = found.movedim(1, -1) if self.layout == "channels_first" else found
+        book = self.codebook if not self._several else self.codebook.flatten(0, -3)[grid.start]
+        if tuple(e.shape[1:]) != (*grid.shape, grid.width):
+            raise InvalidArgument(
+                "CodebookGenerator.encode",
+                given=describe(found),
+                wanted=f"int64 codes (N, {_list(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
+            )
+        return nearest(book[..., : grid.size, : grid.width], e)
+
+    # -- the check on wrapping ---------------------------------------------------------------------
+
+    def _check_home(self) -> None:
+        home = home_of(self._decoder)
+        if home is not None and home[0] != self.device:
+            raise InvalidArgument(
+                "CodebookGenerator.codebook",
+                given=f"a codebook on {self.device} and a decoder on {home[0]}",
+                wanted="both on one device",
+                mend=f"codebook.to({str(home[0])!r})",
+            )
+
+    def _try_decoder(self) -> None:
+        z = torch.zeros(2, *self.space.shape, dtype=torch.int64, device=self.device)
+        error = self._failure(z)
+        if error is None:
+            return
+        given = self.layout
+        self.layout = "channels_last" if given == "channels_first" else "channels_first"
+        mend = "check that the codebook's width is what the decoder takes, or give project="
+        if self._failure(z) is None:
+            mend = f"it takes layout={self.layout!r}"
+        self.layout = given
+        shapes = [tuple(self._laid_out(e).shape) for e in self._split_or_whole(z)]
+        raise InvalidArgument(
+            "CodebookGenerator.decoder",
+            given=f"a decoder that fails on embeddings {shapes} ({given}) with {type(error).__name__}: {error}",
+            wanted="one that takes them",
+            mend=mend,
+        ) from error
+
+    def _split_or_whole(self, z: Tensor) -> list[Tensor]:
+        return self._split_embedding(self.embed(z)) if self._several else [self.embed(z)]
+
+    def _failure(self, z: Tensor) -> Exception | None:
+        try:
+            with torch.no_grad():
+                self.decode(z)
+        except Exception as error:
+            return error
+        return None
+
+
+def _checked_grids(
+    codebook: Tensor | Sequence[Tensor], shape: tuple[int, ...] | Sequence[tuple[int, ...]]
+) -> tuple[list[Tensor], list[tuple[int, ...]]]:
+    several = not isinstance(codebook, Tensor)
+    codebooks = list(codebook) if several else [codebook]  # type: ignore[list-item]
+    shapes = [tuple(s) for s in shape] if several else [tuple(shape)]  # type: ignore[arg-type, union-attr]
+    if len(codebooks) != len(shapes) or not codebooks:
+        raise InvalidArgument(
+            "CodebookGenerator.shape", given=f"{len(shapes)} shapes", wanted=f"one for each of {len(codebooks)} codebooks"
+        )
+    for book, grid in zip(codebooks, shapes, strict=True):
+        Discrete(grid, 1)  # looks the shape over
+        per_position = isinstance(book, Tensor) and book.ndim == len(grid) + 2 and not several
+        if not isinstance(book, Tensor) or not book.is_floating_point() or (book.ndim != 2 and not per_position):
+            raise InvalidArgument(
+                "CodebookGenerator.codebook",
+                given=describe(book) if isinstance(book, Tensor) else type(book).__name__,
+                wanted="a floating (K, D)" + ("" if several else f", or ({_list(grid)}, K, D)"),
+                mend="for an nn.Embedding give its .weight",
+            )
+        if not bool(book.isfinite().all()):
+            raise InvalidArgument("CodebookGenerator.codebook", given="NaN or infinity in it", wanted="finite vectors")
+    return codebooks, shapes
+
+
+def _joined(codebooks: list[Tensor], shapes: list[tuple[int, ...]]) -> tuple[Tensor, list[_Grid]]:
+    """One codebook for all grids, and where each of them is."""
+    grids, start = [], 0
+    for book, shape in zip(codebooks, shapes, strict=True):
+        grids.append(_Grid(shape, start, book.shape[-2], book.shape[-1]))
+        start += grids[-1].positions
+    if len(codebooks) == 1:
+        return codebooks[0], grids
+    size, width = max(grid.size for grid in grids), max(grid.width for grid in grids)
+    padded = [
+        torch.cat([wide, wide[-1:].expand(size - len(wide), -1)]).expand(grid.positions, -1, -1)
+        for wide, grid in ((F.pad(book, (0, width - grid.width)), grid) for book, grid in zip(codebooks, grids, strict=True))
+    ]
+    return torch.cat(padded), grids
+
+
+def _list(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

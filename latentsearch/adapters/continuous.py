@@ -1,0 +1,99 @@
+"""A decoder of continuous latents, wrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latentsearch.adapters._check import check_frozen, check_generator, home_of
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.priors import StandardNormal
+from latentsearch.protocols import Prior
+from latentsearch.spaces import Continuous
+
+
+class ContinuousGenerator:
+    """Any decoder of continuous latents: a VAE's, a GAN's generator, a flow.
+
+    The decoder is used as it is: its weights are neither changed nor given gradients. Unless
+    ``check=False``, a few latents are decoded at once, and what is wrong is named.
+
+    Args:
+        decoder: ``(N, *S)`` to outputs ``(N, *O)``: a module in evaluation mode, or any function.
+        shape: S, the shape of one latent.
+        encode: Outputs to latents, for ``encode`` as a source of starting points.
+        output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
+        output_range: Where outputs must lie, for the check; None does not look.
+        prior: A prior over latents; standard normal if not given.
+        device: Where latents live; where the decoder's weights are if not given.
+        dtype: Of latents; that of the decoder's weights if not given.
+        check: Whether to look the decoder over.
+
+    Raises:
+        InvalidArgument: If the decoder is in train mode, does not take such latents, is not
+            deterministic, mixes rows, or leaves its range.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Sigmoid()).eval()
+        >>> generator = ContinuousGenerator(net, shape=(8,), output_range=(0, 1))
+        >>> generator.decode(torch.zeros(3, 8)).shape
+        torch.Size([3, 16])
+    """
+
+    def __init__(
+        self,
+        decoder: Callable[[Tensor], Tensor],
+        shape: tuple[int, ...],
+        *,
+        encode: Callable[[Tensor], Tensor] | None = None,
+        output_transform: Callable[[Tensor], Tensor] | None = None,
+        output_range: tuple[float, float] | None = None,
+        prior: Prior | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        check: bool = True,
+    ) -> None:
+        if not callable(decoder):
+            raise InvalidArgument(
+                "ContinuousGenerator.decoder", given=type(decoder).__name__, wanted="a module or function from latents to outputs"
+            )
+        self.space = Continuous(shape)
+        home = home_of(decoder) or (torch.device("cpu"), torch.get_default_dtype())
+        self.device = torch.device(device) if device is not None else home[0]
+        self.dtype = dtype or home[1]
+        self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
+        self._decoder, self._encoder, self._transform = decoder, encode, output_transform
+        if check:
+            check_frozen("ContinuousGenerator.decoder", decoder)
+            self._try_decoder()
+            check_generator(self, encode=self.encode if encode else None, output_range=output_range)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """``(N, *S)`` to outputs ``(N, *O)``."""
+        output = self._decoder(z)
+        return output if self._transform is None else self._transform(output)
+
+    def encode(self, output: Tensor) -> Tensor:
+        """Outputs ``(N, *O)`` to latents ``(N, *S)``.
+
+        Raises:
+            Unsupported: If the generator was made without ``encode``.
+        """
+        if self._encoder is None:
+            raise Unsupported("ContinuousGenerator.encode", given="no encoder", wanted="encode= on wrapping")
+        return self._encoder(output)
+
+    def _try_decoder(self) -> None:
+        shape = (2, *self.space.shape)
+        try:
+            with torch.no_grad():
+                self.decode(torch.zeros(shape, device=self.device, dtype=self.dtype))
+        except Exception as error:
+            raise InvalidArgument(
+                "ContinuousGenerator.decoder",
+                given=f"a decoder that fails on latents {shape} with {type(error).__name__}: {error}",
+                wanted="one that takes (N, *shape)",
+                mend="check shape=, device= and dtype=, or wrap the decoder in a function that reshapes",
+            ) from error

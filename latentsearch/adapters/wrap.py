@@ -1,0 +1,64 @@
+"""One door for models that say themselves what they are."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from latentsearch.adapters.codebook import CodebookGenerator
+from latentsearch.adapters.continuous import ContinuousGenerator
+from latentsearch.errors import InvalidArgument
+
+
+@runtime_checkable
+class CodebookModel(Protocol):
+    """What ``wrap`` takes for a VQ-VAE; ``latentsearch.models.VQVAE`` is one."""
+
+    latent_shape: tuple[int, ...]
+
+    @property
+    def codebook(self) -> Tensor: ...
+    def decode_embedding(self, embedding: Tensor) -> Tensor: ...
+    def encode(self, output: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class ContinuousModel(Protocol):
+    """What ``wrap`` takes for a VAE; ``latentsearch.models.VAE`` is one."""
+
+    latent_shape: tuple[int, ...]
+
+    def decode(self, z: Tensor) -> Tensor: ...
+    def encode(self, output: Tensor) -> Tensor: ...
+
+
+def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenerator:
+    """The generator of a model that has ``latent_shape``, ``decode`` and ``encode``.
+
+    Args:
+        model: A [VQVAE][latentsearch.models.VQVAE] or [VAE][latentsearch.models.VAE], or a model
+            with the same methods, in evaluation mode.
+        **settings: Passed on to the generator's constructor, such as ``output_transform``.
+
+    Raises:
+        InvalidArgument: If the model has not these methods; name its decoder to
+            ``ContinuousGenerator`` or ``CodebookGenerator`` then.
+
+    Example:
+        >>> from latentsearch import models
+        >>> wrap(models.VAE((1, 28, 28), channels=8).eval()).space
+        Continuous(shape=(20,))
+    """
+    if isinstance(model, CodebookModel):
+        return CodebookGenerator(
+            model.decode_embedding, model.codebook, model.latent_shape, encode=model.encode, **settings
+        )
+    if isinstance(model, ContinuousModel):
+        return ContinuousGenerator(model.decode, model.latent_shape, encode=model.encode, **settings)
+    raise InvalidArgument(
+        "wrap.model",
+        given=type(model).__name__,
+        wanted="a model with latent_shape, decode and encode (and codebook, decode_embedding for codes)",
+        mend="name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)",
+    )

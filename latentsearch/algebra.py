@@ -1,0 +1,250 @@
+"""What a wish is: a loss and a judgement for each row, and the algebra that combines wishes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from latentsearch.errors import InvalidArgument, describe
+
+
+class Score(NamedTuple):
+    """How well each row does.
+
+    Attributes:
+        loss: ``(N,)`` floating; lower is better.
+        satisfied: ``(N,)`` bool; always False where the constraint does not judge.
+    """
+
+    loss: Tensor
+    satisfied: Tensor
+
+
+class Constraint(ABC):
+    """A wish about outputs, about latents, or about both.
+
+    Subclasses are called with ``(output, latent)`` and obey the row law: row n of the score depends
+    on row n of the arguments, and on row n of the constraint's own per-problem tensors, alone.
+    Discrete latents come hard, or soft where a gradient with respect to them is wanted.
+
+    Attributes:
+        problems: B, how many problems there is data for; 1 serves any number of rows.
+        needs_output: False if only the latent is read, so that the decoder need not run.
+        needs_latent: True if the latent is read.
+        judges: Whether there is a threshold, hence an opinion on ``satisfied``.
+        differentiable: Whether the loss has a useful gradient.
+        tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
+    """
+
+    problems: int = 1
+    needs_output: bool = True
+    needs_latent: bool = False
+    judges: bool = False
+    differentiable: bool = True
+    tensors: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
+
+    @property
+    def name(self) -> str:
+        """The name of this term in reports."""
+        return type(self).__name__
+
+    def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        """The report: each term's weighted score, under a name of its own."""
+        return {self.name: self(output, latent)}
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        """Raise InvalidArgument if outputs and latents like these cannot be scored. Called once, before a run."""
+
+    def select(self, index: Tensor) -> Constraint:
+        """The constraint whose row n serves problem ``index[n]``; itself if it has one problem.
+
+        Args:
+            index: ``(N,)`` int64 in [0, B).
+        """
+        if self.problems == 1:
+            return self
+        return self._mapped(lambda t: t if t.shape[0] == 1 else t[index.to(t.device)], problems=len(index))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Constraint:
+        """The constraint with its own tensors on ``device``, the floating ones as ``dtype``."""
+        return self._mapped(lambda t: t.to(device, dtype if t.is_floating_point() else None), self.problems)
+
+    def _mapped(self, function: Any, problems: int) -> Self:
+        if not self.tensors:
+            return self
+        clone = copy.copy(self)
+        for attribute in self.tensors:
+            object.__setattr__(clone, attribute, function(getattr(self, attribute)))
+        clone.problems = problems
+        return clone
+
+    def below(self, threshold: float) -> Constraint:
+        """This constraint, satisfied where its loss is at most ``threshold``."""
+        return Below(self, threshold)
+
+    def __add__(self, other: object) -> Constraint:
+        if not isinstance(other, Constraint):
+            return NotImplemented
+        return Sum((*_addends(self), *_addends(other)))
+
+    def __mul__(self, weight: object) -> Constraint:
+        if not isinstance(weight, (int, float)):
+            return NotImplemented
+        return Weighted(self, float(weight))
+
+    __rmul__ = __mul__
+
+
+def _addends(constraint: Constraint) -> tuple[Constraint, ...]:
+    return constraint.parts if isinstance(constraint, Sum) else (constraint,)
+
+
+def common_problems(what: str, sizes: Iterable[int]) -> int:
+    """The one number of problems among sizes that agree or are 1."""
+    several = set(sizes) - {1}
+    if len(several) > 1:
+        raise InvalidArgument(
+            what,
+            given=f"parts for {' and '.join(map(str, sorted(several)))} problems",
+            wanted="the same number of problems everywhere, or 1",
+        )
+    return several.pop() if several else 1
+
+
+def check_per_problem(what: str, tensor: object) -> Tensor:
+    """A tensor fit to hold one row a problem: at least one row, and no NaN."""
+    if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
+        given = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise InvalidArgument(what, given=given, wanted="a tensor with one row a problem", mend="x[None] adds the row")
+    if tensor.is_floating_point() and bool(tensor.isnan().any()):
+        rows = tensor.isnan().flatten(1).any(1).nonzero().flatten().tolist() if tensor.ndim > 1 else []
+        raise InvalidArgument(what, given=f"NaN in rows {rows}", wanted="numbers", mend="mask what is unknown")
+    return tensor
+
+
+def nothing_satisfied(loss: Tensor) -> Tensor:
+    """The judgement of a constraint that does not judge."""
+    return torch.zeros_like(loss, dtype=torch.bool)
+
+
+class Weighted(Constraint):
+    """``weight * inner``: the loss is scaled, the judgement left alone."""
+
+    def __init__(self, inner: Constraint, weight: float) -> None:
+        if not math.isfinite(weight):
+            raise InvalidArgument("weight", given=str(weight), wanted="a finite number")
+        self.inner, self.weight = inner, weight
+        self.problems, self.judges, self.differentiable = inner.problems, inner.judges, inner.differentiable
+        self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        loss, satisfied = self.inner(output, latent)
+        return Score(self.weight * loss, satisfied)
+
+    def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        inner = self.inner.terms(output, latent)
+        return {name: Score(self.weight * score.loss, score.satisfied) for name, score in inner.items()}
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        self.inner.validate(output, latent)
+
+    def select(self, index: Tensor) -> Constraint:
+        return self if self.problems == 1 else Weighted(self.inner.select(index), self.weight)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Constraint:
+        return Weighted(self.inner.to(device, dtype), self.weight)
+
+
+class Below(Constraint):
+    """``inner.below(threshold)``: the same loss, satisfied where it is at most the threshold."""
+
+    judges = True
+
+    def __init__(self, inner: Constraint, threshold: float) -> None:
+        if not isinstance(threshold, (int, float)) or math.isnan(threshold):
+            raise InvalidArgument("threshold", given=repr(threshold), wanted="a number")
+        self.inner, self.threshold = inner, float(threshold)
+        self.problems, self.differentiable = inner.problems, inner.differentiable
+        self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        loss, satisfied = self.inner(output, latent)
+        below = loss <= self.threshold
+        return Score(loss, below & satisfied if self.inner.judges else below)
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        self.inner.validate(output, latent)
+
+    def select(self, index: Tensor) -> Constraint:
+        return self if self.problems == 1 else Below(self.inner.select(index), self.threshold)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Constraint:
+        return Below(self.inner.to(device, dtype), self.threshold)
+
+
+class Sum(Constraint):
+    """``a + b``: losses add up; satisfied where every part that judges is."""
+
+    def __init__(self, parts: tuple[Constraint, ...]) -> None:
+        self.parts = parts
+        self.problems = common_problems("a sum of constraints", (part.problems for part in parts))
+        self.needs_output = any(part.needs_output for part in parts)
+        self.needs_latent = any(part.needs_latent for part in parts)
+        self.judges = any(part.judges for part in parts)
+        self.differentiable = all(part.differentiable for part in parts)
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        scores = [part(output, latent) for part in self.parts]
+        loss = scores[0].loss
+        for score in scores[1:]:
+            loss = loss + score.loss
+        verdicts = [score.satisfied for part, score in zip(self.parts, scores, strict=True) if part.judges]
+        if not verdicts:
+            return Score(loss, nothing_satisfied(loss))
+        return Score(loss, torch.stack(verdicts).all(0) if len(verdicts) > 1 else verdicts[0])
+
+    def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        report: dict[str, Score] = {}
+        for part in self.parts:
+            for name, score in part.terms(output, latent).items():
+                report[_unused(name, report)] = score
+        return report
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        for part in self.parts:
+            part.validate(output, latent)
+
+    def select(self, index: Tensor) -> Constraint:
+        return self if self.problems == 1 else Sum(tuple(part.select(index) for part in self.parts))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Constraint:
+        return Sum(tuple(part.to(device, dtype) for part in self.parts))
+
+
+def _unused(name: str, taken: dict[str, Score]) -> str:
+    """``name``, or ``name 2``, ``name 3`` ... where it is taken."""
+    if name not in taken:
+        return name
+    count = 2
+    while f"{name} {count}" in taken:
+        count += 1
+    return f"{name} {count}"

@@ -1,0 +1,46 @@
+"""Elementwise distances that several constraints share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, describe
+
+Distance = Literal["l2", "l1", "huber"]
+
+
+def _huber(a: Tensor, b: Tensor) -> Tensor:
+    return F.huber_loss(a, b, reduction="none", delta=0.1)
+
+
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": lambda a, b: (a - b).square(),
+    "l1": lambda a, b: (a - b).abs(),
+    "huber": _huber,
+}
+
+
+def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of: str) -> None:
+    """A target of one row a problem must have the output's shape."""
+    if target.shape[1:] == output_shape[1:]:
+        return
+    mend = ""
+    if target.shape == output_shape[1:]:
+        mend = "add the problem's dimension: target[None]"
+    elif sorted(target.shape[1:]) == sorted(output_shape[1:]):
+        mend = "the layout differs: target.movedim(-1, 1) takes channels from last to first"
+    shape = ", ".join(map(str, output_shape[1:]))
+    raise InvalidArgument(what, given=describe(target), wanted=f"shape (B, {shape}), {wanted_of}", mend=mend)
+
+
+def check_floating(what: str, target: Tensor) -> None:
+    """A target must be in the output's range, hence floating."""
+    if not target.is_floating_point():
+        raise InvalidArgument(
+            what, given=describe(target), wanted="floating values in the output's range", mend="x.float() / 255 for bytes"
+        )

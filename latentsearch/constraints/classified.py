@@ -1,0 +1,82 @@
+"""The wish to be recognised as something by a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.algebra import Constraint, Score, common_problems
+from latentsearch.errors import InvalidArgument, describe
+
+
+class Classified(Constraint):
+    r"""A classifier gives the output a label.
+
+    Args:
+        classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``; log-probabilities serve as well.
+        label: The wanted class, one for all problems or ``(B,)`` int64.
+        loss: ``"probability"`` for :math:`-\log p(\mathrm{label})`, or ``"logit"`` for the negative
+            logit, which does not saturate but has no lower bound.
+        threshold: Satisfied where the label's probability is at least this; None does not judge.
+
+    Raises:
+        InvalidArgument: If the classifier is in train mode, or labels or threshold are out of range.
+
+    Example:
+        >>> wish = Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), label=0, threshold=0.9)
+        >>> wish(torch.ones(1, 3), torch.zeros(1, 8)).satisfied
+        tensor([True])
+    """
+
+    judges = True
+    tensors: ClassVar[tuple[str, ...]] = ("label",)
+
+    def __init__(
+        self,
+        classifier: Callable[[Tensor], Tensor],
+        label: int | Tensor,
+        *,
+        loss: Literal["probability", "logit"] = "probability",
+        threshold: float | None = 0.9,
+    ) -> None:
+        if isinstance(classifier, nn.Module) and any(part.training for part in classifier.modules()):
+            raise InvalidArgument(
+                "Classified.classifier", given="a module in train mode", wanted="a frozen one", mend="classifier.eval()"
+            )
+        self.label = torch.as_tensor(label).reshape(-1)
+        if self.label.dtype not in (torch.int64, torch.int32, torch.uint8) or int(self.label.min()) < 0:
+            raise InvalidArgument("Classified.label", given=repr(label), wanted="an index of a class, or one a problem")
+        self.label = self.label.long()
+        if loss not in ("probability", "logit"):
+            raise InvalidArgument("Classified.loss", given=repr(loss), wanted="'probability' or 'logit'")
+        if threshold is not None and not 0 < threshold < 1:
+            raise InvalidArgument("Classified.threshold", given=repr(threshold), wanted="a probability in (0, 1), or None")
+        self.classifier, self.loss, self.threshold = classifier, loss, threshold
+        self.judges = threshold is not None
+        self.problems = common_problems("Classified", (len(self.label),))
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        logits = self.classifier(output)
+        label = self.label.expand(len(output))[:, None]
+        log_probability = logits.log_softmax(1).gather(1, label)[:, 0]
+        loss = -log_probability if self.loss == "probability" else -logits.gather(1, label)[:, 0]
+        if self.threshold is None:
+            return Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+        return Score(loss, log_probability.exp() >= self.threshold)
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        logits = self.classifier(output)
+        if logits.ndim != 2 or len(logits) != len(output):
+            raise InvalidArgument(
+                "Classified.classifier",
+                given=f"{describe(logits)} for {len(output)} outputs",
+                wanted="logits (N, classes)",
+                mend="a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))",
+            )
+        if int(self.label.max()) >= logits.shape[1]:
+            raise InvalidArgument(
+                "Classified.label", given=str(int(self.label.max())), wanted=f"a class in [0, {logits.shape[1]})"
+            )

@@ -1,0 +1,42 @@
+"""The wish to be likely under a prior."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from latentsearch.algebra import Constraint, Score, nothing_satisfied
+from latentsearch.errors import InvalidArgument
+from latentsearch.protocols import Prior
+
+
+class LogPrior(Constraint):
+    r"""The latent is likely: the loss is :math:`-\log p(z)`, up to a constant.
+
+    Args:
+        prior: Any [Prior][latentsearch.Prior]; ``generator.prior`` is one.
+
+    Raises:
+        InvalidArgument: If ``prior`` is no Prior.
+
+    Example:
+        >>> import torch
+        >>> from latentsearch.priors import StandardNormal
+        >>> wish = LogPrior(StandardNormal((2,)))
+        >>> z = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> wish(z, z).loss.diff()
+        tensor([12.5000])
+    """
+
+    needs_output = False
+    needs_latent = True
+
+    def __init__(self, prior: Prior) -> None:
+        if not isinstance(prior, Prior):
+            raise InvalidArgument(
+                "LogPrior.prior", given=type(prior).__name__, wanted="an object with sample and log_prob"
+            )
+        self.prior = prior
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        loss = -self.prior.log_prob(latent)
+        return Score(loss, nothing_satisfied(loss))

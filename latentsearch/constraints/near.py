@@ -1,0 +1,82 @@
+"""The wish to stay near a latent."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import mean_rows, per_row, sum_rows
+from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
+from latentsearch.errors import InvalidArgument, describe
+
+Metric = Literal["l2", "log", "hamming"]
+
+
+class Near(Constraint):
+    r"""The latent stays near a source.
+
+    - ``"l2"``: :math:`\|z' - z\|^2`, for continuous latents.
+    - ``"log"``: the mean over dimensions of :math:`\log(1 + (z' - z)^2) / \bar\sigma^2`, the
+      distance penalty of *Latent Constraints: Learning to Generate Conditionally from Unconditional
+      Generative Models* (section 3, "Identity-preserving transformations").
+    - ``"hamming"``: the number of positions whose code differs; of soft codes, its expectation.
+
+    Args:
+        latent: The source, ``(B, *S)``.
+        metric: As above; None picks by the latent's dtype: ``"hamming"`` for codes, else ``"l2"``.
+        scale: :math:`\bar\sigma^2`, a number or ``(B,)``, for ``"log"``: there the paper takes the
+            encoder's posterior variance averaged over the training data.
+
+    Raises:
+        InvalidArgument: If the metric does not fit the latent, or the scale is not positive.
+
+    Example:
+        >>> wish = Near(torch.tensor([[1, 2, 3]]))
+        >>> wish(torch.zeros(1, 1), torch.tensor([[1, 0, 0]])).loss
+        tensor([2.])
+    """
+
+    needs_output = False
+    needs_latent = True
+    tensors: ClassVar[tuple[str, ...]] = ("latent", "scale")
+
+    def __init__(self, latent: Tensor, *, metric: Metric | None = None, scale: float | Tensor = 1.0) -> None:
+        self.latent = check_per_problem("Near.latent", latent)
+        if metric is None:
+            metric = "l2" if latent.is_floating_point() else "hamming"
+        if metric not in ("l2", "log", "hamming"):
+            raise InvalidArgument("Near.metric", given=repr(metric), wanted="'l2', 'log' or 'hamming'")
+        if latent.is_floating_point() == (metric == "hamming"):
+            wanted = "int64 codes" if metric == "hamming" else "a continuous latent"
+            raise InvalidArgument("Near.latent", given=describe(latent), wanted=f"{wanted} for the metric {metric!r}")
+        self.metric = metric
+        self.scale = torch.as_tensor(scale, dtype=torch.get_default_dtype()).reshape(-1)
+        if not bool((self.scale > 0).all()):
+            raise InvalidArgument("Near.scale", given=repr(scale), wanted="a positive variance, or one a problem")
+        self.problems = latent.shape[0]
+        if len(self.scale) not in (1, self.problems):
+            raise InvalidArgument("Near.scale", given=f"{len(self.scale)} values", wanted=f"1 or {self.problems}")
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        if self.metric == "hamming":
+            loss = self._hamming(latent)
+        elif self.metric == "l2":
+            loss = sum_rows((latent - self.latent).square())
+        else:
+            distance = torch.log1p((latent - self.latent).square())
+            loss = mean_rows(distance / per_row(self.scale, distance))
+        return Score(loss, nothing_satisfied(loss))
+
+    def _hamming(self, latent: Tensor) -> Tensor:
+        if latent.is_floating_point():
+            source = self.latent.expand(latent.shape[:-1])[..., None]
+            return sum_rows(1 - latent.gather(-1, source)[..., 0])
+        return sum_rows((latent != self.latent).to(self.scale.dtype))
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        if self.latent.shape[1:] != latent.shape[1:] or self.latent.is_floating_point() != latent.is_floating_point():
+            raise InvalidArgument(
+                "Near.latent", given=describe(self.latent), wanted=f"latents of the generator, such as {describe(latent)}"
+            )

@@ -1,0 +1,159 @@
+"""Any wish that a plain function can express."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, overload
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
+from latentsearch.errors import InvalidArgument, describe
+
+Of = Literal["output", "latent", "both"]
+
+
+class Satisfies(Constraint):
+    """A wish as a plain function of outputs, latents or both, one value a row.
+
+    The function gets ``(N, *O)`` outputs (or ``(N, *S)`` latents, or both), and after them
+    ``targets`` if there are any. It returns ``(N,)`` floating values, a loss; or, with
+    ``judges=True``, bools: the loss is then 0 where they hold and 1 where not. Before a run it is tried on two rows
+    together and on each alone, so that a function which mixes rows, such as ``x - x.mean(0)``, is
+    caught.
+
+    Args:
+        function: The wish.
+        of: What it reads: ``"output"``, ``"latent"`` (codes are hard, or soft ``(N, *S, K)`` in
+            searchers that follow gradients), or ``"both"``.
+        targets: Per-problem data ``(B, ...)``, handed to the function row by row.
+        differentiable: False if gradients through it are useless; gradient searchers then refuse.
+        judges: Whether the function returns bools; there is no gradient through those.
+        name: For reports; the function's own name if not given.
+
+    Raises:
+        InvalidArgument: If the function mixes rows or does not return one value a row; before a run.
+
+    Example:
+        >>> dark = Satisfies(lambda x: x.mean((1, 2, 3)), name="dark").below(0.1)
+        >>> dark(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8)).satisfied
+        tensor([True, True])
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("targets",)
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        *,
+        of: Of = "output",
+        targets: Tensor | None = None,
+        differentiable: bool = True,
+        judges: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if not callable(function):
+            raise InvalidArgument("Satisfies.function", given=type(function).__name__, wanted="a function")
+        if of not in ("output", "latent", "both"):
+            raise InvalidArgument("Satisfies.of", given=repr(of), wanted="'output', 'latent' or 'both'")
+        self.function, self.of = function, of
+        self.judges, self.differentiable = judges, differentiable and not judges
+        self.needs_output, self.needs_latent = of != "latent", of != "output"
+        self._name = name or getattr(function, "__name__", type(function).__name__)
+        # One row of no elements stands for "no targets".
+        self.targets = torch.zeros(1, 0)
+        if targets is not None:
+            self.targets = check_per_problem("Satisfies.targets", targets)
+        self.problems = self.targets.shape[0]
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def given(self, targets: Tensor) -> Satisfies:
+        """The same wish with other per-problem data ``(B, ...)``."""
+        clone = copy.copy(self)
+        clone.targets = check_per_problem("Satisfies.targets", targets)
+        clone.problems = len(targets)
+        return clone
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        value = self.function(*self._arguments(output, latent))
+        if self.judges and value.dtype == torch.bool:
+            dtype = output.dtype if output.is_floating_point() else torch.get_default_dtype()
+            return Score((~value).to(dtype), value)
+        return Score(value, nothing_satisfied(value))
+
+    def _arguments(self, output: Tensor, latent: Tensor) -> tuple[Tensor, ...]:
+        read = {"output": (output,), "latent": (latent,), "both": (output, latent)}[self.of]
+        if not self.targets.numel():
+            return read
+        return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        rows = torch.tensor([0, self.problems - 1], device=self.targets.device)
+        two = self.select(rows)
+        try:
+            value = self.function(*two._arguments(output, latent))
+        except Exception as error:
+            raise InvalidArgument(
+                f"Satisfies({self.name})",
+                given=f"a function that fails with {type(error).__name__}: {error}",
+                wanted=f"one that takes a batch of {self.of}s" + (" and targets" if self.targets.numel() else ""),
+            ) from error
+        if not isinstance(value, Tensor) or tuple(value.shape) != (2,):
+            raise InvalidArgument(
+                f"Satisfies({self.name})",
+                given=describe(value) if isinstance(value, Tensor) else type(value).__name__,
+                wanted="one value a row: shape (2,) for two rows",
+                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+            )
+        if self.judges != (value.dtype == torch.bool):
+            raise InvalidArgument(
+                f"Satisfies({self.name})",
+                given="a function that returns bools" if not self.judges else "judges=True and a function of numbers",
+                wanted="bools exactly where judges=True",
+                mend="a loss judges with Satisfies(f).below(threshold)" if self.judges else "say judges=True",
+            )
+        together = two(output, latent).loss
+        alone = [self.select(rows[n : n + 1])(output[n : n + 1], latent[n : n + 1]).loss for n in range(2)]
+        if not torch.allclose(together, torch.cat(alone), rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise InvalidArgument(
+                f"Satisfies({self.name})",
+                given=f"{together.tolist()} for two rows together and {torch.cat(alone).tolist()} for each alone",
+                wanted="a function whose row n depends on row n alone",
+                mend="look for means, norms or sorts over dimension 0",
+            )
+@overload
+def constraint(function: Callable[..., Tensor], /) -> Satisfies: ...
+@overload
+def constraint(
+    *, of: Of = ..., targets: Tensor | None = ..., differentiable: bool = ..., judges: bool = ..., name: str | None = ...
+) -> Callable[[Callable[..., Tensor]], Satisfies]: ...
+
+
+def constraint(function: Callable[..., Tensor] | None = None, /, **settings: Any) -> Any:
+    """Turn a plain function into a wish; a decorator with or without settings.
+
+    Args:
+        function: As in [Satisfies][latentsearch.Satisfies].
+        **settings: Its settings: ``of``, ``targets``, ``differentiable``,
+            ``judges``, ``name``.
+
+    Example:
+        >>> @constraint
+        ... def dark(output):
+        ...     return output.mean((1, 2, 3))
+        >>> dark.name
+        'dark'
+        >>> @constraint(of="latent", differentiable=False)
+        ... def even(z):
+        ...     return (z % 2).flatten(1).sum(1).float()
+        >>> even(torch.zeros(1, 2), torch.tensor([[1, 2, 3]])).loss
+        tensor([2.])
+    """
+    if function is not None:
+        return Satisfies(function, **settings)
+    return lambda f: Satisfies(f, **settings)

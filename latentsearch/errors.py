@@ -1,0 +1,72 @@
+"""Errors that say what was given, what was wanted, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LatentSearchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidArgument(LatentSearchError, ValueError):
+    """An argument that cannot work, found before any decoding is paid for.
+
+    Args:
+        what: The argument or property at fault, for instance ``"Matches.target"``.
+        given: What it was.
+        wanted: What it should have been.
+        mend: What to change. Empty where ``wanted`` says it all.
+
+    Example:
+        >>> print(InvalidArgument("seed", given="'a'", wanted="an integer"))
+        seed: given 'a', wanted an integer
+    """
+
+    def __init__(self, what: str, *, given: str, wanted: str, mend: str = "") -> None:
+        self.what, self.given, self.wanted, self.mend = what, given, wanted, mend
+        super().__init__(f"{what}: given {given}, wanted {wanted}" + (f"; {mend}" if mend else ""))
+
+
+class Unsupported(InvalidArgument, TypeError):
+    """A searcher, generator and constraint that cannot work together."""
+
+
+class BrokenLaw(LatentSearchError, AssertionError):
+    """A law of the conformance kit that an instance breaks.
+
+    Args:
+        law: The law's name, as in the test id.
+        instance: The class or object that breaks it.
+        detail: What was seen, with shapes and sizes.
+    """
+
+    def __init__(self, law: str, instance: object, detail: str) -> None:
+        self.law = law
+        super().__init__(f"{type(instance).__name__} breaks the law '{law}': {detail}")
+
+
+class SearchFailed(LatentSearchError, RuntimeError):
+    """User code raised in mid-search; the best seen until then is kept here.
+
+    Attributes:
+        latent: Best hard latents so far, ``(B, *S)``.
+        loss: Their losses, ``(B,)``; ``inf`` where nothing was scored yet.
+    """
+
+    def __init__(self, message: str, *, latent: Tensor, loss: Tensor) -> None:
+        self.latent, self.loss = latent, loss
+        super().__init__(message)
+
+
+class BrokenFile(LatentSearchError, RuntimeError):
+    """A file that is not what it should be: a result, a checkpoint, or weights."""
+
+
+def describe(tensor: Tensor) -> str:
+    """Shape, dtype and device of a tensor in words, for error messages."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"a {kind} tensor of shape {tuple(tensor.shape)} on {tensor.device}"

@@ -1,0 +1,45 @@
+"""The convolutional stacks that the reference models share."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv1(relu(conv3(relu(x))))``, as in the VQ-VAE paper, section 4.1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(channels // 4, 8)
+        self.wide = nn.Conv2d(channels, inner, 3, padding=1)
+        self.narrow = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.relu(self.wide(F.relu(x))))  # type: ignore[no-any-return]
+
+
+def encoder_stack(channels_in: int, channels: int, width: int, residual_blocks: int) -> nn.Sequential:
+    """Two halvings, residual blocks, and a projection: ``(N, C, H, W)`` to ``(N, width, H/4, W/4)``."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels // 2, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 3, padding=1),
+        *(ResidualBlock(channels) for _ in range(residual_blocks)),
+        nn.ReLU(),
+        nn.Conv2d(channels, width, 1),
+    )
+
+
+def decoder_stack(width: int, channels: int, channels_out: int, residual_blocks: int) -> nn.Sequential:
+    """The mirror: ``(N, width, H/4, W/4)`` to ``(N, C, H, W)``, unbounded."""
+    return nn.Sequential(
+        nn.Conv2d(width, channels, 3, padding=1),
+        *(ResidualBlock(channels) for _ in range(residual_blocks)),
+        nn.ReLU(),
+        nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(channels // 2, channels_out, 4, stride=2, padding=1),
+    )

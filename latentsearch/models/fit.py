@@ -1,0 +1,232 @@
+"""One training loop for the reference models: seeded, resumable, with a history."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch import _checkpoint
+from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.noise import Noise
+
+
+class Trainable(Protocol):
+    """What [fit][latentsearch.models.fit] asks of a model, beside being an ``nn.Module``."""
+
+    def training_terms(self, *batch: Any) -> dict[str, Tensor]:
+        """The scalar terms of the loss on a batch: the data's tensors, then one row of noise."""
+
+
+@dataclass
+class History:
+    """What a fit logged.
+
+    Attributes:
+        step: The steps logged at.
+        train: Each term's mean over the steps since the last entry.
+        validation: Each term on the validation data, in evaluation mode.
+    """
+
+    step: list[int] = field(default_factory=list)
+    train: dict[str, list[float]] = field(default_factory=dict)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+
+
+@contextmanager
+def initialised(seed: int) -> Iterator[None]:
+    """Build a model inside, and its first weights depend on ``seed`` alone.
+
+    torch's global random state is put back on leaving.
+
+    Example:
+        >>> with initialised(0):
+        ...     layer = nn.Linear(2, 2)
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def fit(
+    model: nn.Module,
+    data: Sequence[Tensor],
+    *,
+    steps: int,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    validation: Sequence[Tensor] | None = None,
+    log_every: int = 100,
+    checkpoint: str | os.PathLike[str] | None = None,
+    report: Callable[[int, History], None] | None = None,
+) -> History:
+    """Train a reference model with Adam and a cosine schedule down to nothing.
+
+    The same seed, data and thread count give the same weights, and a fit that was killed goes on
+    from its checkpoint to the same weights as if it had not been. The model is left in evaluation
+    mode.
+
+    Args:
+        model: A module with ``training_terms(*batch, noise)``, whose sum is minimised.
+        data: Tensors with the same first dimension; a batch takes the same rows of each.
+        steps: Gradient steps in all.
+        batch_size: Rows a step.
+        learning_rate: Adam's, at the start.
+        seed: For the order of the data and the model's own noise; first weights are the caller's
+            (see [initialised][latentsearch.models.initialised]).
+        validation: Like ``data``; scored at every log entry.
+        log_every: Steps between log entries and checkpoints.
+        checkpoint: A file to save to and to resume from.
+        report: Called with the step and the history at every log entry.
+
+    Returns:
+        The history, including what was logged before a resume.
+
+    Raises:
+        InvalidArgument: If the data are empty or of unequal lengths.
+        BrokenFile: If the checkpoint belongs to another fit.
+    """
+    count = _check_data(data)
+    if not isinstance(model, nn.Module):
+        raise InvalidArgument("fit.model", given=type(model).__name__, wanted="an nn.Module with training_terms")
+    noise = Noise.from_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 0.5 + 0.5 * math.cos(math.pi * s / steps))
+    identity = f"{type(model).__name__} steps={steps} batch={batch_size} lr={learning_rate} seed={seed} rows={count}"
+    history, first = History(), 0
+    if checkpoint is not None and Path(checkpoint).exists():
+        history, first = _resume(checkpoint, identity, model, optimizer, schedule)
+    model.train()
+    sums: dict[str, Tensor] = {}
+    logged = first
+    for step in range(first, steps):
+        batch = [tensor[_batch_rows(noise, step, count, batch_size)] for tensor in data]
+        terms = model.training_terms(*batch, noise.fold(1).fold(step))  # type: ignore[operator]
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        schedule.step()
+        sums = {name: sums.get(name, 0) + term.detach() for name, term in terms.items()}
+        if (step + 1) % log_every == 0 or step + 1 == steps:
+            means = {name: float(total) / (step + 1 - logged) for name, total in sums.items()}
+            _log(history, step + 1, means, model, validation, noise)
+            sums, logged = {}, step + 1
+            if checkpoint is not None:
+                _save(checkpoint, identity, step + 1, model, optimizer, history)
+            if report is not None:
+                report(step + 1, history)
+    model.eval()
+    return history
+
+
+def _check_data(data: Sequence[Tensor]) -> int:
+    lengths = {tensor.shape[0] for tensor in data}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InvalidArgument(
+            "fit.data",
+            given=f"tensors of {sorted(lengths)} rows",
+            wanted="a sequence of tensors with the same number of rows",
+            mend="write (images,) for images alone",
+        )
+    return lengths.pop()
+
+
+def _batch_rows(noise: Noise, step: int, count: int, batch_size: int) -> Tensor:
+    """The rows of one batch: each epoch a fresh permutation, a pure function of the step."""
+    per_epoch = max(count // batch_size, 1)
+    epoch, position = divmod(step, per_epoch)
+    order = noise.fold(2).fold(epoch).uniform(count)[0].argsort()
+    return order[position * batch_size : (position + 1) * batch_size]
+
+
+def _log(
+    history: History,
+    step: int,
+    means: dict[str, float],
+    model: nn.Module,
+    validation: Sequence[Tensor] | None,
+    noise: Noise,
+) -> None:
+    history.step.append(step)
+    for name, mean in means.items():
+        history.train.setdefault(name, []).append(mean)
+    if validation is not None:
+        for name, value in evaluate(model, validation, noise=noise).items():
+            history.validation.setdefault(name, []).append(value)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: Sequence[Tensor], *, batch_size: int = 500, noise: Noise | None = None
+) -> dict[str, float]:
+    """Each term of a model's loss over all of ``data``, in evaluation mode.
+
+    Args:
+        model: A module with ``training_terms``.
+        data: Tensors with the same first dimension.
+        batch_size: Rows at a time.
+        noise: One row, for models that draw; seed 0 if not given.
+    """
+    noise = Noise.from_seed(0) if noise is None else noise
+    training = model.training
+    model.eval()
+    count = _check_data(data)
+    sums: dict[str, float] = {}
+    for start in range(0, count, batch_size):
+        batch = [tensor[start : start + batch_size] for tensor in data]
+        terms = model.training_terms(*batch, noise.fold(3).fold(start))  # type: ignore[operator]
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0.0) + float(term) * len(batch[0]) / count
+    model.train(training)
+    return sums
+
+
+def _save(
+    path: str | os.PathLike[str],
+    identity: str,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: History,
+) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": slot for name, slot in slots.items()}
+    header = {"kind": "fit", "identity": identity, "step": step, "history": history.__dict__}
+    _checkpoint.save(path, tensors, header)
+
+
+def _resume(
+    path: str | os.PathLike[str],
+    identity: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+) -> tuple[History, int]:
+    tensors, header = _checkpoint.load(path, kind="fit")
+    if header["identity"] != identity:
+        raise BrokenFile(f"{path} belongs to another fit ({header['identity']}), and this one is {identity}")
+    prefix = "model."
+    model.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+    step: int = header["step"]
+    # The schedule is a function of the step alone: put it there, and the learning rate follows.
+    state = schedule.state_dict() | {"last_epoch": step}
+    schedule.load_state_dict(state)
+    groups = optimizer.state_dict()["param_groups"]
+    for group, base in zip(groups, schedule.base_lrs, strict=True):
+        group["lr"] = base * schedule.lr_lambdas[0](step)
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    return History(**header["history"]), step

@@ -1,0 +1,88 @@
+"""A convolutional variational autoencoder.
+
+Source: Kingma and Welling, *Auto-Encoding Variational Bayes* (2013), equation 10.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.models._blocks import decoder_stack, encoder_stack
+from latentsearch.noise import Noise
+
+
+class VAE(nn.Module):
+    r"""A VAE on images in [0, 1], with a Gaussian code and Bernoulli pixels.
+
+    The training loss is :math:`-\log p(x|z) + \mathrm{KL}(q(z|x)\,\|\,N(0, I))` in nats a picture,
+    a mean over the batch, with one reparametrised sample (equation 10 of the paper).
+
+    Args:
+        image_shape: ``(C, H, W)``; H and W divisible by 4.
+        width: The size of z.
+        channels: Channels of the networks.
+        residual_blocks: Residual blocks on each side.
+
+    Example:
+        >>> model = VAE((1, 28, 28), width=8, channels=8).eval()
+        >>> z = model.encode(torch.rand(2, 1, 28, 28))
+        >>> z.shape, model.decode(z).shape
+        (torch.Size([2, 8]), torch.Size([2, 1, 28, 28]))
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        width: int = 20,
+        channels: int = 64,
+        residual_blocks: int = 1,
+    ) -> None:
+        super().__init__()
+        colours, height, breadth = image_shape
+        if height % 4 or breadth % 4:
+            raise InvalidArgument("VAE.image_shape", given=str(image_shape), wanted="sides divisible by 4")
+        self.settings = {
+            "image_shape": tuple(image_shape),
+            "width": width,
+            "channels": channels,
+            "residual_blocks": residual_blocks,
+        }
+        self.latent_shape = (width,)
+        cells = (height // 4) * (breadth // 4)
+        inner = max(channels // 4, 8)
+        self.encoder = nn.Sequential(
+            encoder_stack(colours, channels, inner, residual_blocks), nn.Flatten(), nn.Linear(inner * cells, 2 * width)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(width, inner * cells),
+            nn.Unflatten(1, (inner, height // 4, breadth // 4)),
+            decoder_stack(inner, channels, colours, residual_blocks),
+        )
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), each ``(N, width)``."""
+        mean, log_variance = self.encoder(images).chunk(2, dim=1)
+        return mean, log_variance
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The mean of q(z|x): ``(N, C, H, W)`` to ``(N, width)``."""
+        return self.posterior(images)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """``(N, width)`` to pixel probabilities ``(N, C, H, W)`` in (0, 1)."""
+        return torch.sigmoid(self.decoder(z))
+
+    def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
+        """The two terms of the negative bound, scalars in nats a picture."""
+        mean, log_variance = self.posterior(images)
+        draw = noise.normal(*mean.shape, dtype=mean.dtype)[0]
+        logits = self.decoder(mean + (0.5 * log_variance).exp() * draw)
+        rows = images.shape[0]
+        return {
+            "reconstruction": F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / rows,
+            "kl": 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / rows,
+        }

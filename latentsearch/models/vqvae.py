@@ -1,0 +1,227 @@
+r"""A convolutional VQ-VAE whose codebook does not collapse.
+
+Source: van den Oord, Vinyals and Kavukcuoglu, *Neural Discrete Representation Learning* (2017),
+section 3 (equation 3 for the loss) and appendix A.1 (the moving-average codebook).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.models._blocks import decoder_stack, encoder_stack
+from latentsearch.noise import Noise
+
+
+class Codebook(nn.Module):
+    r"""K vectors of width D, and the nearest-neighbour lookup among them.
+
+    ``update="ema"`` follows the moving averages of appendix A.1 of the VQ-VAE paper; a code whose
+    share of the recent encodings falls below ``revive_below`` of the average share is put back on
+    a random encoding of the current batch, and the first batch places all codes by k-means. So no
+    code stays dead. ``update="gradient"`` is the published loss: codes start uniform on
+    (-1/K, 1/K) and learn from the codebook term, with nothing to revive them.
+
+    Args:
+        size: K.
+        width: D.
+        update: ``"ema"`` or ``"gradient"``.
+        decay: Decay of the moving averages.
+        revive_below: Share of the average use under which a code is dead.
+
+    Example:
+        >>> codebook = Codebook(size=16, width=4)
+        >>> codebook.nearest(torch.zeros(2, 3, 3, 4)).shape
+        torch.Size([2, 3, 3])
+    """
+
+    vectors: Tensor
+    counts: Tensor
+    sums: Tensor
+    placed: Tensor
+
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        *,
+        update: Literal["ema", "gradient"] = "ema",
+        decay: float = 0.99,
+        revive_below: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if update not in ("ema", "gradient"):
+            raise InvalidArgument("Codebook.update", given=repr(update), wanted="'ema' or 'gradient'")
+        self.size, self.width = size, width
+        self.update, self.decay, self.revive_below = update, decay, revive_below
+        vectors = torch.empty(size, width).uniform_(-1 / size, 1 / size)
+        if update == "gradient":
+            self.vectors = nn.Parameter(vectors)
+        else:
+            self.register_buffer("vectors", vectors)
+        # Used by the moving averages alone, and not part of what a decoder needs to be loaded.
+        self.register_buffer("counts", torch.ones(size), persistent=update == "ema")
+        self.register_buffer("sums", vectors.detach().clone(), persistent=update == "ema")
+        self.register_buffer("placed", torch.tensor(update == "gradient"), persistent=update == "ema")
+
+    def nearest(self, embedding: Tensor) -> Tensor:
+        """The nearest code of each vector: ``(..., D)`` to int64 ``(...)``."""
+        flat = embedding.reshape(-1, self.width)
+        # argmin |e|^2 - 2 x.e: the term |x|^2 is the same for all codes.
+        scores = torch.addmm(self.vectors.square().sum(1), flat, self.vectors.T, alpha=-2)
+        return scores.argmin(1).view(embedding.shape[:-1])
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """int64 ``(...)`` to vectors ``(..., D)``."""
+        return F.embedding(codes, self.vectors)
+
+    @torch.no_grad()
+    def learn(self, embedding: Tensor, noise: Noise) -> None:
+        """One moving-average update from a batch of encodings ``(N, *S, D)``; noise has one row."""
+        if self.update == "gradient":
+            return
+        flat = embedding.reshape(-1, self.width)
+        if not bool(self.placed):
+            self._place(flat, noise.fold(0))
+        counts, sums = self._assign(flat)
+        self.counts.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        self._revive(flat, noise.fold(1))
+        self.vectors.copy_(self.sums / self.counts[:, None])
+
+    def _assign(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        codes = self.nearest(flat)
+        counts = torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(flat[:, 0]))
+        return counts, torch.zeros_like(self.sums).index_add_(0, codes, flat)
+
+    def _place(self, flat: Tensor, noise: Noise, rounds: int = 10) -> None:
+        """k-means on the first batch, from random encodings."""
+        self._scatter(flat, torch.ones_like(self.counts, dtype=torch.bool), noise)
+        for _ in range(rounds):
+            counts, sums = self._assign(flat)
+            self.vectors.copy_(torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], self.vectors))
+        counts, sums = self._assign(flat)
+        self.counts.copy_(counts)
+        self.sums.copy_(sums)
+        self.placed.fill_(True)
+
+    def _revive(self, flat: Tensor, noise: Noise) -> None:
+        average = self.counts.mean()
+        dead = self.counts < self.revive_below * average
+        self._scatter(flat, dead, noise)
+        # A revived code starts with the average's weight, so that it is not at once dead again.
+        self.counts.copy_(torch.where(dead, average, self.counts))
+        self.sums.copy_(torch.where(dead[:, None], self.vectors * average, self.sums))
+
+    def _scatter(self, flat: Tensor, which: Tensor, noise: Noise) -> None:
+        """Put the codes in ``which`` on random encodings."""
+        picks = noise.integers(flat.shape[0], self.size)[0]
+        self.vectors.copy_(torch.where(which[:, None], flat[picks], self.vectors))
+
+
+class VQVAE(nn.Module):
+    r"""A convolutional VQ-VAE on images.
+
+    The training loss is, with means over all elements of a batch,
+    :math:`\mathrm{MSE}(x, \hat x)/\sigma^2 + \beta\,\mathrm{mean}(z_e - \mathrm{sg}[e])^2`, and
+    with ``update="gradient"`` also :math:`\mathrm{mean}(\mathrm{sg}[z_e] - e)^2` (VQ-VAE paper,
+    equation 3; the first term is :math:`-\log p(x|z)` of a Gaussian of variance
+    :math:`\sigma^2/2` up to a constant and a scale).
+
+    Args:
+        image_shape: ``(C, H, W)``; H and W divisible by 4.
+        codebook_size: K.
+        width: D, the width of an embedding.
+        channels: Channels of the networks.
+        residual_blocks: Residual blocks on each side.
+        commitment: :math:`\beta`.
+        variance: :math:`\sigma^2`, the variance of the data.
+        update: How the codebook learns; see [Codebook][latentsearch.models.Codebook].
+
+    Example:
+        >>> model = VQVAE((1, 28, 28), codebook_size=32, channels=8).eval()
+        >>> codes = model.encode(torch.rand(2, 1, 28, 28))
+        >>> codes.shape, model.decode(codes).shape
+        (torch.Size([2, 7, 7]), torch.Size([2, 1, 28, 28]))
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        codebook_size: int = 512,
+        width: int = 64,
+        channels: int = 128,
+        residual_blocks: int = 2,
+        commitment: float = 0.25,
+        variance: float = 1.0,
+        update: Literal["ema", "gradient"] = "ema",
+    ) -> None:
+        super().__init__()
+        _, height, breadth = image_shape
+        if height % 4 or breadth % 4:
+            raise InvalidArgument("VQVAE.image_shape", given=str(image_shape), wanted="sides divisible by 4")
+        self.settings = {
+            "image_shape": tuple(image_shape),
+            "codebook_size": codebook_size,
+            "width": width,
+            "channels": channels,
+            "residual_blocks": residual_blocks,
+            "commitment": commitment,
+            "variance": variance,
+            "update": update,
+        }
+        self.latent_shape = (height // 4, breadth // 4)
+        self.commitment, self.variance = commitment, variance
+        self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks)
+        self.codes = Codebook(codebook_size, width, update=update)
+        self.decoder = decoder_stack(width, channels, image_shape[0], residual_blocks)
+
+    @property
+    def codebook(self) -> Tensor:
+        """``(K, D)``."""
+        return self.codes.vectors
+
+    def encode_embedding(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` to encodings ``(N, H/4, W/4, D)`` before quantisation."""
+        return self.encoder(images).movedim(1, -1)  # type: ignore[no-any-return]
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` to int64 codes ``(N, H/4, W/4)``."""
+        return self.codes.nearest(self.encode_embedding(images))
+
+    def decode_embedding(self, embedding: Tensor) -> Tensor:
+        """Embeddings, channels first, ``(N, D, H/4, W/4)`` to images ``(N, C, H, W)``."""
+        return self.decoder(embedding)  # type: ignore[no-any-return]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """int64 codes ``(N, H/4, W/4)`` to images ``(N, C, H, W)``."""
+        return self.decode_embedding(self.codes(codes).movedim(-1, 1))
+
+    def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
+        """The terms of the loss on one batch, each a scalar; their sum is what is minimised.
+
+        In training mode a moving-average codebook also takes its update here.
+
+        Args:
+            images: ``(N, C, H, W)`` in [0, 1].
+            noise: One row of noise, for reviving dead codes.
+        """
+        encoding = self.encode_embedding(images)
+        if self.training:
+            self.codes.learn(encoding, noise)
+        codes = self.codes.nearest(encoding)
+        vectors = self.codes(codes)
+        straight_through = encoding + (vectors - encoding).detach()
+        decoded = self.decode_embedding(straight_through.movedim(-1, 1))
+        terms = {
+            "reconstruction": F.mse_loss(decoded, images) / self.variance,
+            "commitment": self.commitment * F.mse_loss(encoding, vectors.detach()),
+        }
+        if self.codes.update == "gradient":
+            terms["codebook"] = F.mse_loss(vectors, encoding.detach())
+        return terms

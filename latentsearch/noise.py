@@ -1,0 +1,185 @@
+r"""Randomness that belongs to rows.
+
+A shared random stream breaks the row law: drop one solved problem and everybody else's luck
+changes. Here every row has a 64-bit key of its own and every draw is a pure function of that key,
+so a row's luck depends on nothing but its seed and what it is asked for. The generator is
+splitmix64 [Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014],
+run as a counter: word *i* of a stream is ``mix(key + (i + 1) * GAMMA)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument
+
+_MASK = (1 << 64) - 1
+_GAMMA = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+_BLOCK = 1 << 15  # words mixed at a time on the CPU: 256 KiB stay in the cache
+
+
+def _signed(word: int) -> int:
+    """The int64 with the same 64 bits as ``word``."""
+    word &= _MASK
+    return word - (1 << 64) if word >> 63 else word
+
+
+def mix_int(word: int) -> int:
+    """splitmix64's output function on one Python integer, as an int64."""
+    word &= _MASK
+    word = ((word ^ (word >> 30)) * _MIX_1) & _MASK
+    word = ((word ^ (word >> 27)) * _MIX_2) & _MASK
+    return _signed(word ^ (word >> 31))
+
+
+def _xor_shift_(words: Tensor, shift: int) -> None:
+    # torch has no unsigned shift: shift arithmetically, then clear the copies of the sign bit.
+    words.bitwise_xor_((words >> shift).bitwise_and_((1 << (64 - shift)) - 1))
+
+
+def mix_(words: Tensor) -> Tensor:
+    """splitmix64's output function on an int64 tensor, in place; returns its argument."""
+    _xor_shift_(words, 30)
+    words.mul_(_signed(_MIX_1))
+    _xor_shift_(words, 27)
+    words.mul_(_signed(_MIX_2))
+    _xor_shift_(words, 31)
+    return words
+
+
+def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int, ...]:
+    """One seed for each problem.
+
+    An integer is spread over the problems; a sequence is taken as it is. To run problem ``b`` of
+    a batch alone and with the same luck, give it ``seed=[problem_seeds(seed, B)[b]]``.
+
+    Args:
+        seed: One integer, one integer per problem, or None for fresh entropy.
+        problems: B, the number of problems.
+
+    Raises:
+        InvalidArgument: If a sequence has another length than ``problems``.
+
+    Example:
+        >>> len(problem_seeds(7, 3)), problem_seeds([4, 5], 2)
+        (3, (4, 5))
+    """
+    if seed is None:
+        seed = int(torch.empty((), dtype=torch.int64).random_(generator=_fresh()).item())
+    if isinstance(seed, int):
+        return tuple(mix_int(mix_int(seed) + (b + 1) * _GAMMA) for b in range(problems))
+    if isinstance(seed, (str, bytes)) or not all(isinstance(s, int) for s in seed):
+        raise InvalidArgument("seed", given=repr(seed), wanted="an integer or one per problem")
+    if len(seed) != problems:
+        raise InvalidArgument(
+            "seed", given=f"{len(seed)} seeds", wanted=f"one integer, or one for each of {problems} problems"
+        )
+    return tuple(seed)
+
+
+def _fresh() -> torch.Generator:
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A source of randomness for N rows: each row's draws depend on its own key alone.
+
+    Draws are pure: the same call on the same noise gives the same numbers. Ask for different
+    numbers by folding a constant in first.
+
+    Attributes:
+        keys: ``(N,)`` int64, one key a row.
+
+    Example:
+        >>> noise = Noise.from_seed(0, problems=3)
+        >>> draw = noise.fold(1).normal(2)
+        >>> draw.shape, bool((noise[1:].fold(1).normal(2) == draw[1:]).all())
+        (torch.Size([3, 2]), True)
+    """
+
+    keys: Tensor
+
+    @staticmethod
+    def from_seed(
+        seed: int | Sequence[int] | None,
+        problems: int = 1,
+        restarts: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> Noise:
+        """Keys for ``problems * restarts`` rows, ordered ``b * restarts + r``."""
+        keys = [
+            mix_int(mix_int(s) ^ mix_int(r + 1)) for s in problem_seeds(seed, problems) for r in range(restarts)
+        ]
+        return Noise(torch.tensor(keys, dtype=torch.int64, device=device))
+
+    def __len__(self) -> int:
+        return self.keys.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> Noise:
+        """The noise of some rows."""
+        return Noise(self.keys[index])
+
+    def fold(self, constant: int) -> Noise:
+        """An independent stream for the same rows; each use folds a constant of its own."""
+        return Noise(mix_(self.keys ^ mix_int(constant + _GAMMA)))
+
+    def split(self, count: int) -> Noise:
+        """``N * count`` rows: ``count`` independent streams under each row, kept together."""
+        offsets = torch.tensor([mix_int(i + _GAMMA) for i in range(count)], device=self.keys.device)
+        return Noise(mix_((self.keys[:, None] ^ offsets).flatten()))
+
+    def bits(self, count: int) -> Tensor:
+        """``(N, count)`` int64 words of 64 random bits."""
+        device = self.keys.device
+        steps = torch.arange(1, count + 1, dtype=torch.int64, device=device).mul_(_signed(_GAMMA))
+        words = torch.empty(len(self), count, dtype=torch.int64, device=device)
+        torch.add(self.keys[:, None], steps, out=words)
+        flat = words.view(-1)
+        block = _BLOCK if device.type == "cpu" else max(flat.numel(), 1)
+        for start in range(0, flat.numel(), block):
+            mix_(flat[start : start + block])
+        return words
+
+    def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """``(N, *shape)`` uniform on the open interval (0, 1); never 0 and never 1."""
+        size = math.prod(shape)
+        if dtype == torch.float64:
+            # The midpoint of 2^52 cells is the finest that never rounds to 1.
+            words = (self.bits(size) >> 12).bitwise_and_((1 << 52) - 1)
+            return words.to(torch.float64).add_(0.5).mul_(2.0**-52).view(len(self), *shape)
+        lanes = self.bits((size + 1) // 2).view(torch.int32)[:, :size]
+        # A 24-bit midpoint rounds to 1.0 in float32, hence 23 bits.
+        cells = (lanes >> 9).bitwise_and_((1 << 23) - 1)
+        return cells.to(torch.float32).add_(0.5).mul_(2.0**-23).to(dtype).reshape(len(self), *shape)
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """``(N, *shape)`` standard normal, by inversion."""
+        return torch.special.ndtri(self.uniform(*shape, dtype=_at_least_float32(dtype))).to(dtype)
+
+    def gumbel(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """``(N, *shape)`` standard Gumbel, by inversion."""
+        draw = self.uniform(*shape, dtype=_at_least_float32(dtype))
+        return draw.log_().neg_().log_().neg_().to(dtype)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """``(N, *shape)`` int64 uniform on [0, high), for high up to 2^31; bias below 2^-32 a value."""
+        words = (self.bits(math.prod(shape)) >> 32).bitwise_and_((1 << 32) - 1)
+        return (words.mul_(high) >> 32).view(len(self), *shape)
+
+    def categorical(self, logits: Tensor) -> Tensor:
+        """``(N, *S)`` int64 drawn from ``softmax(logits)`` by the Gumbel-max trick; logits ``(N, *S, K)``."""
+        return (logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)).argmax(-1)
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32

@@ -1,0 +1,314 @@
+"""Generator composed with constraint over the rows still searched: whatever scores does not loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from latentsearch._memory import Chunks
+from latentsearch._rows import per_row
+from latentsearch.algebra import Constraint, Score
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.protocols import EmbeddingGenerator, Generator
+from latentsearch.run import Run
+from latentsearch.spaces import Discrete
+
+
+class Linear(NamedTuple):
+    """The objective near a grid of codes, to first order.
+
+    Putting code j at position p changes the loss by about
+    ``gradient[p] @ (codebook[j] - codebook[z[p]]) + table[p, j] - table[p, z[p]]``.
+
+    Attributes:
+        score: The score at the grid.
+        gradient: ``(N, *S, D)`` with respect to the embeddings.
+        table: ``(N, *S, K)``, the gradient of what reads the latent itself; None if nothing does.
+    """
+
+    score: Score
+    gradient: Tensor
+    table: Tensor | None
+
+
+class Objective:
+    """Scores latents for the rows still searched, counting what it costs.
+
+    A row scored costs 1, a row scored with its gradient 2, whether or not a term needs the decoder.
+    Rows that have ended cost nothing.
+
+    Attributes:
+        generator: The decoder.
+        constraint: The wish, with one row a held row.
+        problem: ``(M,)`` int64, the problem of each held row.
+        alive: ``(M,)`` bool, held rows that have not ended.
+        spent: ``(M,)`` int64, rows decoded so far for each held row.
+        chunks: The chunk size in force.
+    """
+
+    def __init__(self, generator: Generator, constraint: Constraint, problem: Tensor, run: Run) -> None:
+        self.generator = generator
+        self.problem = problem
+        self.alive = torch.ones_like(problem, dtype=torch.bool)
+        self.spent = torch.zeros_like(problem)
+        self.budget: Tensor | None = None
+        self.chunks = Chunks(run.chunk_rows)
+        self.per_problem = constraint
+        self.constraint = constraint.select(problem)
+        self._autocast = run.autocast
+        self._directions: Tensor | None = None
+        self._forward: Callable[..., Score] = self._score
+        self._forward_embedding: Callable[..., Score] = self._score_embedding
+        if run.compile:
+            backend = run.compile if isinstance(run.compile, str) else "inductor"
+            self._forward = torch.compile(self._score, backend=backend)
+            self._forward_embedding = torch.compile(self._score_embedding, backend=backend)
+
+    # -- scoring ---------------------------------------------------------------------------------
+
+    def __call__(self, z: Tensor, row: Tensor | None = None) -> Score:
+        """Score latents, hard or soft.
+
+        If ``z`` wants a gradient, the loss carries one: it is computed at once, chunk by chunk,
+        and a second derivative raises.
+
+        Args:
+            z: ``(N, *S)`` or ``(N, *S, K)``.
+            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
+        """
+        if z.requires_grad and torch.is_grad_enabled():
+            loss, satisfied = _Differentiated.apply(z, self, row)  # type: ignore[no-untyped-call]
+            return Score(loss, satisfied)
+        self._charge(row, 1)
+        constraint = self.constraint if row is None else self.constraint.select(row)
+
+        def part(rows: slice) -> Score:
+            with torch.no_grad():
+                return self._forward(z[rows], _slice(constraint, rows, len(z)))
+
+        return Score(*self.chunks.run(part, len(z)))
+
+    def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
+        """The score of continuous or soft latents, and dL/dz of each row."""
+        self._charge(row, 2)
+        constraint = self.constraint if row is None else self.constraint.select(row)
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            leaf = z[rows].detach().requires_grad_()
+            with torch.enable_grad():
+                loss, satisfied = self._forward(leaf, _slice(constraint, rows, len(z)))
+                _check_differentiable(loss)
+                (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+            return loss.detach(), satisfied, gradient
+
+        loss, satisfied, gradient = self.chunks.run(part, len(z))
+        return Score(loss, satisfied), gradient
+
+    def linearise(self, z: Tensor) -> Linear:
+        """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap."""
+        self._charge(None, 2)
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            constraint = _slice(self.constraint, rows, len(z))
+            leaves = [self.embed(z[rows]).detach().requires_grad_()]
+            latent = z[rows]
+            if constraint.needs_latent:
+                latent = self._space.one_hot(latent, leaves[0].dtype).requires_grad_()
+                leaves.append(latent)
+            with torch.enable_grad():
+                loss, satisfied = self._forward_embedding(leaves[0], latent, constraint)
+                _check_differentiable(loss)
+                gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
+            return loss.detach(), satisfied, *gradients
+
+        loss, satisfied, gradient, *tables = self.chunks.run(part, len(z))
+        return Linear(Score(loss, satisfied), gradient, tables[0] if tables else None)
+
+    def embedding_gradient(self, z: Tensor) -> tuple[Score, Tensor]:
+        """The score of hard grids and dL/de of each embedding, ``(N, *S, D)``.
+
+        Terms that read the codes themselves, such as a prior, have no gradient in embedding space;
+        theirs is the direction that explains their value at the K codes best, by least squares.
+        """
+        linear = self.linearise(z)
+        if linear.table is None:
+            return linear.score, linear.gradient
+        if self._directions is None:
+            codebook = self.codebook
+            self._directions = torch.linalg.pinv(codebook - codebook.mean(-2, keepdim=True))
+        extra = (self._directions @ linear.table[..., None])[..., 0]
+        return linear.score, linear.gradient + extra
+
+    def _score(self, z: Tensor, constraint: Constraint) -> Score:
+        output = self._decoded(self.generator.decode, z) if constraint.needs_output else z
+        return constraint(output, z)
+
+    def _score_embedding(self, e: Tensor, latent: Tensor, constraint: Constraint) -> Score:
+        output = self._decoded(self._decode_embedding, e) if constraint.needs_output else e
+        return constraint(output, latent)
+
+    def _decoded(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        if self._autocast is None:
+            return decode(z)
+        with torch.autocast(z.device.type, dtype=self._autocast):
+            output = decode(z)
+        return output.to(self.generator.dtype)
+
+    # -- discrete spaces -------------------------------------------------------------------------
+
+    @property
+    def _space(self) -> Discrete:
+        space = self.generator.space
+        if not isinstance(space, Discrete):
+            raise Unsupported("the generator", given=f"{space}", wanted="a Discrete space")
+        return space
+
+    @property
+    def codebook(self) -> Tensor:
+        """``(K, D)`` or ``(*S, K, D)``; one-hot vectors for a generator without embeddings."""
+        if isinstance(self.generator, EmbeddingGenerator):
+            return self.generator.codebook
+        return torch.eye(self._space.codebook_size, dtype=self.generator.dtype, device=self.generator.device)
+
+    def embed(self, z: Tensor) -> Tensor:
+        """Hard grids ``(N, *S)`` to embeddings ``(N, *S, D)``."""
+        if isinstance(self.generator, EmbeddingGenerator):
+            return self.generator.embed(z)
+        return self._space.one_hot(z, self.generator.dtype)
+
+    def _decode_embedding(self, e: Tensor) -> Tensor:
+        if isinstance(self.generator, EmbeddingGenerator):
+            return self.generator.decode_embedding(e)
+        return self.generator.decode(e)
+
+    # -- rows and their cost ---------------------------------------------------------------------
+
+    def _charge(self, row: Tensor | None, cost: int) -> None:
+        if row is None:
+            self.spent = self.spent.add(self.alive, alpha=cost)
+        else:
+            self.spent = self.spent.index_add(0, row, cost * self.alive[row].to(self.spent.dtype))
+
+    @property
+    def rows_left(self) -> Tensor:
+        """``(M,)`` float64: how many more rows each held row's problem can pay for, over its live restarts."""
+        if self.budget is None:
+            return torch.full(self.spent.shape, torch.inf, dtype=torch.float64, device=self.spent.device)
+        problems = len(self.budget)
+        live = torch.zeros(problems, dtype=torch.float64, device=self.spent.device)
+        live.index_add_(0, self.problem, self.alive.to(live.dtype))
+        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent.to(live.dtype))
+        return ((self.budget - spent) / live.clamp(min=1))[self.problem]
+
+    def keep(self, index: Tensor) -> None:
+        """Hold only the rows in ``index`` from now on; what dropped rows spent stays on their problem."""
+        if self.budget is not None:
+            dropped = torch.ones_like(self.alive).index_fill(0, index, False)
+            gone = torch.where(dropped, self.spent, 0).to(self.budget.dtype)
+            self.budget = self.budget.index_add(0, self.problem, gone, alpha=-1)
+        self.problem, self.alive, self.spent = self.problem[index], self.alive[index], self.spent[index]
+        self.constraint = self.per_problem.select(self.problem)
+
+    # -- around a run ----------------------------------------------------------------------------
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Outputs of hard latents; not charged to anyone."""
+
+        def part(rows: slice) -> tuple[Tensor]:
+            with torch.no_grad():
+                return (self._decoded(self.generator.decode, z[rows]),)
+
+        return self.chunks.run(part, len(z))[0]
+
+    def report(self, z: Tensor) -> tuple[Tensor, Score, dict[str, Score]]:
+        """Outputs, score and terms of one hard latent a problem ``(B, *S)``; not charged to anyone."""
+        problems = torch.arange(len(z), device=z.device)
+        names: list[str] = []
+
+        def part(rows: slice) -> Sequence[Tensor]:
+            constraint = self.per_problem.select(problems[rows])
+            with torch.no_grad():
+                output = self._decoded(self.generator.decode, z[rows])
+                terms = constraint.terms(output, z[rows])
+                names[:] = list(terms)
+                return (output, *constraint(output, z[rows]), *(t for score in terms.values() for t in score))
+
+        output, loss, satisfied, *terms = self.chunks.run(part, len(z))
+        pairs = zip(names, terms[::2], terms[1::2], strict=True)
+        return output, Score(loss, satisfied), {name: Score(a, b) for name, a, b in pairs}
+
+
+class _Differentiated(torch.autograd.Function):
+    """The loss of each row with its gradient already taken, so that no graph of the decoder is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, objective: Objective, row: Tensor | None) -> tuple[Tensor, Tensor]:
+        (loss, satisfied), gradient = objective.value_and_gradient(z, row)
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(satisfied)
+        return loss, satisfied
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return per_row(grad_loss, gradient) * gradient, None, None
+
+
+def _slice(constraint: Constraint, rows: slice, count: int) -> Constraint:
+    """The constraint of some rows; itself where they are all."""
+    if rows.start == 0 and rows.stop == count:
+        return constraint
+    return constraint.select(torch.arange(rows.start, rows.stop))
+
+
+def _check_differentiable(loss: Tensor) -> None:
+    if not loss.requires_grad:
+        raise Unsupported(
+            "the objective",
+            given="a loss that no gradient flows through",
+            wanted="a decoder and a constraint that torch can differentiate",
+            mend="look for no_grad, detach, numpy or argmax in them, or use a gradient-free searcher",
+        )
+
+
+def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, torch.dtype]:
+    """Decode two latents ``(2, *S)`` and see that the constraint can score them, before a run.
+
+    Returns:
+        The constraint on the output's device and in its floating dtype, and the dtype of losses.
+    """
+    with torch.no_grad():
+        output = generator.decode(z)
+        if not isinstance(output, Tensor) or output.shape[:1] != z.shape[:1]:
+            given = describe(output) if isinstance(output, Tensor) else type(output).__name__
+            raise InvalidArgument("generator.decode", given=given, wanted=f"a tensor of {len(z)} rows for {len(z)} latents")
+        dtype = output.dtype if output.is_floating_point() else None
+        constraint = constraint.to(output.device, dtype)
+        constraint.validate(output, z)
+        two = constraint.select(torch.tensor([0, constraint.problems - 1], device=z.device))
+        score = two(output, z)
+    for part, wanted in (("loss", score.loss.is_floating_point()), ("satisfied", score.satisfied.dtype == torch.bool)):
+        tensor = getattr(score, part)
+        if tuple(tensor.shape) != (len(z),) or not wanted:
+            raise InvalidArgument(
+                f"{constraint.name}'s {part}",
+                given=describe(tensor),
+                wanted=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({len(z)},)",
+                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+            )
+    return constraint, score.loss.dtype
+
+
+def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:
+    """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run."""
+    problem = torch.tensor([0, constraint.problems - 1], device=z.device)
+    objective = Objective(generator, constraint, problem, Run())
+    if isinstance(generator.space, Discrete):
+        objective.linearise(z)
+    else:
+        objective.value_and_gradient(z)

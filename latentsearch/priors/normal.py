@@ -1,0 +1,37 @@
+"""The standard normal prior of VAEs and GANs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import sum_rows
+from latentsearch.noise import Noise
+
+
+@dataclass(frozen=True)
+class StandardNormal:
+    """Independent standard normals: ``(N, *shape)``.
+
+    Attributes:
+        shape: S.
+        dtype: Of the samples.
+
+    Example:
+        >>> StandardNormal((20,)).sample(Noise.from_seed(0, 3)).shape
+        torch.Size([3, 20])
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+
+    def sample(self, noise: Noise) -> Tensor:
+        """``(N, *S)``."""
+        return noise.normal(*self.shape, dtype=self.dtype)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """``(N,)`` in nats."""
+        return -0.5 * (sum_rows(z.square()) + math.prod(self.shape) * math.log(2 * math.pi))

@@ -1,0 +1,43 @@
+"""The plain softmax relaxation: a distribution over codes in place of a code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.noise import Noise
+from latentsearch.relaxations.estimator import Loss
+
+
+@dataclass(frozen=True)
+class SoftmaxRelaxation:
+    r"""Decode :math:`\mathrm{softmax}(\mathrm{logits}/\tau)`, a mixture of codes at each position.
+
+    Deterministic. The surrogate's value is the loss of the mixture, and its gradient the exact
+    gradient of that value: of the relaxed loss, not of the expected loss over codes, to which it
+    is biased.
+
+    Attributes:
+        temperature: :math:`\tau > 0`; the mixture hardens as it falls.
+
+    Example:
+        >>> logits = torch.zeros(2, 3, 4, requires_grad=True)
+        >>> f = lambda z, row: (z * torch.arange(4.0)).sum((1, 2))
+        >>> SoftmaxRelaxation()(logits, f, Noise.from_seed(0, 2)).tolist()
+        [4.5, 4.5]
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InvalidArgument(
+                "SoftmaxRelaxation.temperature", given=repr(self.temperature), wanted="a positive number"
+            )
+
+    def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
+        """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        return f((logits / self.temperature).softmax(-1), torch.arange(len(logits), device=logits.device))

@@ -1,0 +1,166 @@
+"""What a search gives back: always hard latents, always the best seen, always with a reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from latentsearch import _checkpoint
+from latentsearch.algebra import Score
+
+
+class Status(IntEnum):
+    """Why the search for one problem ended.
+
+    Attributes:
+        RUNNING: It has not ended; never in a result.
+        SATISFIED: The constraint is fulfilled.
+        BUDGET: The next step could not be paid for.
+        STALLED: The method ended by its own rule: no progress, or its schedule is done.
+        REPEATED: A grid of codes came back, so a method without memory would cycle.
+        NONFINITE: NaN in the state or the score.
+        INTERRUPTED: Ctrl-C, or a callback that returned True.
+    """
+
+    RUNNING = 0
+    SATISFIED = 1
+    BUDGET = 2
+    STALLED = 3
+    REPEATED = 4
+    NONFINITE = 5
+    INTERRUPTED = 6
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How the search went, one entry a step.
+
+    Attributes:
+        loss: ``(T, B)``: the best hard loss so far; ``inf`` before the first proposal.
+        rows: ``(T, B)`` int64: rows decoded so far, all restarts together.
+        seconds: ``(T,)`` float64: time since the start, resumed time included.
+    """
+
+    loss: Tensor
+    rows: Tensor
+    seconds: Tensor
+
+    def loss_at(self, rows: int) -> Tensor:
+        """``(B,)``: the best loss of each problem once it had decoded at most ``rows`` rows."""
+        affordable = torch.where(self.rows <= rows, self.loss, torch.inf)
+        if not len(affordable):
+            return torch.full(self.loss.shape[1:], torch.inf, dtype=self.loss.dtype, device=self.loss.device)
+        return affordable.amin(0)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best of every restart.
+
+    Attributes:
+        latent: ``(B, R, *S)`` hard latents.
+        score: ``(B, R)``, as scored during the search.
+        status: ``(B, R)`` int64, values of [Status][latentsearch.Status].
+    """
+
+    latent: Tensor
+    score: Score
+    status: Tensor
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The best latents found for B problems, and how they were found.
+
+    Attributes:
+        latent: ``(B, *S)``, hard for discrete spaces.
+        output: ``(B, *O)``: ``latent`` decoded.
+        score: ``(B,)``, computed anew from ``output``.
+        terms: Each term's weighted score, ``(B,)``.
+        status: Why each problem ended: B values; that of its winning restart.
+        rows: ``(B,)`` int64: rows decoded; a value is one row, a value with its gradient two.
+        steps: Steps taken.
+        seconds: Wall time.
+        candidates: The best of each restart.
+        trace: The course of the search.
+    """
+
+    latent: Tensor
+    output: Tensor
+    score: Score
+    terms: Mapping[str, Score]
+    status: tuple[Status, ...]
+    rows: Tensor
+    steps: int
+    seconds: float
+    candidates: Candidates
+    trace: Trace
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file with a JSON header; never a pickle."""
+        tensors = {
+            "latent": self.latent,
+            "output": self.output,
+            "rows": self.rows,
+            "candidates.latent": self.candidates.latent,
+            "candidates.status": self.candidates.status,
+            "trace.loss": self.trace.loss,
+            "trace.rows": self.trace.rows,
+            "trace.seconds": self.trace.seconds,
+        }
+        scores = {"score": self.score, "candidates.score": self.candidates.score}
+        scores |= {f"terms.{name}": score for name, score in self.terms.items()}
+        for name, score in scores.items():
+            tensors |= {f"{name}.loss": score.loss, f"{name}.satisfied": score.satisfied}
+        header = {
+            "kind": "result",
+            "terms": list(self.terms),
+            "status": [status.name for status in self.status],
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }
+        _checkpoint.save(path, tensors, header)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> SearchResult:
+        """Read what ``save`` wrote.
+
+        Raises:
+            BrokenFile: If the file is cut short or holds something else.
+        """
+        tensors, header = _checkpoint.load(path, kind="result", device=device)
+
+        def score(name: str) -> Score:
+            return Score(tensors[f"{name}.loss"], tensors[f"{name}.satisfied"])
+
+        return SearchResult(
+            latent=tensors["latent"],
+            output=tensors["output"],
+            score=score("score"),
+            terms={name: score(f"terms.{name}") for name in header["terms"]},
+            status=tuple(Status[name] for name in header["status"]),
+            rows=tensors["rows"],
+            steps=header["steps"],
+            seconds=header["seconds"],
+            candidates=Candidates(
+                tensors["candidates.latent"], score("candidates.score"), tensors["candidates.status"]
+            ),
+            trace=Trace(tensors["trace.loss"], tensors["trace.rows"], tensors["trace.seconds"]),
+        )
+
+    def __repr__(self) -> str:
+        problems = [
+            f"  {b}: loss {loss:.6g}, {status.name}, {rows} rows"
+            for b, (loss, status, rows) in enumerate(
+                zip(self.score.loss.tolist(), self.status, self.rows.tolist(), strict=True)
+            )
+        ]
+        if len(problems) > 8:
+            problems = [*problems[:7], f"  ... and {len(problems) - 7} more"]
+        head = f"SearchResult of {len(self.status)} problems, {self.steps} steps, {self.seconds:.2f} s"
+        return "\n".join([head, *problems])

@@ -1,0 +1,110 @@
+"""What concerns one run and not the method: budgets, progress, callbacks, checkpoints, memory, speed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a callback sees after each step; all tensors live on the search's device.
+
+    Attributes:
+        number: Steps taken so far, this one included.
+        seconds: Wall time so far.
+        row: ``(M,)`` int64: which rows are held, as ``b * R + r``.
+        problem: ``(M,)`` int64: the problem b of each.
+        alive: ``(M,)`` bool: rows that have not ended; the others wait to be dropped.
+        latent: ``(M, *S)``: what this step proposed, or None if it proposed nothing.
+        loss: ``(M,)``: its hard loss, or None.
+        best_loss: ``(M,)``: the best loss of each row so far.
+        state: The method's own state; read it, leave it alone.
+    """
+
+    number: int
+    seconds: float
+    row: Tensor
+    problem: Tensor
+    alive: Tensor
+    latent: Tensor | None
+    loss: Tensor | None
+    best_loss: Tensor
+    state: Any
+
+
+Callback = Callable[[Step], bool | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's budget and housekeeping.
+
+    Budgets are never overshot: no step begins that cannot be paid for by all live restarts of its
+    problem. A limit is one value, or one for each problem; None is no limit.
+
+    Attributes:
+        rows: Rows decoded per problem, all restarts together: a value counts one, a value with its
+            gradient two. Checks before the run and the decoding of the answer are not counted.
+        steps: Steps.
+        seconds: Wall time, looked at before each step.
+        progress: True for a progress bar (``tqdm`` if installed, else a line on stderr).
+        callbacks: Each is called with a [Step][latentsearch.Step]; returning True ends the search.
+        checkpoint: A file to save to every ``checkpoint_every`` steps and to resume from if it exists.
+        checkpoint_every: Steps between checkpoints.
+        chunk_rows: Most rows decoded at once; halved whenever memory runs out.
+        compact_every: Steps between looks at which rows have ended; the only host synchronisation.
+        autocast: Decode under ``torch.autocast`` in this dtype, for instance ``torch.bfloat16``.
+        compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
+
+    Example:
+        >>> Run(rows=500, seconds=60).rows
+        500
+    """
+
+    rows: int | Sequence[int] | None = 1000
+    steps: int | Sequence[int] | None = None
+    seconds: float | Sequence[float] | None = None
+    progress: bool = False
+    callbacks: Sequence[Callback] = ()
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_every: int = 50
+    chunk_rows: int | None = None
+    compact_every: int = 8
+    autocast: torch.dtype | None = None
+    compile: bool | str = False
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "steps", "seconds"):
+            limit = getattr(self, name)
+            values = [] if limit is None else list(limit) if isinstance(limit, Sequence) else [limit]
+            if not all(isinstance(v, (int, float)) and not math.isnan(v) and v >= 0 for v in values):
+                raise InvalidArgument(f"Run.{name}", given=repr(limit), wanted="numbers >= 0, or None for no limit")
+        for name in ("checkpoint_every", "compact_every"):
+            if getattr(self, name) < 1:
+                raise InvalidArgument(f"Run.{name}", given=repr(getattr(self, name)), wanted="at least 1")
+        if self.chunk_rows is not None and self.chunk_rows < 1:
+            raise InvalidArgument("Run.chunk_rows", given=repr(self.chunk_rows), wanted="at least 1, or None")
+        if not all(callable(callback) for callback in self.callbacks):
+            raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="functions of one Step")
+
+    def limit(self, name: str, problems: int) -> list[float]:
+        """One of ``rows``, ``steps`` or ``seconds`` as a number a problem; infinity for no limit."""
+        limit = getattr(self, name)
+        if limit is None:
+            return [math.inf] * problems
+        if isinstance(limit, (int, float)):
+            return [limit] * problems
+        if len(limit) != problems:
+            raise InvalidArgument(
+                f"Run.{name}", given=f"{len(limit)} values", wanted=f"one value, or one for each of {problems} problems"
+            )
+        return list(limit)

@@ -1,0 +1,18 @@
+"""Methods of search: one a file, all run by the one loop in `_iterative.py`."""
+
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.random import RandomSearch
+from latentsearch.searchers.relaxed import RelaxedSearch
+from latentsearch.searchers.single_position import SinglePositionSearch
+from latentsearch.searchers.straight_through import StraightThroughSearch
+
+__all__ = [
+    "GradientSearch",
+    "IterativeSearcher",
+    "Proposal",
+    "RandomSearch",
+    "RelaxedSearch",
+    "SinglePositionSearch",
+    "StraightThroughSearch",
+]

@@ -1,0 +1,363 @@
+"""The only loop. A method supplies how to start and how to step; everything else is here.
+
+Rows are B problems times R restarts, ordered ``b * R + r``. Rows that have ended are frozen on the
+device at once and dropped every few steps, which is the only time that the host waits for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentsearch import _checkpoint
+from latentsearch._identity import describe_settings
+from latentsearch._rows import flatten, map_rows, unflatten
+from latentsearch.algebra import Constraint, Score
+from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
+from latentsearch.noise import Noise, problem_seeds
+from latentsearch.objective import Objective, check_gradients, check_scores
+from latentsearch.protocols import Generator
+from latentsearch.result import SearchResult, Status
+from latentsearch.run import Run, Step
+from latentsearch.searchers._board import Board
+from latentsearch.searchers._progress import Progress
+from latentsearch.searchers._start import check_arguments, initial_latents
+from latentsearch.spaces import Continuous, Discrete
+
+# Streams of noise; each use folds a constant of its own.
+_INIT, _START, _STEP, _PROBE = 1, 2, 3, 4
+
+
+class Proposal(NamedTuple):
+    """What a step offers for each held row.
+
+    Attributes:
+        latent: ``(M, *S)`` hard latents.
+        score: ``(M,)``, at exactly these latents.
+        status: ``(M,)`` int64 values of Status; None where all go on.
+    """
+
+    latent: Tensor
+    score: Score
+    status: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class IterativeSearcher(ABC):
+    """Base of the methods: settings, and two functions of a state.
+
+    A state is a dataclass of tensors with rows first (and whole numbers that serve all rows alike),
+    so the loop can drop rows, save and resume any method without knowing it.
+
+    Attributes:
+        restarts: R, independent starts a problem. They share its budget, and the best one counts.
+            With ``init`` of one latent a problem the first restart starts there, the others from
+            the prior.
+    """
+
+    restarts: int = dataclasses.field(default=1, kw_only=True)
+
+    spaces: ClassVar[tuple[type, ...]] = (Continuous, Discrete)
+    needs_gradient: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._require("restarts", self.restarts >= 1, "at least 1")
+
+    @property
+    @abstractmethod
+    def step_rows(self) -> int:
+        """The most rows that one step costs per row."""
+
+    @abstractmethod
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
+        """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""
+
+    @abstractmethod
+    def step(self, objective: Objective, state: Any, noise: Noise) -> tuple[Any, Proposal | None]:
+        """One step of all held rows. The first one proposes a score for the initial latents."""
+
+    def validate(self, generator: Generator) -> None:
+        """Raise if the settings cannot work on this generator; called before a run."""
+
+    def search(
+        self,
+        generator: Generator,
+        constraint: Constraint,
+        *,
+        init: Tensor | None = None,
+        seed: int | Sequence[int] | None = None,
+        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+    ) -> SearchResult:
+        """Find latents whose outputs fulfil the constraint.
+
+        Args:
+            generator: A frozen decoder with its latent space.
+            constraint: The wish, for B problems.
+            init: Where to start: ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)`` hard latents; a draw
+                from the generator's prior if not given.
+            seed: One integer, or one a problem; None for fresh entropy.
+            run: Budget, progress, callbacks, checkpoints, memory.
+
+        Returns:
+            The best found, with its trace and the reason why each problem ended.
+
+        Raises:
+            InvalidArgument: If something cannot work; before the first step.
+            SearchFailed: If user code raises in mid-search; it carries the best so far.
+        """
+        with torch.no_grad():
+            return _Search(self, generator, constraint, init, seed, run).run()
+
+    def _require(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise InvalidArgument(f"{type(self).__name__}.{name}", given=repr(getattr(self, name)), wanted=wanted)
+
+
+class _Search:
+    """One run of one method."""
+
+    def __init__(
+        self,
+        method: IterativeSearcher,
+        generator: Generator,
+        constraint: Constraint,
+        init: Tensor | None,
+        seed: int | Sequence[int] | None,
+        run: Run,
+    ) -> None:
+        check_arguments(method, generator, constraint, run)
+        problems, restarts, device = constraint.problems, method.restarts, generator.device
+        seeds = problem_seeds(seed, problems)
+        noise = Noise.from_seed(seeds, problems, restarts, device)
+        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts)
+        method.validate(generator)
+        probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
+        constraint, dtype = check_scores(generator, constraint, probe)
+        if method.needs_gradient:
+            check_gradients(generator, constraint, probe)
+
+        self.method, self.settings, self.noise = method, run, noise
+        self.board = Board(z, problems, restarts, dtype, constraint.judges)
+        self.objective = Objective(generator, constraint, self.board.problem, run)
+        self.limits = {name: run.limit(name, problems) for name in ("rows", "steps", "seconds")}
+        if any(map(math.isfinite, self.limits["rows"])):
+            self.objective.budget = torch.tensor(self.limits["rows"], dtype=torch.float64, device=device)
+        self.state = method.start(self.objective, z, noise.fold(_START))
+        # Steps taken; the time they took; and the step until which no row can run out of budget.
+        self.number, self.elapsed, self.paid_until = 0, 0.0, 0
+        self.whole = True
+        self.path = None if run.checkpoint is None else Path(run.checkpoint)
+        if self.path is not None:
+            self.identity = {
+                "searcher": describe_settings(method),
+                "space": describe_settings(generator.space),
+                "seeds": describe_settings(list(seeds)),
+                "init": describe_settings(init),
+                "constraint": describe_settings(constraint),
+            }
+            if self.path.exists():
+                self._resume(self.path)
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def run(self) -> SearchResult:
+        self.clock = time.perf_counter() - self.elapsed
+        with Progress(self.settings.progress) as progress:
+            try:
+                self._loop(progress)
+            except KeyboardInterrupt:
+                self._end(self.objective.alive, Status.INTERRUPTED)
+            except Exception as error:
+                raise self._failure(error) from error
+        self.elapsed = time.perf_counter() - self.clock
+        # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
+        if self.path is not None and self.whole:
+            self._save(self.path)
+        return self._result()
+
+    def _loop(self, progress: Progress) -> None:
+        run, noise = self.settings, self.noise.fold(_STEP)
+        while True:
+            look = self._enforce_limits() or self.number % run.compact_every == 0
+            if look and not self._compact():
+                return
+            own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
+            self.whole = False
+            self.state, proposal = self.method.step(self.objective, self.state, own.fold(self.number))
+            self.number += 1
+            self._record(proposal)
+            self.whole = True
+            step = self._describe(proposal)
+            progress.show(step)
+            if any([bool(callback(step)) for callback in run.callbacks]):
+                self._end(self.objective.alive, Status.INTERRUPTED)
+                return
+            if self.path is not None and self.number % run.checkpoint_every == 0:
+                self._save(self.path)
+
+    def _record(self, proposal: Proposal | None) -> None:
+        """Put what is better on the board, and freeze the rows that have ended."""
+        board, alive = self.board, self.objective.alive
+        if proposal is not None:
+            board.offer(proposal.latent, proposal.score, alive)
+            if board.judges:
+                board.end(board.solved(), Status.SATISFIED)
+        board.end(self._nan_rows(proposal), Status.NONFINITE)
+        if proposal is not None and proposal.status is not None:
+            board.end(alive, proposal.status)
+        self.objective.alive = board.alive
+        board.log(self.objective.spent, time.perf_counter() - self.clock)
+
+    def _nan_rows(self, proposal: Proposal | None) -> Tensor:
+        floating = [t for t in flatten(self.state).values() if t.ndim and t.is_floating_point()]
+        if proposal is not None:
+            floating.append(proposal.score.loss)
+        broken = torch.zeros_like(self.objective.alive)
+        for tensor in floating:
+            nan = tensor.isnan()
+            broken = broken | (nan.flatten(1).any(1) if nan.ndim > 1 else nan)
+        return broken
+
+    # -- limits ----------------------------------------------------------------------------------
+
+    def _enforce_limits(self) -> bool:
+        """End the rows that may not take another step; whether any can have ended."""
+        over = [b for b, limit in enumerate(self.limits["steps"]) if self.number >= limit]
+        if math.isfinite(min(self.limits["seconds"])):
+            elapsed = time.perf_counter() - self.clock
+            over += [b for b, limit in enumerate(self.limits["seconds"]) if elapsed >= limit]
+        if over:
+            hit = torch.zeros(self.board.problems, dtype=torch.bool, device=self.board.row.device)
+            hit[over] = True
+            self._end(hit[self.board.problem], Status.BUDGET)
+        unpaid = self.objective.budget is not None and self.number >= self.paid_until
+        if unpaid:
+            self._end(self.objective.rows_left < self.method.step_rows, Status.BUDGET)
+        return bool(over) or unpaid
+
+    def _end(self, rows: Tensor, status: Status) -> None:
+        self.board.end(rows, status)
+        self.objective.alive = self.board.alive
+
+    def _compact(self) -> bool:
+        """Drop the rows that have ended; False if none is left. The one place where the host waits."""
+        alive = self.objective.alive
+        held = alive.nonzero()[:, 0]
+        if not len(held):
+            return False
+        least = float(self.objective.rows_left[held].min())
+        self.paid_until = self.number + (int(least) // self.method.step_rows if math.isfinite(least) else 1 << 62)
+        if self.settings.compile:
+            held = _padded(held, alive)
+        if len(held) < len(alive):
+            self.board.flush(self.objective.spent)
+            self.board.hold(held)
+            self.objective.keep(held)
+            self.state = map_rows(self.state, lambda t: t[held])
+        return True
+
+    # -- what comes out --------------------------------------------------------------------------
+
+    def _describe(self, proposal: Proposal | None) -> Step:
+        board = self.board
+        return Step(
+            number=self.number,
+            seconds=board.history[-1][3],
+            row=board.row,
+            problem=self.objective.problem,
+            alive=self.objective.alive,
+            latent=None if proposal is None else proposal.latent,
+            loss=None if proposal is None else proposal.score.loss,
+            best_loss=board.loss,
+            state=self.state,
+        )
+
+    def _result(self) -> SearchResult:
+        board = self.board
+        board.flush(self.objective.spent)
+        winners = board.winners()
+        latent = board.final_latent[winners]
+        output, score, terms = self.objective.report(latent)
+        return SearchResult(
+            latent=latent,
+            output=output,
+            score=score,
+            terms=terms,
+            status=tuple(Status(value) for value in board.final_status[winners].tolist()),
+            rows=board.spent(),
+            steps=self.number,
+            seconds=self.elapsed,
+            candidates=board.candidates(),
+            trace=board.trace(),
+        )
+
+    def _failure(self, error: Exception) -> SearchFailed:
+        board = self.board
+        board.flush(self.objective.spent)
+        winners = board.winners()
+        message = f"step {self.number + 1} raised {type(error).__name__}: {error}"
+        return SearchFailed(message, latent=board.final_latent[winners], loss=board.final_loss[winners])
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def _save(self, path: Path) -> None:
+        objective = self.objective
+        self.board.flush(objective.spent)
+        tensors = {f"state.{name}": tensor for name, tensor in flatten(self.state).items()}
+        tensors |= {f"board.{name}": tensor for name, tensor in self.board.tensors().items()}
+        tensors["spent"] = objective.spent
+        if objective.budget is not None:
+            # What dropped rows have spent: the budget itself may be another when the run is resumed.
+            whole = torch.tensor(self.limits["rows"], dtype=torch.float64, device=objective.budget.device)
+            tensors["dropped"] = torch.where(whole.isinf(), 0, whole - objective.budget)
+        header = {
+            "kind": "search",
+            "identity": self.identity,
+            "step": self.number,
+            "seconds": time.perf_counter() - self.clock,
+            "paid_until": self.paid_until,
+            "rows": [limit if math.isfinite(limit) else None for limit in self.limits["rows"]],
+            "chunk_rows": objective.chunks.size,
+        }
+        _checkpoint.save(path, tensors, header)
+
+    def _resume(self, path: Path) -> None:
+        device = self.board.row.device
+        tensors, header = _checkpoint.load(path, kind="search", device=device)
+        different = [name for name, value in self.identity.items() if header["identity"].get(name) != value]
+        if different:
+            raise BrokenFile(
+                f"the checkpoint {path} is of another search: its {' and '.join(different)} differ. "
+                "Give this search a path of its own, or delete the file"
+            )
+        self.board.restore(_under("board.", tensors))
+        self.state = unflatten(self.state, _under("state.", tensors))
+        objective = self.objective
+        objective.problem, objective.alive = self.board.problem, self.board.alive
+        objective.constraint = objective.per_problem.select(objective.problem)
+        objective.spent, objective.chunks.size = tensors["spent"], header["chunk_rows"]
+        if objective.budget is not None and "dropped" in tensors:
+            objective.budget = objective.budget - tensors["dropped"]
+        self.number, self.elapsed = header["step"], header["seconds"]
+        same_budget = header["rows"] == [v if math.isfinite(v) else None for v in self.limits["rows"]]
+        self.paid_until = header["paid_until"] if same_budget else 0
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _padded(held: Tensor, alive: Tensor) -> Tensor:
+    """Live rows filled up to a power of two with ended ones, so that compiled shapes stay few."""
+    size = min(1 << (len(held) - 1).bit_length(), len(alive))
+    spare = (~alive).nonzero()[: size - len(held), 0]
+    return torch.cat([held, spare]).sort().values

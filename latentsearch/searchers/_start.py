@@ -1,0 +1,89 @@
+"""What is looked at, and made, before the first step: types, spaces, and where each row starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Constraint
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.noise import Noise
+from latentsearch.protocols import Generator
+from latentsearch.run import Run
+from latentsearch.spaces import Continuous
+
+if TYPE_CHECKING:
+    from latentsearch.searchers._iterative import IterativeSearcher
+
+
+def check_arguments(method: IterativeSearcher, generator: object, constraint: object, run: object) -> None:
+    """Raise unless the method can search this generator for this constraint."""
+    name = type(method).__name__
+    if not isinstance(generator, Generator):
+        raise InvalidArgument(
+            "generator",
+            given=type(generator).__name__,
+            wanted="a Generator",
+            mend="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
+        )
+    if not isinstance(constraint, Constraint):
+        mend = "wrap a function in Satisfies(...)" if callable(constraint) else ""
+        raise InvalidArgument("constraint", given=type(constraint).__name__, wanted="a Constraint", mend=mend)
+    if not isinstance(run, Run):
+        raise InvalidArgument("run", given=repr(run), wanted="a Run", mend="write run=Run(rows=500)")
+    if not isinstance(generator.space, method.spaces):
+        kinds = " or ".join(kind.__name__ for kind in method.spaces)
+        raise Unsupported(name, given=f"a generator over {generator.space}", wanted=f"a {kinds} space")
+    if method.needs_gradient and not constraint.differentiable:
+        raise Unsupported(
+            name,
+            given="a constraint with a term that has no gradient",
+            wanted="differentiable terms only",
+            mend="use a gradient-free searcher such as RandomSearch",
+        )
+
+
+def initial_latents(
+    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int
+) -> Tensor:
+    """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior."""
+    space = generator.space
+    if init is None:
+        return _prior_samples(generator, noise)
+    init = _checked(init, generator)
+    with_restarts = init.ndim == 2 + len(space.shape)
+    flat = init.flatten(0, 1) if with_restarts else init
+    space.check("init", flat)
+    if tuple(init.shape[:2]) == (problems, restarts) and with_restarts:
+        return flat.clone()
+    if with_restarts or init.shape[0] not in (1, problems):
+        raise InvalidArgument(
+            "init",
+            given=describe(init),
+            wanted=f"one latent for each of {problems} problems, or {problems} x {restarts} with restarts",
+            mend="the number of problems is the number of targets in the constraint",
+        )
+    z = flat.expand(problems, *space.shape).repeat_interleave(restarts, 0).clone()
+    if restarts > 1:
+        others = torch.arange(problems * restarts, device=z.device) % restarts > 0
+        z[others] = _prior_samples(generator, noise[others])
+    return z
+
+
+def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
+    z = generator.prior.sample(noise)
+    generator.space.check("a sample of generator.prior", z)
+    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
+
+
+def _checked(init: object, generator: Generator) -> Tensor:
+    if not isinstance(init, Tensor):
+        raise InvalidArgument("init", given=type(init).__name__, wanted="a tensor of latents")
+    if init.device != generator.device:
+        device = str(generator.device)
+        raise InvalidArgument("init", given=describe(init), wanted=f"latents on {device}", mend=f"init.to({device!r})")
+    if isinstance(generator.space, Continuous) and init.is_floating_point():
+        return init.detach().to(generator.dtype)
+    return init.detach()

@@ -1,0 +1,136 @@
+"""What Algorithms 2 and 3 share: an embedding that accumulates gradient until a code flips.
+
+Between two flips the grid, hence the gradient, stays the same, so the embedding moves along a
+straight line. When the first code flips is therefore known without decoding anything in between:
+code j takes over from the current code c at position p after ``floor(a / (-2 α s)) + 1`` steps,
+where ``a = |e - e_j|² - |e - e_c|²`` is how much farther off it is now, and ``s = g·(e_j - e_c)``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latentsearch._codes import excess, grid_hash, nearest, products
+from latentsearch._rows import per_row
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.result import Status
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer
+from latentsearch.spaces import Discrete
+
+
+@dataclass
+class CodeState:
+    """Where each row stands.
+
+    Attributes:
+        z: ``(M, *S)``, the grid.
+        e: ``(M, *S, D)``, the embedding that accumulates; with an optimiser, together with its moments.
+        waited: ``(M,)`` int64, steps since a code last changed.
+        steps: ``(M,)`` int64, steps of the step size taken in all.
+        visited: ``(M, T)`` int64, hashes of the grids seen.
+    """
+
+    z: Tensor
+    e: RowOptimizer
+    waited: Tensor
+    steps: Tensor
+    visited: Tensor
+
+
+@dataclass(frozen=True)
+class CodeDescent(IterativeSearcher):
+    """Base of Algorithms 2 and 3; the settings are explained in StraightThroughSearch."""
+
+    lr: float = 0.1
+    patience: int = 1_000_000  # steps without a change cost no decoding here, so patience is cheap
+    on_repeat: Literal["stop", "continue"] = "stop"
+    snap: bool = False
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("lr", self.lr > 0, "a positive number")
+        self._require("patience", self.patience >= 0, "at least 0")
+        self._require("on_repeat", self.on_repeat in ("stop", "continue"), "'stop' or 'continue'")
+
+    @property
+    def step_rows(self) -> int:
+        return 2
+
+    @property
+    def _optimizer(self) -> OptimizerFactory | None:
+        """What moves the embedding in place of plain steps, whose flips can be foreseen."""
+        return None
+
+    @abstractmethod
+    def _mask(self, gradient: Tensor) -> Tensor:
+        """The part of the gradient ``(N, *S, D)`` that is followed."""
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> CodeState:
+        factory = self._optimizer or partial(torch.optim.SGD, lr=self.lr)
+        zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        return CodeState(z, RowOptimizer(factory, objective.embed(z)), zeros, zeros, z.new_zeros(len(z), 0))
+
+    def step(self, objective: Objective, state: CodeState, noise: Noise) -> tuple[CodeState, Proposal]:
+        """Score the grid, see whether it was seen before, and move on to the next grid."""
+        score, gradient = objective.embedding_gradient(state.z)
+        code_hash = grid_hash(state.z, objective.codebook.shape[-2])[:, None]
+        # A grid that merely has not changed yet is not a repeat.
+        repeated = (state.visited == code_hash).any(1) & (state.waited == 0)
+        moves = self._advance(objective.codebook, state, self._mask(gradient))
+        z = nearest(objective.codebook, state.e.value)
+        changed = (z != state.z).flatten(1).any(1)
+        if self.snap:
+            state.e.value.copy_(objective.embed(z))
+            # Put back on the codebook, a grid that one step does not change is never left.
+            moves = torch.where(changed, moves, self.patience + 1)
+        waited = torch.where(changed, 0, state.waited + moves)
+        # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
+        status = torch.where(waited > self.patience, Status.STALLED, Status.RUNNING)
+        if self.on_repeat == "stop":
+            status = torch.where(repeated, Status.REPEATED, status)
+        visited = torch.cat([state.visited, code_hash], 1)
+        return CodeState(z, state.e, waited, state.steps + moves, visited), Proposal(state.z, score, status)
+
+    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor) -> Tensor:
+        """Move ``e`` in place to the next flip, or by one step where it is not foreseen; steps taken."""
+        if self._optimizer is not None:
+            state.e.step(gradient)
+            return torch.ones_like(state.waited)
+        move = self.lr * gradient
+        count = torch.ones_like(state.waited)
+        if not self.snap:
+            left = self.patience + 1 - state.waited
+            count = steps_to_flip(codebook, state.e.value, state.z, move).clamp(max=left.to(move.dtype)).to(count.dtype)
+        state.e.value.sub_(per_row(count, move) * move)
+        return count
+
+
+def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tensor:
+    """``(N,)``: how many times ``step`` is subtracted from ``e`` until a code other than ``z`` is nearest.
+
+    Args:
+        codebook: ``(K, D)`` or ``(*S, K, D)``.
+        e: ``(N, *S, D)``.
+        z: ``(N, *S)``, the nearest codes of e.
+        step: ``(N, *S, D)``.
+
+    Returns:
+        At least 1; ``inf`` where nothing ever flips.
+    """
+    farther = excess(codebook, e)
+    farther = farther - farther.gather(-1, z[..., None])
+    slope = products(codebook, step)
+    slope = slope.gather(-1, z[..., None]) - slope
+    # Where the slope is positive the other code draws nearer by twice as much in every step.
+    crossing = torch.where(slope > 0, farther.clamp(min=0) / (2 * slope), torch.inf)
+    return crossing.flatten(1).amin(1).floor() + 1

@@ -1,0 +1,72 @@
+"""Draws from the prior: the floor that every method has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Score
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+
+
+@dataclass
+class RandomState:
+    """The first latents, to be scored in the first step, and how many steps were taken."""
+
+    z: Tensor
+    number: int
+
+
+@dataclass(frozen=True)
+class RandomSearch(IterativeSearcher):
+    """Keep the best of many draws from the generator's prior.
+
+    The first of all draws is the initial latent. Works on every space, with every constraint.
+
+    Attributes:
+        batch: Draws a step and row.
+        restarts: Independent starts a problem.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> result = RandomSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> int(result.rows[0])
+        992
+    """
+
+    batch: int = 16
+
+    needs_gradient: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("batch", self.batch >= 1, "at least 1")
+
+    @property
+    def step_rows(self) -> int:
+        return self.batch
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> RandomState:
+        return RandomState(z, 0)
+
+    def step(self, objective: Objective, state: RandomState, noise: Noise) -> tuple[RandomState, Proposal]:
+        rows = len(state.z)
+        draws = objective.generator.prior.sample(noise.split(self.batch)).to(state.z.dtype)
+        draws = draws.view(rows, self.batch, *state.z.shape[1:])
+        if state.number == 0:
+            draws = torch.cat([state.z[:, None], draws[:, 1:]], 1)
+        row = torch.arange(rows, device=draws.device).repeat_interleave(self.batch)
+        score = objective(draws.flatten(0, 1), row)
+        loss, satisfied = score.loss.view(rows, -1), score.satisfied.view(rows, -1)
+        # Satisfied draws first; NaN last, so that one broken draw does not hide the others.
+        eligible = (satisfied == satisfied.any(1, keepdim=True)) & ~loss.isnan()
+        best = torch.where(eligible, loss, torch.inf).argmin(1)
+        pick = (torch.arange(rows, device=draws.device), best)
+        proposal = Proposal(draws[pick], Score(loss[pick], satisfied[pick]))
+        return RandomState(state.z, state.number + 1), proposal

@@ -1,0 +1,113 @@
+"""Latent spaces: what a latent is. Closed, so that searchers can `match` on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, describe
+
+
+def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(shape, int) or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise InvalidArgument(
+            f"{what}.shape", given=repr(shape), wanted="a tuple of positive integers", mend="write (20,) for a vector"
+        )
+    return tuple(shape)
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Latents are floating tensors ``(N, *shape)``.
+
+    Attributes:
+        shape: S, the shape of one latent.
+
+    Example:
+        >>> Continuous((20,)).contains(torch.zeros(4, 20))
+        True
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _check_shape("Continuous", self.shape))
+
+    def contains(self, z: Tensor) -> bool:
+        """Whether ``z`` is a batch of latents of this space."""
+        return z.is_floating_point() and z.ndim == 1 + len(self.shape) and tuple(z.shape[1:]) == self.shape
+
+    def check(self, what: str, z: Tensor) -> None:
+        """Raise InvalidArgument unless ``z`` is a batch of latents of this space, without NaN."""
+        if not self.contains(z):
+            raise InvalidArgument(what, given=describe(z), wanted=f"floating latents of shape (N, {_list(self.shape)})")
+        if z.isnan().any():
+            raise InvalidArgument(what, given="latents with NaN", wanted="finite latents")
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """Latents are grids of codes: hard int64 ``(N, *shape)`` in [0, K), or soft ``(N, *shape, K)``.
+
+    A soft latent holds a distribution over the K codes at each position.
+
+    Attributes:
+        shape: S, the shape of one grid; positions P is its product.
+        codebook_size: K.
+
+    Example:
+        >>> space = Discrete((7, 7), codebook_size=512)
+        >>> space.contains(torch.zeros(2, 7, 7, dtype=torch.int64)), space.positions
+        (True, 49)
+    """
+
+    shape: tuple[int, ...]
+    codebook_size: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _check_shape("Discrete", self.shape))
+        if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
+            raise InvalidArgument("Discrete.codebook_size", given=repr(self.codebook_size), wanted="a positive integer")
+
+    @property
+    def positions(self) -> int:
+        """P, the number of codes in a grid."""
+        return math.prod(self.shape)
+
+    def is_soft(self, z: Tensor) -> bool:
+        """Whether ``z`` holds distributions rather than codes."""
+        return z.is_floating_point()
+
+    def contains(self, z: Tensor) -> bool:
+        """Whether ``z`` is a batch of hard latents of this space."""
+        if z.dtype != torch.int64 or z.ndim != 1 + len(self.shape) or tuple(z.shape[1:]) != self.shape:
+            return False
+        return z.numel() == 0 or (int(z.min()) >= 0 and int(z.max()) < self.codebook_size)
+
+    def check(self, what: str, z: Tensor) -> None:
+        """Raise InvalidArgument unless ``z`` is a batch of hard latents of this space."""
+        if not self.contains(z):
+            given = describe(z)
+            if z.dtype == torch.int64 and z.numel():
+                given += f" with codes {int(z.min())} to {int(z.max())}"
+            raise InvalidArgument(
+                what,
+                given=given,
+                wanted=f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})",
+                mend="soft latents become codes by .argmax(-1), other integers by .long()",
+            )
+
+    def one_hot(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """Hard ``(N, *S)`` to soft ``(N, *S, K)``."""
+        return F.one_hot(z, self.codebook_size).to(dtype)
+
+
+LatentSpace = Continuous | Discrete
+
+
+def _list(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
