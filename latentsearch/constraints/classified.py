@@ -18,7 +18,7 @@ class Classified(Constraint):
     Args:
         classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``; log-probabilities serve as well.
         label: The wanted class, one for all problems or ``(B,)`` int64.
-        loss: ``"probability"`` for :math:`-\log p(\mathrm{label})`, or ``"logit"`` for the negative
+        loss: ``"probability"`` for $-\log p(\mathrm{label})$, or ``"logit"`` for the negative
             logit, which does not saturate but has no lower bound.
         threshold: Satisfied where the label's probability is at least this; None does not judge.
 

@@ -18,7 +18,7 @@ class Downscales(Constraint):
 
     The downscaling loss of PULSE [Menon et al., *PULSE: Self-Supervised Photo Upsampling via
     Latent Space Exploration of Generative Models*, CVPR 2020, section 3.2]: the mean square of
-    :math:`DS(G(z)) - I_{LR}`.
+    $DS(G(z)) - I_{LR}$.
 
     Args:
         small: ``(B, C, h, w)``, in the output's range; one row a problem.

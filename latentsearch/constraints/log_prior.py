@@ -10,7 +10,7 @@ from latentsearch.protocols import Prior
 
 
 class LogPrior(Constraint):
-    r"""The latent is likely: the loss is :math:`-\log p(z)`, up to a constant.
+    r"""The latent is likely: the loss is $-\log p(z)$, up to a constant.
 
     Args:
         prior: Any [Prior][latentsearch.Prior]; ``generator.prior`` is one.

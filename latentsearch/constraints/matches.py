@@ -17,7 +17,7 @@ class Matches(Constraint):
     r"""The output matches a target: the mean distance over all elements, or those of a mask.
 
     For a mask m and squared distance the loss is
-    :math:`\sum_i m_i (x_i - t_i)^2 / \sum_i m_i`, so masks of different sizes compare.
+    $\sum_i m_i (x_i - t_i)^2 / \sum_i m_i$, so masks of different sizes compare.
 
     Args:
         target: ``(B, *O)``, in the output's range; one row a problem.

@@ -17,8 +17,8 @@ Metric = Literal["l2", "log", "hamming"]
 class Near(Constraint):
     r"""The latent stays near a source.
 
-    - ``"l2"``: :math:`\|z' - z\|^2`, for continuous latents.
-    - ``"log"``: the mean over dimensions of :math:`\log(1 + (z' - z)^2) / \bar\sigma^2`, the
+    - ``"l2"``: $\|z' - z\|^2$, for continuous latents.
+    - ``"log"``: the mean over dimensions of $\log(1 + (z' - z)^2) / \bar\sigma^2$, the
       distance penalty of *Latent Constraints: Learning to Generate Conditionally from Unconditional
       Generative Models* (section 3, "Identity-preserving transformations").
     - ``"hamming"``: the number of positions whose code differs; of soft codes, its expectation.
@@ -26,7 +26,7 @@ class Near(Constraint):
     Args:
         latent: The source, ``(B, *S)``.
         metric: As above; None picks by the latent's dtype: ``"hamming"`` for codes, else ``"l2"``.
-        scale: :math:`\bar\sigma^2`, a number or ``(B,)``, for ``"log"``: there the paper takes the
+        scale: $\bar\sigma^2$, a number or ``(B,)``, for ``"log"``: there the paper takes the
             encoder's posterior variance averaged over the training data.
 
     Raises:

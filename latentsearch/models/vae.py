@@ -17,7 +17,7 @@ from latentsearch.noise import Noise
 class VAE(nn.Module):
     r"""A VAE on images in [0, 1], with a Gaussian code and Bernoulli pixels.
 
-    The training loss is :math:`-\log p(x|z) + \mathrm{KL}(q(z|x)\,\|\,N(0, I))` in nats a picture,
+    The training loss is $-\log p(x|z) + \mathrm{KL}(q(z|x)\,\|\,N(0, I))$ in nats a picture,
     a mean over the batch, with one reparametrised sample (equation 10 of the paper).
 
     Args:

@@ -127,10 +127,10 @@ class VQVAE(nn.Module):
     r"""A convolutional VQ-VAE on images.
 
     The training loss is, with means over all elements of a batch,
-    :math:`\mathrm{MSE}(x, \hat x)/\sigma^2 + \beta\,\mathrm{mean}(z_e - \mathrm{sg}[e])^2`, and
-    with ``update="gradient"`` also :math:`\mathrm{mean}(\mathrm{sg}[z_e] - e)^2` (VQ-VAE paper,
-    equation 3; the first term is :math:`-\log p(x|z)` of a Gaussian of variance
-    :math:`\sigma^2/2` up to a constant and a scale).
+    $\mathrm{MSE}(x, \hat x)/\sigma^2 + \beta\,\mathrm{mean}(z_e - \mathrm{sg}[e])^2$, and
+    with ``update="gradient"`` also $\mathrm{mean}(\mathrm{sg}[z_e] - e)^2$ (VQ-VAE paper,
+    equation 3; the first term is $-\log p(x|z)$ of a Gaussian of variance
+    $\sigma^2/2$ up to a constant and a scale).
 
     Args:
         image_shape: ``(C, H, W)``; H and W divisible by 4.
@@ -138,8 +138,8 @@ class VQVAE(nn.Module):
         width: D, the width of an embedding.
         channels: Channels of the networks.
         residual_blocks: Residual blocks on each side.
-        commitment: :math:`\beta`.
-        variance: :math:`\sigma^2`, the variance of the data.
+        commitment: $\beta$.
+        variance: $\sigma^2$, the variance of the data.
         update: How the codebook learns; see [Codebook][latentsearch.models.Codebook].
 
     Example:

@@ -15,7 +15,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @runtime_checkable
 class Estimator(Protocol):
-    """A surrogate loss whose gradient with respect to logits can be followed."""
+    """A surrogate loss whose gradient with respect to logits can be followed.
+
+    Attributes:
+        unbiased: Whether the estimate averages to the gradient of the expected loss over codes.
+    """
+
+    @property
+    def unbiased(self) -> bool: ...
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate of each row.

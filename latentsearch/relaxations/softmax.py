@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,14 +15,14 @@ from latentsearch.relaxations.estimator import Loss
 
 @dataclass(frozen=True)
 class SoftmaxRelaxation:
-    r"""Decode :math:`\mathrm{softmax}(\mathrm{logits}/\tau)`, a mixture of codes at each position.
+    r"""Decode $\mathrm{softmax}(\mathrm{logits}/\tau)$, a mixture of codes at each position.
 
     Deterministic. The surrogate's value is the loss of the mixture, and its gradient the exact
     gradient of that value: of the relaxed loss, not of the expected loss over codes, to which it
     is biased.
 
     Attributes:
-        temperature: :math:`\tau > 0`; the mixture hardens as it falls.
+        temperature: $\tau > 0$; the mixture hardens as it falls.
 
     Example:
         >>> logits = torch.zeros(2, 3, 4, requires_grad=True)
@@ -31,6 +32,8 @@ class SoftmaxRelaxation:
     """
 
     temperature: float = 1.0
+
+    unbiased: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:

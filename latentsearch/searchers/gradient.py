@@ -32,12 +32,12 @@ class GradientSearch(IterativeSearcher):
 
     With plain SGD and a tolerance this is Algorithm 1 of *Exploring Test Time Optimization for
     Discrete Neural Representation Learners* (appendix A.4):
-    :math:`z_{i+1} = z_i - \alpha \nabla L(z_i)` until :math:`|L_i - L_{i-1}| \le \lambda`.
+    $z_{i+1} = z_i - \alpha \nabla L(z_i)$ until $|L_i - L_{i-1}| \le \lambda$.
 
     Attributes:
         optimizer: A factory of torch optimisers, ``[tensor] -> optimizer``; one that treats each
             number by itself, which is proved on two rows before the run.
-        tolerance: :math:`\lambda`; a row whose loss changes by no more is STALLED. None: go on.
+        tolerance: $\lambda$; a row whose loss changes by no more is STALLED. None: go on.
         restarts: Independent starts a problem.
 
     Example:

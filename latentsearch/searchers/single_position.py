@@ -19,8 +19,8 @@ class SinglePositionSearch(CodeDescent):
     [StraightThroughSearch][latentsearch.StraightThroughSearch].
 
     Attributes:
-        lr: :math:`\alpha`.
-        patience: :math:`\lambda`, the steps that may pass without a code changing.
+        lr: $\alpha$.
+        patience: $\lambda$, the steps that may pass without a code changing.
         on_repeat: ``"stop"`` as published, or ``"continue"``.
         snap: Put e back on the codebook after every step: another dynamic, not the published one.
         restarts: Independent starts a problem.

@@ -17,16 +17,16 @@ class StraightThroughSearch(CodeDescent):
 
     Algorithm 2 of *Exploring Test Time Optimization for Discrete Neural Representation Learners*
     (appendix A.4), read as follows. The embedding e **accumulates**: it is not put back on the
-    codebook. The gradient is taken at the code :math:`z = \mathrm{NN}(e)` and applied to e,
-    :math:`e \leftarrow e - \alpha \nabla_z L`. The inner loop ends when the *codes* change; while
+    codebook. The gradient is taken at the code $z = \mathrm{NN}(e)$ and applied to e,
+    $e \leftarrow e - \alpha \nabla_z L$. The inner loop ends when the *codes* change; while
     they do not, the gradient is the same, so the number of steps until they do is computed and no
     decoding is spent on them. A grid seen before ends the row as REPEATED; more than
     ``patience`` steps without a change end it as STALLED.
 
     Attributes:
-        lr: :math:`\alpha`. Its scale is that of the loss: a mean over 3,072 pixels wants it far
+        lr: $\alpha$. Its scale is that of the loss: a mean over 3,072 pixels wants it far
             above the paper's 0.1.
-        patience: :math:`\lambda`, the steps that may pass without a code changing.
+        patience: $\lambda$, the steps that may pass without a code changing.
         optimizer: A factory of torch optimisers, such as ``partial(torch.optim.Adam, lr=0.1)``, in
             place of plain steps of size ``lr``; every step is then decoded.
         on_repeat: ``"stop"`` as published, or ``"continue"``.

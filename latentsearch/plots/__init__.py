@@ -1,0 +1,7 @@
+"""Pictures of a search: a labelled grid, an animation, and the recorder behind it. Needs Pillow only."""
+
+from latentsearch.plots.film import Film
+from latentsearch.plots.gif import save_gif
+from latentsearch.plots.grid import save_grid
+
+__all__ = ["Film", "save_gif", "save_grid"]

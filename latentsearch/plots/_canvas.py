@@ -1,0 +1,142 @@
+"""The layout that the grid and the animation share: rows of pictures, labels to the left, titles between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, describe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_PAPER, _INK, _FAINT = 255, 25, 110  # greys
+_GAP, _MARGIN = 4, 12  # pixels
+# How far, in spans of the range, a value may lie outside: decoders overshoot, but bytes are a mistake.
+_SLACK = 0.9
+
+
+class Canvas:
+    """Where everything goes, worked out once; [draw][latentsearch.plots._canvas.Canvas.draw] fills it in.
+
+    Args:
+        what: The function on whose behalf errors are raised.
+        rows: Pictures ``(n, C, H, W)`` or moving ones ``(T, n, C, H, W)``, C being 1 or 3.
+        labels: One for each row.
+        titles: A heading above the row of that number.
+        scale: Pixels for each pixel of the largest pictures; smaller ones are enlarged to their size.
+        value_range: What is shown black and white.
+        captioned: Whether to leave a line for a caption.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        rows: Sequence[Tensor],
+        labels: Sequence[str],
+        titles: Mapping[int, str] | None,
+        scale: int,
+        value_range: tuple[float, float],
+        captioned: bool = False,
+    ) -> None:
+        from PIL import ImageFont
+
+        _check(what, rows, labels, titles, scale, value_range)
+        self.rows, self.labels, self.titles, self.range = rows, labels, dict(titles or {}), value_range
+        self.mode = "RGB" if any(row.shape[-3] == 3 for row in rows) else "L"
+        self.cell = (max(row.shape[-2] for row in rows) * scale, max(row.shape[-1] for row in rows) * scale)
+        self.font: Any = ImageFont.load_default(13)
+        self.bold: Any = ImageFont.load_default(16)
+        self.left = _MARGIN + (max(self.font.getlength(label) for label in labels) if any(labels) else 0)
+        self.left = int(self.left + (2 * _GAP if any(labels) else 0))
+        self.tops, top = [], _MARGIN
+        for number in range(len(rows)):
+            if number in self.titles:
+                top += (30 if number else 0) + 24 - (16 if number else 0)
+            self.tops.append(top)
+            top += self.cell[0] + _GAP
+        columns = max(row.shape[-4] for row in rows)
+        width = self.left + columns * (self.cell[1] + _GAP) - _GAP
+        width = max([width, *(_MARGIN + self.bold.getlength(title) for title in self.titles.values())])
+        self.size = (int(width) + _MARGIN, top - _GAP + _MARGIN + (20 if captioned else 0))
+
+    def draw(self, moment: int = 0, caption: str = "") -> Image.Image:
+        """The canvas with moving rows at one moment, or at their last if they are over."""
+        from PIL import Image, ImageDraw
+
+        image = Image.new(self.mode, self.size, _grey(self.mode, _PAPER))
+        pen = ImageDraw.Draw(image)
+        for number, (row, label, top) in enumerate(zip(self.rows, self.labels, self.tops, strict=True)):
+            if number in self.titles:
+                pen.text((_MARGIN, top - 7), self.titles[number], _grey(self.mode, _INK), self.bold, anchor="ls")
+            middle = top + self.cell[0] // 2
+            pen.text((self.left - 2 * _GAP, middle), label, _grey(self.mode, _FAINT), self.font, anchor="rm")
+            still = row[min(moment, len(row) - 1)] if row.ndim == 5 else row
+            for column, picture in enumerate(self._pixels(still)):
+                image.paste(Image.fromarray(picture), (self.left + column * (self.cell[1] + _GAP), top))
+        if caption:
+            place = (self.left, self.size[1] - _MARGIN)
+            pen.text(place, caption, _grey(self.mode, _FAINT), self.font, anchor="ls")
+        return image
+
+    def _pixels(self, pictures: Tensor) -> list[Any]:
+        """``(n, C, H, W)`` to n arrays of bytes of the cell's size."""
+        low, high = self.range
+        grey = ((pictures.detach().float().cpu() - low) / (high - low)).clamp(0, 1)
+        # Nearest, so that what is seen is what there is.
+        large = F.interpolate(grey, size=self.cell, mode="nearest")
+        if self.mode == "RGB":
+            large = large.expand(-1, 3, -1, -1)
+        pixels = (large * 255).round().to(torch.uint8).movedim(1, -1)
+        return [p.numpy() if self.mode == "RGB" else p[..., 0].numpy() for p in pixels]
+
+
+def _grey(mode: str, value: int) -> Any:
+    return (value,) * 3 if mode == "RGB" else value
+
+
+def _check(
+    what: str,
+    rows: Sequence[Tensor],
+    labels: Sequence[str],
+    titles: Mapping[int, str] | None,
+    scale: int,
+    value_range: tuple[float, float],
+) -> None:
+    if not len(rows) or len(labels) != len(rows):
+        raise InvalidArgument(f"{what}.labels", given=f"{len(labels)} labels", wanted=f"one for each of {len(rows)} rows")
+    if any(number not in range(len(rows)) for number in titles or {}):
+        raise InvalidArgument(f"{what}.titles", given=f"{sorted(titles or {})}", wanted=f"rows in [0, {len(rows)})")
+    if scale < 1:
+        raise InvalidArgument(f"{what}.scale", given=repr(scale), wanted="at least 1")
+    if not value_range[0] < value_range[1]:
+        raise InvalidArgument(f"{what}.value_range", given=repr(value_range), wanted="(low, high) with low < high")
+    for number, row in enumerate(rows):
+        _check_row(f"{what}.rows[{number}]", row, value_range)
+
+
+def _check_row(what: str, row: object, value_range: tuple[float, float]) -> None:
+    wanted = "pictures (n, C, H, W) with C = 1 or 3" + (", or moving ones (T, n, C, H, W)" if "gif" in what else "")
+    if not isinstance(row, Tensor):
+        raise InvalidArgument(what, given=type(row).__name__, wanted=wanted)
+    if row.ndim not in ((4, 5) if "gif" in what else (4,)) or row.shape[-3] not in (1, 3) or not row.numel():
+        mend = "row[None] adds a dimension" if row.ndim == 3 else ""
+        if row.ndim in (4, 5) and row.shape[-1] in (1, 3):
+            mend = "channels come before height and width: row.movedim(-1, -3)"
+        raise InvalidArgument(what, given=describe(row), wanted=wanted, mend=mend)
+    if not row.is_floating_point():
+        raise InvalidArgument(what, given=describe(row), wanted="floating values", mend="row.float() / 255 for bytes")
+    low, high = value_range
+    least, most = float(row.min()), float(row.max())
+    slack = _SLACK * (high - low)
+    if not (least > low - slack and most < high + slack):
+        raise InvalidArgument(
+            what,
+            given=f"values from {least:.3g} to {most:.3g}",
+            wanted=f"values in {value_range}, or not much outside",
+            mend="give value_range=, or look for NaN",
+        )

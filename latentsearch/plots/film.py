@@ -1,0 +1,119 @@
+"""A recorder of the best latents as they change."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.protocols import Generator
+from latentsearch.run import Step
+
+_GROWTH = 1.12  # between log-spaced steps: about 40 frames in 200 steps
+
+
+class Film:
+    """A callback that keeps the best latent of each problem at some of the steps.
+
+    Nothing is decoded while the search runs, and the device is not waited for. A second search
+    with the same film starts it anew.
+
+    Args:
+        every: Steps between frames; None spaces them evenly on a logarithmic scale, since a search
+            moves most at first.
+
+    Raises:
+        InvalidArgument: If ``every`` is below 1.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy, film = toys.bowl(), Film()
+        >>> run = ls.Run(rows=50, callbacks=[film])
+        >>> result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+        >>> torch.equal(film.latents[-1], result.latent)
+        True
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        if every is not None and every < 1:
+            raise InvalidArgument("Film.every", given=repr(every), wanted="at least 1, or None for log-spaced steps")
+        self.every = every
+        self._begin()
+
+    def _begin(self) -> None:
+        self._frames: list[tuple[int, Tensor]] = []
+        self._last, self._due = 0, 1
+        self._problems = self._restarts = 0
+        self._best = self._latent = torch.empty(0)  # (B * R,) and (B * R, *S), once there is a proposal
+
+    def __call__(self, step: Step) -> None:
+        """Take note of a step; for ``Run(callbacks=[film])``."""
+        if step.number <= self._last:
+            self._begin()
+        self._last = step.number
+        if step.latent is not None and step.loss is not None:
+            self._note(step, step.latent, step.loss)
+        if self._problems and step.number >= self._due:
+            self._frames.append((self._last, self._winners()))
+            self._due = step.number + (self.every or max(1, math.ceil(step.number * (_GROWTH - 1))))
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of the frames, T numbers; the last one is the last step of the search."""
+        return [number for number, _ in self._moments()]
+
+    @property
+    def latents(self) -> Tensor:
+        """``(T, B, *S)``: the best latent of each problem at these steps; of restarts, that of least loss.
+
+        Raises:
+            InvalidArgument: If nothing was recorded.
+        """
+        return torch.stack([latent for _, latent in self._moments()])
+
+    def decode(self, generator: Generator) -> Tensor:
+        """The outputs of what was recorded, ``(T, B, *O)``, one frame decoded at a time.
+
+        Args:
+            generator: The generator that was searched.
+
+        Raises:
+            InvalidArgument: If nothing was recorded.
+        """
+        with torch.no_grad():
+            return torch.stack([generator.decode(latent) for _, latent in self._moments()])
+
+    def _note(self, step: Step, latent: Tensor, loss: Tensor) -> None:
+        """Take over what the search has just taken over: its best loss changed, to this very loss."""
+        if not self._problems:
+            self._problems = int(step.problem.max()) + 1
+            self._restarts = int((step.problem == step.problem[0]).sum())
+            count = self._problems * self._restarts
+            self._best = step.best_loss.new_full((count,), torch.inf)
+            self._latent = latent.new_zeros(count, *latent.shape[1:])
+        known = self._best[step.row]
+        better = (step.best_loss != known) & (step.best_loss == loss)
+        self._best = self._best.index_copy(0, step.row, torch.where(better, loss, known))
+        better = better.view(-1, *(1,) * (latent.ndim - 1))
+        merged = torch.where(better, latent, self._latent[step.row])
+        self._latent = self._latent.index_copy(0, step.row, merged)
+
+    def _winners(self) -> Tensor:
+        """``(B, *S)``: the best restart of each problem."""
+        # Rows are ordered b * R + r.
+        best = self._best.view(self._problems, self._restarts).argmin(1)
+        first = torch.arange(self._problems, device=best.device) * self._restarts
+        return self._latent[first + best]
+
+    def _moments(self) -> list[tuple[int, Tensor]]:
+        if not self._problems:
+            raise InvalidArgument(
+                "Film", given="a film on which nothing was recorded", wanted="one that a search has run with",
+                mend="search with run=Run(callbacks=[film]) first",
+            )
+        if self._frames and self._frames[-1][0] == self._last:
+            return self._frames
+        return [*self._frames, (self._last, self._winners())]

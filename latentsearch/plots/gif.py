@@ -1,0 +1,71 @@
+"""An animated grid: the search as it went."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.plots._canvas import Canvas
+
+_HOLD = 2000  # milliseconds that the last frame stays
+
+
+def save_gif(
+    path: str | os.PathLike[str],
+    rows: Sequence[Tensor],
+    labels: Sequence[str],
+    *,
+    titles: Mapping[int, str] | None = None,
+    captions: Sequence[str] = (),
+    milliseconds: int = 120,
+    scale: int = 3,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Path:
+    """Write an animated GIF: problems side by side, targets above, the search below them.
+
+    It is [save_grid][latentsearch.plots.save_grid] with rows that move. A still row, such as the
+    targets, is ``(n, C, H, W)``; a moving one is ``(T, n, C, H, W)``, as
+    [Film.decode][latentsearch.plots.Film.decode] gives it. A row that is over keeps its last frame.
+
+    Args:
+        path: Where to; folders are made.
+        rows: Still and moving rows; at least one moves.
+        labels: One for each row.
+        titles: Headings: the number of a row, and what to write above it.
+        captions: A line below each frame, such as the step; none, or one for each frame.
+        milliseconds: How long a frame stays; the last one stays two seconds.
+        scale: How many times the largest pictures are enlarged.
+        value_range: What is shown black and white.
+
+    Returns:
+        The path.
+
+    Raises:
+        InvalidArgument: If a row has another shape or lies far out of range, or no row moves.
+
+    Example:
+        >>> import tempfile, torch
+        >>> folder = tempfile.mkdtemp()
+        >>> targets, frames = torch.rand(3, 1, 8, 8), torch.rand(5, 3, 1, 8, 8)
+        >>> save_gif(f"{folder}/search.gif", [targets, frames], ["target", "search"]).name
+        'search.gif'
+    """
+    path, count = Path(path), max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0)
+    if not count:
+        raise InvalidArgument("save_gif.rows", given="no moving row", wanted="at least one (T, n, C, H, W)")
+    if len(captions) not in (0, count):
+        raise InvalidArgument(
+            "save_gif.captions", given=f"{len(captions)} captions", wanted=f"none, or one for each of {count} frames"
+        )
+    if milliseconds < 20:
+        raise InvalidArgument("save_gif.milliseconds", given=repr(milliseconds), wanted="at least 20")
+    canvas = Canvas("save_gif", rows, labels, titles, scale, value_range, captioned=bool(captions))
+    frames = [canvas.draw(moment, captions[moment] if captions else "") for moment in range(count)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durations = [milliseconds] * (count - 1) + [_HOLD]
+    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return path

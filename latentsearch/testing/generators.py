@@ -1,0 +1,188 @@
+"""The laws of generators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.errors import Unsupported
+from latentsearch.noise import Noise
+from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator
+from latentsearch.spaces import Discrete
+from latentsearch.testing._laws import Check, checks_of, close, draw, require, run_all, soft_draw
+
+
+def _hard(generator: Generator, rows: int, stream: int = 0) -> Tensor:
+    return draw(generator.space, rows, generator.dtype, generator.device, stream)
+
+
+def _soft(generator: Generator, rows: int) -> Tensor:
+    return soft_draw(generator.space, rows, generator.dtype, generator.device)
+
+
+def prior_samples_lie_in_space(generator: Generator) -> None:
+    """The prior draws one hard latent a row, on the generator's device."""
+    for rows in (1, 2, 5):
+        z = generator.prior.sample(Noise.from_seed(0, rows, device=generator.device))
+        inside = generator.space.contains(z) and len(z) == rows and z.device == generator.device
+        require(inside, prior_samples_lie_in_space, generator, f"{rows} rows gave {z.dtype} {tuple(z.shape)}")
+
+
+def outputs_have_one_row_a_latent(generator: Generator) -> None:
+    """N latents give N floating outputs, all of one shape."""
+    shapes = set()
+    for rows in (1, 2, 5):
+        output = generator.decode(_hard(generator, rows))
+        good = output.is_floating_point() and output.ndim >= 2 and len(output) == rows
+        require(good, outputs_have_one_row_a_latent, generator, f"{rows} latents gave {output.dtype} {tuple(output.shape)}")
+        shapes.add(output.shape[1:])
+    require(len(shapes) == 1, outputs_have_one_row_a_latent, generator, f"several output shapes: {shapes}")
+
+
+def decoding_is_deterministic(generator: Generator) -> None:
+    """The same latents give the same outputs, to the last bit; dropout does not."""
+    z = _hard(generator, 4)
+    first, second = generator.decode(z), generator.decode(z.clone())
+    require(torch.equal(first, second), decoding_is_deterministic, generator, "two calls on the same latents differ")
+
+
+def rows_are_independent(generator: Generator) -> None:
+    """Splitting and permuting rows changes nothing; batch norm in train mode does."""
+    z = _hard(generator, 4)
+    whole = generator.decode(z)
+    split = torch.cat([generator.decode(z[:1]), generator.decode(z[1:])])
+    require(close(split, whole), rows_are_independent, generator, "1 + 3 rows differ from the 4 together")
+    order = torch.tensor([2, 0, 3, 1], device=z.device)
+    require(close(generator.decode(z[order]), whole[order]), rows_are_independent, generator, "permuted rows differ")
+
+
+def weights_are_left_alone(generator: Generator) -> None:
+    """Decoding and differentiating change no parameter, no buffer and no ``.grad``."""
+    modules = list(_modules(generator))
+    before = [_snapshot(module) for module in modules]
+    z = _soft(generator, 3).requires_grad_()
+    torch.autograd.grad(generator.decode(z).sum(), z)
+    for module, (tensors, grads) in zip(modules, before, strict=True):
+        now, grads_now = _snapshot(module)
+        changed = [name for name in tensors if not torch.equal(tensors[name], now[name])]
+        require(not changed, weights_are_left_alone, generator, f"decoding changed {changed}")
+        require(grads == grads_now, weights_are_left_alone, generator, "decoding left gradients behind")
+
+
+def _modules(holder: Any, depth: int = 3) -> Iterator[nn.Module]:
+    """The modules an object holds, as attributes or behind bound methods."""
+    for value in vars(holder).values() if depth and hasattr(holder, "__dict__") else ():
+        owner = getattr(value, "__self__", value)
+        if isinstance(owner, nn.Module):
+            yield owner
+        elif type(owner).__module__.startswith("latentsearch"):
+            yield from _modules(owner, depth - 1)
+
+
+def _snapshot(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, bool]]:
+    tensors = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    return tensors, {name: parameter.grad is None for name, parameter in module.named_parameters()}
+
+
+def gradients_stay_in_their_row(generator: Generator) -> None:
+    """Output n has no gradient with respect to latent m."""
+    z = _soft(generator, 3).requires_grad_()
+    output = generator.decode(z)
+    for row in range(3):
+        (gradient,) = torch.autograd.grad(output[row].sum(), z, retain_graph=True)
+        others = torch.arange(3) != row
+        leak = float(gradient[others].abs().max())
+        require(leak == 0, gradients_stay_in_their_row, generator, f"output {row} pulls on other rows by {leak:.3g}")
+
+
+def gradients_match_finite_differences(generator: Generator) -> None:
+    """In float64, the directional derivative agrees with a central difference."""
+    if generator.dtype != torch.float64:
+        return
+    z = _soft(generator, 1)
+    noise = Noise.from_seed(23, 1, device=z.device)
+    direction = noise.normal(*z.shape[1:], dtype=z.dtype)
+    weights = noise.fold(1).normal(*generator.decode(z).shape[1:], dtype=z.dtype)
+
+    def value(at: Tensor) -> Tensor:
+        return (generator.decode(at) * weights).sum()
+
+    leaf = z.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(leaf), leaf)
+    analytic = float((gradient * direction).sum())
+    # Several step sizes: one may straddle a kink of a ReLU.
+    errors = []
+    for h in (1e-4, 1e-5, 1e-6):
+        numeric = float((value(z + h * direction) - value(z - h * direction)) / (2 * h))
+        errors.append(abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-6))
+    detail = f"the gradient is off by {min(errors):.2g} of its size"
+    require(min(errors) < 1e-4, gradients_match_finite_differences, generator, detail)
+
+
+def hard_codes_equal_one_hot_codes(generator: Generator) -> None:
+    """A hard grid and its one-hot soft form decode alike."""
+    if not isinstance(generator.space, Discrete):
+        return
+    z = _hard(generator, 3)
+    hard, soft = generator.decode(z), generator.decode(generator.space.one_hot(z, generator.dtype))
+    require(close(soft, hard), hard_codes_equal_one_hot_codes, generator, f"they differ by {float((hard - soft).abs().max()):.3g}")
+
+
+def embeddings_decode_to_the_same(generator: Generator) -> None:
+    """``decode_embedding(embed(z))`` is ``decode(z)``."""
+    if not isinstance(generator, EmbeddingGenerator):
+        return
+    z = _hard(generator, 3)
+    whole, parts = generator.decode(z), generator.decode_embedding(generator.embed(z))
+    require(close(parts, whole), embeddings_decode_to_the_same, generator, f"they differ by {float((whole - parts).abs().max()):.3g}")
+
+
+def encodings_lie_in_space(generator: Generator) -> None:
+    """``encode`` gives hard latents of the space, one a row."""
+    if not isinstance(generator, AutoEncoder):
+        return
+    output = generator.decode(_hard(generator, 3))
+    try:
+        z = generator.encode(output)
+    except Unsupported:  # made without an encoder
+        return
+    inside = generator.space.contains(z) and len(z) == 3
+    require(inside, encodings_lie_in_space, generator, f"3 outputs gave {z.dtype} {tuple(z.shape)}")
+
+
+LAWS = (
+    prior_samples_lie_in_space,
+    outputs_have_one_row_a_latent,
+    decoding_is_deterministic,
+    rows_are_independent,
+    weights_are_left_alone,
+    gradients_stay_in_their_row,
+    gradients_match_finite_differences,
+    hard_codes_equal_one_hot_codes,
+    embeddings_decode_to_the_same,
+    encodings_lie_in_space,
+)
+
+
+def generator_checks(generator: Generator) -> list[Check]:
+    """The laws of generators, as checks on this one."""
+    return checks_of(generator, LAWS)
+
+
+def check_generator(generator: Generator) -> None:
+    """Raise at the first law of generators that this one breaks.
+
+    Args:
+        generator: The generator to look at.
+
+    Raises:
+        BrokenLaw: Naming the law, the class and what was seen.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> check_generator(toys.codes().generator)
+    """
+    run_all(generator_checks(generator))

@@ -1,0 +1,125 @@
+"""Reading the files in ``weights/``, which ``examples/train_zoo.py`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from typing import Any
+
+from torch import Tensor, nn
+
+from latentsearch import _checkpoint, models
+from latentsearch.errors import BrokenFile, InvalidArgument
+
+_NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
+_CLASSES: dict[str, type[nn.Module]] = {
+    "VQVAE": models.VQVAE,
+    "VAE": models.VAE,
+    "Classifier": models.Classifier,
+}
+# Averages that only training needs; without them the files are a good deal smaller.
+_UNSTORED = frozenset({"codes.counts", "codes.sums", "codes.placed"})
+
+
+def names() -> tuple[str, ...]:
+    """The models that [load][latentsearch.zoo.load] knows.
+
+    Example:
+        >>> names()
+        ('mnist-vqvae-512', 'mnist-vqvae-40', 'mnist-vae', 'mnist-classifier')
+    """
+    return _NAMES
+
+
+def load(name: str) -> nn.Module:
+    """A trained model, frozen: in evaluation mode, and none of its weights wants a gradient.
+
+    - ``"mnist-vqvae-512"`` and ``"mnist-vqvae-40"``: a [VQVAE][latentsearch.models.VQVAE] with 512
+      or 40 codes; a latent is a 7 x 7 grid of codes.
+    - ``"mnist-vae"``: a [VAE][latentsearch.models.VAE]; a latent is 20 numbers.
+    - ``"mnist-classifier"``: a [Classifier][latentsearch.models.Classifier] of digits.
+
+    All take pictures ``(N, 1, 28, 28)`` in [0, 1].
+
+    Args:
+        name: One of [names][latentsearch.zoo.names].
+
+    Returns:
+        The model, on the CPU.
+
+    Raises:
+        InvalidArgument: If there is no model of that name.
+        BrokenFile: If the file is not whole, or does not hold this model's weights.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> ls.wrap(load("mnist-vqvae-512")).space
+        Discrete(shape=(7, 7), codebook_size=512)
+    """
+    tensors, header = _read(name, kind="model")
+    if header.get("class") not in _CLASSES:
+        raise BrokenFile(f"the weights of {name!r} are of an unknown class, {header.get('class')!r}")
+    settings = dict(header["settings"])
+    settings["image_shape"] = tuple(settings["image_shape"])
+    with models.initialised(0):
+        model = _CLASSES[header["class"]](**settings)
+    _fill(model, tensors, name)
+    return model.eval().requires_grad_(False)
+
+
+def figures(name: str) -> dict[str, float]:
+    """What a model was measured to be worth on MNIST's 10,000 test pictures.
+
+    Args:
+        name: One of [names][latentsearch.zoo.names].
+
+    Raises:
+        InvalidArgument: If there is no model of that name.
+
+    Example:
+        >>> figures("mnist-vqvae-512")["test_mse"] < 0.005
+        True
+    """
+    return dict(_read(name, kind="model")[1]["figures"])
+
+
+def images() -> tuple[Tensor, Tensor]:
+    """Twenty real test pictures of MNIST, the first two of each digit, in the order of the digits.
+
+    Returns:
+        Pictures ``(20, 1, 28, 28)`` in [0, 1], and their digits ``(20,)`` int64.
+
+    Example:
+        >>> pictures, digits = images()
+        >>> pictures.shape, digits[:4]
+        (torch.Size([20, 1, 28, 28]), tensor([0, 0, 1, 1]))
+    """
+    tensors, _ = _read("mnist-images", kind="images")
+    return tensors["images"].float() / 255, tensors["labels"].long()
+
+
+def _read(name: str, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if kind == "model" and name not in _NAMES:
+        raise InvalidArgument("zoo.load", given=repr(name), wanted="one of " + ", ".join(map(repr, _NAMES)))
+    resource = files("latentsearch.zoo") / "weights" / f"{name}.safetensors"
+    if not resource.is_file():
+        raise BrokenFile(f"the installation lacks {name}.safetensors; install latentsearch again")
+    # Within a zip the file is unpacked for as long as it is read.
+    with as_file(resource) as path:
+        return _checkpoint.load(path, kind=kind)
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Load the weights strictly, but for what only training needs."""
+    wanted = model.state_dict().keys() - _UNSTORED
+    missing, unexpected = wanted - tensors.keys(), tensors.keys() - wanted
+    if missing or unexpected:
+        raise BrokenFile(
+            f"the weights of {name!r} do not fit: missing {sorted(missing)}, unexpected {sorted(unexpected)}"
+        )
+    try:
+        model.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        raise BrokenFile(f"the weights of {name!r} do not fit: {error}") from error
+    if any(bool(t.isnan().any()) for t in tensors.values() if t.is_floating_point()):
+        raise BrokenFile(f"the weights of {name!r} hold NaN")

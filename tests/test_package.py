@@ -1,0 +1,230 @@
+"""Laws of the package as a whole: what it imports, who imports whom, and what the manual covers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import latentsearch
+
+ROOT = Path(latentsearch.__file__).parent
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs" / "api"
+
+# Imports point downwards only. A unit is a top-level module or a subpackage.
+LAYERS = {
+    0: {"errors", "spaces", "noise", "algebra", "protocols", "result", "run"}
+    | {"_checkpoint", "_rows", "_codes", "_memory", "_identity"},
+    1: {"objective"},
+    2: {"adapters", "constraints", "priors", "relaxations", "models"},
+    3: {"searchers"},
+    4: {"testing", "zoo", "plots", "cli", "__main__"},
+}
+LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
+GROUND, EDGES = 0, 4
+
+LATE = ("torchvision", "matplotlib", "scipy", "tqdm")
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by dotted name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level packages among LATE that a fresh interpreter has loaded after a statement."""
+    probe = f"import sys; {statement}; print(*(m for m in {LATE!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_import_loads_no_heavy_package() -> None:
+    # torch itself loads tqdm where it is installed: what counts is what comes on top of torch.
+    assert loaded_by("import latentsearch") - loaded_by("import torch") == set()
+
+
+# -- layers ------------------------------------------------------------------------------------------
+
+
+def unit_of(module: str) -> str:
+    """The unit a module belongs to; empty for the face, ``latentsearch`` itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
+    """(line, module, names) of each import that runs: those under TYPE_CHECKING do not."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from imports(ast.Module([other], []))
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name, []) for alias in node.names)
+        else:
+            yield from imports(node)
+
+
+def imported_modules(source: str) -> Iterator[tuple[int, str]]:
+    """(line, module of this package) of each import in a source; a name that is a module counts as one."""
+    for line, module, names in imports(ast.parse(source)):
+        if module.startswith("."):
+            yield line, module
+        elif module.split(".")[0] == "latentsearch":
+            inner = [f"{module}.{name}" for name in names if f"{module}.{name}" in MODULES]
+            yield from ((line, name) for name in inner or [module])
+
+
+def complaint(importer: str, imported: str) -> str:
+    """Why an arrow is not allowed; empty where it is."""
+    if imported.startswith("."):
+        return "is relative: write the whole path"
+    here, there = unit_of(importer), unit_of(imported)
+    if here == "" or here == there:
+        return ""  # the face re-exports, and a unit's inside is its own affair
+    if there == "":
+        return "" if LAYER_OF[here] == EDGES else "reaches for the face, which is above everything"
+    mine, other = LAYER_OF[here], LAYER_OF[there]
+    if other > mine:
+        return f"points upwards, from layer {mine} to layer {other}"
+    is_face = imported == f"latentsearch.{there}"
+    if other == mine != GROUND and not is_face:
+        return "reaches sideways into another package's inside; import from its face"
+    return ""
+
+
+def arrows() -> Iterator[tuple[str, int, str]]:
+    for importer, path in MODULES.items():
+        for line, imported in imported_modules(path.read_text(encoding="utf-8")):
+            yield importer, line, imported
+
+
+def test_every_module_has_a_layer() -> None:
+    units = {unit_of(module) for module in MODULES} - {""}
+    assert units - set(LAYER_OF) == set(), "give these a layer in tests/test_package.py"
+
+
+def test_imports_point_downwards() -> None:
+    wrong = [
+        f"{importer}, line {line}: import of {imported} {why}"
+        for importer, line, imported in arrows()
+        if (why := complaint(importer, imported))
+    ]
+    assert wrong == []
+
+
+def test_units_do_not_import_each_other_in_a_circle() -> None:
+    below: dict[str, set[str]] = {}
+    for importer, _, imported in arrows():
+        here, there = unit_of(importer), unit_of(imported)
+        if here and there and here != there:
+            below.setdefault(here, set()).add(there)
+    done: set[str] = set()
+
+    def descend(unit: str, path: tuple[str, ...]) -> None:
+        assert unit not in path, f"a circle: {' -> '.join((*path, unit))}"
+        if unit not in done:
+            for other in sorted(below.get(unit, ())):
+                descend(other, (*path, unit))
+            done.add(unit)
+
+    for unit in sorted(below):
+        descend(unit, ())
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "allowed"),
+    [
+        ("latentsearch.spaces", "latentsearch.errors", True),
+        ("latentsearch.objective", "latentsearch._memory", True),
+        ("latentsearch.priors.normal", "latentsearch.priors.uniform", True),
+        ("latentsearch.adapters.codebook", "latentsearch.priors", True),
+        ("latentsearch.searchers.relaxed", "latentsearch.relaxations.softmax", True),
+        ("latentsearch.testing", "latentsearch", True),
+        ("latentsearch", "latentsearch.searchers.gradient", True),
+        ("latentsearch.adapters.codebook", "latentsearch.priors.uniform", False),
+        ("latentsearch.run", "latentsearch.objective", False),
+        ("latentsearch.priors.normal", "latentsearch.searchers", False),
+        ("latentsearch.objective", "latentsearch", False),
+        ("latentsearch.zoo", "latentsearch.plots._grid", False),
+        ("latentsearch.noise", ".errors", False),
+    ],
+)
+def test_the_layer_law_itself(importer: str, imported: str, allowed: bool) -> None:
+    assert (complaint(importer, imported) == "") == allowed
+
+
+def test_imports_under_type_checking_are_exempt_and_late_ones_are_not() -> None:
+    source = (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from latentsearch.run import Run\n"
+        "def late():\n    from latentsearch import objective\n"
+    )
+    assert list(imported_modules(source)) == [(5, "latentsearch.objective")]
+
+
+# -- the manual --------------------------------------------------------------------------------------
+
+
+def public_modules() -> list[ModuleType]:
+    inner = [m.name for m in pkgutil.iter_modules(latentsearch.__path__) if m.ispkg and not m.name.startswith("_")]
+    found = [latentsearch, *(importlib.import_module(f"latentsearch.{name}") for name in inner)]
+    return [module for module in found if hasattr(module, "__all__")]
+
+
+def resolve(path: str) -> object:
+    """The object of a dotted path, importing as far as modules go."""
+    names = path.split(".")
+    found: object = importlib.import_module(names[0])
+    for depth, name in enumerate(names[1:], 2):
+        if not hasattr(found, name):
+            importlib.import_module(".".join(names[:depth]))
+        found = getattr(found, name)
+    return found
+
+
+def documented() -> list[object]:
+    """Objects that the API pages show; of a module shown whole, its public names."""
+    shown: list[object] = []
+    for page in sorted(DOCS.glob("*.md")):
+        for path in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            found = resolve(path)
+            shown.append(found)
+            if isinstance(found, ModuleType):
+                shown += [getattr(found, name) for name in getattr(found, "__all__", ())]
+    return shown
+
+
+@pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is not part of this checkout")
+def test_every_public_name_has_a_place_in_the_manual() -> None:
+    shown = documented()
+    missing = [
+        f"{module.__name__}.{name}"
+        for module in public_modules()
+        for name in module.__all__
+        if not any(getattr(module, name) is one for one in shown)
+    ]
+    assert missing == [], "add `::: name` to a page in docs/api"
+
+
+@pytest.mark.parametrize("module", [m.__name__ for m in public_modules()])
+def test_all_names_what_is_there_once(module: str) -> None:
+    names = importlib.import_module(module).__all__
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not hasattr(importlib.import_module(module), name)] == []
