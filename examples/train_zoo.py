@@ -4,7 +4,8 @@
     python examples/train_zoo.py --only mnist-classifier
     python examples/train_zoo.py --only          # no model: the test pictures alone
 
-Writes `latentsearch/zoo/weights/*.safetensors`, twenty test pictures among them, and, for the record, `examples/logs/train_zoo.json`.
+Writes `latentsearch/zoo/weights/*.safetensors`, twenty test pictures among them, and, for the record,
+`examples/logs/train_zoo.json`.
 Everything is seeded; a run that was stopped goes on where it was.
 """
 
@@ -92,7 +93,9 @@ def main() -> None:
             batch_size=128,
             checkpoint=options.checkpoints / f"{name}.safetensors",
             log_every=250,
-            report=lambda step, h, name=name: print(name, step, {k: round(v[-1], 4) for k, v in h.train.items()}, flush=True),
+            report=lambda step, h, name=name: print(
+                name, step, {k: round(v[-1], 4) for k, v in h.train.items()}, flush=True
+            ),
         )
         figures = measure(name, model, test_images, test_labels)
         print(name, figures)
@@ -100,7 +103,12 @@ def main() -> None:
         keep = {k: v for k, v in model.state_dict().items() if not k.endswith(("counts", "sums", "placed"))}
         header = {"kind": "model", "class": type(model).__name__, "settings": model.settings, "figures": figures}
         _checkpoint.save(options.out / f"{name}.safetensors", keep, header)
-        log[name] = {"steps": steps, "seconds": round(time.perf_counter() - start), **figures, "history": history.__dict__}
+        log[name] = {
+            "steps": steps,
+            "seconds": round(time.perf_counter() - start),
+            **figures,
+            "history": history.__dict__,
+        }
         LOG.parent.mkdir(parents=True, exist_ok=True)
         LOG.write_text(json.dumps(log, indent=1))
 

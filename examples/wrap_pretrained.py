@@ -25,6 +25,7 @@ import latentsearch as ls
 from latentsearch import plots, zoo
 
 MODELS = Path(os.environ.get("LATENTSEARCH_MODELS", Path(__file__).parents[2] / "shared" / "models"))
+EDIT = "make it a 7"
 
 
 class VAE(nn.Module):
@@ -69,6 +70,20 @@ def pictures(digits: list[int]) -> Tensor:
         return torch.stack([images[labels == digit][0] for digit in digits])
 
 
+def make_wishes(images: Tensor, classifier: nn.Module, likely: ls.LogPrior) -> dict[str, tuple[Tensor, ls.Constraint]]:
+    """Each wish: what is given, to look at, and the constraint."""
+    small = F.avg_pool2d(images, 4)
+    left = torch.zeros(1, 1, 28, 28)
+    left[..., :14] = 1
+    hidden = images * left + 0.35 * (1 - left)  # the hidden half is grey
+    seven = ls.Classified(classifier, 7, threshold=None)
+    return {
+        "super-resolution x4": (small, ls.Downscales(small, 4, mode="area") + 1e-4 * likely),
+        "inpaint the right half": (hidden, ls.Matches(images, mask=left) + 3e-4 * likely),
+        EDIT: (images, ls.Matches(images) + 0.3 * seven + 3e-3 * likely),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vae", type=Path, default=MODELS / "mnist_vae.safetensors")
@@ -85,29 +100,23 @@ def main() -> None:
     generator = ls.ContinuousGenerator(vae.decode, shape=(20,), encode=vae.encode, output_range=(0, 1))
 
     images = pictures([2, 3, 4, 5, 8, 9])
-    small = F.avg_pool2d(images, 4)
-    left = torch.zeros(1, 1, 28, 28)
-    left[..., :14] = 1
     codes = generator.encode(images)
-    likely = ls.LogPrior(generator.prior)
-    # Each wish: what is given, the constraint, and where the search starts (None: in the prior).
-    wishes = {
-        "super-resolution, 7 x 7 to 28 x 28": (small, ls.Downscales(small, 4, mode="area") + 2e-4 * likely, None),
-        "inpainting of the right half": (images * left + 0.35 * (1 - left), ls.Matches(images, mask=left) + 1e-3 * likely, None),
-        "make it a 7": (images, ls.Matches(images) + 0.05 * ls.Classified(classifier, 7), codes),
-    }
-    searcher = ls.GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.05), restarts=4)
+    wishes = make_wishes(images, classifier, ls.LogPrior(generator.prior))
+    adam = partial(torch.optim.Adam, lr=0.05)
 
     rows, titles, moving = [], {}, []
-    print(f"{'wish':36} {'loss':>8} {'encoder':>8} {'rows':>6} {'seconds':>8}  status")
-    for wish, (given, goal, start) in wishes.items():
-        film = plots.Film()
+    print(f"{'wish':24} {'loss':>8} {'encoder':>8} {'rows':>6} {'seconds':>8}  status")
+    for wish, (given, goal) in wishes.items():
+        # An edit starts at the pictures' own latents, the others four times in the prior.
+        start = codes if wish == EDIT else None
+        film = plots.Film(every=max(options.steps // 40, 1))
+        searcher = ls.GradientSearch(optimizer=adam, restarts=4 if start is None else 1)
         run = ls.Run(rows=None, steps=options.steps, callbacks=[film])
         result = searcher.search(generator, goal, init=start, seed=0, run=run)
         encoder = goal(generator.decode(codes), codes).loss
         status = ", ".join(sorted({s.name for s in result.status}))
         loss, spent = result.score.loss.mean(), int(result.rows.sum())
-        print(f"{wish:36} {loss:8.4f} {encoder.mean():8.4f} {spent:6} {result.seconds:8.1f}  {status}")
+        print(f"{wish:24} {loss:8.4f} {encoder.mean():8.4f} {spent:6} {result.seconds:8.1f}  {status}")
         titles[len(rows)] = wish
         rows += [given, result.output]
         moving += [given, film.decode(generator)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from latentsearch.errors import BrokenFile
@@ -29,9 +29,10 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Ma
     # clone: safetensors refuses tensors that share storage, and views would drag their base along.
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     try:
-        save_file(plain, temporary, metadata={_HEADER: json.dumps(header)})
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        with open(temporary, "wb") as file:
+            file.write(serialise(plain, metadata={_HEADER: json.dumps(header)}))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,7 +49,8 @@ def load(
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise BrokenFile(f"{path} is not a whole safetensors file ({error})") from error
     header: dict[str, Any] = json.loads(metadata.get(_HEADER, "{}"))

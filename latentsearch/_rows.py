@@ -39,7 +39,9 @@ def flatten(state: Any, prefix: str = "") -> dict[str, Tensor]:
     elif isinstance(state, dict):
         parts = state
     else:
-        raise TypeError(f"a state holds tensors, whole numbers, dicts and dataclasses; '{prefix}' is a {type(state).__name__}")
+        raise TypeError(
+            f"a state holds tensors, whole numbers, dicts and dataclasses; '{prefix}' is a {type(state).__name__}"
+        )
     flat: dict[str, Tensor] = {}
     for name, part in parts.items():
         flat |= flatten(part, f"{prefix}.{name}" if prefix else name)

@@ -6,11 +6,10 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
-from typing_extensions import Self
 
 from latentsearch.errors import InvalidArgument, describe
 
@@ -129,7 +128,7 @@ def check_per_problem(what: str, tensor: object) -> Tensor:
         raise InvalidArgument(what, given=given, wanted="a tensor with one row a problem", mend="x[None] adds the row")
     if tensor.is_floating_point() and bool(tensor.isnan().any()):
         rows = tensor.isnan().flatten(1).any(1).nonzero().flatten().tolist() if tensor.ndim > 1 else []
-        raise InvalidArgument(what, given=f"NaN in rows {rows}", wanted="numbers", mend="mask what is unknown")
+        raise InvalidArgument(what, given=f"NaN in rows {rows}", wanted="numbers", mend="put 0 there and mask it")
     return tensor
 
 
@@ -190,6 +189,10 @@ class Below(Constraint):
         loss, satisfied = self.inner(output, latent)
         below = loss <= self.threshold
         return Score(loss, below & satisfied if self.inner.judges else below)
+
+    def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        # The threshold is on the sum; its parts keep their own judgement.
+        return self.inner.terms(output, latent) if isinstance(self.inner, Sum) else super().terms(output, latent)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         self.inner.validate(output, latent)

@@ -10,8 +10,9 @@ run as a counter: word *i* of a stream is ``mix(key + (i + 1) * GAMMA)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
+_SPLIT = 0x53504C4954  # the constant that split folds
 _BLOCK = 1 << 15  # words mixed at a time on the CPU: 256 KiB stay in the cache
 
 
@@ -73,15 +75,15 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
     """
     if seed is None:
         seed = int(torch.empty((), dtype=torch.int64).random_(generator=_fresh()).item())
-    if isinstance(seed, int):
-        return tuple(mix_int(mix_int(seed) + (b + 1) * _GAMMA) for b in range(problems))
-    if isinstance(seed, (str, bytes)) or not all(isinstance(s, int) for s in seed):
+    if isinstance(seed, Integral):
+        return tuple(mix_int(mix_int(int(seed)) + (b + 1) * _GAMMA) for b in range(problems))
+    if not isinstance(seed, Iterable) or not all(isinstance(s, Integral) for s in seed):
         raise InvalidArgument("seed", given=repr(seed), wanted="an integer or one per problem")
     if len(seed) != problems:
         raise InvalidArgument(
             "seed", given=f"{len(seed)} seeds", wanted=f"one integer, or one for each of {problems} problems"
         )
-    return tuple(seed)
+    return tuple(int(s) for s in seed)
 
 
 def _fresh() -> torch.Generator:
@@ -117,9 +119,7 @@ class Noise:
         device: torch.device | str = "cpu",
     ) -> Noise:
         """Keys for ``problems * restarts`` rows, ordered ``b * restarts + r``."""
-        keys = [
-            mix_int(mix_int(s) ^ mix_int(r + 1)) for s in problem_seeds(seed, problems) for r in range(restarts)
-        ]
+        keys = [mix_int(mix_int(s) ^ mix_int(r + 1)) for s in problem_seeds(seed, problems) for r in range(restarts)]
         return Noise(torch.tensor(keys, dtype=torch.int64, device=device))
 
     def __len__(self) -> int:
@@ -136,7 +136,8 @@ class Noise:
     def split(self, count: int) -> Noise:
         """``N * count`` rows: ``count`` independent streams under each row, kept together."""
         offsets = torch.tensor([mix_int(i + _GAMMA) for i in range(count)], device=self.keys.device)
-        return Noise(mix_((self.keys[:, None] ^ offsets).flatten()))
+        # Folded first: else stream i would be the same as fold(i).
+        return Noise(mix_((self.fold(_SPLIT).keys[:, None] ^ offsets).flatten()))
 
     def bits(self, count: int) -> Tensor:
         """``(N, count)`` int64 words of 64 random bits."""
@@ -164,7 +165,8 @@ class Noise:
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(N, *shape)`` standard normal, by inversion."""
-        return torch.special.ndtri(self.uniform(*shape, dtype=_at_least_float32(dtype))).to(dtype)
+        draw: Tensor = torch.special.ndtri(self.uniform(*shape, dtype=_at_least_float32(dtype)))
+        return draw.to(dtype)
 
     def gumbel(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(N, *shape)`` standard Gumbel, by inversion."""

@@ -81,7 +81,7 @@ class Objective:
             row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
         """
         if z.requires_grad and torch.is_grad_enabled():
-            loss, satisfied = _Differentiated.apply(z, self, row)  # type: ignore[no-untyped-call]
+            loss, satisfied = _Differentiated.apply(z, self, row)
             return Score(loss, satisfied)
         self._charge(row, 1)
         constraint = self.constraint if row is None else self.constraint.select(row)
@@ -253,7 +253,7 @@ class _Differentiated(torch.autograd.Function):
         return loss, satisfied
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return per_row(grad_loss, gradient) * gradient, None, None
@@ -286,7 +286,9 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
         output = generator.decode(z)
         if not isinstance(output, Tensor) or output.shape[:1] != z.shape[:1]:
             given = describe(output) if isinstance(output, Tensor) else type(output).__name__
-            raise InvalidArgument("generator.decode", given=given, wanted=f"a tensor of {len(z)} rows for {len(z)} latents")
+            raise InvalidArgument(
+                "generator.decode", given=given, wanted=f"a tensor of {len(z)} rows for {len(z)} latents"
+            )
         dtype = output.dtype if output.is_floating_point() else None
         constraint = constraint.to(output.device, dtype)
         constraint.validate(output, z)

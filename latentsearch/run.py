@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -26,7 +27,9 @@ class Step:
         alive: ``(M,)`` bool: rows that have not ended; the others wait to be dropped.
         latent: ``(M, *S)``: what this step proposed, or None if it proposed nothing.
         loss: ``(M,)``: its hard loss, or None.
-        best_loss: ``(M,)``: the best loss of each row so far.
+        best_latent: ``(M, *S)``: the best latent of each row so far.
+        best_loss: ``(M,)``: its loss; ``inf`` before the first proposal.
+        best_satisfied: ``(M,)`` bool: whether it satisfies the constraint.
         state: The method's own state; read it, leave it alone.
     """
 
@@ -37,7 +40,9 @@ class Step:
     alive: Tensor
     latent: Tensor | None
     loss: Tensor | None
+    best_latent: Tensor
     best_loss: Tensor
+    best_satisfied: Tensor
     state: Any
 
 
@@ -61,7 +66,8 @@ class Run:
         checkpoint: A file to save to every ``checkpoint_every`` steps and to resume from if it exists.
         checkpoint_every: Steps between checkpoints.
         chunk_rows: Most rows decoded at once; halved whenever memory runs out.
-        compact_every: Steps between looks at which rows have ended; the only host synchronisation.
+        compact_every: Steps between looks at which rows have ended, the only host synchronisation;
+            None looks after every step on the CPU, where it costs nothing, and after 8 elsewhere.
         autocast: Decode under ``torch.autocast`` in this dtype, for instance ``torch.bfloat16``.
         compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
 
@@ -78,7 +84,7 @@ class Run:
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_every: int = 50
     chunk_rows: int | None = None
-    compact_every: int = 8
+    compact_every: int | None = None
     autocast: torch.dtype | None = None
     compile: bool | str = False
 
@@ -86,13 +92,12 @@ class Run:
         for name in ("rows", "steps", "seconds"):
             limit = getattr(self, name)
             values = [] if limit is None else list(limit) if isinstance(limit, Sequence) else [limit]
-            if not all(isinstance(v, (int, float)) and not math.isnan(v) and v >= 0 for v in values):
+            if not all(isinstance(v, Real) and float(v) >= 0 for v in values):
                 raise InvalidArgument(f"Run.{name}", given=repr(limit), wanted="numbers >= 0, or None for no limit")
-        for name in ("checkpoint_every", "compact_every"):
-            if getattr(self, name) < 1:
-                raise InvalidArgument(f"Run.{name}", given=repr(getattr(self, name)), wanted="at least 1")
-        if self.chunk_rows is not None and self.chunk_rows < 1:
-            raise InvalidArgument("Run.chunk_rows", given=repr(self.chunk_rows), wanted="at least 1, or None")
+        for name in ("checkpoint_every", "compact_every", "chunk_rows"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise InvalidArgument(f"Run.{name}", given=repr(count), wanted="at least 1")
         if not all(callable(callback) for callback in self.callbacks):
             raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="functions of one Step")
 
@@ -101,8 +106,8 @@ class Run:
         limit = getattr(self, name)
         if limit is None:
             return [math.inf] * problems
-        if isinstance(limit, (int, float)):
-            return [limit] * problems
+        if isinstance(limit, Real):
+            return [float(limit)] * problems
         if len(limit) != problems:
             raise InvalidArgument(
                 f"Run.{name}", given=f"{len(limit)} values", wanted=f"one value, or one for each of {problems} problems"

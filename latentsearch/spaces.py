@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from latentsearch.errors import InvalidArgument, describe
 
 
 def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(shape, int) or not all(isinstance(side, int) and side > 0 for side in shape):
+    if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
         raise InvalidArgument(
             f"{what}.shape", given=repr(shape), wanted="a tuple of positive integers", mend="write (20,) for a vector"
         )
@@ -42,11 +43,11 @@ class Continuous:
         return z.is_floating_point() and z.ndim == 1 + len(self.shape) and tuple(z.shape[1:]) == self.shape
 
     def check(self, what: str, z: Tensor) -> None:
-        """Raise InvalidArgument unless ``z`` is a batch of latents of this space, without NaN."""
+        """Raise InvalidArgument unless ``z`` is a batch of latents of this space, and finite."""
         if not self.contains(z):
             raise InvalidArgument(what, given=describe(z), wanted=f"floating latents of shape (N, {_list(self.shape)})")
-        if z.isnan().any():
-            raise InvalidArgument(what, given="latents with NaN", wanted="finite latents")
+        if not z.isfinite().all():
+            raise InvalidArgument(what, given="latents with NaN or infinity", wanted="finite latents")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ LAYERS = {
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models"},
     3: {"searchers"},
-    4: {"testing", "zoo", "plots", "cli", "__main__"},
+    4: {"testing", "zoo", "plots", "demo", "cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 GROUND, EDGES = 0, 4
@@ -99,8 +99,8 @@ def complaint(importer: str, imported: str) -> str:
     if here == "" or here == there:
         return ""  # the face re-exports, and a unit's inside is its own affair
     if there == "":
-        return "" if LAYER_OF[here] == EDGES else "reaches for the face, which is above everything"
-    mine, other = LAYER_OF[here], LAYER_OF[there]
+        return "" if LAYER_OF.get(here, EDGES) == EDGES else "reaches for the face, which is above everything"
+    mine, other = LAYER_OF.get(here, EDGES), LAYER_OF.get(there, EDGES)
     if other > mine:
         return f"points upwards, from layer {mine} to layer {other}"
     is_face = imported == f"latentsearch.{there}"
@@ -189,12 +189,11 @@ def public_modules() -> list[ModuleType]:
 
 
 def resolve(path: str) -> object:
-    """The object of a dotted path, importing as far as modules go."""
+    """The object of a dotted path. A module comes before what its package calls by the same name."""
     names = path.split(".")
-    found: object = importlib.import_module(names[0])
-    for depth, name in enumerate(names[1:], 2):
-        if not hasattr(found, name):
-            importlib.import_module(".".join(names[:depth]))
+    depth = max(depth for depth in range(1, len(names) + 1) if ".".join(names[:depth]) in MODULES)
+    found: object = importlib.import_module(".".join(names[:depth]))
+    for name in names[depth:]:
         found = getattr(found, name)
     return found
 

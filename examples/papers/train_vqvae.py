@@ -72,7 +72,9 @@ def train(name: str, data: str, train_images: Tensor, test_images: Tensor, steps
         validation=(test_images[:1000],),
         log_every=100,
         checkpoint=runs / f"{data}-{name}.fit.safetensors",
-        report=lambda step, h: print(data, name, step, {k: round(v[-1], 4) for k, v in h.validation.items()}, flush=True),
+        report=lambda step, h: print(
+            data, name, step, {k: round(v[-1], 4) for k, v in h.validation.items()}, flush=True
+        ),
     )
     figures = measure(model, test_images)
     header = {"kind": "model", "class": "VQVAE", "settings": model.settings, "figures": figures}

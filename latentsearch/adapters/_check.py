@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 from latentsearch.spaces import Continuous
 
 _ROWS = 4
@@ -48,7 +48,10 @@ def check_frozen(what: str, function: object) -> None:
     training = [name or type(part).__name__ for name, part in module.named_modules() if part.training]
     if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
         raise InvalidArgument(
-            what, given=f"a module in train mode ({', '.join(training[:3])})", wanted="a frozen one", mend="call .eval() first"
+            what,
+            given=f"a module in train mode ({', '.join(training[:3])})",
+            wanted="a frozen one",
+            mend="call .eval() first",
         )
 
 
@@ -58,7 +61,11 @@ def check_generator(
 ) -> None:
     """Decode a few draws from the prior and see that a search could stand on them."""
     name = type(generator).__name__
+    if not isinstance(generator.prior, Prior):
+        given = type(generator.prior).__name__
+        raise InvalidArgument(f"{name}.prior", given=given, wanted="an object with sample and log_prob")
     z = generator.prior.sample(Noise.from_seed(0, _ROWS, device=generator.device))
+    generator.space.check(f"a sample of {name}.prior", z)
     z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
     output = _decoded(name, generator, z)
     again = generator.decode(z)
@@ -87,7 +94,9 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
         )
     if not output.is_floating_point() or output.ndim < 2 or len(output) != len(z):
         raise InvalidArgument(
-            f"{name}.decoder", given=f"{describe(output)} for {len(z)} latents", wanted=f"floating outputs ({len(z)}, *O)"
+            f"{name}.decoder",
+            given=f"{describe(output)} for {len(z)} latents",
+            wanted=f"floating outputs ({len(z)}, *O)",
         )
     if output.device != z.device:
         raise InvalidArgument(
@@ -121,7 +130,9 @@ def _check_range(name: str, output: Tensor, wanted: tuple[float, float]) -> None
         mend = "a decoder onto [-1, 1] wants output_transform=lambda x: (x + 1) / 2"
     if (low, high) == (0, 1) and most > 2:
         mend = "a decoder of bytes wants output_transform=lambda x: x / 255, one of logits torch.sigmoid"
-    raise InvalidArgument(f"{name}.output_range", given=f"outputs in [{least:.3g}, {most:.3g}]", wanted=str(wanted), mend=mend)
+    raise InvalidArgument(
+        f"{name}.output_range", given=f"outputs in [{least:.3g}, {most:.3g}]", wanted=str(wanted), mend=mend
+    )
 
 
 def _check_encode(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -96,8 +96,7 @@ class CodebookGenerator:
                 "CodebookGenerator.layout", given=repr(layout), wanted="'channels_first' or 'channels_last'"
             )
         codebooks, shapes = _checked_grids(codebook, shape)
-        with torch.no_grad():
-            codebooks = [(book if project is None else project(book)).detach() for book in codebooks]
+        codebooks = [(book if project is None else _projected(book, project)).detach() for book in codebooks]
         self._several = not isinstance(codebook, Tensor)
         self.layout = layout
         self.codebook, self._grids = _joined(codebooks, shapes)
@@ -149,17 +148,14 @@ class CodebookGenerator:
         """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K."""
         parts = z.flatten(1).split([grid.positions for grid in self._grids], 1)
         return [
-            part.clamp(max=grid.size - 1).view(-1, *grid.shape)
-            for part, grid in zip(parts, self._grids, strict=True)
+            part.clamp(max=grid.size - 1).view(-1, *grid.shape) for part, grid in zip(parts, self._grids, strict=True)
         ]
 
     # -- between latents and the decoder -----------------------------------------------------------
 
     def _split_embedding(self, e: Tensor) -> list[Tensor]:
         parts = e.split([grid.positions for grid in self._grids], 1)
-        return [
-            part[..., : grid.width].unflatten(1, grid.shape) for part, grid in zip(parts, self._grids, strict=True)
-        ]
+        return [part[..., : grid.width].unflatten(1, grid.shape) for part, grid in zip(parts, self._grids, strict=True)]
 
     def _laid_out(self, e: Tensor) -> Tensor:
         return e.movedim(-1, 1) if self.layout == "channels_first" else e
@@ -169,7 +165,8 @@ class CodebookGenerator:
         if not found.is_floating_point():
             return found.long()
         e = found.movedim(1, -1) if self.layout == "channels_first" else found
-        book = self.codebook if not self._several else self.codebook.flatten(0, -3)[grid.start]
+        several = len(self._grids) > 1
+        book = self.codebook.flatten(0, -3)[grid.start] if several else self.codebook
         if tuple(e.shape[1:]) != (*grid.shape, grid.width):
             raise InvalidArgument(
                 "CodebookGenerator.encode",
@@ -224,15 +221,24 @@ class CodebookGenerator:
 def _checked_grids(
     codebook: Tensor | Sequence[Tensor], shape: tuple[int, ...] | Sequence[tuple[int, ...]]
 ) -> tuple[list[Tensor], list[tuple[int, ...]]]:
-    several = not isinstance(codebook, Tensor)
-    codebooks = list(codebook) if several else [codebook]  # type: ignore[list-item]
-    shapes = [tuple(s) for s in shape] if several else [tuple(shape)]  # type: ignore[arg-type, union-attr]
+    several = isinstance(codebook, Iterable) and not isinstance(codebook, Tensor)
+    codebooks: list[Any] = list(codebook) if several else [codebook]
+    shapes: list[Any] = list(shape) if several else [shape]
+    if several and not all(isinstance(grid, Iterable) for grid in shapes):
+        raise InvalidArgument(
+            "CodebookGenerator.shape",
+            given=repr(shape),
+            wanted="a list of shapes for a list of codebooks",
+            mend="write [(7, 7)] for one grid",
+        )
     if len(codebooks) != len(shapes) or not codebooks:
         raise InvalidArgument(
-            "CodebookGenerator.shape", given=f"{len(shapes)} shapes", wanted=f"one for each of {len(codebooks)} codebooks"
+            "CodebookGenerator.shape",
+            given=f"{len(shapes)} shapes",
+            wanted=f"one for each of {len(codebooks)} codebooks",
         )
+    shapes = [Discrete(grid, 1).shape for grid in shapes]  # which looks them over
     for book, grid in zip(codebooks, shapes, strict=True):
-        Discrete(grid, 1)  # looks the shape over
         per_position = isinstance(book, Tensor) and book.ndim == len(grid) + 2 and not several
         if not isinstance(book, Tensor) or not book.is_floating_point() or (book.ndim != 2 and not per_position):
             raise InvalidArgument(
@@ -246,6 +252,18 @@ def _checked_grids(
     return codebooks, shapes
 
 
+@torch.no_grad()
+def _projected(book: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
+    try:
+        return project(book)
+    except Exception as error:
+        raise InvalidArgument(
+            "CodebookGenerator.project",
+            given=f"a function that fails on {describe(book)} with {type(error).__name__}: {error}",
+            wanted="codes (..., D) to what the decoder sees, (..., D')",
+        ) from error
+
+
 def _joined(codebooks: list[Tensor], shapes: list[tuple[int, ...]]) -> tuple[Tensor, list[_Grid]]:
     """One codebook for all grids, and where each of them is."""
     grids, start = [], 0
@@ -257,7 +275,9 @@ def _joined(codebooks: list[Tensor], shapes: list[tuple[int, ...]]) -> tuple[Ten
     size, width = max(grid.size for grid in grids), max(grid.width for grid in grids)
     padded = [
         torch.cat([wide, wide[-1:].expand(size - len(wide), -1)]).expand(grid.positions, -1, -1)
-        for wide, grid in ((F.pad(book, (0, width - grid.width)), grid) for book, grid in zip(codebooks, grids, strict=True))
+        for wide, grid in (
+            (F.pad(book, (0, width - grid.width)), grid) for book, grid in zip(codebooks, grids, strict=True)
+        )
     ]
     return torch.cat(padded), grids
 

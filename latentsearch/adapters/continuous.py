@@ -57,7 +57,9 @@ class ContinuousGenerator:
     ) -> None:
         if not callable(decoder):
             raise InvalidArgument(
-                "ContinuousGenerator.decoder", given=type(decoder).__name__, wanted="a module or function from latents to outputs"
+                "ContinuousGenerator.decoder",
+                given=type(decoder).__name__,
+                wanted="a module or function from latents to outputs",
             )
         self.space = Continuous(shape)
         home = home_of(decoder) or (torch.device("cpu"), torch.get_default_dtype())

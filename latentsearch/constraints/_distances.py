@@ -15,6 +15,8 @@ Distance = Literal["l2", "l1", "huber"]
 
 
 def _huber(a: Tensor, b: Tensor) -> Tensor:
+    # Expanded, since torch warns where one target serves many rows.
+    a, b = torch.broadcast_tensors(a, b)
     return F.huber_loss(a, b, reduction="none", delta=0.1)
 
 
@@ -42,5 +44,8 @@ def check_floating(what: str, target: Tensor) -> None:
     """A target must be in the output's range, hence floating."""
     if not target.is_floating_point():
         raise InvalidArgument(
-            what, given=describe(target), wanted="floating values in the output's range", mend="x.float() / 255 for bytes"
+            what,
+            given=describe(target),
+            wanted="floating values in the output's range",
+            mend="x.float() / 255 for bytes",
         )

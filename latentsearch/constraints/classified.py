@@ -42,18 +42,27 @@ class Classified(Constraint):
         loss: Literal["probability", "logit"] = "probability",
         threshold: float | None = 0.9,
     ) -> None:
+        if not callable(classifier):
+            raise InvalidArgument(
+                "Classified.classifier",
+                given=type(classifier).__name__,
+                wanted="a module or function from outputs to logits",
+            )
         if isinstance(classifier, nn.Module) and any(part.training for part in classifier.modules()):
             raise InvalidArgument(
                 "Classified.classifier", given="a module in train mode", wanted="a frozen one", mend="classifier.eval()"
             )
         self.label = torch.as_tensor(label).reshape(-1)
-        if self.label.dtype not in (torch.int64, torch.int32, torch.uint8) or int(self.label.min()) < 0:
+        whole = self.label.dtype in (torch.int64, torch.int32, torch.uint8)
+        if not whole or not len(self.label) or int(self.label.min()) < 0:
             raise InvalidArgument("Classified.label", given=repr(label), wanted="an index of a class, or one a problem")
         self.label = self.label.long()
         if loss not in ("probability", "logit"):
             raise InvalidArgument("Classified.loss", given=repr(loss), wanted="'probability' or 'logit'")
         if threshold is not None and not 0 < threshold < 1:
-            raise InvalidArgument("Classified.threshold", given=repr(threshold), wanted="a probability in (0, 1), or None")
+            raise InvalidArgument(
+                "Classified.threshold", given=repr(threshold), wanted="a probability in (0, 1), or None"
+            )
         self.classifier, self.loss, self.threshold = classifier, loss, threshold
         self.judges = threshold is not None
         self.problems = common_problems("Classified", (len(self.label),))
@@ -68,13 +77,23 @@ class Classified(Constraint):
         return Score(loss, log_probability.exp() >= self.threshold)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        logits = self.classifier(output)
-        if logits.ndim != 2 or len(logits) != len(output):
+        mend = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
+        try:
+            logits = self.classifier(output)
+        except Exception as error:
             raise InvalidArgument(
                 "Classified.classifier",
-                given=f"{describe(logits)} for {len(output)} outputs",
+                given=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",
+                wanted="one that takes the generator's outputs",
+                mend=mend,
+            ) from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(output):
+            given = describe(logits) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise InvalidArgument(
+                "Classified.classifier",
+                given=f"{given} for {len(output)} outputs",
                 wanted="logits (N, classes)",
-                mend="a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))",
+                mend=mend,
             )
         if int(self.label.max()) >= logits.shape[1]:
             raise InvalidArgument(

@@ -78,4 +78,6 @@ class Downscales(Constraint):
                 given=f"outputs that are {describe(output)}",
                 wanted=f"pictures (N, C, H, W) with sides divisible by {self.factor}",
             )
-        check_target("Downscales.small", self.small, self.shrink(output).shape, f"the output shrunk {self.factor} times")
+        check_target(
+            "Downscales.small", self.small, self.shrink(output).shape, f"the output shrunk {self.factor} times"
+        )

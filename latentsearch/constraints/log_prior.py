@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from latentsearch.algebra import Constraint, Score, nothing_satisfied
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.protocols import Prior
 
 
@@ -40,3 +40,13 @@ class LogPrior(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = -self.prior.log_prob(latent)
         return Score(loss, nothing_satisfied(loss))
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        try:
+            self.prior.log_prob(latent)
+        except Exception as error:
+            raise InvalidArgument(
+                "LogPrior.prior",
+                given=f"a prior that fails on {describe(latent)} with {type(error).__name__}: {error}",
+                wanted="a prior over the generator's latents",
+            ) from error

@@ -78,5 +78,7 @@ class Near(Constraint):
     def validate(self, output: Tensor, latent: Tensor) -> None:
         if self.latent.shape[1:] != latent.shape[1:] or self.latent.is_floating_point() != latent.is_floating_point():
             raise InvalidArgument(
-                "Near.latent", given=describe(self.latent), wanted=f"latents of the generator, such as {describe(latent)}"
+                "Near.latent",
+                given=describe(self.latent),
+                wanted=f"latents of the generator, such as {describe(latent)}",
             )

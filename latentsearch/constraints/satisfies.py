@@ -61,7 +61,7 @@ class Satisfies(Constraint):
         self.function, self.of = function, of
         self.judges, self.differentiable = judges, differentiable and not judges
         self.needs_output, self.needs_latent = of != "latent", of != "output"
-        self._name = name or getattr(function, "__name__", type(function).__name__)
+        self._name: str = name or str(getattr(function, "__name__", type(function).__name__))
         # One row of no elements stands for "no targets".
         self.targets = torch.zeros(1, 0)
         if targets is not None:
@@ -93,8 +93,7 @@ class Satisfies(Constraint):
         return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        rows = torch.tensor([0, self.problems - 1], device=self.targets.device)
-        two = self.select(rows)
+        two = self.given(self.targets[[0, -1]])
         try:
             value = self.function(*two._arguments(output, latent))
         except Exception as error:
@@ -118,7 +117,8 @@ class Satisfies(Constraint):
                 mend="a loss judges with Satisfies(f).below(threshold)" if self.judges else "say judges=True",
             )
         together = two(output, latent).loss
-        alone = [self.select(rows[n : n + 1])(output[n : n + 1], latent[n : n + 1]).loss for n in range(2)]
+        rows = (slice(0, 1), slice(1, 2))
+        alone = [self.given(two.targets[row])(output[row], latent[row]).loss for row in rows]
         if not torch.allclose(together, torch.cat(alone), rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
@@ -126,11 +126,18 @@ class Satisfies(Constraint):
                 wanted="a function whose row n depends on row n alone",
                 mend="look for means, norms or sorts over dimension 0",
             )
+
+
 @overload
 def constraint(function: Callable[..., Tensor], /) -> Satisfies: ...
 @overload
 def constraint(
-    *, of: Of = ..., targets: Tensor | None = ..., differentiable: bool = ..., judges: bool = ..., name: str | None = ...
+    *,
+    of: Of = ...,
+    targets: Tensor | None = ...,
+    differentiable: bool = ...,
+    judges: bool = ...,
+    name: str | None = ...,
 ) -> Callable[[Callable[..., Tensor]], Satisfies]: ...
 
 

@@ -51,18 +51,18 @@ class Canvas:
         self.cell = (max(row.shape[-2] for row in rows) * scale, max(row.shape[-1] for row in rows) * scale)
         self.font: Any = ImageFont.load_default(13)
         self.bold: Any = ImageFont.load_default(16)
-        self.left = _MARGIN + (max(self.font.getlength(label) for label in labels) if any(labels) else 0)
-        self.left = int(self.left + (2 * _GAP if any(labels) else 0))
+        widest = max(int(self.font.getlength(label)) for label in labels)
+        self.left = _MARGIN + (widest + 2 * _GAP if widest else 0)
         self.tops, top = [], _MARGIN
         for number in range(len(rows)):
             if number in self.titles:
-                top += (30 if number else 0) + 24 - (16 if number else 0)
+                top += 38 if number else 24
             self.tops.append(top)
             top += self.cell[0] + _GAP
         columns = max(row.shape[-4] for row in rows)
         width = self.left + columns * (self.cell[1] + _GAP) - _GAP
-        width = max([width, *(_MARGIN + self.bold.getlength(title) for title in self.titles.values())])
-        self.size = (int(width) + _MARGIN, top - _GAP + _MARGIN + (20 if captioned else 0))
+        width = max([width, *(_MARGIN + int(self.bold.getlength(title)) for title in self.titles.values())])
+        self.size = (width + _MARGIN, top - _GAP + _MARGIN + (20 if captioned else 0))
 
     def draw(self, moment: int = 0, caption: str = "") -> Image.Image:
         """The canvas with moving rows at one moment, or at their last if they are over."""
@@ -108,7 +108,9 @@ def _check(
     value_range: tuple[float, float],
 ) -> None:
     if not len(rows) or len(labels) != len(rows):
-        raise InvalidArgument(f"{what}.labels", given=f"{len(labels)} labels", wanted=f"one for each of {len(rows)} rows")
+        raise InvalidArgument(
+            f"{what}.labels", given=f"{len(labels)} labels", wanted=f"one for each of {len(rows)} rows"
+        )
     if any(number not in range(len(rows)) for number in titles or {}):
         raise InvalidArgument(f"{what}.titles", given=f"{sorted(titles or {})}", wanted=f"rows in [0, {len(rows)})")
     if scale < 1:

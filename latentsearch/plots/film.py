@@ -46,17 +46,20 @@ class Film:
     def _begin(self) -> None:
         self._frames: list[tuple[int, Tensor]] = []
         self._last, self._due = 0, 1
-        self._problems = self._restarts = 0
-        self._best = self._latent = torch.empty(0)  # (B * R,) and (B * R, *S), once there is a proposal
+        self._best: tuple[Tensor, ...] = ()  # latent, loss and satisfaction of all rows, B * R of them
 
     def __call__(self, step: Step) -> None:
         """Take note of a step; for ``Run(callbacks=[film])``."""
         if step.number <= self._last:
             self._begin()
+        held = (step.best_latent, step.best_loss, step.best_satisfied)
+        if not self._best:
+            self._restarts = int((step.problem == step.problem[0]).sum())
+            self._best = held
+        # Rows that have ended are dropped: they stay as they were last seen.
+        self._best = tuple(old.index_copy(0, step.row, new) for old, new in zip(self._best, held, strict=True))
         self._last = step.number
-        if step.latent is not None and step.loss is not None:
-            self._note(step, step.latent, step.loss)
-        if self._problems and step.number >= self._due:
+        if step.number >= self._due:
             self._frames.append((self._last, self._winners()))
             self._due = step.number + (self.every or max(1, math.ceil(step.number * (_GROWTH - 1))))
 
@@ -67,7 +70,7 @@ class Film:
 
     @property
     def latents(self) -> Tensor:
-        """``(T, B, *S)``: the best latent of each problem at these steps; of restarts, that of least loss.
+        """``(T, B, *S)``: the best latent of each problem at these steps.
 
         Raises:
             InvalidArgument: If nothing was recorded.
@@ -86,32 +89,20 @@ class Film:
         with torch.no_grad():
             return torch.stack([generator.decode(latent) for _, latent in self._moments()])
 
-    def _note(self, step: Step, latent: Tensor, loss: Tensor) -> None:
-        """Take over what the search has just taken over: its best loss changed, to this very loss."""
-        if not self._problems:
-            self._problems = int(step.problem.max()) + 1
-            self._restarts = int((step.problem == step.problem[0]).sum())
-            count = self._problems * self._restarts
-            self._best = step.best_loss.new_full((count,), torch.inf)
-            self._latent = latent.new_zeros(count, *latent.shape[1:])
-        known = self._best[step.row]
-        better = (step.best_loss != known) & (step.best_loss == loss)
-        self._best = self._best.index_copy(0, step.row, torch.where(better, loss, known))
-        better = better.view(-1, *(1,) * (latent.ndim - 1))
-        merged = torch.where(better, latent, self._latent[step.row])
-        self._latent = self._latent.index_copy(0, step.row, merged)
-
     def _winners(self) -> Tensor:
-        """``(B, *S)``: the best restart of each problem."""
+        """``(B, *S)``: the best restart of each problem: satisfied ones first, then the lowest loss."""
+        latent, *scores = self._best
         # Rows are ordered b * R + r.
-        best = self._best.view(self._problems, self._restarts).argmin(1)
-        first = torch.arange(self._problems, device=best.device) * self._restarts
-        return self._latent[first + best]
+        loss, satisfied = (score.view(-1, self._restarts) for score in scores)
+        best = torch.where(satisfied == satisfied.any(1, keepdim=True), loss, torch.inf).argmin(1)
+        return latent[best + torch.arange(len(best), device=best.device) * self._restarts]
 
     def _moments(self) -> list[tuple[int, Tensor]]:
-        if not self._problems:
+        if not self._best:
             raise InvalidArgument(
-                "Film", given="a film on which nothing was recorded", wanted="one that a search has run with",
+                "Film",
+                given="a film on which nothing was recorded",
+                wanted="one that a search has run with",
                 mend="search with run=Run(callbacks=[film]) first",
             )
         if self._frames and self._frames[-1][0] == self._last:

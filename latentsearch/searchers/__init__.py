@@ -1,5 +1,6 @@
 """Methods of search: one a file, all run by the one loop in `_iterative.py`."""
 
+from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.random import RandomSearch
@@ -15,4 +16,5 @@ __all__ = [
     "RelaxedSearch",
     "SinglePositionSearch",
     "StraightThroughSearch",
+    "improves",
 ]

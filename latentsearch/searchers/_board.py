@@ -141,9 +141,9 @@ class Board:
     def tensors(self) -> dict[str, Tensor]:
         """Everything on the board, for a checkpoint."""
         saved: dict[str, Tensor] = {name: getattr(self, name) for name in self._SAVED}
-        for column, name in enumerate(("row", "loss", "spent")):
-            entries = [entry[column] for entry in self.history]
-            saved[f"history.{name}"] = torch.cat(entries) if entries else torch.zeros(0)
+        columns = zip(*((row, loss, spent) for row, loss, spent, _ in self.history), strict=True)
+        for name, column in zip(("row", "loss", "spent"), columns, strict=False):
+            saved[f"history.{name}"] = torch.cat(column)
         saved["history.length"] = torch.tensor([len(entry[0]) for entry in self.history], dtype=torch.int64)
         saved["history.seconds"] = torch.tensor([entry[3] for entry in self.history], dtype=torch.float64)
         return saved

@@ -70,7 +70,7 @@ class IterativeSearcher(ABC):
     needs_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._require("restarts", self.restarts >= 1, "at least 1")
+        self._require_count("restarts")
 
     @property
     @abstractmethod
@@ -120,6 +120,10 @@ class IterativeSearcher(ABC):
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
             raise InvalidArgument(f"{type(self).__name__}.{name}", given=repr(getattr(self, name)), wanted=wanted)
+
+    def _require_count(self, name: str, least: int = 1) -> None:
+        value = getattr(self, name)
+        self._require(name, isinstance(value, int) and value >= least, f"a whole number of at least {least}")
 
 
 class _Search:
@@ -186,8 +190,9 @@ class _Search:
 
     def _loop(self, progress: Progress) -> None:
         run, noise = self.settings, self.noise.fold(_STEP)
+        every = run.compact_every or (1 if noise.keys.device.type == "cpu" else 8)
         while True:
-            look = self._enforce_limits() or self.number % run.compact_every == 0
+            look = self._enforce_limits() or self.number % every == 0
             if look and not self._compact():
                 return
             own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
@@ -251,6 +256,8 @@ class _Search:
     def _compact(self) -> bool:
         """Drop the rows that have ended; False if none is left. The one place where the host waits."""
         alive = self.objective.alive
+        if self.number < self.paid_until and bool(alive.all()):
+            return True
         held = alive.nonzero()[:, 0]
         if not len(held):
             return False
@@ -277,7 +284,9 @@ class _Search:
             alive=self.objective.alive,
             latent=None if proposal is None else proposal.latent,
             loss=None if proposal is None else proposal.score.loss,
+            best_latent=board.latent,
             best_loss=board.loss,
+            best_satisfied=board.satisfied,
             state=self.state,
         )
 

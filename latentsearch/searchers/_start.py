@@ -45,9 +45,7 @@ def check_arguments(method: IterativeSearcher, generator: object, constraint: ob
         )
 
 
-def initial_latents(
-    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int
-) -> Tensor:
+def initial_latents(generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior."""
     space = generator.space
     if init is None:

@@ -59,7 +59,7 @@ class CodeDescent(IterativeSearcher):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("lr", self.lr > 0, "a positive number")
-        self._require("patience", self.patience >= 0, "at least 0")
+        self._require_count("patience", least=0)
         self._require("on_repeat", self.on_repeat in ("stop", "continue"), "'stop' or 'continue'")
 
     @property

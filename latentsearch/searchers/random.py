@@ -46,7 +46,7 @@ class RandomSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("batch", self.batch >= 1, "at least 1")
+        self._require_count("batch")
 
     @property
     def step_rows(self) -> int:

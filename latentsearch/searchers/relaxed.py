@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -66,9 +66,10 @@ class RelaxedSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("steps", self.steps >= 1, "at least 1")
-        self._require("check_every", self.check_every >= 1, "at least 1")
-        self._require("temperature", min(self.temperature) > 0, "two positive numbers")
+        self._require_count("steps")
+        self._require_count("check_every")
+        pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
+        self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
 
     @property
     def step_rows(self) -> int:

@@ -29,7 +29,7 @@ class SinglePositionSearch(CodeDescent):
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> SinglePositionSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0).status[0].name
-        'REPEATED'
+        'STALLED'
     """
 
     def _mask(self, gradient: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class StraightThroughSearch(CodeDescent):
         >>> toy = toys.codes()
         >>> result = StraightThroughSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0)
         >>> result.status[0].name
-        'REPEATED'
+        'STALLED'
     """
 
     optimizer: OptimizerFactory | None = None

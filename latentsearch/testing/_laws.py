@@ -62,10 +62,10 @@ def parametrize(checks: Sequence[Check], expected_failures: Mapping[str, str]) -
         raise ValueError(f"no law is named {', '.join(sorted(unknown))}")
     cases = []
     for number, check in enumerate(checks):
-        marks = ()
+        marks = []
         if check.law in expected_failures:
             reason = expected_failures[check.law]
-            marks = (pytest.mark.xfail(reason=reason, strict=True, raises=BrokenLaw),)
+            marks.append(pytest.mark.xfail(reason=reason, strict=True, raises=BrokenLaw))
         cases.append(pytest.param(check, id=f"{check}-{number}", marks=marks))
     return pytest.mark.parametrize("check", cases)
 
@@ -82,7 +82,16 @@ def close(a: Tensor, b: Tensor) -> bool:
         return False
     tolerance = 1e-9 if a.dtype == torch.float64 else 1e-4
     scale = float(b.detach().abs().max()) if b.numel() and b.is_floating_point() else 0.0
-    return torch.allclose(a, b, rtol=0, atol=tolerance * max(scale, 1.0), equal_nan=True) if a.is_floating_point() else torch.equal(a, b)
+    return (
+        torch.allclose(a, b, rtol=0, atol=tolerance * max(scale, 1.0), equal_nan=True)
+        if a.is_floating_point()
+        else torch.equal(a, b)
+    )
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """The largest difference, for messages."""
+    return float((a - b).detach().abs().max())
 
 
 def draw(space: LatentSpace, rows: int, dtype: torch.dtype, device: torch.device, stream: int = 0) -> Tensor:

@@ -37,10 +37,13 @@ def select_picks_problems(constraint: Constraint, generator: Generator) -> None:
     """``c.select(i)(x[i], z[i])`` is ``c(x, z)[i]``, and so again for a selection of a selection."""
     output, z = _rows(constraint, generator)
     score = constraint(output, z)
-    index = torch.arange(len(z), device=z.device).flip(0)[:-1]
+    # Another order and another number of rows, one of them twice.
+    index = torch.arange(len(z) + 1, device=z.device).flip(0) % len(z)
     chosen = constraint.select(index)
     want = Score(score.loss[index], score.satisfied[index])
-    require(_same(chosen(output[index], z[index]), want), select_picks_problems, constraint, f"select({index.tolist()})")
+    require(
+        _same(chosen(output[index], z[index]), want), select_picks_problems, constraint, f"select({index.tolist()})"
+    )
     again = torch.tensor([1, 0], device=z.device)
     both = index[again]
     want = Score(score.loss[both], score.satisfied[both])
@@ -78,7 +81,12 @@ def terms_add_up(constraint: Constraint, generator: Generator) -> None:
     output, z = _rows(constraint, generator)
     terms = constraint.terms(output, z)
     total = torch.stack([score.loss for score in terms.values()]).sum(0)
-    require(close(total, constraint(output, z).loss), terms_add_up, constraint, f"the terms {list(terms)} sum to something else")
+    require(
+        close(total, constraint(output, z).loss),
+        terms_add_up,
+        constraint,
+        f"the terms {list(terms)} sum to something else",
+    )
 
 
 def only_judges_are_satisfied(constraint: Constraint, generator: Generator) -> None:
@@ -143,8 +151,11 @@ LAWS = (
 
 
 def constraint_checks(constraint: Constraint, generator: Generator) -> list[Check]:
-    """The laws of constraints, as checks on this one, over outputs of this generator."""
-    return checks_of(constraint, LAWS, generator)
+    """The laws of constraints, as checks on this one, over outputs of this generator.
+
+    The constraint is moved to the generator's device and dtype first, as a run does.
+    """
+    return checks_of(constraint.to(generator.device, generator.dtype), LAWS, generator)
 
 
 def check_constraint(constraint: Constraint, generator: Generator) -> None:

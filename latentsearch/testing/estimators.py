@@ -46,15 +46,20 @@ def _run(estimator: Estimator, rows: int = 4, seed: int = 0) -> tuple[Tensor, Te
 def surrogates_have_one_value_a_row(estimator: Estimator) -> None:
     """``(N,)``."""
     surrogate, _, _ = _run(estimator)
-    require(tuple(surrogate.shape) == (4,), surrogates_have_one_value_a_row, estimator, f"4 rows gave {tuple(surrogate.shape)}")
+    require(
+        tuple(surrogate.shape) == (4,),
+        surrogates_have_one_value_a_row,
+        estimator,
+        f"4 rows gave {tuple(surrogate.shape)}",
+    )
 
 
 def values_are_losses_of_a_sample(estimator: Estimator) -> None:
     """The surrogate's value is a loss that f gave for that row."""
     surrogate, _, f = _run(estimator)
-    for number, value in enumerate(surrogate.detach()):
+    for number, value in enumerate(surrogate.detach().flatten().tolist()):
         given = torch.cat([loss[row == number] for row, loss in f.seen])
-        hit = bool(((given - value).abs() <= 1e-9 * value.abs().clamp(min=1)).any())
+        hit = bool(((given - value).abs() <= 1e-9 * max(abs(value), 1)).any())
         require(hit, values_are_losses_of_a_sample, estimator, f"row {number}: {value:.6g} is none of {given.tolist()}")
 
 
@@ -71,7 +76,9 @@ def estimates_are_pure(estimator: Estimator) -> None:
     first, second = _run(estimator), _run(estimator)
     same = torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
     require(same, estimates_are_pure, estimator, "two calls with the same noise differ")
-    require(torch.equal(before, torch.get_rng_state()), estimates_are_pure, estimator, "it drew from torch's global state")
+    require(
+        torch.equal(before, torch.get_rng_state()), estimates_are_pure, estimator, "it drew from torch's global state"
+    )
 
 
 def estimates_belong_to_rows(estimator: Estimator) -> None:
@@ -92,7 +99,9 @@ def parameters_get_the_gradient_of_the_value(estimator: Estimator) -> None:
     # f is linear in its scale, so the gradient of the value is the value over the scale.
     want = float((surrogate.sum() / f.scale).detach())
     error = abs(float(gradient) - want)
-    require(error <= 1e-9 * max(abs(want), 1), parameters_get_the_gradient_of_the_value, estimator, f"off by {error:.3g}")
+    require(
+        error <= 1e-9 * max(abs(want), 1), parameters_get_the_gradient_of_the_value, estimator, f"off by {error:.3g}"
+    )
 
 
 def unbiased_estimators_are_unbiased(estimator: Estimator, draws: int = 40_000) -> None:
@@ -105,7 +114,12 @@ def unbiased_estimators_are_unbiased(estimator: Estimator, draws: int = 40_000) 
     error = (samples.mean(0) - _exact_gradient(_Quadratic(torch.float64))).abs()
     # Six standard errors: false alarms are below one in a million.
     slack = 6 * samples.std(0) / draws**0.5 + 1e-12
-    require((error <= slack).all(), unbiased_estimators_are_unbiased, estimator, f"off by {float((error / slack).max()):.2g} x 6 errors")
+    require(
+        (error <= slack).all(),
+        unbiased_estimators_are_unbiased,
+        estimator,
+        f"off by {float((error / slack).max()):.2g} x 6 errors",
+    )
 
 
 def _exact_gradient(f: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

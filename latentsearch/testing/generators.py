@@ -12,7 +12,7 @@ from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator
 from latentsearch.spaces import Discrete
-from latentsearch.testing._laws import Check, checks_of, close, draw, require, run_all, soft_draw
+from latentsearch.testing._laws import Check, checks_of, close, draw, gap, require, run_all, soft_draw
 
 
 def _hard(generator: Generator, rows: int, stream: int = 0) -> Tensor:
@@ -37,7 +37,9 @@ def outputs_have_one_row_a_latent(generator: Generator) -> None:
     for rows in (1, 2, 5):
         output = generator.decode(_hard(generator, rows))
         good = output.is_floating_point() and output.ndim >= 2 and len(output) == rows
-        require(good, outputs_have_one_row_a_latent, generator, f"{rows} latents gave {output.dtype} {tuple(output.shape)}")
+        require(
+            good, outputs_have_one_row_a_latent, generator, f"{rows} latents gave {output.dtype} {tuple(output.shape)}"
+        )
         shapes.add(output.shape[1:])
     require(len(shapes) == 1, outputs_have_one_row_a_latent, generator, f"several output shapes: {shapes}")
 
@@ -116,7 +118,7 @@ def gradients_match_finite_differences(generator: Generator) -> None:
     # Several step sizes: one may straddle a kink of a ReLU.
     errors = []
     for h in (1e-4, 1e-5, 1e-6):
-        numeric = float((value(z + h * direction) - value(z - h * direction)) / (2 * h))
+        numeric = float((value(z + h * direction) - value(z - h * direction)).detach() / (2 * h))
         errors.append(abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-6))
     detail = f"the gradient is off by {min(errors):.2g} of its size"
     require(min(errors) < 1e-4, gradients_match_finite_differences, generator, detail)
@@ -128,7 +130,7 @@ def hard_codes_equal_one_hot_codes(generator: Generator) -> None:
         return
     z = _hard(generator, 3)
     hard, soft = generator.decode(z), generator.decode(generator.space.one_hot(z, generator.dtype))
-    require(close(soft, hard), hard_codes_equal_one_hot_codes, generator, f"they differ by {float((hard - soft).abs().max()):.3g}")
+    require(close(soft, hard), hard_codes_equal_one_hot_codes, generator, f"they differ by {gap(soft, hard):.3g}")
 
 
 def embeddings_decode_to_the_same(generator: Generator) -> None:
@@ -137,7 +139,7 @@ def embeddings_decode_to_the_same(generator: Generator) -> None:
         return
     z = _hard(generator, 3)
     whole, parts = generator.decode(z), generator.decode_embedding(generator.embed(z))
-    require(close(parts, whole), embeddings_decode_to_the_same, generator, f"they differ by {float((whole - parts).abs().max()):.3g}")
+    require(close(parts, whole), embeddings_decode_to_the_same, generator, f"they differ by {gap(parts, whole):.3g}")
 
 
 def encodings_lie_in_space(generator: Generator) -> None:

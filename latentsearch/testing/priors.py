@@ -46,7 +46,12 @@ def samples_belong_to_rows(prior: Prior, space: LatentSpace) -> None:
     """A row's sample depends on its own key alone."""
     index = torch.tensor([3, 1])
     whole, some = prior.sample(_noise(5)), prior.sample(_noise(5)[index])
-    require(torch.equal(some, whole[index]), samples_belong_to_rows, prior, "rows 3 and 1 alone differ from the same among 5")
+    require(
+        torch.equal(some, whole[index]),
+        samples_belong_to_rows,
+        prior,
+        "rows 3 and 1 alone differ from the same among 5",
+    )
 
 
 def log_prob_has_one_value_a_row(prior: Prior, space: LatentSpace) -> None:
@@ -61,7 +66,9 @@ def log_prob_rows_are_independent(prior: Prior, space: LatentSpace) -> None:
     """Splitting rows changes nothing."""
     z = draw(space, 4, _dtype(prior, space), _CPU)
     parts = torch.cat([prior.log_prob(z[:1]), prior.log_prob(z[1:])])
-    require(close(parts, prior.log_prob(z)), log_prob_rows_are_independent, prior, "1 + 3 rows differ from the 4 together")
+    require(
+        close(parts, prior.log_prob(z)), log_prob_rows_are_independent, prior, "1 + 3 rows differ from the 4 together"
+    )
 
 
 def one_hot_codes_are_as_likely_as_hard_ones(prior: Prior, space: LatentSpace) -> None:
@@ -70,7 +77,9 @@ def one_hot_codes_are_as_likely_as_hard_ones(prior: Prior, space: LatentSpace) -
         return
     z = draw(space, 3, torch.float32, _CPU)
     hard, soft = prior.log_prob(z), prior.log_prob(space.one_hot(z, _dtype(prior, space)))
-    require(close(soft, hard), one_hot_codes_are_as_likely_as_hard_ones, prior, f"{soft.tolist()} against {hard.tolist()}")
+    require(
+        close(soft, hard), one_hot_codes_are_as_likely_as_hard_ones, prior, f"{soft.tolist()} against {hard.tolist()}"
+    )
 
 
 def log_prob_has_a_gradient(prior: Prior, space: LatentSpace) -> None:

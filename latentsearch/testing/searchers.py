@@ -56,7 +56,7 @@ def _supported(searcher: Searcher, dtype: torch.dtype) -> list[toys.Toy]:
 
 
 def _search(searcher: Searcher, toy: toys.Toy, constraint: Constraint | None = None, **arguments: Any) -> SearchResult:
-    settings = {"seed": 5, "run": _RUN} | arguments
+    settings: dict[str, Any] = {"seed": 5, "run": _RUN} | arguments
     return searcher.search(toy.generator, constraint or toy.constraint, **settings)
 
 
@@ -94,7 +94,12 @@ def scores_are_those_of_the_latents(searcher: Searcher, dtype: torch.dtype) -> N
         output = toy.generator.decode(result.latent)
         loss = toy.constraint(output, result.latent).loss
         require(torch.equal(output, result.output), law, searcher, "the outputs are not those of the latents")
-        require(torch.equal(loss, result.score.loss), law, searcher, f"{result.score.loss.tolist()} is really {loss.tolist()}")
+        require(
+            torch.equal(loss, result.score.loss),
+            law,
+            searcher,
+            f"{result.score.loss.tolist()} is really {loss.tolist()}",
+        )
         require((loss >= toy.optimum - 1e-6).all(), law, searcher, "better than the optimum")
 
 
@@ -114,7 +119,9 @@ def traces_are_monotone(searcher: Searcher, dtype: torch.dtype) -> None:
         require((trace.loss[1:] <= trace.loss[:-1]).all(), law, searcher, "a best loss rose")
         require((trace.rows[1:] >= trace.rows[:-1]).all(), law, searcher, "rows decoded fell")
         require((trace.seconds[1:] >= trace.seconds[:-1]).all(), law, searcher, "time ran backwards")
-        require(torch.equal(trace.rows[-1], result.rows), law, searcher, "the last entry has other rows than the result")
+        require(
+            torch.equal(trace.rows[-1], result.rows), law, searcher, "the last entry has other rows than the result"
+        )
 
 
 def budgets_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
@@ -160,7 +167,9 @@ def problems_together_equal_each_alone(searcher: Searcher, dtype: torch.dtype) -
                 and int(alone.rows[0]) == int(together.rows[b])
                 and alone.status[0] == together.status[b]
             )
-            detail = f"problem {b}: loss {float(together.score.loss[b])} among others, {float(alone.score.loss[0])} alone"
+            detail = (
+                f"problem {b}: loss {float(together.score.loss[b])} among others, {float(alone.score.loss[0])} alone"
+            )
             require(same, problems_together_equal_each_alone, searcher, detail)
 
 

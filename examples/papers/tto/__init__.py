@@ -1,0 +1,1 @@
+"""The parts of `test_time_optimization.py`, one idea a file."""

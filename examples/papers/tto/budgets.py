@@ -1,0 +1,199 @@
+"""What each search reaches on the same pairs for the same number of decoded rows.
+
+Losses are divided by the loss of the model's own encoding of the target: 1 is as good as encoding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import latentsearch as ls
+from tto.bench import PAIR_SEED, Bench
+from tto.records import Recorder, walk
+from tto.reset import ResetSearch
+from tto.traversals import PATIENCE
+
+START, RANDOM, RELAXED = "the start itself", "random search", "Adam on logits"
+ALGORITHM_2, ALGORITHM_3, ADAM = "algorithm 2", "algorithm 3", "straight-through, Adam"
+RESET = "algorithm 2, reset"
+METHODS = [START, RANDOM, ALGORITHM_2, ALGORITHM_3, RESET, ADAM, RELAXED]
+STARTS = ["encoded", "random"]  # codes of the source picture; uniform random codes
+CHECK_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is spent.
+
+    Attributes:
+        budgets: Rows a pair at which losses are read off.
+        tuning_rows: Rows a pair for each candidate; relaxed searches are tuned at the first two budgets.
+        candidates: At most so many step sizes are tried.
+        block: Pairs searched together.
+    """
+
+    budgets: tuple[int, ...] = (100, 500, 1500)
+    tuning_rows: int = 200
+    candidates: int = 9
+    block: int = 20
+
+
+def scale(fast: bool) -> Scale:
+    return Scale((12, 20, 30), 12, candidates=1, block=4) if fast else Scale()
+
+
+CANDIDATES = {
+    ALGORITHM_2: [1e3, 3e3, 1e4],
+    ALGORITHM_3: [1e4, 3e4, 1e5, 3e5],
+    RESET: [3e3, 6e3, 1e4],
+    ADAM: [0.03, 0.1, 0.3],
+    RELAXED: [1.0, 0.3, 3.0],
+}
+
+
+def method(name: str, lr: float, rows: int) -> ls.Searcher:
+    """The search of that name; the relaxed one has its schedule set for the rows it may spend."""
+    match name:
+        case "algorithm 2":
+            return ls.StraightThroughSearch(lr=lr, on_repeat="continue")
+        case "algorithm 3":
+            return ls.SinglePositionSearch(lr=lr)  # as published: on its loops going on gains nothing worth the rows
+        case "algorithm 2, reset":
+            return ResetSearch(lr=lr)  # its next grid is a function of the grid: after a repeat nothing is new
+        case "straight-through, Adam":
+            return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
+        case "Adam on logits":
+            optimizer = partial(torch.optim.Adam, lr=lr, fused=True)
+            return ls.RelaxedSearch(steps=schedule(rows), check_every=CHECK_EVERY, optimizer=optimizer)
+    return ls.RandomSearch(batch=10)
+
+
+def schedule(rows: int) -> int:
+    """The most steps that a relaxed search can finish within ``rows``.
+
+    A step costs 2 rows, every tenth one a hard check more, the last one is a check alone; and no
+    step begins with fewer than the 3 rows left that a step may cost.
+    """
+    steps = 1
+    while 2 * (steps + 1) + math.ceil((steps + 1) / CHECK_EVERY) + 3 <= rows:
+        steps += 1
+    return steps
+
+
+def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: ls.Callback | None = None) -> Any:
+    """One search of all pairs of a bench."""
+    init = bench.encoded() if start == "encoded" else bench.random_codes()
+    run = ls.Run(rows=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
+    return method(name, lr, rows).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
+
+
+# -- tuning -----------------------------------------------------------------------------------------
+
+
+def tune(bench: Bench, scale: Scale, starts: list[str], done: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The mean ratio of every candidate; one step size for all pictures, the lowest mean."""
+    own = bench.own_loss()
+    for name, candidates in CANDIDATES.items():
+        budgets = scale.budgets[:2] if name == RELAXED else (scale.tuning_rows,)
+        for start in starts[:1] if name == RELAXED else starts:
+            for rows in budgets:
+                key, means = f"{name}, {start}, {rows} rows", {}
+                if key in done:
+                    continue
+                few = 2 if rows > scale.tuning_rows else scale.candidates  # where each costs a good deal
+                for lr in candidates[:few]:
+                    loss = search(bench, name, lr, rows, start).score.loss
+                    means[f"{lr:g}"] = round((loss / own).mean().item(), 4)
+                best = min(means, key=lambda lr: means[lr])
+                yield key, {
+                    "method": name, "start": start, "rows": rows, "pairs": len(bench),
+                    "means": means, "best": float(best),
+                }  # fmt: skip
+
+
+def chosen(log: dict[str, Any]) -> Callable[[str, str, int], float]:
+    """From a method, a start and a budget to the tuned step size; that of the nearest tuned budget and start."""
+
+    def lr(name: str, start: str, rows: int) -> float:
+        found = [entry for entry in log.values() if entry["method"] == name]
+        same = [entry for entry in found if entry["start"] == start] or found
+        if not same:
+            return CANDIDATES[name][1]
+        below = [entry for entry in same if entry["rows"] <= rows] or same
+        return max(below, key=lambda entry: entry["rows"])["best"]
+
+    return lr
+
+
+# -- comparing --------------------------------------------------------------------------------------
+
+
+def compare(
+    bench: Bench, lr: Callable[[str, str, int], float], scale: Scale, done: dict[str, Any], starts: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The log's entries, block of pairs by block, so that a run cut short has compared the same pairs."""
+    for first in range(0, len(bench), scale.block):
+        part = bench.part(first, first + scale.block)
+        own = part.own_loss()
+        for start in starts:
+            for name in METHODS:
+                if name == RANDOM and start != starts[-1]:
+                    continue  # but for its first draw it is the same search whatever the start
+                key = f"{name}, {start}"
+                entry = done.get(key, {"method": name, "start": start, "pairs": 0, "ratio": {}})
+                if entry["pairs"] < first + len(part):
+                    found = _block(part, name, start, lr, scale, own, done)
+                    done[key] = _joined(entry, found, len(part))
+                    yield key, done[key]
+
+
+def _block(
+    part: Bench, name: str, start: str, lr: Callable[[str, str, int], float], scale: Scale, own: Tensor, done: Any
+) -> dict[str, Any]:
+    if name == START:
+        init = part.encoded() if start == "encoded" else part.random_codes()
+        loss = part.goal(part.generator.decode(init), init).loss / own
+        return {"ratio": {str(rows): loss.tolist() for rows in scale.budgets}}
+    if name == RELAXED:
+        results = {rows: search(part, name, lr(name, start, rows), rows, start) for rows in scale.budgets}
+        losses = {rows: result.score.loss for rows, result in results.items()}
+        return _found(losses, own, results[scale.budgets[-1]]) | {
+            "lr": [lr(name, start, rows) for rows in scale.budgets], "steps": [schedule(rows) for rows in scale.budgets]
+        }  # fmt: skip
+    recorder = Recorder(len(part)) if name in (ALGORITHM_2, ALGORITHM_3, RESET) else None
+    step = 0.0 if name == RANDOM else lr(name, start, scale.budgets[-1])
+    result = search(part, name, step, scale.budgets[-1], start, recorder)
+    found = _found({rows: result.trace.loss_at(rows) for rows in scale.budgets}, own, result) | {"lr": step}
+    if recorder is not None:
+        # As published, algorithm 2 ends where this one goes on: at the first repeat.
+        walks = [walk(visits, PATIENCE) for visits in recorder.visits]
+        found["ratio"]["to the first repeat"] = [w.best / o for w, o in zip(walks, own.tolist(), strict=True)]
+        found["repeats"] = sum(w.end == "repeat" for w in walks)
+    return found
+
+
+def _found(losses: dict[int, Tensor], own: Tensor, result: ls.SearchResult) -> dict[str, Any]:
+    ratio = {str(rows): (loss / own).tolist() for rows, loss in losses.items()}
+    return {"ratio": ratio, "ends": dict(Counter(status.name for status in result.status))}
+
+
+def _joined(entry: dict[str, Any], found: dict[str, Any], pairs: int) -> dict[str, Any]:
+    """An entry with the figures of one more block."""
+    joined = entry | found | {"pairs": entry["pairs"] + pairs}
+    joined["ratio"] = {
+        rows: entry["ratio"].get(rows, []) + [float(f"{value:.5g}") for value in values]
+        for rows, values in found["ratio"].items()
+    }
+    if "ends" in entry:
+        joined["ends"] = dict(Counter(entry["ends"]) + Counter(found["ends"]))
+    if "repeats" in entry:
+        joined["repeats"] = entry["repeats"] + found["repeats"]
+    return joined

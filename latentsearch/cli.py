@@ -1,0 +1,86 @@
+"""The command line: ``python -m latentsearch info`` and ``python -m latentsearch demo``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+
+import latentsearch
+from latentsearch import demo, zoo
+from latentsearch.errors import LatentSearchError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: What follows ``python -m latentsearch``; ``sys.argv`` if not given.
+
+    Returns:
+        The exit code.
+
+    Example:
+        >>> main(["info"])
+        latentsearch ...
+        0
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "info":
+            _info()
+        else:
+            _demo(options)
+    except LatentSearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m latentsearch", description=latentsearch.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="versions, devices, and the models that come with the package")
+    command = commands.add_parser("demo", help="four wishes about handwritten digits, in under a minute")
+    command.add_argument("--out", default="latentsearch-demo", help="folder for grid.png and search.gif")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--searcher", choices=tuple(demo.SEARCHERS), default="relaxed", help="method for the codes")
+    command.add_argument("--rows", type=int, default=demo.ROWS, help="pictures decoded for each search of one picture")
+    return parser
+
+
+def _info() -> None:
+    print(f"latentsearch {latentsearch.__version__}")
+    print(f"torch        {torch.__version__}")
+    print(f"devices      {', '.join(_devices())}")
+    print("models")
+    for name in zoo.names():
+        figures = ", ".join(f"{figure} {value:.4g}" for figure, value in zoo.figures(name).items())
+        print(f"  {name:<18} {figures}")
+
+
+def _devices() -> list[str]:
+    devices = [f"cpu ({torch.get_num_threads()} threads)"]
+    devices += [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())]
+    return devices + (["mps"] if torch.backends.mps.is_available() else [])
+
+
+def _demo(options: argparse.Namespace) -> None:
+    start, threads = time.perf_counter(), torch.get_num_threads()
+    # The networks are too small to share, and threads that wait for each other crawl on a busy machine.
+    torch.set_num_threads(1)
+    try:
+        demo.run_demo(
+            options.out,
+            seed=options.seed,
+            searcher=options.searcher,
+            rows=options.rows,
+            progress=sys.stderr.isatty(),
+            report=lambda line: print(line, flush=True),
+        )
+    finally:
+        torch.set_num_threads(threads)
+    print(f"{time.perf_counter() - start:.0f} s")

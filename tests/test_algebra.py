@@ -1,0 +1,226 @@
+"""Sums, weights, thresholds and selections of wishes."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from operator import add
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from torch import Tensor
+
+import latentsearch as ls
+from latentsearch import Score
+from latentsearch.errors import InvalidArgument
+from latentsearch.priors import StandardNormal
+
+ROWS = 3
+OUTPUT = torch.linspace(0, 1, ROWS * 4, dtype=torch.float64).view(ROWS, 1, 2, 2)
+LATENT = torch.linspace(-1, 1, ROWS * 2, dtype=torch.float64).view(ROWS, 2)
+TARGET = OUTPUT.flip(0)
+
+PRIOR = ls.LogPrior(StandardNormal((2,)))
+WISHES = {
+    "match": ls.Matches(TARGET),
+    "one match": ls.Matches(TARGET[:1], distance="l1"),
+    "shrunk": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area"),
+    "shrunk enough": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area", tolerance=0.1),
+    "prior": PRIOR,
+    "likely": PRIOR.below(2.3),
+    "bright": ls.Satisfies(lambda x: x.mean((1, 2, 3)) > 0.2, judges=True, name="bright"),
+}
+
+wishes = some.sampled_from(list(WISHES.values()))
+weights = some.floats(-4, 4, allow_nan=False)
+
+
+def score(wish: ls.Constraint) -> Score:
+    return wish(OUTPUT, LATENT)
+
+
+def same(a: ls.Constraint, b: ls.Constraint) -> bool:
+    """Equal judgements, and losses equal up to the order of adding."""
+    (loss, satisfied), (other_loss, other_satisfied) = score(a), score(b)
+    return torch.allclose(loss, other_loss, rtol=1e-12, atol=1e-12) and torch.equal(satisfied, other_satisfied)
+
+
+# -- laws --------------------------------------------------------------------------------------------
+
+
+@given(wishes, wishes, wishes)
+def test_addition_is_associative_and_commutative(a: ls.Constraint, b: ls.Constraint, c: ls.Constraint) -> None:
+    assert same((a + b) + c, a + (b + c))
+    assert same(a + b, b + a)
+
+
+@given(wishes, wishes, weights)
+def test_a_weight_goes_over_a_sum(a: ls.Constraint, b: ls.Constraint, weight: float) -> None:
+    assert same(weight * (a + b), weight * a + weight * b)
+
+
+@given(wishes, weights, weights)
+def test_weights_multiply(a: ls.Constraint, v: float, w: float) -> None:
+    assert same(v * (w * a), (v * w) * a)
+    assert same(w * a, a * w)
+
+
+@given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=4))
+def test_a_sum_is_what_its_terms_say(parts: list[tuple[float, ls.Constraint]]) -> None:
+    total = reduce(add, (weight * wish for weight, wish in parts))
+    loss, satisfied = score(total)
+    terms = total.terms(OUTPUT, LATENT)
+    assert len(terms) == len(parts)
+    assert torch.allclose(loss, sum((term.loss for term in terms.values()), torch.zeros(ROWS, dtype=loss.dtype)))
+    judging = [wish for _, wish in parts if wish.judges]
+    assert total.judges == bool(judging)
+    want = torch.stack([score(wish).satisfied for wish in judging]).all(0) if judging else torch.zeros(ROWS).bool()
+    assert torch.equal(satisfied, want)
+    assert total.needs_output == any(wish.needs_output for _, wish in parts)
+    assert total.needs_latent == any(wish.needs_latent for _, wish in parts)
+    assert total.differentiable == all(wish.differentiable for _, wish in parts)
+    assert total.problems == max(wish.problems for _, wish in parts)
+
+
+@given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=3), some.data())
+def test_select_is_an_index_and_nests(parts: list[tuple[float, ls.Constraint]], data: some.DataObject) -> None:
+    total = reduce(add, (weight * wish for weight, wish in parts)).below(1.0)
+    i = torch.tensor(data.draw(some.lists(some.integers(0, ROWS - 1), min_size=2, max_size=5)))
+    j = torch.tensor(data.draw(some.lists(some.integers(0, len(i) - 1), min_size=2, max_size=4)))
+    whole = score(total)
+    for chosen, index in ((total.select(i), i), (total.select(i).select(j), i[j]), (total.select(i[j]), i[j])):
+        some_rows = chosen(OUTPUT[index], LATENT[index])
+        assert torch.equal(some_rows.loss, whole.loss[index])
+        assert torch.equal(some_rows.satisfied, whole.satisfied[index])
+
+
+def test_select_of_one_problem_is_itself() -> None:
+    alone = 2 * (WISHES["one match"] + PRIOR).below(1.0) + PRIOR
+    assert alone.select(torch.tensor([0, 0, 0])) is alone
+
+
+# -- what satisfies ----------------------------------------------------------------------------------
+
+
+def test_a_lone_prior_is_never_satisfied() -> None:
+    for wish in (PRIOR, 3 * PRIOR, PRIOR + PRIOR, PRIOR + WISHES["match"]):
+        assert not wish.judges and not score(wish).satisfied.any()
+
+
+def test_a_prior_does_not_stand_in_the_way_of_a_wish_that_judges() -> None:
+    judging = WISHES["shrunk enough"]
+    assert score(judging).satisfied.tolist() == [False, True, False]
+    for wish in (judging + PRIOR, 0.1 * PRIOR + judging, 5 * (judging + PRIOR), 0 * judging + PRIOR):
+        assert torch.equal(score(wish).satisfied, score(judging).satisfied)
+
+
+def test_all_that_judge_must_agree() -> None:
+    bright, shrunk = WISHES["bright"], WISHES["shrunk enough"]
+    assert score(bright).satisfied.tolist() == [False, True, True]
+    assert score(bright + shrunk + PRIOR).satisfied.tolist() == [False, True, False]
+
+
+def test_a_weight_leaves_the_judgement_alone() -> None:
+    likely = WISHES["likely"]
+    assert score(likely).satisfied.tolist() == [False, True, False]
+    for weight in (100, 0, -1):
+        assert torch.equal(score(weight * likely).satisfied, score(likely).satisfied)
+
+
+def test_a_threshold_is_the_largest_loss_that_satisfies() -> None:
+    loss = score(PRIOR).loss
+    wish = PRIOR.below(float(loss[0]))
+    assert wish.judges and score(wish).satisfied.tolist() == (loss <= loss[0]).tolist()
+    assert torch.equal(score(wish).loss, loss)
+    # A threshold on something that judges already: both must hold.
+    both = WISHES["shrunk enough"].below(math.inf)
+    assert torch.equal(score(both).satisfied, score(WISHES["shrunk enough"]).satisfied)
+
+
+def test_a_threshold_after_a_weight_is_on_the_weighted_loss() -> None:
+    loss = float(score(PRIOR).loss.max())
+    assert score((2 * PRIOR).below(loss)).satisfied.sum() == 0 and score(2 * PRIOR.below(loss)).satisfied.all()
+
+
+# -- the report --------------------------------------------------------------------------------------
+
+
+def test_terms_have_names_of_their_own() -> None:
+    match, bright = WISHES["match"], WISHES["bright"]
+    total = match + 2 * match + bright + PRIOR + match.below(1.0)
+    terms = total.terms(OUTPUT, LATENT)
+    assert list(terms) == ["Matches", "Matches 2", "bright", "LogPrior", "Matches 3"]
+    assert torch.equal(terms["Matches 2"].loss, 2 * terms["Matches"].loss)
+
+
+def test_names_stay_unique_where_sums_are_inside_of_weights() -> None:
+    total = 2 * (PRIOR + PRIOR) + 3 * (PRIOR + PRIOR)
+    terms = total.terms(OUTPUT, LATENT)
+    assert len(terms) == 4 and len(set(terms)) == 4
+    assert sum(float(term.loss[0]) for term in terms.values()) == pytest.approx(float(score(total).loss[0]))
+
+
+# -- moving ------------------------------------------------------------------------------------------
+
+
+class Tagged(ls.Constraint):
+    """A wish of whole and of broken numbers."""
+
+    tensors = ("codes", "levels")
+
+    def __init__(self) -> None:
+        self.codes, self.levels, self.problems = torch.tensor([1, 2]), torch.tensor([0.5, 1.5]), 2
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        return Score(self.levels * self.codes, torch.zeros(len(self.codes), dtype=torch.bool))
+
+
+def test_to_moves_all_tensors_and_casts_the_floating_ones() -> None:
+    original = Tagged()
+    moved = original.to("meta", torch.float64)
+    assert (moved.codes.device.type, moved.codes.dtype) == ("meta", torch.int64)  # type: ignore[attr-defined]
+    assert (moved.levels.device.type, moved.levels.dtype) == ("meta", torch.float64)  # type: ignore[attr-defined]
+    assert (original.levels.device.type, original.levels.dtype) == ("cpu", torch.float32)
+
+
+def test_to_reaches_into_sums_weights_and_thresholds() -> None:
+    total = (2 * (Tagged() + Tagged().below(1.0))).below(4.0)
+    assert total.to("cpu", torch.float64)(OUTPUT[:2], LATENT[:2]).loss.dtype == torch.float64
+    assert total.to("cpu", torch.float64)(OUTPUT[:2], LATENT[:2]).satisfied.tolist() == [True, False]
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+
+
+def test_problems_must_agree_or_be_one() -> None:
+    two, three = ls.Matches(TARGET[:2]), ls.Matches(TARGET)
+    assert (three + WISHES["one match"]).problems == 3
+    with pytest.raises(InvalidArgument, match="sum of constraints: given parts for 2 and 3 problems, wanted the same"):
+        two + three
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
+def test_weights_are_finite(weight: float) -> None:
+    with pytest.raises(InvalidArgument, match=r"weight: given .*, wanted a finite number"):
+        weight * PRIOR
+
+
+@pytest.mark.parametrize("threshold", [math.nan, "low", None])
+def test_thresholds_are_numbers(threshold: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"threshold: given .*, wanted a number"):
+        PRIOR.below(threshold)
+
+
+@pytest.mark.parametrize("other", [1.0, None, lambda x: x.mean(1)], ids=["number", "None", "function"])
+def test_only_wishes_add_up(other: Any) -> None:
+    with pytest.raises(TypeError):
+        PRIOR + other
+
+
+@pytest.mark.parametrize("other", ["2", None, PRIOR, torch.ones(3)], ids=["text", "None", "wish", "tensor"])
+def test_only_numbers_weigh(other: Any) -> None:
+    with pytest.raises(TypeError):
+        PRIOR * other

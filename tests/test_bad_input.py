@@ -1,0 +1,277 @@
+"""What cannot work is refused before the first step, in words that say how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch import Run
+from latentsearch.errors import InvalidArgument, Unsupported
+
+
+class Alarmed(nn.Module):
+    """A decoder of pictures, and of the embeddings of 2 x 2 codes, that notes how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.calls += 1
+        return z.flatten(1)[:, :4, None].expand(-1, -1, 6).reshape(-1, 3, 4, 2).sin()
+
+
+def continuous(decoder: Callable[[Tensor], Tensor] | None = None) -> ls.ContinuousGenerator:
+    return ls.ContinuousGenerator(decoder or Alarmed(), (4,), check=False, dtype=torch.float32, device="cpu")
+
+
+def codes(decoder: Callable[[Tensor], Tensor] | None = None) -> ls.CodebookGenerator:
+    return ls.CodebookGenerator(decoder or Alarmed(), torch.eye(5, 3), (2, 2), check=False)
+
+
+def unreachable(z: Tensor) -> Tensor:
+    with torch.no_grad():
+        return Alarmed()(z)
+
+
+class PriorOfCodes:
+    """A table of log-probabilities of single codes."""
+
+    def sample(self, noise: ls.Noise) -> Tensor:
+        return noise.integers(5, 1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return torch.zeros(5)[z[:, 0]]
+
+
+PICTURES = torch.zeros(2, 3, 4, 2)
+MATCH = ls.Matches(PICTURES)
+SGD = partial(torch.optim.SGD, lr=0.1)
+ALL = {
+    "random": ls.RandomSearch(batch=2),
+    "gradient": ls.GradientSearch(),
+    "straight through": ls.StraightThroughSearch(),
+    "single": ls.SinglePositionSearch(),
+    "relaxed": ls.RelaxedSearch(steps=3),
+}
+
+
+def satisfies(function: Callable[..., Any], **settings: Any) -> ls.Constraint:
+    return ls.Satisfies(function, **settings)
+
+
+class Case:
+    """One request that cannot work: what is asked, of whom, and the message wanted, in parts."""
+
+    def __init__(
+        self,
+        *message: str,
+        by: str | ls.Searcher = "random",
+        generator: Callable[[], Any] = continuous,
+        wish: Callable[[], Any] = lambda: MATCH,
+        error: type[InvalidArgument] = InvalidArgument,
+        **arguments: Any,
+    ) -> None:
+        self.message, self.error, self.arguments = message, error, {"seed": 0} | arguments
+        self.searcher = ALL[by] if isinstance(by, str) else by
+        self.generator, self.wish = generator, wish
+
+
+LAST = MATCH.target.movedim(1, -1)
+
+CASES = {
+    # where to start
+    "init of another shape": Case("init: given a float32", "(2, 3)", "shape (N, 4)", init=torch.zeros(2, 3)),
+    "init of whole numbers": Case("init: given a int64", "floating latents", init=torch.zeros(2, 4).long()),
+    "init with NaN": Case("init: given latents with NaN", "finite", init=torch.full((2, 4), torch.nan)),
+    "init for 3 problems": Case("(3, 4)", "each of 2 problems", "number of targets", init=torch.zeros(3, 4)),
+    "init with other restarts": Case("2 x 1 with restarts", init=torch.zeros(2, 5, 4)),
+    "init as a list": Case("init: given list, wanted a tensor", init=[[0.0] * 4] * 2),
+    "init elsewhere": Case("on meta", "latents on cpu", "init.to('cpu')", init=torch.zeros(2, 4, device="meta")),
+    "codes out of range": Case("codes 5 to 5", "in [0, 5)", generator=codes, init=torch.full((2, 2, 2), 5)),
+    "negative codes": Case("codes -1 to -1", "in [0, 5)", generator=codes, init=torch.full((2, 2, 2), -1)),
+    "codes of int32": Case("int32", "by .long()", generator=codes, init=torch.zeros(2, 2, 2).int()),
+    "soft codes": Case("float32", "by .argmax(-1)", generator=codes, init=torch.zeros(2, 2, 2, 5)),
+    # targets and masks
+    "target of another shape": Case(
+        "Matches.target", "(2, 3, 4, 3)", "shape (B, 3, 4, 2)", "generator's output",
+        wish=lambda: ls.Matches(torch.zeros(2, 3, 4, 3)),
+    ),
+    "target channels last": Case(
+        "Matches.target", "target.movedim(-1, 1)", wish=lambda: ls.Matches(LAST),
+    ),
+    "target without its problem": Case("Matches.target", "target[None]", wish=lambda: ls.Matches(PICTURES[0])),
+    "target of bytes": Case("uint8", "x.float() / 255", wish=lambda: ls.Matches(PICTURES.byte())),
+    "target with NaN": Case("NaN in rows [0, 1]", wish=lambda: ls.Matches(PICTURES + torch.nan)),
+    "mask outside [0, 1]": Case("mask: given values", "[0, 1]", wish=lambda: ls.Matches(PICTURES, mask=PICTURES - 1)),
+    "mask that hides all": Case("hides everything", wish=lambda: ls.Matches(PICTURES, mask=PICTURES)),
+    "small of another shape": Case(
+        "Downscales.small", "(2, 3, 2, 2)", "shape (B, 3, 2, 1)", "shrunk 2 times",
+        wish=lambda: ls.Downscales(torch.zeros(2, 3, 2, 2), 2),
+    ),
+    "sides that do not divide": Case("divisible by 3", wish=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
+    "near a latent of another shape": Case("Near.latent", "(1, 3)", "(2, 4)", wish=lambda: ls.Near(torch.zeros(1, 3))),
+    "near codes, in a continuous space": Case("Near.latent", wish=lambda: ls.Near(torch.zeros(1, 4).long())),
+    "prior over other latents": Case("LogPrior.prior", "fails on a float32", wish=lambda: ls.LogPrior(PriorOfCodes())),
+    # plain functions
+    "function that mixes rows": Case(
+        "two rows together", "each alone", "row n depends on row n alone", "over dimension 0",
+        wish=lambda: satisfies(lambda o: (o - o.mean(0)).square().flatten(1).mean(1)),
+    ),
+    "function over all rows": Case(
+        "Satisfies(<lambda>)", "shape ()", "shape (2,)", ".flatten(1).mean(1)",
+        wish=lambda: satisfies(lambda o: o.mean()),
+    ),
+    "function of another shape": Case("(2, 4)", "one value a row", wish=lambda: satisfies(lambda o: o.mean((1, 3)))),
+    "function that returns a number": Case("float", "one value a row", wish=lambda: satisfies(lambda o: 1.0)),
+    "function of bools": Case("bools", "judges=True", wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)) > 0)),
+    "function that should give bools": Case(
+        "judges=True and a function of numbers", ".below(threshold)",
+        wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), judges=True),
+    ),
+    "function of whole numbers": Case(
+        "int64", "floating", wish=lambda: satisfies(lambda o: o.long().sum((1, 2, 3))),
+    ),
+    "function that fails": Case(
+        "fails with RuntimeError", "batch of outputs", wish=lambda: satisfies(lambda o: o @ torch.ones(7)),
+    ),
+    "function without its targets": Case("fails with TypeError", wish=lambda: satisfies(lambda o, t: o.mean(1))),
+    # classifiers
+    "classifier in train mode": Case("train mode", "classifier.eval()", wish=lambda: ls.Classified(nn.Flatten(), 0)),
+    "label out of range": Case(
+        "Classified.label: given 24", "[0, 24)", wish=lambda: ls.Classified(nn.Flatten().eval(), 24),
+    ),
+    "classifier of another size": Case(
+        "Classified.classifier", "with RuntimeError", "lambda x: net(resize(x))",
+        wish=lambda: ls.Classified(nn.Linear(7, 2).eval(), 0),
+    ),
+    "classifier without rows": Case(
+        "Classified.classifier", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: x.flatten(), 0),
+    ),
+    "classifier of tuples": Case(
+        "Classified.classifier: given a tuple", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: (x,), 0),
+    ),
+    # spaces and gradients
+    **{
+        f"{name} on a continuous space": Case("over Continuous", "wanted a Discrete space", by=name, error=Unsupported)
+        for name in ("straight through", "single", "relaxed")
+    },
+    "gradient on codes": Case("Discrete", "a Continuous space", by="gradient", generator=codes, error=Unsupported),
+    **{
+        f"wish without gradient, by {name}": Case(
+            "no gradient", "gradient-free searcher such as RandomSearch", by=name, error=Unsupported,
+            generator=generator, wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
+        )
+        for name, generator in (("gradient", continuous), ("straight through", codes), ("relaxed", codes))
+    },
+    **{
+        f"decoder without gradient, by {name}": Case(
+            "no gradient flows through", "no_grad", by=name, generator=generator, error=Unsupported,
+        )
+        for name, generator in (
+            ("gradient", lambda: continuous(unreachable)),
+            ("straight through", lambda: codes(unreachable)),
+            ("relaxed", lambda: codes(unreachable)),
+        )
+    },
+    "wish that cuts the graph": Case(
+        "no gradient flows through", by="gradient", error=Unsupported,
+        wish=lambda: satisfies(lambda o: o.detach().mean((1, 2, 3))),
+    ),
+    # optimisers
+    "LBFGS": Case(
+        "GradientSearch.optimizer", "fails with", "step takes no closure", by=ls.GradientSearch(torch.optim.LBFGS),
+    ),
+    "Adafactor": Case(
+        "GradientSearch.optimizer", "mixes rows", "Adafactor and LBFGS", by=ls.GradientSearch(torch.optim.Adafactor),
+    ),
+    "Adafactor on embeddings": Case(
+        "StraightThroughSearch.optimizer", "mixes rows", generator=codes,
+        by=ls.StraightThroughSearch(optimizer=torch.optim.Adafactor),
+    ),
+    "Adafactor on logits": Case(
+        "RelaxedSearch.optimizer", "mixes rows", generator=codes, by=ls.RelaxedSearch(optimizer=torch.optim.Adafactor),
+    ),
+    "no factory": Case(
+        "GradientSearch.optimizer", "functools.partial(torch.optim.Adam, lr=0.1)",
+        by=ls.GradientSearch("adam"),  # type: ignore[arg-type]
+    ),
+    "an optimiser, no factory": Case(
+        "GradientSearch.optimizer", "functools.partial", by=ls.GradientSearch(SGD([torch.zeros(1)])),  # type: ignore[arg-type]
+    ),
+    # seeds, budgets, and what is no generator
+    "seeds of another number": Case("seed: given 3 seeds", "each of 2 problems", seed=[1, 2, 3]),
+    "seed of letters": Case("seed: given 'lucky'", "an integer", seed="lucky"),
+    "run as a number": Case("run: given 500", "wanted a Run", "run=Run(rows=500)", run=500),
+    "budgets of another number": Case("Run.rows: given 3 values", "each of 2 problems", run=Run(rows=[1, 2, 3])),
+    "steps of another number": Case("Run.steps: given 1 values", "each of 2 problems", run=Run(steps=[1])),
+    "bare module": Case("generator: given Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
+    "bare function": Case(
+        "constraint: given function", "a Constraint", "Satisfies(...)", wish=lambda: lambda o: o.mean((1, 2, 3)),
+    ),
+    "tensor for a wish": Case("constraint: given Tensor", "a Constraint", wish=lambda: PICTURES),
+    "wish for a generator": Case("generator: given Matches", "a Generator", generator=lambda: MATCH),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_searches_refuse_before_the_first_step(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(case.searcher)
+    monkeypatch.setattr(kind, "step", lambda *_: pytest.fail("it went as far as the first step"))
+    with pytest.raises(InvalidArgument) as caught:
+        case.searcher.search(case.generator(), case.wish(), **case.arguments)
+    assert type(caught.value) is case.error
+    assert [part for part in case.message if part not in str(caught.value)] == [], str(caught.value)
+
+
+@pytest.mark.parametrize("case", [CASES["run as a number"], CASES["gradient on codes"], CASES["bare function"]])
+def test_nothing_is_decoded_for_what_types_and_spaces_forbid(case: Case) -> None:
+    decoder = Alarmed()
+    generator = codes(decoder) if case is CASES["gradient on codes"] else continuous(decoder)
+    with pytest.raises(InvalidArgument):
+        case.searcher.search(generator, case.wish(), **case.arguments)
+    assert decoder.calls == 0
+
+
+def test_every_search_that_is_refused_would_else_run() -> None:
+    """The cases differ from a search that works in one thing each, so it is that thing which is refused."""
+    for name, generator in (("random", continuous), ("gradient", continuous), *((n, codes) for n in list(ALL)[2:])):
+        result = ALL[name].search(generator(), MATCH, seed=0, run=Run(rows=6))
+        assert len(result.status) == 2
+
+
+SETTINGS = {
+    "restarts": (lambda: ls.RandomSearch(restarts=0), "RandomSearch.restarts: given 0, wanted at least 1"),
+    "batch": (lambda: ls.RandomSearch(batch=0), "RandomSearch.batch: given 0"),
+    "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: given -1.0"),
+    "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: given 0, wanted a positive number"),
+    "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: given -1"),
+    "on_repeat": (lambda: ls.StraightThroughSearch(on_repeat="loop"), "on_repeat: given 'loop', wanted 'stop' or"),  # type: ignore[arg-type]
+    "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: given 0"),
+    "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),
+    "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: given .*two positive numbers"),
+    "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),
+    "rows of one problem": (lambda: Run(rows=[5, -1]), r"Run.rows: given \[5, -1\]"),
+    "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]
+    "run's steps": (lambda: Run(steps=-2), "Run.steps: given -2"),
+    "seconds": (lambda: Run(seconds=float("nan")), "Run.seconds: given nan"),
+    "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: given 0, wanted at least 1"),
+    "compact_every": (lambda: Run(compact_every=0), "Run.compact_every: given 0"),
+    "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: given 0"),
+    "callbacks": (lambda: Run(callbacks=[print, 3]), "Run.callbacks: given .*functions of one Step"),  # type: ignore[list-item]
+    "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: given 20.*write \(20,\)"),  # type: ignore[arg-type]
+    "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: given \(7, 0\)"),
+    "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: given 0, wanted a positive integer"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_are_looked_over_when_they_are_made(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        make()

@@ -1,0 +1,104 @@
+"""The command line and the two examples that make the same pictures, on small budgets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import latentsearch as ls
+from latentsearch import cli, demo, zoo
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+TASKS = ["match a picture", "super-resolution x4", "inpaint the right half", "make it a 7"]
+
+
+@pytest.fixture
+def models() -> Path:
+    """The folder of models trained elsewhere; absent, the test is skipped, or fails where data are required."""
+    folder = Path(os.environ.get("LATENTSEARCH_MODELS", ROOT.parent / "shared" / "models"))
+    if not (folder / "mnist_vae.safetensors").exists():
+        reason = f"no mnist_vae.safetensors in {folder}; set LATENTSEARCH_MODELS to the folder that has it"
+        if os.environ.get("LATENTSEARCH_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+def run_example(name: str, *arguments: str) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=EXAMPLES)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def check_pictures(grid: Path, gif: Path) -> None:
+    with Image.open(grid) as still, Image.open(gif) as moving:
+        assert still.format == "PNG" and min(still.size) > 400
+        assert moving.format == "GIF" and moving.n_frames > 1
+
+
+def test_info_lists_versions_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for word in (ls.__version__, torch.__version__, "cpu", "test_mse", *zoo.names()):
+        assert word in printed
+
+
+def test_demo_prints_the_table_and_writes_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    assert cli.main(["demo", "--out", str(tmp_path), "--rows", "24"]) == 0
+    assert torch.get_num_threads() == threads
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["task", "space", "method", "loss", "encoder", "ratio", "rows", "seconds", "status"]
+    assert [line[:24].strip() for line in lines[1:9]] == [task for task in TASKS for _ in range(2)]
+    assert str(tmp_path / "grid.png") in lines and str(tmp_path / "search.gif") in lines
+    check_pictures(tmp_path / "grid.png", tmp_path / "search.gif")
+
+
+@pytest.mark.parametrize("searcher", [name for name in demo.SEARCHERS if name != "relaxed"])
+def test_every_searcher_of_the_demo_runs(searcher: str) -> None:
+    images = zoo.images()[0][:2]
+    generator, task = ls.wrap(zoo.load("mnist-vqvae-512")), demo.tasks(images)[0]
+    outcome = demo.run_task(task, "VQ-VAE", generator, demo.SEARCHERS[searcher], images, run=ls.Run(rows=20), seed=0)
+    assert (outcome.result.score.loss < outcome.result.trace.loss[0] + 1e-6).all()
+
+
+def test_matching_comes_up_to_the_encoder() -> None:
+    images = zoo.images()[0][list(demo.PICTURES)][:2]
+    generator, task = ls.wrap(zoo.load("mnist-vqvae-512")), demo.tasks(images)[0]
+    outcome = demo.run_task(task, "VQ-VAE", generator, demo.SEARCHERS["relaxed"], images)
+    assert outcome.result.score.loss.mean() <= outcome.encoder_loss.mean()
+
+
+def test_an_unknown_searcher_is_named() -> None:
+    with pytest.raises(ls.InvalidArgument, match="relaxed, straight-through"):
+        demo.run_demo(searcher="guess")
+
+
+def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["demo", "--rows", "-1", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: Run.rows: given -1")
+
+
+def test_quickstart_is_the_demo_written_by_hand(tmp_path: Path) -> None:
+    by_hand = run_example("quickstart.py", str(tmp_path / "hand"), "24")
+    outcomes = demo.run_demo(tmp_path / "demo", rows=24, report=lambda line: None)
+    for line, outcome in zip(by_hand.splitlines(), outcomes, strict=False):
+        assert f"loss {outcome.result.score.loss.mean():.5f}, encoder's {outcome.encoder_loss.mean():.5f}" in line
+    for name in ("grid.png", "search.gif"):
+        assert (tmp_path / "hand" / name).read_bytes() == (tmp_path / "demo" / name).read_bytes()
+
+
+def test_a_decoder_trained_elsewhere(models: Path, tmp_path: Path) -> None:
+    paths = ["--vae", str(models / "mnist_vae.safetensors"), "--classifier", str(models / "mnist_lenet.safetensors")]
+    printed = run_example("wrap_pretrained.py", *paths, "--steps", "8", "--out", str(tmp_path))
+    assert [line[:24].strip() for line in printed.splitlines()[1:4]] == TASKS[1:]
+    check_pictures(tmp_path / "pretrained.png", tmp_path / "pretrained.gif")

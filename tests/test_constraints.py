@@ -1,0 +1,267 @@
+"""Wishes against numbers worked out by hand, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch import constraint
+from latentsearch.errors import InvalidArgument
+from latentsearch.priors import StandardNormal, UniformCodes
+
+NO_LATENT = torch.zeros(1, 1)
+NO_OUTPUT = torch.zeros(1, 1)
+
+
+def losses(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[float]:
+    return wish(output, latent.expand(len(output), -1) if latent is NO_LATENT else latent).loss.tolist()
+
+
+def verdicts(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[bool]:
+    return wish(output, latent).satisfied.tolist()
+
+
+def approximately(*values: float) -> Any:
+    return pytest.approx(list(values), rel=1e-5)
+
+
+# -- Matches -----------------------------------------------------------------------------------------
+
+TARGET = torch.tensor([[0.0, 0.0, 0.0, 0.0]])
+OUTPUT = torch.tensor([[0.05, -0.5, 1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("distance", "mean"),
+    [
+        ("l2", (0.0025 + 0.25 + 1 + 4) / 4),
+        ("l1", (0.05 + 0.5 + 1 + 2) / 4),
+        # Quadratic to 0.1, then a line of slope 0.1.
+        ("huber", (0.05**2 / 2 + 0.1 * 0.45 + 0.1 * 0.95 + 0.1 * 1.95) / 4),
+    ],
+)
+def test_matches_is_a_mean_distance(distance: Any, mean: float) -> None:
+    assert losses(ls.Matches(TARGET, distance=distance), OUTPUT) == approximately(mean)
+
+
+@pytest.mark.parametrize(
+    ("mask", "mean"),
+    [
+        ([[1, 0, 0, 0]], 0.0025),
+        ([[0, 1, 1, 0]], 1.25 / 2),
+        ([[0.5, 0, 0.25, 0]], (0.5 * 0.0025 + 0.25 * 1) / 0.75),
+    ],
+)
+def test_masks_of_different_sizes_compare(mask: list[list[float]], mean: float) -> None:
+    assert losses(ls.Matches(TARGET, mask=torch.tensor(mask)), OUTPUT) == approximately(mean)
+
+
+def test_each_problem_has_its_own_mask_and_its_own_mean() -> None:
+    target, mask = torch.zeros(2, 3), torch.tensor([[1.0, 0, 0], [1, 1, 1]])
+    wish = ls.Matches(target, mask=mask)
+    assert losses(wish, torch.tensor([[3.0, 9, 9], [0, 0, 3]])) == approximately(9, 3)
+
+
+def test_one_target_with_several_masks_is_several_problems() -> None:
+    wish = ls.Matches(torch.zeros(1, 2), mask=torch.eye(2))
+    assert wish.problems == 2
+    assert losses(wish, torch.tensor([[1.0, 2.0], [1.0, 2.0]])) == approximately(1, 4)
+
+
+def test_one_mask_serves_all_channels() -> None:
+    mask = torch.zeros(1, 1, 2, 2)
+    mask[..., 0, 0] = 1
+    output = torch.zeros(1, 3, 2, 2)
+    output[0, :, 0, 0] = torch.tensor([1.0, 2.0, 3.0])
+    output[0, :, 1, 1] = 100
+    assert losses(ls.Matches(torch.zeros(1, 3, 2, 2), mask=mask), output) == approximately(14 / 3)
+
+
+def test_a_mask_of_bools_or_bytes_is_a_mask() -> None:
+    for mask in (torch.tensor([[True, False, False, False]]), torch.tensor([[1, 0, 0, 0]], dtype=torch.uint8)):
+        assert losses(ls.Matches(TARGET, mask=mask), OUTPUT) == approximately(0.0025)
+
+
+def test_nan_in_the_target_can_be_masked() -> None:
+    target = torch.tensor([[0.0, torch.nan]])
+    with pytest.raises(InvalidArgument, match=r"Matches.target: given NaN in rows \[0\], wanted numbers; mask"):
+        ls.Matches(target)
+
+
+# -- Downscales --------------------------------------------------------------------------------------
+
+
+def test_area_downscaling_takes_means_of_blocks() -> None:
+    output = torch.arange(16.0).view(1, 1, 4, 4)
+    means = torch.tensor([[[[2.5, 4.5], [10.5, 12.5]]]])
+    assert losses(ls.Downscales(means, 2, mode="area"), output) == approximately(0)
+    assert losses(ls.Downscales(means + 2, 2, mode="area"), output) == approximately(4)
+    assert torch.equal(ls.Downscales(means, 2, mode="area").shrink(output), means)
+
+
+def test_bicubic_downscaling_keeps_constants_and_slopes() -> None:
+    flat = torch.full((1, 3, 8, 8), 0.3)
+    assert losses(ls.Downscales(torch.full((1, 3, 2, 2), 0.3), 4), flat) == pytest.approx([0], abs=1e-12)
+    ramp = torch.arange(32.0).expand(1, 1, 32, 32)
+    small = ls.Downscales(torch.zeros(1, 1, 8, 8), 4).shrink(ramp)[0, 0, 0]
+    assert small[2:6].tolist() == approximately(9.5, 13.5, 17.5, 21.5)  # the middles of blocks; edges bend
+
+
+@pytest.mark.parametrize(("tolerance", "satisfied"), [(None, False), (0.0, False), (0.24, False), (0.25, True)])
+def test_tolerance_is_the_largest_loss_that_satisfies(tolerance: float | None, satisfied: bool) -> None:
+    wish = ls.Downscales(torch.full((1, 1, 1, 1), 0.5), 2, mode="area", tolerance=tolerance)
+    assert wish.judges == (tolerance is not None)
+    assert verdicts(wish, torch.zeros(1, 1, 2, 2)) == [satisfied]
+
+
+# -- Classified --------------------------------------------------------------------------------------
+
+LOGITS = torch.tensor([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
+
+
+def identity(logits: Tensor) -> Tensor:
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("loss", "label", "want"),
+    [
+        ("probability", 0, (math.log(3), math.log(1 + 2 * math.exp(-4)))),
+        ("probability", torch.tensor([0, 1]), (math.log(3), 4 + math.log(1 + 2 * math.exp(-4)))),
+        ("logit", 0, (0, -4)),
+        ("logit", torch.tensor([2, 2], dtype=torch.uint8), (0, 0)),
+    ],
+)
+def test_classified_losses(loss: Any, label: Any, want: tuple[float, float]) -> None:
+    assert losses(ls.Classified(identity, label, loss=loss), LOGITS) == approximately(*want)
+
+
+@pytest.mark.parametrize(("threshold", "want"), [(0.3, [True, True]), (0.9, [False, True]), (0.99, [False, False])])
+@pytest.mark.parametrize("loss", ["probability", "logit"])
+def test_the_threshold_is_a_probability_whatever_the_loss(threshold: float, want: list[bool], loss: Any) -> None:
+    assert verdicts(ls.Classified(identity, 0, loss=loss, threshold=threshold), LOGITS) == want
+
+
+def test_log_probabilities_serve_as_logits() -> None:
+    raw, normalised = (ls.Classified(f, 0) for f in (identity, lambda x: x.log_softmax(1)))
+    assert losses(normalised, LOGITS) == approximately(*losses(raw, LOGITS))
+
+
+# -- Near and LogPrior -------------------------------------------------------------------------------
+
+HERE, THERE = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 3.0]])
+
+
+def test_near_in_continuous_spaces() -> None:
+    assert losses(ls.Near(HERE), latent=THERE) == approximately(10)
+    assert losses(ls.Near(HERE, metric="log"), latent=THERE) == approximately((math.log(2) + math.log(10)) / 2)
+    scaled = ls.Near(HERE.expand(2, 2), metric="log", scale=torch.tensor([0.5, 2.0]))
+    assert losses(scaled, latent=THERE.expand(2, 2)) == approximately(math.log(20), math.log(20) / 4)
+
+
+def test_near_counts_codes_that_differ() -> None:
+    wish = ls.Near(torch.tensor([[[0, 1], [2, 3]], [[0, 0], [0, 0]]]))
+    latent = torch.tensor([[[0, 1], [3, 2]], [[0, 0], [0, 1]]])
+    assert losses(wish, latent=latent) == approximately(2, 1)
+
+
+def test_near_of_soft_codes_is_an_expectation() -> None:
+    wish, soft = ls.Near(torch.tensor([[0, 1]])), torch.tensor([[[0.7, 0.3], [0.25, 0.75]]])
+    assert losses(wish, latent=soft) == approximately(0.3 + 0.25)
+
+
+def test_log_prior_is_the_negative_log_probability() -> None:
+    want = 0.5 * 10 + math.log(2 * math.pi)
+    assert losses(ls.LogPrior(StandardNormal((2,))), latent=THERE) == approximately(want)
+    codes = ls.LogPrior(UniformCodes(ls.Discrete((3,), 4)))
+    assert losses(codes, latent=torch.tensor([[0, 1, 2]])) == approximately(3 * math.log(4))
+
+
+# -- Satisfies ---------------------------------------------------------------------------------------
+
+
+def test_the_decorator_works_with_and_without_settings() -> None:
+    @constraint
+    def bright(output: Tensor) -> Tensor:
+        return -output.mean(1)
+
+    @constraint(of="latent", judges=True, name="second is even")
+    def even(latent: Tensor) -> Tensor:
+        return latent[:, 1] % 2 == 0
+
+    assert isinstance(bright, ls.Satisfies) and bright.name == "bright" and not bright.judges
+    assert losses(bright, torch.tensor([[1.0, 3.0]])) == [-2]
+    assert even.name == "second is even" and even.judges and not even.differentiable and not even.needs_output
+    codes = torch.tensor([[1, 2], [2, 1]])
+    assert (losses(even, latent=codes), verdicts(even, latent=codes)) == ([0, 1], [True, False])
+
+
+def test_functions_get_what_they_ask_for() -> None:
+    output, latent, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[10], [20]]), torch.tensor([100, 200])
+    both = ls.Satisfies(lambda x, z, t: x[:, 0] + z[:, 0] + t, of="both", targets=targets)
+    assert both.problems == 2 and both.needs_output and both.needs_latent
+    assert losses(both, output, latent) == [111, 222]
+    assert losses(both.select(torch.tensor([1, 1])), output, latent) == [211, 222]
+    of_latent = ls.Satisfies(lambda z: z[:, 0].float(), of="latent")
+    assert not of_latent.needs_output and losses(of_latent, output, latent) == [10, 20]
+
+
+def test_given_replaces_the_targets_of_a_copy() -> None:
+    wish = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(1, 2), name="near")
+    other = wish.given(torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]]))
+    assert (wish.problems, other.problems, other.name) == (1, 3, "near")
+    assert losses(wish, torch.ones(2, 2)) == [2, 2]
+    assert losses(other, torch.ones(3, 2)) == [0, 2, 2]
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+
+PICTURE = torch.zeros(2, 1, 4, 4)
+
+REFUSED = {
+    "target is no tensor": (lambda: ls.Matches([[0.0]]), "Matches.target: given list, wanted a tensor"),  # type: ignore[arg-type]
+    "target without problems": (lambda: ls.Matches(torch.tensor(1.0)), r"Matches.target.*x\[None\] adds the row"),
+    "no target": (lambda: ls.Matches(torch.zeros(0, 3)), "Matches.target.*one row a problem"),
+    "bytes": (lambda: ls.Matches(PICTURE.byte()), r"Matches.target: given a uint8 .*x.float\(\) / 255"),
+    "distance": (lambda: ls.Matches(PICTURE, distance="l3"), "Matches.distance: given 'l3', wanted 'l2' or 'l1' or"),  # type: ignore[arg-type]
+    "mask's range": (lambda: ls.Matches(PICTURE, mask=PICTURE + 2), r"mask: given values from 2 to 2.*\[0, 1\]"),
+    "mask hides all": (lambda: ls.Matches(PICTURE, mask=PICTURE), "Matches.mask: given a mask that hides everything"),
+    "mask of another shape": (lambda: ls.Matches(PICTURE, mask=torch.ones(2, 1, 3, 4)), "mask that broadcasts to"),
+    "mask with fewer dimensions": (lambda: ls.Matches(PICTURE, mask=torch.ones(4, 4)), "as many dimensions"),
+    "mask with NaN": (lambda: ls.Matches(PICTURE, mask=PICTURE + torch.nan), "Matches.mask: given NaN"),
+    "masks of other problems": (lambda: ls.Matches(PICTURE, mask=torch.ones(3, 1, 4, 4)), "2 and 3 problems"),
+    "small is no picture": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*pictures \(B, C, h, w\)"),
+    "factor": (lambda: ls.Downscales(PICTURE, 1), "Downscales.factor: given 1, wanted a whole number of at least 2"),
+    "broken factor": (lambda: ls.Downscales(PICTURE, 2.0), "Downscales.factor: given 2.0"),  # type: ignore[arg-type]
+    "mode": (lambda: ls.Downscales(PICTURE, 2, mode="nearest"), "Downscales.mode: given 'nearest'"),  # type: ignore[arg-type]
+    "tolerance": (lambda: ls.Downscales(PICTURE, 2, tolerance=-1), "Downscales.tolerance: given -1"),
+    "tolerance NaN": (lambda: ls.Downscales(PICTURE, 2, tolerance=math.nan), "Downscales.tolerance: given nan"),
+    "train mode": (lambda: ls.Classified(nn.Linear(4, 2), 0), r"module in train mode.*classifier.eval\(\)"),
+    "no classifier": (lambda: ls.Classified("resnet", 0), "Classified.classifier: given str"),  # type: ignore[arg-type]
+    "negative label": (lambda: ls.Classified(identity, -1), "Classified.label: given -1, wanted an index"),
+    "broken label": (lambda: ls.Classified(identity, 0.5), "Classified.label: given 0.5, wanted an index"),  # type: ignore[arg-type]
+    "no labels": (lambda: ls.Classified(identity, torch.zeros(0, dtype=torch.int64)), "Classified.label"),
+    "certainty": (lambda: ls.Classified(identity, 0, threshold=1.0), r"threshold: given 1.0.*\(0, 1\)"),
+    "loss": (lambda: ls.Classified(identity, 0, loss="margin"), "Classified.loss: given 'margin'"),  # type: ignore[arg-type]
+    "metric": (lambda: ls.Near(HERE, metric="cosine"), "Near.metric: given 'cosine'"),  # type: ignore[arg-type]
+    "metric of codes": (lambda: ls.Near(HERE, metric="hamming"), "Near.latent.*int64 codes for the metric 'hamming'"),
+    "metric of vectors": (lambda: ls.Near(HERE.long(), metric="l2"), "Near.latent.*continuous latent for the metric"),
+    "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: given 0, wanted a positive variance"),
+    "scales": (lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)), "Near.scale: given 3 values, wanted 1"),
+    "no prior": (lambda: ls.LogPrior(nn.Linear(1, 1)), "LogPrior.prior: given Linear, wanted an object with sample"),  # type: ignore[arg-type]
+    "no function": (lambda: ls.Satisfies(3), "Satisfies.function: given int, wanted a function"),  # type: ignore[arg-type]
+    "of what": (lambda: ls.Satisfies(identity, of="input"), "Satisfies.of: given 'input'"),  # type: ignore[arg-type]
+    "targets": (lambda: ls.Satisfies(identity, targets=[1]), "Satisfies.targets: given list, wanted a tensor"),  # type: ignore[arg-type]
+    "given targets": (lambda: ls.Satisfies(identity).given(torch.tensor(1)), "Satisfies.targets.*one row a problem"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_constructors_refuse_what_cannot_work(make: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        make()

@@ -1,0 +1,213 @@
+"""Everything in the package keeps the laws of its kind, in float32 and in float64."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typing_extensions import is_protocol
+
+import latentsearch as ls
+from latentsearch import algebra, models
+from latentsearch.noise import Noise
+from latentsearch.priors import StandardNormal, UniformCodes
+from latentsearch.relaxations import SoftmaxRelaxation
+from latentsearch.testing import Check, parametrize_with_checks, toys
+
+DTYPES = (torch.float32, torch.float64)
+IMAGE = (1, 8, 8)
+
+
+def draw(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Standard normal numbers of a shape, the same in every run."""
+    return Noise.from_seed(seed).normal(*shape, dtype=dtype)[0]
+
+
+def frozen(dtype: torch.dtype, *layers: nn.Module) -> nn.Module:
+    return nn.Sequential(*layers).to(dtype).eval()
+
+
+# -- generators --------------------------------------------------------------------------------------
+
+
+class TwoLevels(nn.Module):
+    """The decoder of a small VQ-VAE-2: the coarse grid is unfolded over the fine one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfold = nn.ConvTranspose2d(3, 4, 2, stride=2)
+        self.merge = nn.ConvTranspose2d(6, 1, 2, stride=2)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        return self.merge(torch.cat([self.unfold(coarse).tanh(), fine], 1))
+
+
+def continuous_generators(dtype: torch.dtype) -> Iterator[ls.ContinuousGenerator]:
+    mlp = frozen(dtype, nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 64), nn.Unflatten(1, IMAGE))
+    halves = frozen(dtype, nn.Linear(3, 5), nn.Tanh()), frozen(dtype, nn.Linear(5, 3))
+    yield ls.ContinuousGenerator(mlp, (6,), output_transform=torch.sigmoid, output_range=(0, 1))
+    yield ls.ContinuousGenerator(halves[0], (2, 3), encode=lambda x: halves[1](x.atanh()), check=False)
+    yield ls.wrap(models.VAE(IMAGE, width=3, channels=8, residual_blocks=1).to(dtype).eval())
+
+
+def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
+    book = partial(draw, dtype=dtype)
+    channels_first = frozen(dtype, nn.ConvTranspose2d(3, 2, 2, stride=2), nn.SiLU(), nn.Conv2d(2, 1, 3, padding=1))
+    to_codes = frozen(dtype, nn.Conv2d(1, 7, 2, stride=2))
+    to_embeddings = frozen(dtype, nn.Conv2d(1, 3, 2, stride=2))
+    channels_last = frozen(dtype, nn.Linear(3, 4), nn.Flatten(), nn.Linear(24, 5))
+    position_by_position = frozen(dtype, nn.Conv1d(3, 2, 1), nn.Tanh())
+    two_levels = TwoLevels().to(dtype).eval()
+
+    wrapped = partial(ls.CodebookGenerator, channels_first, book(7, 3), (4, 4))
+    yield wrapped(encode=lambda x: to_codes(x).argmax(1), check=False)
+    yield wrapped(encode=to_embeddings, check=False)
+    yield ls.CodebookGenerator(channels_last, book(5, 3), (2, 3), layout="channels_last", output_transform=torch.tanh)
+    yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,))
+    yield ls.CodebookGenerator(channels_first, book(6, 2), (4, 4), project=frozen(dtype, nn.Linear(2, 3)))
+    yield ls.CodebookGenerator(two_levels, [book(5, 3), book(7, 2)], [(2, 2), (4, 4)])
+    yield ls.CodebookGenerator(lambda *e: channels_first(sum(e)), [book(5, 3), book(7, 3)], [(4, 4), (4, 4)])
+    yield ls.wrap(models.VQVAE(IMAGE, codebook_size=6, width=3, channels=8, residual_blocks=1).to(dtype).eval())
+
+
+def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
+    yield toys.ElementwiseGenerator((2, 3), dtype)
+    yield toys.CodeGenerator((3, 2), 4, dtype)
+    with models.initialised(0):
+        yield from continuous_generators(dtype)
+        yield from codebook_generators(dtype)
+
+
+# -- priors ------------------------------------------------------------------------------------------
+
+
+def priors(dtype: torch.dtype) -> Iterator[tuple[ls.Prior, ls.LatentSpace]]:
+    yield StandardNormal((2, 3), dtype), ls.Continuous((2, 3))
+    # Few enough grids that frequencies can be counted, and too many.
+    for space in (ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), ls.Discrete((7, 7), 512)):
+        yield UniformCodes(space, dtype), space
+
+
+# -- constraints -------------------------------------------------------------------------------------
+
+
+def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    """Wishes about pictures ``(N, *IMAGE)``."""
+    target = draw(problems, *IMAGE, dtype=dtype, seed=1)
+    hole = torch.ones(1, 1, 8, 8, dtype=dtype)
+    hole[..., 2:5, 3:] = 0
+    weights = draw(problems, 1, 8, 8, dtype=dtype, seed=2).sigmoid()
+    for distance in ("l2", "l1", "huber"):
+        yield ls.Matches(target, distance=distance)
+    yield ls.Matches(target, mask=hole)
+    yield ls.Matches(target, distance="huber", mask=weights)
+    for mode in ("area", "bicubic"):
+        yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
+        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, tolerance=1.0)
+    with models.initialised(1):
+        classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
+    for loss in ("probability", "logit"):
+        yield ls.Classified(classifier, 1, loss=loss, threshold=0.3)
+        yield ls.Classified(classifier, torch.arange(problems) % 3, loss=loss, threshold=None)
+
+
+def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    levels = draw(problems, dtype=dtype, seed=3)
+    yield ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark")
+    yield ls.Satisfies(lambda z: z.square().sum(1), of="latent")
+    yield ls.Satisfies(lambda x, z: x.mean((1, 2, 3)) * z.sum(1), of="both")
+    yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) - level, targets=levels)
+    yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) > level, targets=levels, judges=True)
+    yield ls.Satisfies(lambda x, level: (x - level).mean((1, 2, 3))).given(levels[:, None, None, None])
+
+
+def latent_wishes(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
+    yield ls.LogPrior(prior)
+    yield ls.Near(latent)
+    if latent.is_floating_point():
+        yield ls.Near(latent, metric="log", scale=0.3)
+        yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())
+
+
+def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    match, shrunk, *_ = picture_wishes(dtype, problems)
+    prior = ls.LogPrior(StandardNormal((6,), dtype))
+    yield 0.1 * match
+    yield match + shrunk + 0.01 * prior
+    yield match.below(2.0)
+    yield 3 * (match + prior).below(20.0)
+    yield match.below(2.0).below(1.0) + prior.below(12.0)
+
+
+def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
+    with models.initialised(0):
+        pictures = next(continuous_generators(dtype))
+    codes = toys.CodeGenerator((3, 2), 4, dtype)
+    for problems in (1, 3):
+        families = (picture_wishes, function_wishes, combined_wishes)
+        wishes = [wish for family in families for wish in family(dtype, problems)]
+        wishes += latent_wishes(pictures.prior, draw(problems, 6, dtype=dtype, seed=4))
+        yield from ((wish, pictures) for wish in wishes)
+        yield from ((wish, codes) for wish in latent_wishes(codes.prior, toys.codes(problems, (3, 2), 4).solution))
+
+
+# -- searchers and estimators ------------------------------------------------------------------------
+
+ADAM = partial(torch.optim.Adam, lr=0.2)
+
+SEARCHERS = (
+    ls.RandomSearch(),
+    ls.RandomSearch(batch=5, restarts=2),
+    ls.GradientSearch(),
+    ls.GradientSearch(partial(torch.optim.SGD, lr=0.2, momentum=0.5), tolerance=1e-3, restarts=2),
+    ls.StraightThroughSearch(lr=0.5),
+    ls.StraightThroughSearch(optimizer=ADAM, patience=20, on_repeat="continue", restarts=2),
+    ls.StraightThroughSearch(lr=0.5, snap=True, on_repeat="continue", patience=3),
+    ls.SinglePositionSearch(lr=0.5),
+    ls.SinglePositionSearch(lr=0.5, on_repeat="continue", restarts=2),
+    ls.SinglePositionSearch(lr=2.0, snap=True),
+    ls.RelaxedSearch(steps=12, check_every=5),
+    ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
+)
+
+ESTIMATORS = (SoftmaxRelaxation(), SoftmaxRelaxation(temperature=0.3))
+
+# -- the laws ----------------------------------------------------------------------------------------
+
+SUBJECTS: list[Any] = [
+    subject
+    for dtype in DTYPES
+    for family in (generators, priors, constraints)
+    for subject in family(dtype)
+]  # fmt: skip
+SUBJECTS += SEARCHERS
+# In float64 one of each class will do.
+SUBJECTS += [(searcher, torch.float64) for searcher in {type(searcher): searcher for searcher in SEARCHERS}.values()]
+SUBJECTS += ESTIMATORS
+
+
+@parametrize_with_checks(SUBJECTS)
+def test_laws(check: Check) -> None:
+    check()
+
+
+def public_classes() -> Iterator[type]:
+    """What can be built of the parts and the searchers: no protocols, bases, records and warnings."""
+    for unit in ("adapters", "constraints", "priors", "relaxations", "searchers"):
+        module = importlib.import_module(f"latentsearch.{unit}")
+        for found in (getattr(module, name) for name in module.__all__):
+            buildable = inspect.isclass(found) and not inspect.isabstract(found) and not is_protocol(found)
+            if buildable and not issubclass(found, (tuple, Warning)):
+                yield found
+
+
+@pytest.mark.parametrize("kind", [*public_classes(), algebra.Sum, algebra.Weighted, algebra.Below])
+def test_every_public_class_is_held_to_the_laws(kind: type) -> None:
+    parts = [part for subject in SUBJECTS for part in (subject if isinstance(subject, tuple) else (subject,))]
+    assert any(type(part) is kind for part in parts), f"add a {kind.__name__} to the subjects of this file"

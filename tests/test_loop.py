@@ -1,0 +1,368 @@
+"""The loop: budgets, stopping, interruption, failure, memory, resuming."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch import models
+from latentsearch._memory import Chunks
+from latentsearch.objective import Objective
+from latentsearch.testing import toys
+
+
+def counted(decode, seen):
+    def decoding(z: Tensor) -> Tensor:
+        seen.append(len(z))
+        return decode(z)
+
+    return decoding
+
+
+def test_solved_problems_stop_costing_decoder_rows():
+    toy = toys.bowl(problems=4)
+    rows: list[int] = []
+    toy.generator.decode = counted(toy.generator.decode, rows)
+    # Problem 0 starts solved; the others never are.
+    init = torch.cat([toy.solution[:1], torch.full((3, 4), 8.0)])
+    result = ls.GradientSearch().search(
+        toy.generator, toy.constraint.below(1e-6), init=init, seed=0, run=ls.Run(rows=20)
+    )
+    assert [s.name for s in result.status] == ["SATISFIED", "BUDGET", "BUDGET", "BUDGET"]
+    assert result.rows.tolist() == [2, 20, 20, 20]
+    assert rows.count(3) >= 9 and rows.count(4) <= 2
+
+
+def test_a_solved_restart_solves_its_problem():
+    toy = toys.bowl(problems=2)
+    init = torch.full((2, 3, 4), 9.0)
+    init[:, 2] = toy.solution
+    result = ls.GradientSearch(restarts=3).search(toy.generator, toy.constraint.below(1e-6), init=init, seed=0)
+    assert result.rows.tolist() == [6, 6]
+    assert [s.name for s in result.status] == ["SATISFIED", "SATISFIED"]
+    assert torch.equal(result.latent, toy.solution)
+    assert result.candidates.latent.shape == (2, 3, 4)
+
+
+def test_satisfied_beats_a_lower_loss():
+    """The wish is satisfied at a higher loss than the first latent has: the satisfied one is returned."""
+    generator = ls.ContinuousGenerator(lambda z: z, (1,))
+    rule = ls.Satisfies(lambda x: x[:, 0] < 0, judges=True, name="negative")
+    goal = ls.Matches(torch.full((1, 1), 5.0)) + 0.0 * rule
+    result = ls.RandomSearch(batch=1).search(generator, goal, init=torch.tensor([[5.0]]), seed=0)
+    assert result.status[0] == ls.Status.SATISFIED
+    assert float(result.latent) < 0 and float(result.score.loss) > 0
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_budgets_one_a_problem(restarts):
+    toy = toys.bowl(problems=3)
+    result = ls.GradientSearch(restarts=restarts).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(rows=[6, 13, 0])
+    )
+    assert result.rows.tolist() == [6, 12, 0]
+    assert all(s == ls.Status.BUDGET for s in result.status)
+    assert result.trace.loss.isinf()[:, 2].all()
+
+
+def test_step_and_time_budgets():
+    toy = toys.bowl(problems=2)
+    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, steps=[3, 5]))
+    assert result.rows.tolist() == [6, 10]
+    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, seconds=0.05))
+    assert 0.05 <= result.seconds < 5
+
+
+def test_a_restart_that_ends_leaves_its_share_to_the_others():
+    toy = toys.bowl(problems=1)
+    init = torch.stack([toy.solution[0], torch.full((4,), 5.0)])[None]
+    descent = ls.GradientSearch(optimizer=partial(torch.optim.SGD, lr=0.01), tolerance=1e-9, restarts=2)
+    result = descent.search(toy.generator, toy.constraint, init=init, seed=0, run=ls.Run(rows=100))
+    # The first restart stands still and ends after two steps (4 rows): 96 are left to the second.
+    assert result.candidates.status.tolist() == [[ls.Status.STALLED, ls.Status.BUDGET]]
+    assert result.rows.tolist() == [100]
+
+
+def test_ctrl_c_keeps_the_best():
+    toy = toys.bowl()
+
+    def interrupt(step: ls.Step) -> None:
+        if step.number == 7:
+            raise KeyboardInterrupt
+
+    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[interrupt]))
+    assert [s.name for s in result.status] == ["INTERRUPTED"] * 2
+    assert result.steps == 7 and (result.score.loss < result.trace.loss[0]).all()
+
+
+def test_a_callback_stops_by_returning_true():
+    toy = toys.codes()
+    result = ls.RandomSearch().search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[lambda step: step.number == 2])
+    )
+    assert result.steps == 2 and result.status[0] == ls.Status.INTERRUPTED
+
+
+def test_an_error_in_user_code_carries_the_best_so_far():
+    toy = toys.bowl()
+    calls = []
+
+    def failing(z: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) > 20:
+            raise OSError("the disk is gone")
+        return z
+
+    generator = ls.ContinuousGenerator(failing, (4,), check=False)
+    with pytest.raises(ls.SearchFailed, match="OSError: the disk is gone") as caught:
+        ls.GradientSearch().search(generator, toy.constraint, seed=0)
+    assert caught.value.latent.shape == (2, 4) and caught.value.loss.isfinite().all()
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_nan_rows_are_quarantined_and_keep_their_best():
+    generator = ls.ContinuousGenerator(lambda z: z, (1,), check=False)
+
+    def cliff(x: Tensor) -> Tensor:
+        return torch.where(x[:, 0] < 1, torch.nan, x[:, 0])
+
+    result = ls.GradientSearch(optimizer=partial(torch.optim.SGD, lr=0.5)).search(
+        generator, ls.Satisfies(cliff), init=torch.tensor([[3.2]]), seed=0
+    )
+    assert result.status[0] == ls.Status.NONFINITE
+    assert 1 <= float(result.latent) < 1.5 and torch.isfinite(result.score.loss).all()
+
+
+def test_progress_goes_to_stderr_and_not_to_stdout(capsys):
+    toy = toys.bowl()
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40, progress=True))
+    captured = capsys.readouterr()
+    assert "search" in captured.err and captured.out == ""
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def test_chunks_halve_when_memory_runs_out_and_results_stay():
+    toy = toys.bowl(problems=11)
+    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40))
+    sizes: list[int] = []
+    decode = toy.generator.decode
+
+    def small_memory(z: Tensor) -> Tensor:
+        if len(z) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        sizes.append(len(z))
+        return decode(z)
+
+    toy.generator.decode = small_memory
+    chunked = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40))
+    assert max(sizes) == 2  # 11 -> 5 -> 2
+    assert torch.equal(chunked.latent, whole.latent) and torch.equal(chunked.trace.loss, whole.trace.loss)
+    assert torch.equal(chunked.rows, whole.rows)
+
+
+def test_out_of_memory_with_one_row_is_an_error():
+    def never(z: slice) -> tuple[Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Chunks(None).run(never, 8)
+
+
+def test_chunk_rows_bounds_the_batch():
+    toy = toys.codes(problems=5)
+    rows: list[int] = []
+    toy.generator.decode_embedding = counted(toy.generator.decode_embedding, rows)
+    for method in (ls.RandomSearch(batch=4), ls.RelaxedSearch(steps=12), ls.StraightThroughSearch(lr=0.5)):
+        method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40, chunk_rows=3))
+    assert max(rows) <= 3
+
+
+# -- the objective -------------------------------------------------------------------------------------
+
+
+def test_a_second_derivative_raises_rather_than_be_wrong():
+    toy = toys.bowl(problems=2)
+    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    z = torch.ones(2, 4, requires_grad=True)
+    (first,) = torch.autograd.grad(objective(z).loss.sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
+        torch.autograd.grad(first.sum(), z)
+
+
+def test_many_latents_a_row_are_charged_to_their_row():
+    toy = toys.bowl(problems=2)
+    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    row = torch.tensor([0, 0, 0, 1, 1])
+    loss = objective(z, row).loss
+    assert objective.spent.tolist() == [3, 2]
+    expected = toy.constraint.select(row)(toy.generator.decode(z), z).loss
+    assert torch.equal(loss, expected)
+
+
+def test_terms_without_the_decoder_do_not_run_it():
+    toy = toys.bowl(problems=1)
+    rows: list[int] = []
+    toy.generator.decode = counted(toy.generator.decode, rows)
+    goal = ls.Near(toy.solution) + ls.LogPrior(toy.generator.prior)
+    ls.GradientSearch().search(toy.generator, goal, seed=0, run=ls.Run(rows=20))
+    assert len(rows) == 2  # the check before the run, and the answer
+
+
+def test_priors_pull_straight_through_searches():
+    """Alone, a term on the codes has no gradient in embedding space; its best linear fit must still win."""
+    toy = toys.codes(problems=3)
+    near = ls.Near(toy.solution)
+    result = ls.StraightThroughSearch(lr=0.05).search(toy.generator, 0.0 * toy.constraint + near, seed=0)
+    start = ls.RandomSearch(batch=1).search(toy.generator, near, seed=0, run=ls.Run(rows=1))
+    assert (result.score.loss <= start.score.loss).all() and (result.score.loss < start.score.loss).any()
+
+
+def test_autocast_decodes_in_low_precision_and_scores_in_full():
+    with models.initialised(0):
+        net = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 8)).eval()
+    generator = ls.ContinuousGenerator(net, (4,))
+    goal = ls.Matches(generator.decode(torch.ones(1, 4)).detach())
+    full = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(rows=100))
+    low = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(rows=100, autocast=torch.bfloat16))
+    assert low.score.loss.dtype == torch.float32
+    assert not torch.equal(low.latent, full.latent)
+    assert low.score.loss < 0.05
+
+
+def test_compiled_searches_find_the_same():
+    toy = toys.bowl(problems=3)
+    goal = toy.constraint.below(1e-4)
+    plain = ls.GradientSearch().search(toy.generator, goal, seed=0)
+    compiled = ls.GradientSearch().search(toy.generator, goal, seed=0, run=ls.Run(compile="aot_eager"))
+    assert [s.name for s in compiled.status] == [s.name for s in plain.status]
+    assert torch.allclose(compiled.latent, plain.latent, atol=1e-4)
+    assert torch.equal(compiled.rows, plain.rows)  # rows kept as padding are charged to nobody
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_everything_follows_the_dtype_of_the_latents(dtype):
+    for toy, method in ((toys.bowl(dtype=dtype), ls.GradientSearch()), (toys.codes(dtype=dtype), ls.RelaxedSearch())):
+        wish = ls.Matches(toy.generator.decode(toy.solution).float())  # a target of another dtype is cast
+        result = method.search(toy.generator, wish, seed=0, run=ls.Run(rows=30))
+        assert result.score.loss.dtype == result.output.dtype == dtype
+
+
+# -- results ---------------------------------------------------------------------------------------------
+
+
+def test_results_survive_saving(tmp_path):
+    toy = toys.codes(problems=2)
+    goal = toy.constraint + 0.1 * ls.LogPrior(toy.generator.prior)
+    result = ls.RandomSearch(restarts=2).search(toy.generator, goal, seed=0)
+    result.save(tmp_path / "deep" / "result.safetensors")
+    loaded = ls.SearchResult.load(tmp_path / "deep" / "result.safetensors")
+    assert torch.equal(loaded.latent, result.latent) and torch.equal(loaded.trace.rows, result.trace.rows)
+    assert loaded.status == result.status and list(loaded.terms) == ["Matches", "LogPrior"]
+    assert torch.equal(loaded.terms["LogPrior"].loss, result.terms["LogPrior"].loss)
+    assert repr(loaded) == repr(result)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["result.safetensors"]
+
+
+def test_a_torn_or_foreign_file_says_so(tmp_path):
+    path = tmp_path / "x.safetensors"
+    toy = toys.codes(problems=1)
+    ls.RandomSearch().search(toy.generator, toy.constraint, seed=0).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ls.BrokenFile, match="not a whole safetensors file"):
+        ls.SearchResult.load(path)
+    run = ls.Run(checkpoint=path)
+    ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, checkpoint=tmp_path / "run"))
+    with pytest.raises(ls.BrokenFile, match="'search', and a 'result' was wanted"):
+        ls.SearchResult.load(tmp_path / "run")
+
+
+def test_loss_at_reads_the_trace():
+    trace = ls.Trace(torch.tensor([[3.0], [2.0], [1.0]]), torch.tensor([[2], [4], [6]]), torch.zeros(3))
+    assert [float(trace.loss_at(rows)) for rows in (1, 2, 5, 100)] == [float("inf"), 3.0, 2.0, 1.0]
+
+
+# -- resuming ----------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import os, signal, sys, torch
+import latentsearch as ls
+from latentsearch import models
+torch.set_num_threads(1)
+with models.initialised(0):
+    model = models.VQVAE((1, 28, 28), codebook_size=32, width=8, channels=16).eval()
+    vae = models.VAE((1, 28, 28), width=6, channels=16).eval()
+target = ls.Noise.from_seed(3, 4).uniform(1, 28, 28)
+method, path, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
+generator = ls.wrap(vae if method == "GradientSearch" else model, check=False)
+goal = ls.Matches(target).below(0.02)
+def kill(step):
+    if step.number == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+run = ls.Run(rows=60, checkpoint=path or None, checkpoint_every=3, callbacks=[kill])
+result = getattr(ls, method)(restarts=2).search(generator, goal, seed=1, run=run)
+result.save(sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("method", ["GradientSearch", "RelaxedSearch", "SinglePositionSearch"])
+def test_kill_dash_nine_then_resume_is_bit_identical(method, tmp_path):
+    script = tmp_path / "search.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+
+    def search(checkpoint: str, kill_at: int, out: str) -> int:
+        command = [sys.executable, str(script), method, checkpoint, str(kill_at), str(tmp_path / out)]
+        return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}).returncode
+
+    assert search("", -1, "whole") == 0
+    checkpoint = str(tmp_path / "checkpoint")
+    assert search(checkpoint, 5, "killed") == -signal.SIGKILL
+    assert search(checkpoint, -1, "resumed") == 0
+    whole, resumed = (ls.SearchResult.load(tmp_path / name) for name in ("whole", "resumed"))
+    assert torch.equal(resumed.candidates.latent, whole.candidates.latent)
+    assert torch.equal(resumed.candidates.score.loss, whole.candidates.score.loss)
+    assert torch.equal(resumed.trace.loss, whole.trace.loss) and torch.equal(resumed.trace.rows, whole.trace.rows)
+    assert resumed.status == whole.status
+
+
+def test_a_finished_search_is_not_searched_again(tmp_path):
+    toy = toys.bowl()
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    first = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    again = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    assert torch.equal(first.latent, again.latent) and again.steps == first.steps
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_ended(tmp_path):
+    toy = toys.bowl()
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    longer = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=50))
+    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
+    assert torch.equal(longer.latent, whole.latent) and longer.rows.tolist() == [50, 50]
+
+
+def test_the_checkpoint_of_another_search_is_refused(tmp_path):
+    toy = toys.bowl()
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    for search, words in (
+        (lambda: ls.GradientSearch().search(toy.generator, toy.constraint, seed=1, run=run), "seeds"),
+        (lambda: ls.GradientSearch(tolerance=1.0).search(toy.generator, toy.constraint, seed=0, run=run), "searcher"),
+        (lambda: ls.GradientSearch().search(toy.generator, 2 * toy.constraint, seed=0, run=run), "constraint"),
+    ):
+        with pytest.raises(ls.BrokenFile, match=f"of another search: its {words} differ"):
+            search()

@@ -1,0 +1,120 @@
+"""Grids and animations have the size they should, and a film shows what the search held at each moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import latentsearch as ls
+from latentsearch import plots
+from latentsearch.testing import toys
+
+
+def test_grid_is_a_png_that_shows_the_pixels(tmp_path: Path) -> None:
+    pictures = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    path = plots.save_grid(tmp_path / "new" / "grid.png", [pictures, pictures[..., ::2, ::2]], ["", ""], scale=4)
+    with Image.open(path) as image:
+        image.load()
+    # Two cells of 32 pixels with a gap of 4, and a margin of 12 on all sides; small pictures are enlarged.
+    assert (image.format, image.size) == ("PNG", (12 + 32 + 4 + 32 + 12, 12 + 32 + 4 + 32 + 12))
+    for top in (12, 48):
+        assert image.getpixel((12, top)) == image.getpixel((43, top + 31)) == 0
+        assert image.getpixel((48, top)) == image.getpixel((79, top + 31)) == 255
+
+
+def test_labels_and_titles_take_room(tmp_path: Path) -> None:
+    row = torch.rand(3, 3, 8, 8)
+    bare = plots.save_grid(tmp_path / "a.png", [row, row], ["", ""])
+    full = plots.save_grid(tmp_path / "b.png", [row, row], ["target", "found"], titles={1: "wish"})
+    with Image.open(bare) as a, Image.open(full) as b:
+        assert b.mode == "RGB"
+        assert b.width > a.width and b.height > a.height
+
+
+def test_gif_has_a_frame_a_moment(tmp_path: Path) -> None:
+    targets, frames, shorter = torch.rand(3, 1, 8, 8), torch.rand(5, 3, 1, 8, 8), torch.rand(2, 3, 1, 8, 8)
+    captions = [f"step {n}" for n in range(5)]
+    path = plots.save_gif(tmp_path / "s.gif", [targets, frames, shorter], ["target", "a", "b"], captions=captions)
+    durations = []
+    with Image.open(path) as image:
+        assert (image.format, image.n_frames) == ("GIF", 5)
+        for n in range(5):
+            image.seek(n)
+            durations.append(image.info["duration"])
+    assert durations == [120] * 4 + [2000]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (torch.rand(8, 8), "pictures"),
+        (torch.rand(1, 8, 8), r"row\[None\]"),
+        (torch.rand(2, 8, 8, 3), "movedim"),
+        (torch.rand(2, 2, 8, 8), "C = 1 or 3"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "/ 255"),
+        (torch.rand(2, 1, 8, 8) * 255, "value_range"),
+        (torch.full((2, 1, 8, 8), torch.nan), "NaN"),
+        (torch.rand(0, 1, 8, 8), "pictures"),
+        ([[0.0]], "pictures"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, row, message: str) -> None:
+    with pytest.raises(ls.InvalidArgument, match=message) as error:
+        plots.save_grid(tmp_path / "grid.png", [torch.rand(2, 1, 8, 8), row], ["good", "bad"])
+    assert "save_grid.rows[1]" in str(error.value)
+    assert not (tmp_path / "grid.png").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"labels": ["one"]}, {"titles": {2: "?"}}, {"scale": 0}, {"value_range": (1.0, 0.0)}],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_wrong_settings_are_named(tmp_path: Path, settings) -> None:
+    row, name = torch.rand(2, 1, 8, 8), next(iter(settings))
+    with pytest.raises(ls.InvalidArgument, match=f"save_grid.{name}"):
+        plots.save_grid(tmp_path / "g.png", [row, row], **{"labels": ["a", "b"], **settings})
+
+
+def test_gif_wants_something_that_moves(tmp_path: Path) -> None:
+    still, moving = torch.rand(2, 1, 8, 8), torch.rand(4, 2, 1, 8, 8)
+    with pytest.raises(ls.InvalidArgument, match="no moving row"):
+        plots.save_gif(tmp_path / "s.gif", [still], ["a"])
+    with pytest.raises(ls.InvalidArgument, match=r"3 captions.*4 frames"):
+        plots.save_gif(tmp_path / "s.gif", [moving], ["a"], captions=["1", "2", "3"])
+
+
+@pytest.mark.parametrize("every", [None, 1, 7])
+@pytest.mark.parametrize("restarts", [1, 3])
+@pytest.mark.parametrize("method", [ls.GradientSearch, ls.RelaxedSearch, ls.RandomSearch])
+def test_film_holds_what_the_trace_says(method, restarts: int, every: int | None) -> None:
+    toy = toys.codes() if method is ls.RelaxedSearch else toys.bowl()
+    film = plots.Film(every)
+    # Budgets of different size, so that rows are dropped on the way.
+    run = ls.Run(rows=[(60 + 60 * b) * restarts for b in range(toy.constraint.problems)], callbacks=[film])
+    result = method(restarts=restarts).search(toy.generator, toy.constraint, seed=0, run=run)
+    assert torch.equal(film.latents[-1], result.latent)
+    assert film.steps == sorted(set(film.steps)) and film.steps[-1] == result.steps
+    for number, latent in zip(film.steps, film.latents, strict=True):
+        loss = toy.constraint(toy.generator.decode(latent), latent).loss
+        torch.testing.assert_close(loss, result.trace.loss[number - 1])
+    assert film.decode(toy.generator).shape == (len(film.steps), *result.output.shape)
+
+
+def test_film_thins_out_and_starts_anew() -> None:
+    toy, film = toys.bowl(), plots.Film()
+    for rows in (2000, 40):
+        run = ls.Run(rows=rows, callbacks=[film])
+        result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+        assert film.steps[-1] == result.steps
+        assert len(film.steps) < 70
+
+
+def test_an_empty_film_says_so() -> None:
+    with pytest.raises(ls.InvalidArgument, match="nothing was recorded"):
+        _ = plots.Film().latents
+    with pytest.raises(ls.InvalidArgument, match=r"Film\.every"):
+        plots.Film(0)

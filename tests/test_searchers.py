@@ -1,0 +1,225 @@
+"""The methods: the paper's algorithms word for word, known optima, and what each is good for."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch import models
+from latentsearch._codes import lookup, nearest
+from latentsearch.searchers._straight_through import CodeState, steps_to_flip
+from latentsearch.testing import toys
+
+SGD = partial(torch.optim.SGD, lr=0.4)
+
+
+def test_gradient_search_is_algorithm_1():
+    toy = toys.bowl(problems=1, dtype=torch.float64)
+    init = torch.tensor([[2.0, -1.0, 0.5, 3.0]], dtype=torch.float64)
+    alpha, tolerance = 0.4, 1e-3
+
+    z, previous, losses = init.clone(), torch.inf, []
+    while True:
+        z.requires_grad_()
+        loss = toy.constraint(toy.generator.decode(z), z).loss[0]
+        losses.append(float(loss.detach()))
+        if abs(losses[-1] - previous) <= tolerance:
+            break
+        previous = losses[-1]
+        (gradient,) = torch.autograd.grad(loss, z)
+        z = z.detach() - alpha * gradient
+
+    result = ls.GradientSearch(optimizer=SGD, tolerance=tolerance).search(
+        toy.generator, toy.constraint, init=init, seed=0
+    )
+    assert result.status[0] == ls.Status.STALLED
+    assert result.rows.tolist() == [2 * len(losses)]
+    assert torch.allclose(result.latent, z.detach(), atol=1e-12)
+    assert result.trace.loss[: len(losses), 0].tolist() == pytest.approx(losses, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def conv_codes() -> ls.CodebookGenerator:
+    """A small convolutional decoder of random codes, in float64."""
+    with models.initialised(3):
+        net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Tanh(), nn.ConvTranspose2d(8, 1, 2, stride=2)).double()
+        codebook = torch.randn(12, 4, dtype=torch.float64)
+    return ls.CodebookGenerator(net.eval(), codebook, shape=(3, 3))
+
+
+def literal_algorithm(generator, goal, z0: Tensor, alpha: float, patience: int, single: bool) -> tuple[list, int, str]:
+    """Algorithms 2 and 3 as the pseudocode has them, one row, one step at a time."""
+    seen: set[tuple[int, ...]] = set()
+    e = lookup(generator.codebook, z0)
+    z = nearest(generator.codebook, e)
+    steps, grids = 0, []
+    while tuple(z.flatten().tolist()) not in seen:
+        seen.add(tuple(z.flatten().tolist()))
+        grids.append(z.clone())
+        leaf = lookup(generator.codebook, z).requires_grad_()
+        loss = goal(generator.decode_embedding(leaf), z).loss.sum()
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        if single:
+            norms = gradient.flatten(1, 2).norm(dim=-1)
+            mask = torch.nn.functional.one_hot(norms.argmax(1), norms.shape[1]).view(1, 3, 3, 1)
+            gradient = gradient * mask
+        count, new = 0, z
+        while torch.equal(new, z):
+            if count > patience:
+                return grids, steps, "STALLED"
+            e = e - alpha * gradient
+            new = nearest(generator.codebook, e)
+            count += 1
+            steps += 1
+        z = new
+    return grids, steps, "REPEATED"
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_code_descent_is_algorithms_2_and_3(conv_codes, single, seed):
+    noise = ls.Noise.from_seed(seed, 1)
+    z0, target = noise.integers(12, 3, 3), conv_codes.decode(noise.fold(1).integers(12, 3, 3)).detach()
+    goal = ls.Matches(target)
+    grids, steps, status = literal_algorithm(conv_codes, goal, z0, 0.3, 2000, single)
+
+    seen: list[Tensor] = []
+    states: list[CodeState] = []
+
+    def record(step: ls.Step) -> None:
+        seen.append(step.latent[0])
+        states.append(step.state)
+
+    method = (ls.SinglePositionSearch if single else ls.StraightThroughSearch)(lr=0.3, patience=2000)
+    result = method.search(conv_codes, goal, init=z0, seed=0, run=ls.Run(rows=None, callbacks=[record]))
+    assert result.status[0].name == status
+    unique = seen[:-1] if status == "REPEATED" else seen
+    assert [g.flatten().tolist() for g in grids] == [g.flatten().tolist() for g in unique]
+    counted = states[-1].steps if status == "STALLED" else states[-2].steps
+    assert int(counted) == steps
+
+
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([1e-3, 0.05, 1.0]))
+@settings(max_examples=50)
+def test_flips_are_foreseen(seed, scale):
+    """The number of steps to the first flip is the number that stepping finds."""
+    noise = ls.Noise.from_seed(seed, 3)
+    codebook = noise[:1].normal(8, 4, dtype=torch.float64)[0]
+    e, step = noise.fold(1).normal(2, 4, dtype=torch.float64), scale * noise.fold(2).normal(2, 4, dtype=torch.float64)
+    z = nearest(codebook, e)
+    foreseen = steps_to_flip(codebook, e, z, step)
+    for row in range(3):
+        count = float(foreseen[row])
+        if count > 1e6:
+            continue
+        before, after = (nearest(codebook, e[row] - n * step[row]) for n in (count - 1, count))
+        assert torch.equal(before, z[row]) and not torch.equal(after, z[row])
+
+
+def test_patience_is_a_stall_and_not_a_repeat():
+    toy = toys.codes(problems=2)
+    result = ls.StraightThroughSearch(lr=1e-6, patience=10).search(toy.generator, toy.constraint, seed=0)
+    assert {s.name for s in result.status} == {"STALLED"}
+    assert result.rows.tolist() == [2, 2]
+
+
+def test_carrying_on_passes_the_repeat(conv_codes):
+    noise = ls.Noise.from_seed(0, 6)
+    goal = ls.Matches(conv_codes.decode(noise.integers(12, 3, 3)).detach())
+    stop = ls.StraightThroughSearch(lr=3.0).search(conv_codes, goal, seed=0)
+    go_on = ls.StraightThroughSearch(lr=3.0, on_repeat="continue").search(
+        conv_codes, goal, seed=0, run=ls.Run(rows=200)
+    )
+    assert {s.name for s in stop.status} == {"REPEATED"}
+    assert (go_on.rows > stop.rows).all()
+    assert (go_on.score.loss <= stop.score.loss).all()
+
+
+def test_a_snapped_grid_that_one_step_does_not_change_is_a_stall():
+    toy = toys.codes(problems=2)
+    result = ls.StraightThroughSearch(lr=1e-4, snap=True).search(toy.generator, toy.constraint, seed=0)
+    assert {s.name for s in result.status} == {"STALLED"} and result.rows.tolist() == [2, 2]
+
+
+def test_single_position_changes_one_code_at_a_time():
+    toy = toys.codes(problems=3, shape=(3, 3))
+    grids: list[Tensor] = []
+    ls.SinglePositionSearch(lr=0.5).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(steps=3, callbacks=[lambda s: grids.append(s.latent)])
+    )
+    changes = (grids[1] != grids[0]).flatten(1).sum(1)
+    assert (changes <= 1).all() and (changes == 1).any()
+
+
+def test_relaxed_search_solves_the_planted_grid():
+    toy = toys.codes(problems=8)
+    result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
+    assert torch.equal(result.latent, toy.solution)
+
+
+def test_relaxed_search_comes_within_one_code_on_a_larger_grid():
+    toy = toys.codes(problems=5, shape=(4, 4), codebook_size=16)
+    result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
+    assert (result.latent - toy.solution).abs().max() <= 1
+    assert (result.score.loss < 1e-5).all()
+
+
+def test_relaxed_search_reports_hard_codes_only():
+    toy = toys.codes(problems=2)
+    proposals = []
+    ls.RelaxedSearch(steps=10, check_every=4).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[lambda s: proposals.append(s.latent)])
+    )
+    assert [p is not None for p in proposals] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert all(p.dtype == torch.int64 for p in proposals if p is not None)
+
+
+def test_random_search_is_the_best_of_the_prior():
+    toy = toys.codes(problems=2)
+    result = ls.RandomSearch(batch=8).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=1000))
+    # 625 grids and 1000 draws: the solution itself is met with probability 0.8.
+    assert (result.score.loss < 0.02).all()
+
+
+def test_random_search_takes_wishes_without_a_gradient():
+    toy = toys.codes(problems=1)
+    wish = ls.Satisfies(lambda z: (z == 0).flatten(1).sum(1) == 2, of="latent", judges=True, name="two zeros")
+    result = ls.RandomSearch().search(toy.generator, wish, seed=0)
+    assert result.status[0] == ls.Status.SATISFIED
+    assert int((result.latent == 0).sum()) == 2
+
+
+def test_restarts_find_what_one_start_does_not():
+    generator = ls.ContinuousGenerator(lambda z: (3 * z).sin() + 0.1 * z.square(), (1,))
+    goal = ls.Satisfies(lambda x: x[:, 0])
+    one = ls.GradientSearch().search(generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(rows=400))
+    many = ls.GradientSearch(restarts=8).search(
+        generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(rows=3200)
+    )
+    assert float(many.score.loss) < float(one.score.loss) - 0.5
+    assert torch.equal(many.candidates.latent[0, 0], one.latent[0])  # the first restart starts at init
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop, torch.optim.AdamW])
+def test_any_row_local_optimiser_will_do(optimizer):
+    toy = toys.bowl()
+    result = ls.GradientSearch(optimizer=partial(optimizer, lr=0.1)).search(toy.generator, toy.constraint, seed=0)
+    assert (result.score.loss < 0.05).all()
