@@ -31,12 +31,13 @@ VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]
 
 def build(name: str) -> nn.Module:
     """The untrained model of that name."""
+    vq = {"width": 32, "channels": 64, "variance": VARIANCE, "normalise": False}
     with models.initialised(0):
         match name:
             case "mnist-vqvae-512":
-                return models.VQVAE(SHAPE, codebook_size=512, width=32, channels=64, variance=VARIANCE)
+                return models.VQVAE(SHAPE, codebook_size=512, **vq)
             case "mnist-vqvae-40":
-                return models.VQVAE(SHAPE, codebook_size=40, width=32, channels=64, variance=VARIANCE)
+                return models.VQVAE(SHAPE, codebook_size=40, **vq)
             case "mnist-vae":
                 return models.VAE(SHAPE, width=20, channels=64)
             case "mnist-classifier":

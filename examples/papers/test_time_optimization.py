@@ -9,8 +9,8 @@
     python examples/papers/test_time_optimization.py report             # the tables of docs/results/
 
 Add `--data mnist` to `tune` and `budgets` for the MNIST model that the package carries, and
-`--fast` to try any of them on few pairs and rows. Everything is seeded; figures go to
-`examples/logs/`, one file a subcommand.
+`--fast` to try any of them on few pairs and rows, with figures and pictures in `runs/fast/`. Everything
+is seeded; figures go to `examples/logs/`, one file a subcommand.
 """
 
 from __future__ import annotations
@@ -83,19 +83,22 @@ def main(arguments: Sequence[str] | None = None, *, model: models.VQVAE | None =
     parser.add_argument("command", choices=["traversals", "carry-on", "tune", "budgets", "pictures", "report"])
     parser.add_argument("--data", choices=["cifar10", "mnist"], default="cifar10")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where train_vqvae.py put the weights")
-    parser.add_argument("--first", type=int, help="only the first so many pairs; the others can follow later")
+    parser.add_argument("--first", type=int, help="budgets: only the first so many pairs; the others can follow")
     parser.add_argument("--fast", action="store_true", help="few pairs and rows, to see it work")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    paths = paths or Paths(runs=options.runs)
     if options.command == "report":
+        paths = paths or Paths()
         tables.fill(paths.page, paths.logs)
         return
+    if paths is None:
+        fast = options.runs / "fast"  # a trial must not touch what the page reports
+        paths = Paths(options.runs, fast, fast / "page.md") if options.fast else Paths(options.runs)
     if model is None or images is None:
         model, images = load(options.data, paths.runs)
     sizes = {"pairs": 4, "tuning": 2} if options.fast else {}
     bench, tuning = make_benches(model, images, **sizes)
-    bench = bench.part(0, options.first or len(bench))
+    if options.command == "budgets":
+        bench = bench.part(0, options.first or len(bench))
     if options.command == "pictures":
         pictures.draw_all(bench, paths.logs, paths.runs, paths.images, options.fast)
         return
@@ -103,4 +106,7 @@ def main(arguments: Sequence[str] | None = None, *, model: models.VQVAE | None =
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
+    # Cold softmaxes are full of denormal numbers, with which a CPU is several times slower.
+    torch.set_flush_denormal(True)
     main()

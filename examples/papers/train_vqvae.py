@@ -5,9 +5,9 @@
     python examples/papers/train_vqvae.py mnist
     python examples/papers/train_vqvae.py fashion-mnist --download     # needs the internet
 
-Runs are named K<size>-<update>-<seed>: `ema` is the moving-average codebook with k-means start and
-revival of dead codes, `gradient` the paper's own loss with its uniform(-1/K, 1/K) codebook. Equal
-training: same steps, batches, learning rate and first encoder weights. Weights go to `runs/`
+Runs are named K<size>-<kind>-<seed>: `ema` is the moving-average codebook with k-means start and
+revival of dead codes, `norm` the same on batch-normalised encodings, `gradient` the paper's own loss
+with its uniform(-1/K, 1/K) codebook. Equal training: same steps, batches, learning rate and first encoder weights. Weights go to `runs/`
 (kept out of git), what was measured to `examples/logs/train_vqvae_<data>.json`.
 """
 
@@ -30,7 +30,7 @@ from latentsearch import _checkpoint, models
 LOGS = Path(__file__).parents[1] / "logs"
 LOADERS = {"cifar10": cifar10_subset, "mnist": mnist, "fashion-mnist": fashion_mnist}
 RUNS = ["K512-ema-0", "K40-ema-0", "K512-gradient-0", "K40-gradient-0"]
-SEEDS = [f"K512-ema-{seed}" for seed in range(1, 5)]
+SEEDS = [f"K512-norm-{seed}" for seed in range(5)] + ["K512-ema-1", "K512-ema-2"]
 STEPS, BATCH = 2500, 64
 
 
@@ -52,7 +52,7 @@ def measure(model: models.VQVAE, images: Tensor) -> dict[str, float]:
 
 def train(name: str, data: str, train_images: Tensor, test_images: Tensor, steps: int, runs: Path) -> dict[str, object]:
     """Train one run, save its weights, and return its row of the log."""
-    size, update, seed = name.removeprefix("K").split("-")
+    size, kind, seed = name.removeprefix("K").split("-")
     with models.initialised(int(seed)):
         model = models.VQVAE(
             tuple(train_images.shape[1:]),
@@ -60,7 +60,8 @@ def train(name: str, data: str, train_images: Tensor, test_images: Tensor, steps
             channels=96 if data == "cifar10" else 64,
             width=64 if data == "cifar10" else 32,
             variance=round(train_images.var().item(), 4),
-            update=update,
+            update="gradient" if kind == "gradient" else "ema",
+            normalise=kind == "norm",
         )
     start = time.perf_counter()
     history = models.fit(

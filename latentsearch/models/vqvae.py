@@ -6,7 +6,7 @@ section 3 (equation 3 for the loss) and appendix A.1 (the moving-average codeboo
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -93,6 +93,15 @@ class Codebook(nn.Module):
         self._revive(flat, noise.fold(1))
         self.vectors.copy_(self.sums / self.counts[:, None])
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        # A decoder's file may hold the vectors alone: their place is found, and the averages start anew.
+        if self.update == "ema" and prefix + "vectors" in state_dict:
+            vectors = state_dict[prefix + "vectors"]
+            defaults = {"counts": self.counts, "sums": vectors, "placed": torch.tensor(True)}
+            for name, value in defaults.items():
+                state_dict.setdefault(prefix + name, value)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def _assign(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         codes = self.nearest(flat)
         counts = torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(flat[:, 0]))
@@ -141,6 +150,9 @@ class VQVAE(nn.Module):
         commitment: $\beta$.
         variance: $\sigma^2$, the variance of the data.
         update: How the codebook learns; see [Codebook][latentsearch.models.Codebook].
+        normalise: Whether encodings are batch-normalised before they are quantised, as Łańcucki et
+            al., *Robust Training of Vector Quantized Bottleneck Models* (2020), advise: their scale
+            is then right from the first step, whatever the first weights.
 
     Example:
         >>> model = VQVAE((1, 28, 28), codebook_size=32, channels=8).eval()
@@ -160,6 +172,7 @@ class VQVAE(nn.Module):
         commitment: float = 0.25,
         variance: float = 1.0,
         update: Literal["ema", "gradient"] = "ema",
+        normalise: bool = True,
     ) -> None:
         super().__init__()
         _, height, breadth = image_shape
@@ -174,10 +187,13 @@ class VQVAE(nn.Module):
             "commitment": commitment,
             "variance": variance,
             "update": update,
+            "normalise": normalise,
         }
         self.latent_shape = (height // 4, breadth // 4)
         self.commitment, self.variance = commitment, variance
         self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks)
+        if normalise:
+            self.encoder.append(nn.BatchNorm2d(width, affine=False))
         self.codes = Codebook(codebook_size, width, update=update)
         self.decoder = decoder_stack(width, channels, image_shape[0], residual_blocks)
 

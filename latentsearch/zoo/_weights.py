@@ -17,8 +17,6 @@ _CLASSES: dict[str, type[nn.Module]] = {
     "VAE": models.VAE,
     "Classifier": models.Classifier,
 }
-# Averages that only training needs; without them the files are a good deal smaller.
-_UNSTORED = frozenset({"codes.counts", "codes.sums", "codes.placed"})
 
 
 def names() -> tuple[str, ...]:
@@ -110,15 +108,9 @@ def _read(name: str, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Load the weights strictly, but for what only training needs."""
-    wanted = model.state_dict().keys() - _UNSTORED
-    missing, unexpected = wanted - tensors.keys(), tensors.keys() - wanted
-    if missing or unexpected:
-        raise BrokenFile(
-            f"the weights of {name!r} do not fit: missing {sorted(missing)}, unexpected {sorted(unexpected)}"
-        )
+    """Load the weights strictly; a codebook does without the averages that only training needs."""
     try:
-        model.load_state_dict(dict(tensors), strict=False)
+        model.load_state_dict(dict(tensors))
     except RuntimeError as error:
         raise BrokenFile(f"the weights of {name!r} do not fit: {error}") from error
     if any(bool(t.isnan().any()) for t in tensors.values() if t.is_floating_point()):

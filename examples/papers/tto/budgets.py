@@ -5,9 +5,10 @@ Losses are divided by the loss of the model's own encoding of the target: 1 is a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,11 +52,11 @@ def scale(fast: bool) -> Scale:
 
 
 CANDIDATES = {
-    ALGORITHM_2: [1e3, 3e3, 1e4],
+    ALGORITHM_2: [1e3, 3e3, 1e4, 300.0],
     ALGORITHM_3: [1e4, 3e4, 1e5, 3e5],
-    RESET: [3e3, 6e3, 1e4],
-    ADAM: [0.03, 0.1, 0.3],
-    RELAXED: [1.0, 0.3, 3.0],
+    RESET: [3e3, 6e3, 1e4, 2e4, 4e4],
+    ADAM: [0.03, 0.1, 0.3, 1.0],
+    RELAXED: [1.0, 3.0, 10.0, 0.3],
 }
 
 
@@ -65,7 +66,7 @@ def method(name: str, lr: float, rows: int) -> ls.Searcher:
         case "algorithm 2":
             return ls.StraightThroughSearch(lr=lr, on_repeat="continue")
         case "algorithm 3":
-            return ls.SinglePositionSearch(lr=lr)  # as published: on its loops going on gains nothing worth the rows
+            return ls.SinglePositionSearch(lr=lr)  # as published: once it loops, going on gains next to nothing
         case "algorithm 2, reset":
             return ResetSearch(lr=lr)  # its next grid is a function of the grid: after a repeat nothing is new
         case "straight-through, Adam":
@@ -98,24 +99,24 @@ def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: 
 # -- tuning -----------------------------------------------------------------------------------------
 
 
-def tune(bench: Bench, scale: Scale, starts: list[str], done: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The mean ratio of every candidate; one step size for all pictures, the lowest mean."""
+def tune(bench: Bench, scale: Scale, starts: list[str], done: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The mean ratio of every candidate that has none yet; one step size for all pictures, the lowest mean."""
     own = bench.own_loss()
     for name, candidates in CANDIDATES.items():
         budgets = scale.budgets[:2] if name == RELAXED else (scale.tuning_rows,)
-        for start in starts[:1] if name == RELAXED else starts:
-            for rows in budgets:
-                key, means = f"{name}, {start}, {rows} rows", {}
-                if key in done:
-                    continue
-                few = 2 if rows > scale.tuning_rows else scale.candidates  # where each costs a good deal
-                for lr in candidates[:few]:
-                    loss = search(bench, name, lr, rows, start).score.loss
-                    means[f"{lr:g}"] = round((loss / own).mean().item(), 4)
-                best = min(means, key=lambda lr: means[lr])
+        for start, rows in itertools.product(starts[:1] if name == RELAXED else starts, budgets):
+            key = f"{name}, {start}, {rows} rows"
+            means = dict(done[key]["means"]) if key in done else {}
+            few = 3 if rows > scale.tuning_rows else scale.candidates  # where each costs a good deal
+            missing = [lr for lr in candidates[:few] if f"{lr:g}" not in means]
+            for lr in missing:
+                loss = search(bench, name, lr, rows, start).score.loss
+                means[f"{lr:g}"] = round((loss / own).mean().item(), 4)
+            if missing:
+                means = dict(sorted(means.items(), key=lambda item: float(item[0])))
                 yield key, {
                     "method": name, "start": start, "rows": rows, "pairs": len(bench),
-                    "means": means, "best": float(best),
+                    "means": means, "best": float(min(means, key=lambda lr: means[lr])),
                 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ SETTINGS = [
     Setting("algorithm 2", 6e3, rows=160, reading="reset"),
     Setting("algorithm 2", 2e4, rows=100, reading="snapped"),
 ]
-SEARCHED, SHOWN = 24, 11  # pairs to pick from; pictures of a strip between its source and its target
+SEARCHED, SHOWN = 8, 11  # pairs to pick from; pictures of a strip between its source and its target
 
 
 @dataclass

@@ -206,15 +206,16 @@ def comparison(log: dict[str, Any], start: str) -> str:
     entries = {name: log.get(f"{name}, {start}") for name in budgets.METHODS}
     if entries[budgets.RANDOM] is None and entries[budgets.START] is not None:
         entries[budgets.RANDOM] = _with_start(log.get(f"{budgets.RANDOM}, random"), entries[budgets.START])
+    # A run that is under way has some searches ahead of others: compare the pairs that all of them have done.
+    same = min((entry["pairs"] for entry in entries.values() if entry), default=0)
     rows = []
     for name, entry in entries.items():
         if entry is not None:
+            entry = entry | {"ratio": {key: values[:same] for key, values in entry["ratio"].items()}}
             cells = [_ratio(entry["ratio"][key]) for key in entry["ratio"] if key.isdigit()]
             stopped = entry["ratio"].get("to the first repeat")
             repeats = f"{entry['repeats']} of {entry['pairs']}" if "repeats" in entry else "-"
-            rows.append(
-                [name, _tuned(entry.get("lr")), entry["pairs"], *cells, _ratio(stopped) if stopped else "-", repeats]
-            )
+            rows.append([name, _tuned(entry.get("lr")), same, *cells, _ratio(stopped) if stopped else "-", repeats])
     counts = next((k for e in entries.values() if e for k in [[b for b in e["ratio"] if b.isdigit()]]), [])
     head = ["search", "step size", "pairs", *(f"{rows} rows" for rows in counts), "up to the first repeat", "repeat"]
     return table(head, rows)

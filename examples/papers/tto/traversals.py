@@ -161,4 +161,4 @@ def _quantiles(values: list[int]) -> dict[str, int]:
 
 def quick(settings: list[Setting]) -> list[Setting]:
     """The same settings with room for a few moves only."""
-    return [replace(setting, rows=24) for setting in settings[::4]]
+    return [replace(setting, rows=24) for setting in settings[::6]]
