@@ -94,8 +94,15 @@ class Constraint(ABC):
 
     def __add__(self, other: object) -> Constraint:
         if not isinstance(other, Constraint):
+            if callable(other):
+                mend = "wrap the function: Satisfies(function)"
+                raise InvalidArgument("a + b", given="a bare function", wanted="a Constraint", mend=mend)
             return NotImplemented
         return Sum((*_addends(self), *_addends(other)))
+
+    def __radd__(self, other: object) -> Constraint:
+        # sum([a, b]) starts from 0.
+        return self if other == 0 and isinstance(other, int) else NotImplemented
 
     def __mul__(self, weight: object) -> Constraint:
         if not isinstance(weight, (int, float)):

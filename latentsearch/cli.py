@@ -11,7 +11,9 @@ import torch
 
 import latentsearch
 from latentsearch import demo, zoo
-from latentsearch.errors import LatentSearchError
+from latentsearch.errors import InvalidArgument, LatentSearchError
+
+_LEAST_ROWS = 16  # below, some of the demo's methods cannot pay for a step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +71,8 @@ def _devices() -> list[str]:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    if options.rows < _LEAST_ROWS:
+        raise InvalidArgument("--rows", given=str(options.rows), wanted=f"at least {_LEAST_ROWS}, or nothing is found")
     start, threads = time.perf_counter(), torch.get_num_threads()
     # The networks are too small to share, and threads that wait for each other crawl on a busy machine.
     torch.set_num_threads(1)

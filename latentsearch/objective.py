@@ -272,7 +272,8 @@ def _check_differentiable(loss: Tensor) -> None:
             "the objective",
             given="a loss that no gradient flows through",
             wanted="a decoder and a constraint that torch can differentiate",
-            mend="look for no_grad, detach, numpy or argmax in them, or use a gradient-free searcher",
+            mend="look for no_grad, detach, numpy or argmax in them; of a rule without a gradient say "
+            "Satisfies(..., differentiable=False), and use a gradient-free searcher",
         )
 
 
@@ -310,7 +311,15 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run."""
     problem = torch.tensor([0, constraint.problems - 1], device=z.device)
     objective = Objective(generator, constraint, problem, Run())
-    if isinstance(generator.space, Discrete):
-        objective.linearise(z)
-    else:
-        objective.value_and_gradient(z)
+    try:
+        if isinstance(generator.space, Discrete):
+            objective.linearise(z)
+        else:
+            objective.value_and_gradient(z)
+    except RuntimeError as error:
+        raise Unsupported(
+            "the objective",
+            given=f"a gradient that fails with {type(error).__name__}: {error}",
+            wanted="a decoder and a constraint that torch can differentiate",
+            mend="say Satisfies(..., differentiable=False) of a rule without a gradient, and use RandomSearch",
+        ) from error

@@ -21,10 +21,11 @@ class Status(IntEnum):
         RUNNING: It has not ended; never in a result.
         SATISFIED: The constraint is fulfilled.
         BUDGET: The next step could not be paid for.
-        STALLED: The method ended by its own rule: no progress, or its schedule is done.
+        STALLED: The method ended by its own rule for want of progress.
         REPEATED: A grid of codes came back, so a method without memory would cycle.
         NONFINITE: NaN in the state or the score.
         INTERRUPTED: Ctrl-C, or a callback that returned True.
+        FINISHED: The method came to the end of its schedule.
     """
 
     RUNNING = 0
@@ -34,6 +35,7 @@ class Status(IntEnum):
     REPEATED = 4
     NONFINITE = 5
     INTERRUPTED = 6
+    FINISHED = 7
 
 
 @dataclass(frozen=True)

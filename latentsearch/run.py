@@ -98,8 +98,8 @@ class Run:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise InvalidArgument(f"Run.{name}", given=repr(count), wanted="at least 1")
-        if not all(callable(callback) for callback in self.callbacks):
-            raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="functions of one Step")
+        if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
+            raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="a list of functions of one Step")
 
     def limit(self, name: str, problems: int) -> list[float]:
         """One of ``rows``, ``steps`` or ``seconds`` as a number a problem; infinity for no limit."""

@@ -214,10 +214,23 @@ def test_thresholds_are_numbers(threshold: Any) -> None:
         PRIOR.below(threshold)
 
 
-@pytest.mark.parametrize("other", [1.0, None, lambda x: x.mean(1)], ids=["number", "None", "function"])
+@pytest.mark.parametrize("other", [1.0, None], ids=["number", "None"])
 def test_only_wishes_add_up(other: Any) -> None:
     with pytest.raises(TypeError):
         PRIOR + other
+    with pytest.raises(TypeError):
+        other + PRIOR
+
+
+def test_a_bare_function_is_told_how_to_become_a_wish() -> None:
+    with pytest.raises(InvalidArgument, match=r"given a bare function.*Satisfies\(function\)"):
+        PRIOR + (lambda x: x.mean(1))  # type: ignore[operator]
+
+
+def test_the_sum_of_a_list_is_a_sum() -> None:
+    output, z = torch.zeros(2, 1), torch.ones(2, 2)
+    total = sum([PRIOR, 2 * PRIOR])
+    assert torch.equal(total(output, z).loss, 3 * PRIOR(output, z).loss)
 
 
 @pytest.mark.parametrize("other", ["2", None, PRIOR, torch.ones(3)], ids=["text", "None", "wish", "tensor"])

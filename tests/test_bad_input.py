@@ -247,7 +247,10 @@ def test_every_search_that_is_refused_would_else_run() -> None:
 
 
 SETTINGS = {
-    "restarts": (lambda: ls.RandomSearch(restarts=0), "RandomSearch.restarts: given 0, wanted a whole number of at least 1"),
+    "restarts": (
+        lambda: ls.RandomSearch(restarts=0),
+        "RandomSearch.restarts: given 0, wanted a whole number of at least 1",
+    ),
     "batch": (lambda: ls.RandomSearch(batch=0), "RandomSearch.batch: given 0"),
     "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: given -1.0"),
     "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: given 0, wanted a positive number"),

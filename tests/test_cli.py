@@ -85,7 +85,7 @@ def test_an_unknown_searcher_is_named() -> None:
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["demo", "--rows", "-1", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("error: Run.rows: given -1")
+    assert capsys.readouterr().err.startswith("error: --rows: given -1, wanted at least 16")
 
 
 def test_quickstart_is_the_demo_written_by_hand(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@
 
 Runs are named K<size>-<kind>-<seed>: `ema` is the moving-average codebook with k-means start and
 revival of dead codes, `norm` the same on batch-normalised encodings, `gradient` the paper's own loss
-with its uniform(-1/K, 1/K) codebook. Equal training: same steps, batches, learning rate and first encoder weights. Weights go to `runs/`
-(kept out of git), what was measured to `examples/logs/train_vqvae_<data>.json`.
+with its uniform(-1/K, 1/K) codebook. Equal training: same steps, batches, learning rate and first
+encoder weights. Weights go to `runs/` (kept out of git), what was measured to `examples/logs/train_vqvae_<data>.json`.
 """
 
 from __future__ import annotations

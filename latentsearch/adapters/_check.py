@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import types
 import warnings
 from collections.abc import Callable
 
@@ -20,39 +23,38 @@ class WrapWarning(UserWarning):
     """Something about a wrapped decoder that works, and is probably not what was meant."""
 
 
-def owner_module(function: object) -> nn.Module | None:
-    """The module behind a callable: itself, or what a method is bound to."""
-    if isinstance(function, nn.Module):
-        return function
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, nn.Module) else None
+def modules_behind(function: object) -> list[nn.Module]:
+    """The modules a callable uses: itself, what a method is bound to, what a function's body names."""
+    if isinstance(function, functools.partial):
+        return [module for part in (function.func, *function.args) for module in modules_behind(part)]
+    held = [function, getattr(function, "__self__", None)]
+    if isinstance(function, types.FunctionType):
+        held += inspect.getclosurevars(function).nonlocals.values()
+        held += [function.__globals__.get(name) for name in function.__code__.co_names]
+    return [module for module in held if isinstance(module, nn.Module)]
 
 
 def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
     """Device and dtype of the first floating parameter or buffer behind a callable."""
-    module = owner_module(function)
-    if module is None:
-        return None
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.is_floating_point():
-            return tensor.device, tensor.dtype
+    for module in modules_behind(function):
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.is_floating_point():
+                return tensor.device, tensor.dtype
     return None
 
 
 def check_frozen(what: str, function: object) -> None:
     """Raise if the module behind a callable is in train mode: batch norm and dropout would mix and change rows."""
-    module = owner_module(function)
     moody = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    if module is None:
-        return
-    training = [name or type(part).__name__ for name, part in module.named_modules() if part.training]
-    if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
-        raise InvalidArgument(
-            what,
-            given=f"a module in train mode ({', '.join(training[:3])})",
-            wanted="a frozen one",
-            mend="call .eval() first",
-        )
+    for module in modules_behind(function):
+        training = [name or type(part).__name__ for name, part in module.named_modules() if part.training]
+        if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
+            raise InvalidArgument(
+                what,
+                given=f"a module in train mode ({', '.join(training[:3])})",
+                wanted="a frozen one",
+                mend="call .eval() first",
+            )
 
 
 @torch.no_grad()

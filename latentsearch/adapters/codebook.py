@@ -179,6 +179,13 @@ class CodebookGenerator:
 
     def _check_home(self) -> None:
         home = home_of(self._decoder)
+        if home is not None and home[1] != self.dtype:
+            raise InvalidArgument(
+                "CodebookGenerator.codebook",
+                given=f"a codebook of {self.dtype} and a decoder of {home[1]}",
+                wanted="both of one dtype",
+                mend=f"codebook.to({home[1]})",
+            )
         if home is not None and home[0] != self.device:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",

@@ -95,6 +95,13 @@ class Classified(Constraint):
                 wanted="logits (N, classes)",
                 mend=mend,
             )
+        if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
+            raise InvalidArgument(
+                "Classified.classifier",
+                given="probabilities: rows that sum to 1",
+                wanted="logits, or log-probabilities",
+                mend="leave the softmax out, or take the logarithm: lambda x: net(x).log()",
+            )
         if int(self.label.max()) >= logits.shape[1]:
             raise InvalidArgument(
                 "Classified.label", given=str(int(self.label.max())), wanted=f"a class in [0, {logits.shape[1]})"

@@ -67,6 +67,7 @@ def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:
             "Matches.mask",
             given=describe(mask),
             wanted=f"a mask that broadcasts to {tuple(target.shape)}, with as many dimensions",
+            mend="add dimensions in front: mask[None, None]",
         )
     low, high = float(mask.min()), float(mask.max())
     if low < 0 or high > 1:

@@ -107,7 +107,12 @@ class Satisfies(Constraint):
                 f"Satisfies({self.name})",
                 given=describe(value) if isinstance(value, Tensor) else type(value).__name__,
                 wanted="one value a row: shape (2,) for two rows",
-                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
+                "picture becomes torch.tensor([rule(x) for x in batch])",
+            )
+        if not value.is_floating_point() and value.dtype != torch.bool:
+            raise InvalidArgument(
+                f"Satisfies({self.name})", given=f"{value.dtype} values", wanted="floating losses", mend="add .float()"
             )
         if self.judges != (value.dtype == torch.bool):
             raise InvalidArgument(

@@ -7,6 +7,7 @@ device at once and dropped every few steps, which is the only time that the host
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -32,6 +33,8 @@ from latentsearch.searchers._board import Board
 from latentsearch.searchers._progress import Progress
 from latentsearch.searchers._start import check_arguments, initial_latents
 from latentsearch.spaces import Continuous, Discrete
+
+_log = logging.getLogger("latentsearch")
 
 # Streams of noise; each use folds a constant of its own.
 _INIT, _START, _STEP, _PROBE = 1, 2, 3, 4
@@ -156,11 +159,18 @@ class _Search:
         if any(map(math.isfinite, self.limits["rows"])):
             self.objective.budget = torch.tensor(self.limits["rows"], dtype=torch.float64, device=device)
         self.state = method.start(self.objective, z, noise.fold(_START))
+        step_cost = method.step_rows * restarts
+        if 0 < min(self.limits["rows"]) < step_cost:
+            _log.warning("a budget of %g rows pays for no step: one costs %d", min(self.limits["rows"]), step_cost)
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
         self.whole = True
         self.path = None if run.checkpoint is None else Path(run.checkpoint)
         if self.path is not None:
+            if seed is None:
+                raise InvalidArgument(
+                    "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
+                )
             self.identity = {
                 "searcher": describe_settings(method),
                 "space": describe_settings(generator.space),
@@ -313,7 +323,7 @@ class _Search:
         board = self.board
         board.flush(self.objective.spent)
         winners = board.winners()
-        message = f"step {self.number + 1} raised {type(error).__name__}: {error}"
+        message = f"{type(error).__name__} after {self.number} steps: {error}"
         return SearchFailed(message, latent=board.final_latent[winners], loss=board.final_loss[winners])
 
     # -- checkpoints -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class Progress:
         self.enabled = enabled
         self.bar: Any = None
         self.shown = 0.0
+        self.last: Step | None = None
 
     def __enter__(self) -> Progress:
         if self.enabled:
@@ -33,18 +34,23 @@ class Progress:
         """Report a step, at most twice a second: reading a loss makes the host wait."""
         if not self.enabled:
             return
+        self.last = step
         now = time.monotonic()
-        if now - self.shown < _EVERY:
-            return
-        self.shown = now
+        if now - self.shown >= _EVERY:
+            self.shown = now
+            self._print(step)
+
+    def _print(self, step: Step) -> None:
         loss, alive = float(step.best_loss.mean()), int(step.alive.sum())
         if self.bar is None:
-            print(f"\rsearch: step {step.number}, loss {loss:.5g}, {alive} rows", end="", file=sys.stderr, flush=True)
+            print(f"\rsearch: step {step.number}, loss {loss:.5g}, {alive} alive", end="", file=sys.stderr, flush=True)
         else:
-            self.bar.set_postfix(loss=f"{loss:.5g}", rows=alive, refresh=False)
+            self.bar.set_postfix(loss=f"{loss:.5g}", alive=alive, refresh=False)
             self.bar.update(step.number - self.bar.n)
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self.last is not None:
+            self._print(self.last)
         if self.bar is not None:
             self.bar.close()
         elif self.enabled:

@@ -49,7 +49,7 @@ class CodeState:
 class CodeDescent(IterativeSearcher):
     """Base of Algorithms 2 and 3; the settings are explained in StraightThroughSearch."""
 
-    lr: float = 0.1
+    lr: float = 1000.0
     patience: int = 1_000_000  # steps without a change cost no decoding here, so patience is cheap
     on_repeat: Literal["stop", "continue"] = "stop"
     snap: bool = False

@@ -36,7 +36,7 @@ class RelaxedSearch(IterativeSearcher):
     by the optimiser; the temperature falls geometrically over ``steps`` steps. Every ``check_every``
     steps, and at the end, the arg-max is decoded as it is: only these hard grids can become the
     answer, since a soft optimum that dies at arg-max is no answer. After its last step a row is
-    STALLED.
+    FINISHED.
 
     Attributes:
         steps: Steps of the schedule; the last one only checks.
@@ -88,7 +88,7 @@ class RelaxedSearch(IterativeSearcher):
         proposal = None
         if last or state.number % self.check_every == 0:
             z = state.logits.value.argmax(-1)
-            ended = torch.full((len(z),), Status.STALLED if last else Status.RUNNING, device=z.device)
+            ended = torch.full((len(z),), Status.FINISHED if last else Status.RUNNING, device=z.device)
             proposal = Proposal(z, objective(z), ended)
         if not last:
             self._descend(objective, state, noise)

@@ -19,7 +19,7 @@ class SinglePositionSearch(CodeDescent):
     [StraightThroughSearch][latentsearch.StraightThroughSearch].
 
     Attributes:
-        lr: $\alpha$.
+        lr: $\alpha$, as in StraightThroughSearch.
         patience: $\lambda$, the steps that may pass without a code changing.
         on_repeat: ``"stop"`` as published, or ``"continue"``.
         snap: Put e back on the codebook after every step: another dynamic, not the published one.

@@ -24,8 +24,9 @@ class StraightThroughSearch(CodeDescent):
     ``patience`` steps without a change end it as STALLED.
 
     Attributes:
-        lr: $\alpha$. Its scale is that of the loss: a mean over 3,072 pixels wants it far
-            above the paper's 0.1.
+        lr: $\alpha$. Its scale is that of the loss and of the codebook. The default suits the mean
+            square of ``Matches`` on small pictures; the paper's is 0.1, on a loss whose scale it
+            does not tell. Try others by factors of ten, up and down.
         patience: $\lambda$, the steps that may pass without a code changing.
         optimizer: A factory of torch optimisers, such as ``partial(torch.optim.Adam, lr=0.1)``, in
             place of plain steps of size ``lr``; every step is then decoded.

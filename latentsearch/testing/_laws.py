@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from latentsearch.errors import BrokenLaw
+from latentsearch.errors import BrokenLaw, InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.spaces import Continuous, LatentSpace
 
@@ -74,6 +74,12 @@ def require(holds: bool | Tensor, law: Callable[..., None], subject: Any, detail
     """Raise BrokenLaw unless the law holds."""
     if not bool(holds):
         raise BrokenLaw(law.__name__, subject, detail)
+
+
+def require_kind(subject: Any, kind: type, wanted: str) -> None:
+    """Raise InvalidArgument where a kit is given something of another kind."""
+    if not isinstance(subject, kind):
+        raise InvalidArgument("the kit", given=type(subject).__name__, wanted=wanted)
 
 
 def close(a: Tensor, b: Tensor) -> bool:

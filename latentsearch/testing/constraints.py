@@ -8,7 +8,7 @@ from torch import Tensor
 from latentsearch.algebra import Constraint, Score
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
-from latentsearch.testing._laws import Check, checks_of, close, draw, require, run_all, soft_draw
+from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
 
 
 def _rows(constraint: Constraint, generator: Generator, stream: int = 0) -> tuple[Tensor, Tensor]:
@@ -173,4 +173,6 @@ def check_constraint(constraint: Constraint, generator: Generator) -> None:
         >>> toy = toys.bowl()
         >>> check_constraint(toy.constraint, toy.generator)
     """
+    require_kind(constraint, Constraint, "a Constraint first, and a generator second")
+    require_kind(generator, Generator, "a Constraint first, and a generator second")
     run_all(constraint_checks(constraint, generator))

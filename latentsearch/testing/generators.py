@@ -12,7 +12,7 @@ from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator
 from latentsearch.spaces import Discrete
-from latentsearch.testing._laws import Check, checks_of, close, draw, gap, require, run_all, soft_draw
+from latentsearch.testing._laws import Check, checks_of, close, draw, gap, require, require_kind, run_all, soft_draw
 
 
 def _hard(generator: Generator, rows: int, stream: int = 0) -> Tensor:
@@ -187,4 +187,5 @@ def check_generator(generator: Generator) -> None:
         >>> from latentsearch.testing import toys
         >>> check_generator(toys.codes().generator)
     """
+    require_kind(generator, Generator, "a Generator: space, prior, device, dtype and decode")
     run_all(generator_checks(generator))

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentsearch.noise import Noise
 from latentsearch.protocols import Prior
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
-from latentsearch.testing._laws import Check, checks_of, close, draw, require, run_all, soft_draw
+from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
 
 _CPU = torch.device("cpu")
 _DRAWS = 20_000
@@ -142,4 +142,5 @@ def check_prior(prior: Prior, space: LatentSpace) -> None:
         >>> from latentsearch.priors import StandardNormal
         >>> check_prior(StandardNormal((3,)), Continuous((3,)))
     """
+    require_kind(prior, Prior, "a Prior: sample and log_prob")
     run_all(prior_checks(prior, space))

@@ -91,24 +91,32 @@ def _difference(large: dict[str, Any], small: dict[str, Any]) -> list[str]:
 
 
 def seeds(log: dict[str, Any]) -> str:
-    """How much of the codebook is used, and how well each seed reconstructs."""
-    found = {name: log[name] for name in (f"K512-ema-{seed}" for seed in range(5)) if name in log}
-    if not found:
+    """How much of the codebook is used, and how well each seed reconstructs; each kind beside its own best."""
+    kinds = {"norm": range(5), "ema": range(3)}
+    found = {kind: [name for s in wanted if (name := f"K512-{kind}-{s}") in log] for kind, wanted in kinds.items()}
+    if not any(found.values()):
         return PENDING
-    best = min(row["test_mse"] for row in found.values())
-    rows = [
-        [name, f"{row['codes_used']} ({row['codes_used'] / 512:.1%})", f"{row['perplexity']:.0f}",
-         f"{row['test_mse']:.5f}", f"{row['test_mse'] / best - 1:+.1%}"]
-        for name, row in found.items()
+    rows, verdicts = [], []
+    for kind, names in found.items():
+        if not names:
+            continue
+        best = min(log[name]["test_mse"] for name in names)
+        rows += [_seed_row(name, log[name], best) for name in names]
+        used = sum(log[name]["codes_used"] >= 0.9 * 512 for name in names)
+        near = sum(log[name]["test_mse"] <= 1.15 * best for name in names)
+        verdicts.append(
+            f"`{kind}`: at least 90 % of the codes in use in {used} of {len(names)} seeds, "
+            f"test MSE within 15 % of the best in {near}."
+        )
+    head = ["run", "steps", "codes used", "perplexity", "test MSE", "above the best of its kind"]
+    return table(head, rows) + "\n\n" + " ".join(verdicts)
+
+
+def _seed_row(name: str, row: dict[str, Any], best: float) -> list[str]:
+    return [
+        name, f"{row['steps']:,}", f"{row['codes_used']} ({row['codes_used'] / 512:.1%})",
+        f"{row['perplexity']:.0f}", f"{row['test_mse']:.5f}", f"{row['test_mse'] / best - 1:+.1%}",
     ]  # fmt: skip
-    used = sum(row["codes_used"] >= 0.9 * 512 for row in found.values())
-    near = sum(row["test_mse"] <= 1.15 * best for row in found.values())
-    verdict = (
-        f"At least 90 % of the codes in use: {used} of {len(found)} seeds. "
-        f"Test MSE within 15 % of the best: {near} of {len(found)}."
-    )
-    missing = "" if len(found) == 5 else f" Seeds not trained yet: {5 - len(found)}."
-    return table(["run", "codes used", "perplexity", "test MSE", "above the best"], rows) + f"\n\n{verdict}{missing}"
 
 
 # -- traversals -------------------------------------------------------------------------------------
