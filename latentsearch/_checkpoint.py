@@ -25,7 +25,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Ma
     """Write a file whole or not at all: a temporary file beside it, then an atomic rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.part")
     # clone: safetensors refuses tensors that share storage, and views would drag their base along.
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     try:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import types
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,11 +37,19 @@ def describe_settings(value: Any, depth: int = _DEPTH) -> str:
         case Tensor():
             return f"tensor:{digest(value)}"
         case torch.nn.Module():
-            return f"{type(value).__qualname__}:{digest(*value.state_dict().values())}"
+            return f"{value!r}:{digest(*value.state_dict().values())}"
         case None | bool() | int() | float() | str() | torch.dtype() | torch.device():
             return repr(value)
         case type():
             return f"{value.__module__}.{value.__qualname__}"
+        case set() | frozenset():
+            return f"{{{', '.join(sorted(map(inner, value)))}}}"
+        case types.CodeType():
+            return f"{hashlib.sha256(value.co_code).hexdigest()[:8]}{inner(value.co_names)}{inner(value.co_consts)}"
+        case types.BuiltinFunctionType():
+            return f"{value.__module__}.{value.__qualname__}"
+        case np.ndarray():
+            return f"array:{hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
         case list() | tuple():
             return f"[{', '.join(map(inner, value))}]"
         case dict():
@@ -49,7 +59,6 @@ def describe_settings(value: Any, depth: int = _DEPTH) -> str:
         case types.MethodType():
             return f"{inner(value.__self__)}.{value.__name__}"
         case types.FunctionType():
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            code = hashlib.sha256(value.__code__.co_code).hexdigest()[:8]
-            return f"{value.__module__}.{value.__qualname__}:{code}{inner(cells)}{inner(value.__defaults__)}"
+            held = [inspect.getclosurevars(value).nonlocals, value.__defaults__, value.__kwdefaults__]
+            return f"{value.__module__}.{value.__qualname__}:{inner(value.__code__)}{inner(held)}"
     return f"{type(value).__qualname__}{inner(getattr(value, '__dict__', {}))}"

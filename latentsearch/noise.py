@@ -173,10 +173,13 @@ class Noise:
         draw = self.uniform(*shape, dtype=_at_least_float32(dtype))
         return draw.log_().neg_().log_().neg_().to(dtype)
 
-    def integers(self, high: int, *shape: int) -> Tensor:
-        """``(N, *shape)`` int64 uniform on [0, high), for high up to 2^31; bias below 2^-32 a value."""
+    def integers(self, high: int | Tensor, *shape: int) -> Tensor:
+        """``(N, *shape)`` int64 uniform on [0, high), for high up to 2^31; bias below 2^-32 a value.
+
+        ``high`` is a number, or a tensor that broadcasts to ``shape``.
+        """
         words = (self.bits(math.prod(shape)) >> 32).bitwise_and_((1 << 32) - 1)
-        return (words.mul_(high) >> 32).view(len(self), *shape)
+        return words.view(len(self), *shape).mul_(high) >> 32
 
     def categorical(self, logits: Tensor) -> Tensor:
         """``(N, *S)`` int64 drawn from ``softmax(logits)`` by the Gumbel-max trick; logits ``(N, *S, K)``."""

@@ -102,7 +102,9 @@ class Objective:
             with torch.enable_grad():
                 loss, satisfied = self._forward(leaf, _slice(constraint, rows, len(z)))
                 _check_differentiable(loss)
-                (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+                (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+            if gradient is None:
+                raise _no_gradient()
             return loss.detach(), satisfied, gradient
 
         loss, satisfied, gradient = self.chunks.run(part, len(z))
@@ -122,7 +124,10 @@ class Objective:
             with torch.enable_grad():
                 loss, satisfied = self._forward_embedding(leaves[0], latent, constraint)
                 _check_differentiable(loss)
-                gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
+                found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
+            if found[0] is None and constraint.needs_output:
+                raise _no_gradient()
+            gradients = [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, found, strict=True)]
             return loss.detach(), satisfied, *gradients
 
         loss, satisfied, gradient, *tables = self.chunks.run(part, len(z))
@@ -232,7 +237,8 @@ class Objective:
         def part(rows: slice) -> Sequence[Tensor]:
             constraint = self.per_problem.select(problems[rows])
             with torch.no_grad():
-                output = self._decoded(self.generator.decode, z[rows])
+                # A copy: a decoder that returns its argument would tie outputs to latents.
+                output = self._decoded(self.generator.decode, z[rows].clone())
                 terms = constraint.terms(output, z[rows])
                 names[:] = list(terms)
                 return (output, *constraint(output, z[rows]), *(t for score in terms.values() for t in score))
@@ -268,13 +274,17 @@ def _slice(constraint: Constraint, rows: slice, count: int) -> Constraint:
 
 def _check_differentiable(loss: Tensor) -> None:
     if not loss.requires_grad:
-        raise Unsupported(
-            "the objective",
-            given="a loss that no gradient flows through",
-            wanted="a decoder and a constraint that torch can differentiate",
-            mend="look for no_grad, detach, numpy or argmax in them; of a rule without a gradient say "
-            "Satisfies(..., differentiable=False), and use a gradient-free searcher",
-        )
+        raise _no_gradient()
+
+
+def _no_gradient() -> Unsupported:
+    return Unsupported(
+        "the objective",
+        given="a loss that no gradient flows through",
+        wanted="a decoder and a constraint that torch can differentiate",
+        mend="look for no_grad, detach, numpy or argmax in them; of a rule without a gradient say "
+        "Satisfies(..., differentiable=False), and use a gradient-free searcher",
+    )
 
 
 def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, torch.dtype]:

@@ -103,7 +103,7 @@ class CodebookGenerator:
         positions = sum(grid.positions for grid in self._grids)
         self.space = Discrete((positions,) if self._several else shapes[0], self.codebook.shape[-2])
         self.device, self.dtype = self.codebook.device, self.codebook.dtype
-        self.prior: Prior = prior if prior is not None else UniformCodes(self.space, self.dtype)
+        self.prior: Prior = prior if prior is not None else self._uniform()
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
         if check:
             check_frozen("CodebookGenerator.decoder", decoder)
@@ -150,6 +150,11 @@ class CodebookGenerator:
         return [
             part.clamp(max=grid.size - 1).view(-1, *grid.shape) for part, grid in zip(parts, self._grids, strict=True)
         ]
+
+    def _uniform(self) -> UniformCodes:
+        if not self._several:
+            return UniformCodes(self.space, self.dtype)
+        return UniformCodes(self.space, self.dtype, tuple(g.size for g in self._grids for _ in range(g.positions)))
 
     # -- between latents and the decoder -----------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +18,8 @@ class UniformCodes:
     Attributes:
         space: The grids.
         dtype: Of log-probabilities of hard grids.
+        sizes: How many codes each position has, in order, where some have fewer than K; the first
+            of the K then.
 
     Example:
         >>> prior = UniformCodes(Discrete((2,), codebook_size=4))
@@ -28,14 +29,20 @@ class UniformCodes:
 
     space: Discrete
     dtype: torch.dtype = torch.float32
+    sizes: tuple[int, ...] | None = None
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)`` int64."""
-        return noise.integers(self.space.codebook_size, *self.space.shape)
+        high = self._sizes.to(noise.keys.device).view(self.space.shape)
+        return noise.integers(high, *self.space.shape)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, its expectation."""
-        each = -math.log(self.space.codebook_size)
+        each = -self._sizes.to(z.device, torch.float64).log()
         if self.space.is_soft(z):
-            return each * z.flatten(1).sum(1)
-        return torch.full((len(z),), each * self.space.positions, dtype=self.dtype, device=z.device)
+            return (z.flatten(1, -2).sum(-1) * each.to(z.dtype)).sum(1)
+        return each.sum().to(self.dtype).expand(len(z)).clone()
+
+    @property
+    def _sizes(self) -> Tensor:
+        return torch.tensor(self.sizes or (self.space.codebook_size,) * self.space.positions)

@@ -18,10 +18,11 @@ def improves(new: Tensor, best: Tensor) -> Tensor:
     """Whether a loss is better than the best by more than rounding can explain.
 
     Identical rows of one batch can differ by several eps, so a bare ``<`` would see improvement
-    where there is none; the margin is 64 eps of the dtype, relative to the best.
+    where there is none; the margin is 64 eps of the dtype, relative to the best, and at most 0.001:
+    in half precision 64 eps would hide real progress.
     """
     limits = torch.finfo(best.dtype)
-    return new < best - best.abs().clamp(max=limits.max).mul(64 * limits.eps)
+    return new < best - best.abs().clamp(max=limits.max).mul(min(64 * limits.eps, 1e-3))
 
 
 class Board:
@@ -57,7 +58,7 @@ class Board:
 
     def offer(self, latent: Tensor, score: Score, alive: Tensor) -> None:
         """Take what is better; where the constraint judges, satisfied beats unsatisfied."""
-        loss, satisfied = score
+        loss, satisfied = score.loss, score.satisfied & ~score.loss.isnan()
         better = improves(loss, self.loss)
         if self.judges:
             better = (better & (satisfied | ~self.satisfied)) | (satisfied & ~self.satisfied)
@@ -148,8 +149,17 @@ class Board:
         saved["history.seconds"] = torch.tensor([entry[3] for entry in self.history], dtype=torch.float64)
         return saved
 
-    def restore(self, saved: dict[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave; rows that a budget or Ctrl-C ended, and that are held, go on."""
+    def consistent(self, spent: Tensor) -> bool:
+        """Whether all entries are of the same rows; Ctrl-C can come between two assignments."""
+        entries = (self.row, self.latent, self.loss, self.satisfied, self.status, spent)
+        return len({len(entry) for entry in entries}) == 1
+
+    def restore(self, saved: dict[str, Tensor]) -> bool:
+        """Put back what ``tensors`` gave; rows that a budget or Ctrl-C ended, and that are held, go on.
+
+        Returns:
+            Whether there were any such rows.
+        """
         for name in self._SAVED:
             setattr(self, name, saved[name])
         halted = (self.status == Status.BUDGET) | (self.status == Status.INTERRUPTED)
@@ -157,3 +167,4 @@ class Board:
         lengths = saved["history.length"].tolist()
         columns = (saved[f"history.{name}"].split(lengths) for name in ("row", "loss", "spent"))
         self.history = list(zip(*columns, saved["history.seconds"].tolist(), strict=True)) if lengths else []
+        return bool(halted.any())

@@ -164,7 +164,8 @@ class _Search:
             _log.warning("a budget of %g rows pays for no step: one costs %d", min(self.limits["rows"]), step_cost)
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
-        self.whole = True
+        # Whether what is held could be saved as it is; whether rows were being dropped when Ctrl-C came.
+        self.whole, self.torn = True, False
         self.path = None if run.checkpoint is None else Path(run.checkpoint)
         if self.path is not None:
             if seed is None:
@@ -180,6 +181,8 @@ class _Search:
             }
             if self.path.exists():
                 self._resume(self.path)
+            else:
+                self._try_path(self.path)
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -189,24 +192,42 @@ class _Search:
             try:
                 self._loop(progress)
             except KeyboardInterrupt:
-                self._end(self.objective.alive, Status.INTERRUPTED)
+                self._interrupted()
             except Exception as error:
                 raise self._failure(error) from error
         self.elapsed = time.perf_counter() - self.clock
-        # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
-        if self.path is not None and self.whole:
-            self._save(self.path)
-        return self._result()
+        try:
+            # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
+            if self.path is not None and self.whole:
+                self._save(self.path)
+            return self._result()
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _interrupted(self) -> None:
+        board = self.board
+        if board.consistent(self.objective.spent):
+            self._end(self.objective.alive, Status.INTERRUPTED)
+        else:
+            # Rows were being dropped, which begins with a flush: the board of all rows is up to date.
+            self.torn = True
+            running = board.final_status == Status.RUNNING
+            board.final_status = torch.where(running, Status.INTERRUPTED, board.final_status)
+
+    def _flush(self) -> None:
+        if not self.torn:
+            self.board.flush(self.objective.spent)
 
     def _loop(self, progress: Progress) -> None:
         run, noise = self.settings, self.noise.fold(_STEP)
         every = run.compact_every or (1 if noise.keys.device.type == "cpu" else 8)
         while True:
+            self.whole = False
             look = self._enforce_limits() or self.number % every == 0
             if look and not self._compact():
+                self.whole = True
                 return
             own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
-            self.whole = False
             self.state, proposal = self.method.step(self.objective, self.state, own.fold(self.number))
             self.number += 1
             self._record(proposal)
@@ -302,7 +323,7 @@ class _Search:
 
     def _result(self) -> SearchResult:
         board = self.board
-        board.flush(self.objective.spent)
+        self._flush()
         winners = board.winners()
         latent = board.final_latent[winners]
         output, score, terms = self.objective.report(latent)
@@ -321,23 +342,32 @@ class _Search:
 
     def _failure(self, error: Exception) -> SearchFailed:
         board = self.board
-        board.flush(self.objective.spent)
+        self._flush()
         winners = board.winners()
         message = f"{type(error).__name__} after {self.number} steps: {error}"
         return SearchFailed(message, latent=board.final_latent[winners], loss=board.final_loss[winners])
 
     # -- checkpoints -----------------------------------------------------------------------------
 
+    def _try_path(self, path: Path) -> None:
+        """Save once before the first step: better to learn now than at the end that it cannot be done."""
+        self.clock = time.perf_counter()
+        try:
+            self._save(path)
+        except OSError as error:
+            raise InvalidArgument(
+                "Run.checkpoint", given=f"{path}, which cannot be written ({error})", wanted="a path that can"
+            ) from error
+
     def _save(self, path: Path) -> None:
         objective = self.objective
-        self.board.flush(objective.spent)
+        self._flush()
         tensors = {f"state.{name}": tensor for name, tensor in flatten(self.state).items()}
         tensors |= {f"board.{name}": tensor for name, tensor in self.board.tensors().items()}
         tensors["spent"] = objective.spent
-        if objective.budget is not None:
-            # What dropped rows have spent: the budget itself may be another when the run is resumed.
-            whole = torch.tensor(self.limits["rows"], dtype=torch.float64, device=objective.budget.device)
-            tensors["dropped"] = torch.where(whole.isinf(), 0, whole - objective.budget)
+        # What dropped rows have spent: the budget itself may be another when the run is resumed.
+        held = torch.zeros_like(self.board.spent()).index_add(0, objective.problem, objective.spent)
+        tensors["dropped"] = self.board.spent() - held
         header = {
             "kind": "search",
             "identity": self.identity,
@@ -358,17 +388,19 @@ class _Search:
                 f"the checkpoint {path} is of another search: its {' and '.join(different)} differ. "
                 "Give this search a path of its own, or delete the file"
             )
-        self.board.restore(_under("board.", tensors))
+        revived = self.board.restore(_under("board.", tensors))
         self.state = unflatten(self.state, _under("state.", tensors))
         objective = self.objective
         objective.problem, objective.alive = self.board.problem, self.board.alive
         objective.constraint = objective.per_problem.select(objective.problem)
-        objective.spent, objective.chunks.size = tensors["spent"], header["chunk_rows"]
-        if objective.budget is not None and "dropped" in tensors:
+        objective.spent = tensors["spent"]
+        sizes = [size for size in (header["chunk_rows"], self.settings.chunk_rows) if size is not None]
+        objective.chunks.size = min(sizes, default=None)
+        if objective.budget is not None:
             objective.budget = objective.budget - tensors["dropped"]
         self.number, self.elapsed = header["step"], header["seconds"]
         same_budget = header["rows"] == [v if math.isfinite(v) else None for v in self.limits["rows"]]
-        self.paid_until = header["paid_until"] if same_budget else 0
+        self.paid_until = header["paid_until"] if same_budget and not revived else 0
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

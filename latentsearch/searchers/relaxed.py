@@ -68,6 +68,7 @@ class RelaxedSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("steps")
         self._require_count("check_every")
+        self._require("sharpness", self.sharpness > 0, "a positive number, so that the search starts at its init")
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
 
