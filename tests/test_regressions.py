@@ -1,0 +1,179 @@
+"""One test for each fault that was found by trying to break a promise."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch._identity import describe_settings
+from latentsearch.errors import BrokenLaw
+from latentsearch.searchers import improves
+from latentsearch.testing import toys
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda x: (x - 0.5).square(), lambda x: (x - 2.5).square()),
+        (lambda x: torch.sin(x), lambda x: torch.cos(x)),
+        (torch.square, torch.abs),
+        ({1}, {2}),
+        (nn.Sequential(nn.Tanh()), nn.Sequential(nn.Sigmoid())),
+    ],
+    ids=["constants", "names", "builtins", "sets", "modules"],
+)
+def test_what_differs_is_described_differently(one, other):
+    assert describe_settings(one) != describe_settings(other)
+    assert describe_settings(one) == describe_settings(one)
+
+
+def test_a_resume_with_another_rule_is_refused(tmp_path):
+    toy = toys.bowl()
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 0.5).square().sum(1)), seed=0, run=run)
+    with pytest.raises(ls.BrokenFile, match="constraint"):
+        ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 2.5).square().sum(1)), seed=0, run=run)
+
+
+def test_a_limit_after_none_counts_what_was_spent(tmp_path):
+    toy = toys.bowl()
+    stalling = ls.GradientSearch(optimizer=partial(torch.optim.SGD, lr=0.1), tolerance=1e-3, restarts=3)
+    run = ls.Run(rows=None, steps=30, checkpoint=tmp_path / "run")
+    first = stalling.search(toy.generator, toy.constraint, seed=0, run=run)
+    limit = int(first.rows.max()) + 5
+    then = stalling.search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=limit, steps=None))
+    assert (then.rows <= limit).all()
+
+
+def test_a_resume_after_ctrl_c_keeps_the_budgets(tmp_path):
+    toy = toys.bowl(problems=3)
+    calls = []
+
+    def interrupt(step: ls.Step) -> None:
+        calls.append(step)
+        if step.number == 5:
+            raise KeyboardInterrupt
+
+    run = ls.Run(rows=[10, 60, 60], checkpoint=tmp_path / "run", checkpoint_every=1, compact_every=50)
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, callbacks=[interrupt]))
+    resumed = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    assert resumed.rows.tolist() == [10, 60, 60]
+
+
+def test_ctrl_c_while_rows_are_dropped_gives_a_result(tmp_path, monkeypatch):
+    from latentsearch.searchers._board import Board
+
+    toy = toys.bowl(problems=3)
+    hold = Board.hold
+
+    def interrupted(self: Board, index: Tensor) -> None:
+        hold(self, index)
+        raise KeyboardInterrupt
+
+    run = ls.Run(rows=[6, 40, 40], checkpoint=tmp_path / "run", checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Board, "hold", interrupted)
+        result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    assert [s.name for s in result.status] == ["BUDGET", "INTERRUPTED", "INTERRUPTED"]
+    resumed = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, checkpoint=None))
+    assert torch.equal(resumed.latent, whole.latent) and resumed.rows.tolist() == [6, 40, 40]
+
+
+def test_half_precision_keeps_its_best():
+    assert improves(torch.tensor(1.08, dtype=torch.bfloat16), torch.tensor(1.55, dtype=torch.bfloat16))
+    assert not improves(torch.tensor(1.0 - 1e-7), torch.tensor(1.0))
+
+
+def test_an_error_while_the_answer_is_decoded_keeps_the_best():
+    toy = toys.bowl()
+    decode = toy.generator.decode
+    calls = []
+
+    def failing(z: Tensor) -> Tensor:
+        calls.append(len(z))
+        if len(calls) > 13:  # two looks before the run, ten steps, and then the answer
+            raise ValueError("gone")
+        return decode(z)
+
+    toy.generator.decode = failing
+    with pytest.raises(ls.SearchFailed, match="gone") as caught:
+        ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=24))
+    assert caught.value.loss.isfinite().all()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_known_before_the_run(tmp_path):
+    toy = toys.bowl()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ls.InvalidArgument, match="cannot be written"):
+        ls.GradientSearch().search(
+            toy.generator, toy.constraint, seed=0, run=ls.Run(checkpoint=tmp_path / "file" / "run")
+        )
+
+
+def test_several_grids_are_drawn_uniformly_each():
+    codebooks = [torch.randn(4, 2), torch.randn(64, 2)]
+    generator = ls.CodebookGenerator(lambda a, b: a.flatten(1) + b.flatten(1), codebooks, shape=[(3,), (3,)])
+    z = generator.prior.sample(ls.Noise.from_seed(0, 4000))
+    assert int(z[:, :3].max()) == 3 and int(z[:, 3:].max()) == 63
+    assert (z[:, :3].flatten().bincount() - 3000).abs().max() < 300  # six standard deviations
+
+
+def test_a_satisfied_nan_does_not_win():
+    generator = ls.ContinuousGenerator(lambda z: z, (1,))
+
+    class Odd(ls.Constraint):
+        judges = True
+
+        def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+            loss = torch.where(output[:, 0] > 5, torch.nan, output[:, 0].abs() + 1)
+            return ls.Score(loss, torch.ones_like(loss, dtype=torch.bool))
+
+    result = ls.GradientSearch(restarts=2).search(generator, Odd(), init=torch.tensor([[[9.0], [0.4]]]), seed=0)
+    assert float(result.score.loss) == pytest.approx(1.4)
+
+
+def test_a_resume_may_ask_for_smaller_chunks(tmp_path):
+    toy = toys.bowl(problems=8)
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    sizes: list[int] = []
+    decode = toy.generator.decode
+    toy.generator.decode = lambda z: (sizes.append(len(z)), decode(z))[1]
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=40, chunk_rows=1))
+    assert set(sizes[2:]) == {1}  # after the looks before the run
+
+
+def test_a_decoder_that_cuts_the_graph_is_told_even_if_its_weights_want_gradients():
+    net = nn.Linear(4, 4)  # its parameters require gradients
+    generator = ls.ContinuousGenerator(lambda z: net(z.detach()), (4,), check=False)
+    with pytest.raises(ls.Unsupported, match="no gradient flows"):
+        ls.GradientSearch().search(generator, ls.Matches(torch.zeros(1, 4)), seed=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ls.InvalidArgument("a", given="b", wanted="c", mend="d"),
+        ls.SearchFailed("x", latent=torch.ones(1), loss=torch.zeros(1)),
+        BrokenLaw("law", object(), "detail"),
+    ],
+    ids=["InvalidArgument", "SearchFailed", "BrokenLaw"],
+)
+def test_errors_can_be_pickled(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error) and vars(again).keys() == vars(error).keys()
+
+
+def test_batch_norm_named_in_a_function_is_found_before_it_moves():
+    net = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4))
+    before = net[1].running_mean.clone()
+    with pytest.raises(ls.InvalidArgument, match=r"\.eval\(\)"):
+        ls.ContinuousGenerator(lambda z: net(z), shape=(8,))
+    assert torch.equal(net[1].running_mean, before)
