@@ -287,11 +287,11 @@ def _no_gradient() -> Unsupported:
     )
 
 
-def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, torch.dtype]:
+def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, Score]:
     """Decode two latents ``(2, *S)`` and see that the constraint can score them, before a run.
 
     Returns:
-        The constraint on the output's device and in its floating dtype, and the dtype of losses.
+        The constraint on the output's device and in its floating dtype, and the two scores.
     """
     with torch.no_grad():
         output = generator.decode(z)
@@ -314,7 +314,7 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
                 wanted=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({len(z)},)",
                 mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
             )
-    return constraint, score.loss.dtype
+    return constraint, score
 
 
 def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:

@@ -177,3 +177,13 @@ def test_batch_norm_named_in_a_function_is_found_before_it_moves():
     with pytest.raises(ls.InvalidArgument, match=r"\.eval\(\)"):
         ls.ContinuousGenerator(lambda z: net(z), shape=(8,))
     assert torch.equal(net[1].running_mean, before)
+
+
+def test_a_resume_with_another_decoder_is_refused(tmp_path):
+    toy = toys.bowl()
+    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    decode = toy.generator.decode
+    toy.generator.decode = lambda z: 2 * decode(z)
+    with pytest.raises(ls.BrokenFile, match="another decoder"):
+        ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)

@@ -148,12 +148,12 @@ class _Search:
         z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts)
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
-        constraint, dtype = check_scores(generator, constraint, probe)
+        constraint, self.probe = check_scores(generator, constraint, probe)
         if method.needs_gradient:
             check_gradients(generator, constraint, probe)
 
         self.method, self.settings, self.noise = method, run, noise
-        self.board = Board(z, problems, restarts, dtype, constraint.judges)
+        self.board = Board(z, problems, restarts, self.probe.loss.dtype, constraint.judges)
         self.objective = Objective(generator, constraint, self.board.problem, run)
         self.limits = {name: run.limit(name, problems) for name in ("rows", "steps", "seconds")}
         if any(map(math.isfinite, self.limits["rows"])):
@@ -364,7 +364,7 @@ class _Search:
         self._flush()
         tensors = {f"state.{name}": tensor for name, tensor in flatten(self.state).items()}
         tensors |= {f"board.{name}": tensor for name, tensor in self.board.tensors().items()}
-        tensors["spent"] = objective.spent
+        tensors |= {"spent": objective.spent, "probe": self.probe.loss}
         # What dropped rows have spent: the budget itself may be another when the run is resumed.
         held = torch.zeros_like(self.board.spent()).index_add(0, objective.problem, objective.spent)
         tensors["dropped"] = self.board.spent() - held
@@ -387,6 +387,11 @@ class _Search:
             raise BrokenFile(
                 f"the checkpoint {path} is of another search: its {' and '.join(different)} differ. "
                 "Give this search a path of its own, or delete the file"
+            )
+        if not torch.allclose(tensors["probe"], self.probe.loss, rtol=1e-3, equal_nan=True):
+            raise BrokenFile(
+                f"the checkpoint {path} is of another decoder: two latents that had losses "
+                f"{tensors['probe'].tolist()} now have {self.probe.loss.tolist()}"
             )
         revived = self.board.restore(_under("board.", tensors))
         self.state = unflatten(self.state, _under("state.", tensors))
