@@ -180,10 +180,10 @@ class Objective:
         return torch.eye(self._space.codebook_size, dtype=self.generator.dtype, device=self.generator.device)
 
     def embed(self, z: Tensor) -> Tensor:
-        """Hard grids ``(N, *S)`` to embeddings ``(N, *S, D)``."""
+        """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
         if isinstance(self.generator, EmbeddingGenerator):
             return self.generator.embed(z)
-        return self._space.one_hot(z, self.generator.dtype)
+        return z if self._space.is_soft(z) else self._space.one_hot(z, self.generator.dtype)
 
     def _decode_embedding(self, e: Tensor) -> Tensor:
         if isinstance(self.generator, EmbeddingGenerator):

@@ -257,6 +257,7 @@ SETTINGS = {
     "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: given -1"),
     "on_repeat": (lambda: ls.StraightThroughSearch(on_repeat="loop"), "on_repeat: given 'loop', wanted 'stop' or"),  # type: ignore[arg-type]
     "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: given 0"),
+    "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: given -1.0"),
     "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),
     "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: given .*two positive numbers"),
     "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),

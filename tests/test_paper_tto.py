@@ -195,18 +195,6 @@ def test_the_recorder_follows_rows_that_are_dropped(model, images):
     assert all(torch.equal(grids[0], z) for grids, z in zip(recorder.grids, some.encoded(), strict=True))
 
 
-@pytest.mark.parametrize("rows", [12, 30, 31, 53])
-def test_the_relaxed_schedule_is_the_longest_that_its_rows_pay_for(rows, model, images):
-    some, _ = bench.make_benches(model, images, pairs=1, tuning=1)
-    steps = budgets.schedule(rows)
-
-    def status(steps: int) -> str:
-        search = ls.RelaxedSearch(steps=steps, check_every=budgets.CHECK_EVERY)
-        return search.search(some.generator, some.goal, init=some.encoded(), run=ls.Run(rows=rows)).status[0].name
-
-    assert status(steps) == "FINISHED" and status(steps + 1) == "BUDGET"
-
-
 def test_strips_are_thinned_to_a_page_with_the_ends_of_the_loop():
     assert strips._thinned(5, 3) == [0, 1, 2, 3, 4]
     for count, back in ((40, 38), (300, 5), (12, 10)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, zoo
 from latentsearch._codes import lookup, nearest
 from latentsearch.searchers._straight_through import CodeState, steps_to_flip
 from latentsearch.testing import toys
@@ -157,17 +157,42 @@ def test_single_position_changes_one_code_at_a_time():
     assert (changes <= 1).all() and (changes == 1).any()
 
 
-def test_relaxed_search_solves_the_planted_grid():
-    toy = toys.codes(problems=8)
-    result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
-    assert torch.equal(result.latent, toy.solution)
+@pytest.mark.parametrize("curvature", [0.0, 1.0])
+def test_relaxed_search_comes_within_rounding_of_the_planted_grid(curvature):
+    for toy in (toys.codes(problems=8), toys.codes(problems=5, shape=(4, 4), codebook_size=16)):
+        result = ls.RelaxedSearch(curvature=curvature).search(toy.generator, toy.constraint, seed=0)
+        assert (result.latent == toy.solution).float().mean() > 0.85
+        assert (result.score.loss < 1e-4).all()
 
 
-def test_relaxed_search_comes_within_one_code_on_a_larger_grid():
-    toy = toys.codes(problems=5, shape=(4, 4), codebook_size=16)
-    result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
-    assert (result.latent - toy.solution).abs().max() <= 1
-    assert (result.score.loss < 1e-5).all()
+def test_the_price_on_the_spread_saves_what_the_arg_max_loses():
+    images = zoo.images()[0][:8]
+    codes = ls.wrap(zoo.load("mnist-vqvae-512"))
+
+    def loss(curvature: float) -> float:
+        search = ls.RelaxedSearch(curvature=curvature)
+        return float(search.search(codes, ls.Matches(images), seed=0, run=ls.Run(rows=100)).score.loss.mean())
+
+    assert loss(1.0) < 0.97 * loss(0.0)
+
+
+@pytest.mark.parametrize("rows", [12, 30, 31, 53, 300])
+def test_the_relaxed_schedule_is_the_longest_that_its_rows_pay_for(rows):
+    toy, run = toys.codes(), ls.Run(rows=rows)
+
+    def searched(steps: int | None) -> ls.SearchResult:
+        return ls.RelaxedSearch(steps=steps).search(toy.generator, toy.constraint, seed=0, run=run)
+
+    fitted = searched(None)
+    assert fitted.status[0] is ls.Status.FINISHED
+    assert searched(fitted.steps - 1).status[0] is ls.Status.FINISHED  # the last step only checks
+    assert searched(fitted.steps).status[0] is ls.Status.BUDGET
+
+
+def test_a_schedule_cannot_fit_two_budgets():
+    toy = toys.codes(problems=2)
+    with pytest.raises(ls.InvalidArgument, match=r"budgets from 50 to 90 rows.*say how many steps"):
+        ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=[50, 90]))
 
 
 def test_relaxed_search_reports_hard_codes_only():

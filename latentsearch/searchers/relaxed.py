@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -19,28 +21,49 @@ from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.spaces import Discrete
 
+_STEPS = 100  # where there is no budget to go by
+
 
 @dataclass
 class RelaxedState:
-    """The logits ``(M, *S, K)`` with their optimiser, and how many steps were taken."""
+    """Where each row stands.
+
+    Attributes:
+        logits: ``(M, *S, K)`` with their optimiser.
+        fit: ``(M, 2)``, numerator and denominator of the curvature, a least-squares fit.
+        number: Steps taken.
+        steps: Steps of the schedule.
+    """
 
     logits: RowOptimizer
+    fit: Tensor
     number: int
+    steps: int
 
 
 @dataclass(frozen=True)
 class RelaxedSearch(IterativeSearcher):
-    r"""Descend on logits through a relaxation whose temperature falls, checking hard codes as it goes.
+    r"""Descend on logits through a relaxation that hardens, checking hard codes as it goes.
 
-    Every position holds logits over the K codes. Each step decodes their relaxation and moves them
-    by the optimiser; the temperature falls geometrically over ``steps`` steps. Every ``check_every``
-    steps, and at the end, the arg-max is decoded as it is: only these hard grids can become the
-    answer, since a soft optimum that dies at arg-max is no answer. After its last step a row is
-    FINISHED.
+    Every position p holds logits over the K codes, a distribution $q_p$ whose mean embedding
+    $\bar e_p$ is decoded. A mean can do what no code can, and that is lost at the arg-max. Two
+    things harden it over the schedule: a temperature that falls geometrically, and a price on the
+    spread about the mean, whose weight rises linearly from 0 to ``curvature``:
+
+    $$\mathbb{E}_q[L(e)] \approx L(\bar e) + \tfrac12 \lambda \sum_p \mathbb{E}_{q_p} \|e - \bar e_p\|^2,$$
+
+    the expected loss to second order, with one number for all its curvature. $\lambda$ is fitted,
+    row by row, on how much worse each hard check is than the mean beside it: it costs no rows, and
+    knows the scale of any loss and any codebook.
+
+    Every ``check_every`` steps, and at the end, the arg-max is decoded as it is: only these hard
+    grids can become the answer. After its last step a row is FINISHED.
 
     Attributes:
-        steps: Steps of the schedule; the last one only checks.
+        steps: Steps of the schedule, of which the last only checks; None for as many as the row
+            budget pays for, and 100 where there is none.
         temperature: First and last temperature.
+        curvature: Last weight of the spread: 1 is the expansion above, 0 leaves it out.
         check_every: Steps between hard checks.
         sharpness: Logit of the initial code, all others being 0.
         optimizer: A factory of torch optimisers.
@@ -55,19 +78,22 @@ class RelaxedSearch(IterativeSearcher):
         True
     """
 
-    steps: int = 100
+    steps: int | None = None
     temperature: tuple[float, float] = (1.0, 0.05)
+    curvature: float = 1.0
     check_every: int = 10
     sharpness: float = 1.0
-    optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=1.0)
+    optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9))
     relaxation: Callable[[float], Estimator] = SoftmaxRelaxation
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_count("steps")
+        if self.steps is not None:
+            self._require_count("steps")
         self._require_count("check_every")
+        self._require("curvature", 0 <= self.curvature < math.inf, "a finite number of at least 0")
         self._require("sharpness", self.sharpness > 0, "a positive number, so that the search starts at its init")
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
@@ -82,24 +108,91 @@ class RelaxedSearch(IterativeSearcher):
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RelaxedState:
         space, dtype = objective.generator.space, objective.generator.dtype
         assert isinstance(space, Discrete)
-        return RelaxedState(RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, dtype)), 0)
+        logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, dtype))
+        # Squared distances overflow half precision.
+        fit = torch.zeros(len(z), 2, dtype=torch.promote_types(dtype, torch.float32), device=z.device)
+        return RelaxedState(logits, fit, 0, self._schedule(objective))
+
+    def _schedule(self, objective: Objective) -> int:
+        """The steps of the schedule: those that were set, or as many as can be paid for."""
+        if self.steps is not None:
+            return self.steps
+        least, most = (float(left) for left in objective.rows_left.aminmax())
+        if math.isinf(least):
+            return _STEPS
+        if least < most:
+            raise InvalidArgument(
+                "RelaxedSearch.steps",
+                given=f"None, with budgets from {least:g} to {most:g} rows",
+                wanted="one budget for all problems, to which the schedule can be fitted",
+                mend="say how many steps, or search problems of different budgets one by one",
+            )
+        steps = 1
+        # A step costs 2 rows and a check 1; none begins with fewer rows left than a step may cost.
+        while 2 * (steps + 1) + math.ceil((steps + 1) / self.check_every) + self.step_rows <= least:
+            steps += 1
+        return steps
 
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:
-        last = state.number >= self.steps
+        last = state.number >= state.steps
         proposal = None
         if last or state.number % self.check_every == 0:
             z = state.logits.value.argmax(-1)
             ended = torch.full((len(z),), Status.FINISHED if last else Status.RUNNING, device=z.device)
             proposal = Proposal(z, objective(z), ended)
-        if not last:
-            self._descend(objective, state, noise)
-        return RelaxedState(state.logits, state.number + 1), proposal
+        fit = state.fit if last else self._descend(objective, state, proposal, noise)
+        return RelaxedState(state.logits, fit, state.number + 1, state.steps), proposal
 
-    def _descend(self, objective: Objective, state: RelaxedState, noise: Noise) -> None:
+    def _descend(self, objective: Objective, state: RelaxedState, check: Proposal | None, noise: Noise) -> Tensor:
+        """Move the logits; what the curvature's fit has become."""
         first, final = self.temperature
-        estimator = self.relaxation(first * (final / first) ** (state.number / self.steps))
+        share = state.number / state.steps
+        estimator = self.relaxation(first * (final / first) ** share)
+        loss = _SpreadPriced(objective, state.fit, self.curvature * share, check if self.curvature else None)
         leaf = state.logits.leaf
         with torch.enable_grad():
-            surrogate = estimator(leaf, lambda z, row: objective(z, row).loss, noise)
+            surrogate = estimator(leaf, loss, noise)
             (gradient,) = torch.autograd.grad(surrogate.sum(), leaf)
         state.logits.step(gradient)
+        return loss.fit
+
+
+class _SpreadPriced:
+    """The loss that an estimator sees: of hard codes as it is, of mixtures with a price on their spread.
+
+    At a mixture that is one code already, as straight-through estimators decode it, the price is 0
+    and its gradient with respect to the share of code j is λ/2 times the squared distance to j.
+
+    Attributes:
+        fit: The curvature's fit, with the hard check taken in once a mixture has been scored.
+    """
+
+    def __init__(self, objective: Objective, fit: Tensor, weight: float, check: Proposal | None) -> None:
+        self.objective, self.fit, self.weight, self._check = objective, fit, weight, check
+
+    def __call__(self, z: Tensor, row: Tensor) -> Tensor:
+        loss = self.objective(z, row).loss
+        if not z.requires_grad:
+            return loss
+        if self._check is not None and len(z) == len(self.fit):
+            self._learn(z, loss, self._check)
+            self._check = None
+        if not self.weight:
+            return loss
+        codebook = self.objective.codebook
+        mean = self.objective.embed(z)
+        spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
+        curvature = (self.fit[:, 0] / self.fit[:, 1].clamp(min=torch.finfo(self.fit.dtype).tiny)).clamp(min=0)
+        return loss + 0.5 * self.weight * curvature[row].to(loss.dtype) * spread.flatten(1).sum(1)
+
+    def _learn(self, z: Tensor, loss: Tensor, check: Proposal) -> None:
+        """One more equation for λ: the hard loss is that of the mean, the slope and λ/2 times the way squared."""
+        (slope,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
+        with torch.no_grad():
+            way = (self.objective.embed(check.latent) - self.objective.embed(z)).to(self.fit.dtype)
+            half = 0.5 * way.square().flatten(1).sum(1)
+            linear = (slope.gather(-1, check.latent[..., None])[..., 0] - (slope * z).sum(-1)).flatten(1).sum(1)
+            rise = (check.score.loss - loss - linear).to(self.fit.dtype)
+            equation = torch.stack([rise * half, half * half], 1)
+            equation = torch.where(equation.isfinite().all(1, keepdim=True), equation, 0)
+            self.fit = 0.5 * self.fit + equation

@@ -6,7 +6,6 @@ Losses are divided by the loss of the model's own encoding of the target: 1 is a
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,12 +21,12 @@ from tto.records import Recorder, walk
 from tto.reset import ResetSearch
 from tto.traversals import PATIENCE
 
-START, RANDOM, RELAXED = "the start itself", "random search", "Adam on logits"
+START, RANDOM, RELAXED, PRICED = "the start itself", "random search", "Adam on logits", "spread priced"
 ALGORITHM_2, ALGORITHM_3, ADAM = "algorithm 2", "algorithm 3", "straight-through, Adam"
 RESET = "algorithm 2, reset"
-METHODS = [START, RANDOM, ALGORITHM_2, ALGORITHM_3, RESET, ADAM, RELAXED]
+METHODS = [START, RANDOM, ALGORITHM_2, ALGORITHM_3, RESET, ADAM, RELAXED, PRICED]
+UNTUNED = [RANDOM, PRICED]
 STARTS = ["encoded", "random"]  # codes of the source picture; uniform random codes
-CHECK_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ CANDIDATES = {
 }
 
 
-def method(name: str, lr: float, rows: int) -> ls.Searcher:
-    """The search of that name; the relaxed one has its schedule set for the rows it may spend."""
+def method(name: str, lr: float) -> ls.Searcher:
+    """The search of that name; the relaxed ones fit their schedules to the rows of the run."""
     match name:
         case "algorithm 2":
             return ls.StraightThroughSearch(lr=lr, on_repeat="continue")
@@ -73,27 +72,17 @@ def method(name: str, lr: float, rows: int) -> ls.Searcher:
             return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
         case "Adam on logits":
             optimizer = partial(torch.optim.Adam, lr=lr, fused=True)
-            return ls.RelaxedSearch(steps=schedule(rows), check_every=CHECK_EVERY, optimizer=optimizer)
+            return ls.RelaxedSearch(curvature=0.0, optimizer=optimizer)
+        case "spread priced":
+            return ls.RelaxedSearch()  # as it ships: nothing is tuned
     return ls.RandomSearch(batch=10)
-
-
-def schedule(rows: int) -> int:
-    """The most steps that a relaxed search can finish within ``rows``.
-
-    A step costs 2 rows, every tenth one a hard check more, the last one is a check alone; and no
-    step begins with fewer than the 3 rows left that a step may cost.
-    """
-    steps = 1
-    while 2 * (steps + 1) + math.ceil((steps + 1) / CHECK_EVERY) + 3 <= rows:
-        steps += 1
-    return steps
 
 
 def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: ls.Callback | None = None) -> Any:
     """One search of all pairs of a bench."""
     init = bench.encoded() if start == "encoded" else bench.random_codes()
     run = ls.Run(rows=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
-    return method(name, lr, rows).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
+    return method(name, lr).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
 
 
 # -- tuning -----------------------------------------------------------------------------------------
@@ -163,14 +152,14 @@ def _block(
         init = part.encoded() if start == "encoded" else part.random_codes()
         loss = part.goal(part.generator.decode(init), init).loss / own
         return {"ratio": {str(rows): loss.tolist() for rows in scale.budgets}}
-    if name == RELAXED:
-        results = {rows: search(part, name, lr(name, start, rows), rows, start) for rows in scale.budgets}
+    if name in (RELAXED, PRICED):
+        lrs = [0.0 if name in UNTUNED else lr(name, start, rows) for rows in scale.budgets]
+        results = {rows: search(part, name, lr, rows, start) for rows, lr in zip(scale.budgets, lrs, strict=True)}
         losses = {rows: result.score.loss for rows, result in results.items()}
-        return _found(losses, own, results[scale.budgets[-1]]) | {
-            "lr": [lr(name, start, rows) for rows in scale.budgets], "steps": [schedule(rows) for rows in scale.budgets]
-        }  # fmt: skip
+        steps = [result.steps - 1 for result in results.values()]
+        return _found(losses, own, results[scale.budgets[-1]]) | {"lr": lrs, "steps": steps}
     recorder = Recorder(len(part)) if name in (ALGORITHM_2, ALGORITHM_3, RESET) else None
-    step = 0.0 if name == RANDOM else lr(name, start, scale.budgets[-1])
+    step = 0.0 if name in UNTUNED else lr(name, start, scale.budgets[-1])
     result = search(part, name, step, scale.budgets[-1], start, recorder)
     found = _found({rows: result.trace.loss_at(rows) for rows in scale.budgets}, own, result) | {"lr": step}
     if recorder is not None:
