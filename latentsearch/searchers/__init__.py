@@ -1,4 +1,4 @@
-"""Methods of search: one a file, all run by the one loop in `_iterative.py`."""
+"""Methods of search: one a file, all run by the one loop in `_loop.py`."""
 
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal

@@ -1,43 +1,25 @@
-"""The only loop. A method supplies how to start and how to step; everything else is here.
-
-Rows are B problems times R restarts, ordered ``b * R + r``. Rows that have ended are frozen on the
-device at once and dropped every few steps, which is the only time that the host waits for it.
-"""
+"""What a method is: settings, how to start, and how to step. The loop does everything else."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from latentsearch import _checkpoint
-from latentsearch._identity import describe_settings
-from latentsearch._rows import flatten, map_rows, unflatten
 from latentsearch.algebra import Constraint, Score
-from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
-from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import Objective, check_gradients, check_scores
+from latentsearch.errors import InvalidArgument
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
-from latentsearch.result import SearchResult, Status
-from latentsearch.run import Run, Step
-from latentsearch.searchers._board import Board
-from latentsearch.searchers._progress import Progress
-from latentsearch.searchers._start import check_arguments, initial_latents
+from latentsearch.result import SearchResult
+from latentsearch.run import Run
+from latentsearch.searchers._loop import Loop
 from latentsearch.spaces import Continuous, Discrete
-
-_log = logging.getLogger("latentsearch")
-
-# Streams of noise; each use folds a constant of its own.
-_INIT, _START, _STEP, _PROBE = 1, 2, 3, 4
 
 
 class Proposal(NamedTuple):
@@ -118,7 +100,7 @@ class IterativeSearcher(ABC):
             SearchFailed: If user code raises in mid-search; it carries the best so far.
         """
         with torch.no_grad():
-            return _Search(self, generator, constraint, init, seed, run).run()
+            return Loop(self, generator, constraint, init, seed, run).run()
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
@@ -127,293 +109,3 @@ class IterativeSearcher(ABC):
     def _require_count(self, name: str, least: int = 1) -> None:
         value = getattr(self, name)
         self._require(name, isinstance(value, int) and value >= least, f"a whole number of at least {least}")
-
-
-class _Search:
-    """One run of one method."""
-
-    def __init__(
-        self,
-        method: IterativeSearcher,
-        generator: Generator,
-        constraint: Constraint,
-        init: Tensor | None,
-        seed: int | Sequence[int] | None,
-        run: Run,
-    ) -> None:
-        check_arguments(method, generator, constraint, run)
-        problems, restarts, device = constraint.problems, method.restarts, generator.device
-        seeds = problem_seeds(seed, problems)
-        noise = Noise.from_seed(seeds, problems, restarts, device)
-        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts)
-        method.validate(generator)
-        probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
-        constraint, self.probe = check_scores(generator, constraint, probe)
-        if method.needs_gradient:
-            check_gradients(generator, constraint, probe)
-
-        self.method, self.settings, self.noise = method, run, noise
-        self.board = Board(z, problems, restarts, self.probe.loss.dtype, constraint.judges)
-        self.objective = Objective(generator, constraint, self.board.problem, run)
-        self.limits = {name: run.limit(name, problems) for name in ("rows", "steps", "seconds")}
-        if any(map(math.isfinite, self.limits["rows"])):
-            self.objective.budget = torch.tensor(self.limits["rows"], dtype=torch.float64, device=device)
-        self.state = method.start(self.objective, z, noise.fold(_START))
-        step_cost = method.step_rows * restarts
-        if 0 < min(self.limits["rows"]) < step_cost:
-            _log.warning("a budget of %g rows pays for no step: one costs %d", min(self.limits["rows"]), step_cost)
-        # Steps taken; the time they took; and the step until which no row can run out of budget.
-        self.number, self.elapsed, self.paid_until = 0, 0.0, 0
-        # Whether what is held could be saved as it is; whether rows were being dropped when Ctrl-C came.
-        self.whole, self.torn = True, False
-        self.path = None if run.checkpoint is None else Path(run.checkpoint)
-        if self.path is not None:
-            if seed is None:
-                raise InvalidArgument(
-                    "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
-                )
-            self.identity = {
-                "searcher": describe_settings(method),
-                "space": describe_settings(generator.space),
-                "seeds": describe_settings(list(seeds)),
-                "init": describe_settings(init),
-                "constraint": describe_settings(constraint),
-            }
-            if self.path.exists():
-                self._resume(self.path)
-            else:
-                self._try_path(self.path)
-
-    # -- the loop --------------------------------------------------------------------------------
-
-    def run(self) -> SearchResult:
-        self.clock = time.perf_counter() - self.elapsed
-        with Progress(self.settings.progress) as progress:
-            try:
-                self._loop(progress)
-            except KeyboardInterrupt:
-                self._interrupted()
-            except Exception as error:
-                raise self._failure(error) from error
-        self.elapsed = time.perf_counter() - self.clock
-        try:
-            # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
-            if self.path is not None and self.whole:
-                self._save(self.path)
-            return self._result()
-        except Exception as error:
-            raise self._failure(error) from error
-
-    def _interrupted(self) -> None:
-        board = self.board
-        if board.consistent(self.objective.spent):
-            self._end(self.objective.alive, Status.INTERRUPTED)
-        else:
-            # Rows were being dropped, which begins with a flush: the board of all rows is up to date.
-            self.torn = True
-            running = board.final_status == Status.RUNNING
-            board.final_status = torch.where(running, Status.INTERRUPTED, board.final_status)
-
-    def _flush(self) -> None:
-        if not self.torn:
-            self.board.flush(self.objective.spent)
-
-    def _loop(self, progress: Progress) -> None:
-        run, noise = self.settings, self.noise.fold(_STEP)
-        every = run.compact_every or (1 if noise.keys.device.type == "cpu" else 8)
-        while True:
-            self.whole = False
-            look = self._enforce_limits() or self.number % every == 0
-            if look and not self._compact():
-                self.whole = True
-                return
-            own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
-            self.state, proposal = self.method.step(self.objective, self.state, own.fold(self.number))
-            self.number += 1
-            self._record(proposal)
-            self.whole = True
-            step = self._describe(proposal)
-            progress.show(step)
-            if any([bool(callback(step)) for callback in run.callbacks]):
-                self._end(self.objective.alive, Status.INTERRUPTED)
-                return
-            if self.path is not None and self.number % run.checkpoint_every == 0:
-                self._save(self.path)
-
-    def _record(self, proposal: Proposal | None) -> None:
-        """Put what is better on the board, and freeze the rows that have ended."""
-        board, alive = self.board, self.objective.alive
-        if proposal is not None:
-            board.offer(proposal.latent, proposal.score, alive)
-            if board.judges:
-                board.end(board.solved(), Status.SATISFIED)
-        board.end(self._nan_rows(proposal), Status.NONFINITE)
-        if proposal is not None and proposal.status is not None:
-            board.end(alive, proposal.status)
-        self.objective.alive = board.alive
-        board.log(self.objective.spent, time.perf_counter() - self.clock)
-
-    def _nan_rows(self, proposal: Proposal | None) -> Tensor:
-        floating = [t for t in flatten(self.state).values() if t.ndim and t.is_floating_point()]
-        if proposal is not None:
-            floating.append(proposal.score.loss)
-        broken = torch.zeros_like(self.objective.alive)
-        for tensor in floating:
-            nan = tensor.isnan()
-            broken = broken | (nan.flatten(1).any(1) if nan.ndim > 1 else nan)
-        return broken
-
-    # -- limits ----------------------------------------------------------------------------------
-
-    def _enforce_limits(self) -> bool:
-        """End the rows that may not take another step; whether any can have ended."""
-        over = [b for b, limit in enumerate(self.limits["steps"]) if self.number >= limit]
-        if math.isfinite(min(self.limits["seconds"])):
-            elapsed = time.perf_counter() - self.clock
-            over += [b for b, limit in enumerate(self.limits["seconds"]) if elapsed >= limit]
-        if over:
-            hit = torch.zeros(self.board.problems, dtype=torch.bool, device=self.board.row.device)
-            hit[over] = True
-            self._end(hit[self.board.problem], Status.BUDGET)
-        unpaid = self.objective.budget is not None and self.number >= self.paid_until
-        if unpaid:
-            self._end(self.objective.rows_left < self.method.step_rows, Status.BUDGET)
-        return bool(over) or unpaid
-
-    def _end(self, rows: Tensor, status: Status) -> None:
-        self.board.end(rows, status)
-        self.objective.alive = self.board.alive
-
-    def _compact(self) -> bool:
-        """Drop the rows that have ended; False if none is left. The one place where the host waits."""
-        alive = self.objective.alive
-        if self.number < self.paid_until and bool(alive.all()):
-            return True
-        held = alive.nonzero()[:, 0]
-        if not len(held):
-            return False
-        least = float(self.objective.rows_left[held].min())
-        self.paid_until = self.number + (int(least) // self.method.step_rows if math.isfinite(least) else 1 << 62)
-        if self.settings.compile:
-            held = _padded(held, alive)
-        if len(held) < len(alive):
-            self.board.flush(self.objective.spent)
-            self.board.hold(held)
-            self.objective.keep(held)
-            self.state = map_rows(self.state, lambda t: t[held])
-        return True
-
-    # -- what comes out --------------------------------------------------------------------------
-
-    def _describe(self, proposal: Proposal | None) -> Step:
-        board = self.board
-        return Step(
-            number=self.number,
-            seconds=board.history[-1][3],
-            row=board.row,
-            problem=self.objective.problem,
-            alive=self.objective.alive,
-            latent=None if proposal is None else proposal.latent,
-            loss=None if proposal is None else proposal.score.loss,
-            best_latent=board.latent,
-            best_loss=board.loss,
-            best_satisfied=board.satisfied,
-            state=self.state,
-        )
-
-    def _result(self) -> SearchResult:
-        board = self.board
-        self._flush()
-        winners = board.winners()
-        latent = board.final_latent[winners]
-        output, score, terms = self.objective.report(latent)
-        return SearchResult(
-            latent=latent,
-            output=output,
-            score=score,
-            terms=terms,
-            status=tuple(Status(value) for value in board.final_status[winners].tolist()),
-            rows=board.spent(),
-            steps=self.number,
-            seconds=self.elapsed,
-            candidates=board.candidates(),
-            trace=board.trace(),
-        )
-
-    def _failure(self, error: Exception) -> SearchFailed:
-        board = self.board
-        self._flush()
-        winners = board.winners()
-        message = f"{type(error).__name__} after {self.number} steps: {error}"
-        return SearchFailed(message, latent=board.final_latent[winners], loss=board.final_loss[winners])
-
-    # -- checkpoints -----------------------------------------------------------------------------
-
-    def _try_path(self, path: Path) -> None:
-        """Save once before the first step: better to learn now than at the end that it cannot be done."""
-        self.clock = time.perf_counter()
-        try:
-            self._save(path)
-        except OSError as error:
-            raise InvalidArgument(
-                "Run.checkpoint", given=f"{path}, which cannot be written ({error})", wanted="a path that can"
-            ) from error
-
-    def _save(self, path: Path) -> None:
-        objective = self.objective
-        self._flush()
-        tensors = {f"state.{name}": tensor for name, tensor in flatten(self.state).items()}
-        tensors |= {f"board.{name}": tensor for name, tensor in self.board.tensors().items()}
-        tensors |= {"spent": objective.spent, "probe": self.probe.loss}
-        # What dropped rows have spent: the budget itself may be another when the run is resumed.
-        held = torch.zeros_like(self.board.spent()).index_add(0, objective.problem, objective.spent)
-        tensors["dropped"] = self.board.spent() - held
-        header = {
-            "kind": "search",
-            "identity": self.identity,
-            "step": self.number,
-            "seconds": time.perf_counter() - self.clock,
-            "paid_until": self.paid_until,
-            "rows": [limit if math.isfinite(limit) else None for limit in self.limits["rows"]],
-            "chunk_rows": objective.chunks.size,
-        }
-        _checkpoint.save(path, tensors, header)
-
-    def _resume(self, path: Path) -> None:
-        device = self.board.row.device
-        tensors, header = _checkpoint.load(path, kind="search", device=device)
-        different = [name for name, value in self.identity.items() if header["identity"].get(name) != value]
-        if different:
-            raise BrokenFile(
-                f"the checkpoint {path} is of another search: its {' and '.join(different)} differ. "
-                "Give this search a path of its own, or delete the file"
-            )
-        if not torch.allclose(tensors["probe"], self.probe.loss, rtol=1e-3, equal_nan=True):
-            raise BrokenFile(
-                f"the checkpoint {path} is of another decoder: two latents that had losses "
-                f"{tensors['probe'].tolist()} now have {self.probe.loss.tolist()}"
-            )
-        revived = self.board.restore(_under("board.", tensors))
-        self.state = unflatten(self.state, _under("state.", tensors))
-        objective = self.objective
-        objective.problem, objective.alive = self.board.problem, self.board.alive
-        objective.constraint = objective.per_problem.select(objective.problem)
-        objective.spent = tensors["spent"]
-        sizes = [size for size in (header["chunk_rows"], self.settings.chunk_rows) if size is not None]
-        objective.chunks.size = min(sizes, default=None)
-        if objective.budget is not None:
-            objective.budget = objective.budget - tensors["dropped"]
-        self.number, self.elapsed = header["step"], header["seconds"]
-        same_budget = header["rows"] == [v if math.isfinite(v) else None for v in self.limits["rows"]]
-        self.paid_until = header["paid_until"] if same_budget and not revived else 0
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def _padded(held: Tensor, alive: Tensor) -> Tensor:
-    """Live rows filled up to a power of two with ended ones, so that compiled shapes stay few."""
-    size = min(1 << (len(held) - 1).bit_length(), len(alive))
-    spare = (~alive).nonzero()[: size - len(held), 0]
-    return torch.cat([held, spare]).sort().values

@@ -1,0 +1,115 @@
+"""A search on disk: saved as it goes, and taken up again bit for bit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from latentsearch import _checkpoint
+from latentsearch._identity import describe_settings
+from latentsearch._rows import flatten, unflatten
+from latentsearch.errors import BrokenFile, InvalidArgument
+
+if TYPE_CHECKING:
+    from latentsearch.searchers._loop import Loop
+
+
+class SavedSearch:
+    """The checkpoint of one run, and what it must agree with to be taken up again."""
+
+    def __init__(self, loop: Loop, init: Tensor | None, seed: object, seeds: Sequence[int]) -> None:
+        assert loop.settings.checkpoint is not None
+        self.loop, self.path = loop, Path(loop.settings.checkpoint)
+        if seed is None:
+            raise InvalidArgument(
+                "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
+            )
+        self.identity = {
+            "searcher": describe_settings(loop.method),
+            "space": describe_settings(loop.objective.generator.space),
+            "seeds": describe_settings(list(seeds)),
+            "init": describe_settings(init),
+            "constraint": describe_settings(loop.objective.per_problem),
+        }
+
+    def resume_or_try(self) -> None:
+        """Go on where the file left off; without one, see that it can be written."""
+        if self.path.exists():
+            self._resume()
+        else:
+            self._try_path()
+
+    def _try_path(self) -> None:
+        """Save once before the first step: better to learn now than at the end that it cannot be done."""
+        self.loop.clock = time.perf_counter()
+        try:
+            self.save()
+        except OSError as error:
+            raise InvalidArgument(
+                "Run.checkpoint", given=f"{self.path}, which cannot be written ({error})", wanted="a path that can"
+            ) from error
+
+    def save(self) -> None:
+        """Write down all that the next step depends on."""
+        loop, board, objective = self.loop, self.loop.board, self.loop.objective
+        loop.flush()
+        tensors = {f"state.{name}": tensor for name, tensor in flatten(loop.state).items()}
+        tensors |= {f"board.{name}": tensor for name, tensor in board.tensors().items()}
+        tensors |= {"spent": objective.spent, "probe": loop.probe.loss}
+        # What dropped rows have spent: the budget itself may be another when the run is resumed.
+        held = torch.zeros_like(board.spent()).index_add(0, objective.problem, objective.spent)
+        tensors["dropped"] = board.spent() - held
+        header = {
+            "kind": "search",
+            "identity": self.identity,
+            "step": loop.number,
+            "seconds": time.perf_counter() - loop.clock,
+            "paid_until": loop.paid_until,
+            "rows": self._row_limits(),
+            "chunk_rows": objective.chunks.size,
+        }
+        _checkpoint.save(self.path, tensors, header)
+
+    def _row_limits(self) -> list[float | None]:
+        return [limit if math.isfinite(limit) else None for limit in self.loop.limits["rows"]]
+
+    def _resume(self) -> None:
+        loop, board, objective = self.loop, self.loop.board, self.loop.objective
+        tensors, header = _checkpoint.load(self.path, kind="search", device=board.row.device)
+        self._check(tensors, header)
+        revived = board.restore(_under("board.", tensors))
+        loop.state = unflatten(loop.state, _under("state.", tensors))
+        objective.problem, objective.alive = board.problem, board.alive
+        objective.constraint = objective.per_problem.select(objective.problem)
+        objective.spent = tensors["spent"]
+        sizes = [size for size in (header["chunk_rows"], loop.settings.chunk_rows) if size is not None]
+        objective.chunks.size = min(sizes, default=None)
+        if objective.budget is not None:
+            objective.budget = objective.budget - tensors["dropped"]
+        loop.number, loop.elapsed = header["step"], header["seconds"]
+        same_budget = header["rows"] == self._row_limits()
+        loop.paid_until = header["paid_until"] if same_budget and not revived else 0
+
+    def _check(self, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+        """Raise unless the file is of this very search and this very decoder."""
+        different = [name for name, value in self.identity.items() if header["identity"].get(name) != value]
+        if different:
+            raise BrokenFile(
+                f"the checkpoint {self.path} is of another search: its {' and '.join(different)} differ. "
+                "Give this search a path of its own, or delete the file"
+            )
+        if not torch.allclose(tensors["probe"], self.loop.probe.loss, rtol=1e-3, equal_nan=True):
+            raise BrokenFile(
+                f"the checkpoint {self.path} is of another decoder: two latents that had losses "
+                f"{tensors['probe'].tolist()} now have {self.loop.probe.loss.tolist()}"
+            )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
