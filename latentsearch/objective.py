@@ -148,6 +148,23 @@ class Objective:
         extra = (self._directions @ linear.table[..., None])[..., 0]
         return linear.score, linear.gradient + extra
 
+    def swaps(self, z: Tensor, position: Tensor, code: Tensor) -> Score:
+        """Score grids that differ from the held rows' by one code each.
+
+        Args:
+            z: ``(M, *S)`` hard grids, one a held row.
+            position: ``(M, C)`` int64, which position of the flattened grid is changed.
+            code: ``(M, C)`` int64, the code that is put there.
+
+        Returns:
+            Loss and satisfied, ``(M, C)`` each.
+        """
+        count = position.shape[1]
+        grids = z.flatten(1)[:, None].expand(-1, count, -1).scatter(2, position[..., None], code[..., None])
+        row = torch.arange(len(z), device=z.device).repeat_interleave(count)
+        score = self(grids.flatten(0, 1).unflatten(1, z.shape[1:]), row)
+        return Score(score.loss.view(-1, count), score.satisfied.view(-1, count))
+
     def _score(self, z: Tensor, constraint: Constraint) -> Score:
         output = self._decoded(self.generator.decode, z) if constraint.needs_output else z
         return constraint(output, z)

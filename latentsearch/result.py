@@ -26,6 +26,7 @@ class Status(IntEnum):
         NONFINITE: NaN in the state or the score.
         INTERRUPTED: Ctrl-C, or a callback that returned True.
         FINISHED: The method came to the end of its schedule.
+        OPTIMAL: No single swap of a code lowers the loss: all of them were tried.
     """
 
     RUNNING = 0
@@ -36,6 +37,7 @@ class Status(IntEnum):
     NONFINITE = 5
     INTERRUPTED = 6
     FINISHED = 7
+    OPTIMAL = 8
 
 
 @dataclass(frozen=True)
