@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,13 +21,17 @@ class ResidualBlock(nn.Module):
         return x + self.narrow(F.relu(self.wide(F.relu(x))))  # type: ignore[no-any-return]
 
 
-def encoder_stack(channels_in: int, channels: int, width: int, residual_blocks: int) -> nn.Sequential:
-    """Two halvings, residual blocks, and a projection: ``(N, C, H, W)`` to ``(N, width, H/4, W/4)``."""
+def encoder_stack(
+    channels_in: int, channels: int, width: int, residual_blocks: int, halvings: int = 2
+) -> nn.Sequential:
+    """Halvings, residual blocks, and a projection: ``(N, C, H, W)`` to ``(N, width, H/2^h, W/2^h)``."""
+    sizes = [channels_in, *_widths(channels, halvings)]
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels // 2, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),
-        nn.ReLU(),
+        *(
+            layer
+            for before, after in pairwise(sizes)
+            for layer in (nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
+        ),
         nn.Conv2d(channels, channels, 3, padding=1),
         *(ResidualBlock(channels) for _ in range(residual_blocks)),
         nn.ReLU(),
@@ -33,13 +39,22 @@ def encoder_stack(channels_in: int, channels: int, width: int, residual_blocks: 
     )
 
 
-def decoder_stack(width: int, channels: int, channels_out: int, residual_blocks: int) -> nn.Sequential:
-    """The mirror: ``(N, width, H/4, W/4)`` to ``(N, C, H, W)``, unbounded."""
+def decoder_stack(
+    width: int, channels: int, channels_out: int, residual_blocks: int, halvings: int = 2
+) -> nn.Sequential:
+    """The mirror: ``(N, width, H/2^h, W/2^h)`` to ``(N, C, H, W)``, unbounded."""
+    sizes = [*reversed(_widths(channels, halvings)), channels_out]
     return nn.Sequential(
         nn.Conv2d(width, channels, 3, padding=1),
         *(ResidualBlock(channels) for _ in range(residual_blocks)),
-        nn.ReLU(),
-        nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(channels // 2, channels_out, 4, stride=2, padding=1),
+        *(
+            layer
+            for before, after in pairwise(sizes)
+            for layer in (nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+        ),
     )
+
+
+def _widths(channels: int, halvings: int) -> list[int]:
+    """Channels after each halving: they double up to the full number."""
+    return [channels >> (halvings - 1 - i) for i in range(halvings)]

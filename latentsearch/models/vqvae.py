@@ -142,11 +142,12 @@ class VQVAE(nn.Module):
     $\sigma^2/2$ up to a constant and a scale).
 
     Args:
-        image_shape: ``(C, H, W)``; H and W divisible by 4.
+        image_shape: ``(C, H, W)``; H and W divisible by 2 to the power of ``halvings``.
         codebook_size: K.
         width: D, the width of an embedding.
         channels: Channels of the networks.
         residual_blocks: Residual blocks on each side.
+        halvings: h, how often the sides are halved: a grid is ``(H / 2^h, W / 2^h)``.
         commitment: $\beta$.
         variance: $\sigma^2$, the variance of the data.
         update: How the codebook learns; see [Codebook][latentsearch.models.Codebook].
@@ -169,6 +170,7 @@ class VQVAE(nn.Module):
         width: int = 64,
         channels: int = 128,
         residual_blocks: int = 2,
+        halvings: int = 2,
         commitment: float = 0.25,
         variance: float = 1.0,
         update: Literal["ema", "gradient"] = "ema",
@@ -176,26 +178,28 @@ class VQVAE(nn.Module):
     ) -> None:
         super().__init__()
         _, height, breadth = image_shape
-        if height % 4 or breadth % 4:
-            raise InvalidArgument("VQVAE.image_shape", given=str(image_shape), wanted="sides divisible by 4")
+        scale = 2**halvings
+        if height % scale or breadth % scale:
+            raise InvalidArgument("VQVAE.image_shape", given=str(image_shape), wanted=f"sides divisible by {scale}")
         self.settings = {
             "image_shape": tuple(image_shape),
             "codebook_size": codebook_size,
             "width": width,
             "channels": channels,
             "residual_blocks": residual_blocks,
+            "halvings": halvings,
             "commitment": commitment,
             "variance": variance,
             "update": update,
             "normalise": normalise,
         }
-        self.latent_shape = (height // 4, breadth // 4)
+        self.latent_shape = (height // scale, breadth // scale)
         self.commitment, self.variance = commitment, variance
-        self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks)
+        self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks, halvings)
         if normalise:
             self.encoder.append(nn.BatchNorm2d(width, affine=False))
         self.codes = Codebook(codebook_size, width, update=update)
-        self.decoder = decoder_stack(width, channels, image_shape[0], residual_blocks)
+        self.decoder = decoder_stack(width, channels, image_shape[0], residual_blocks, halvings)
 
     @property
     def codebook(self) -> Tensor:
@@ -203,19 +207,19 @@ class VQVAE(nn.Module):
         return self.codes.vectors
 
     def encode_embedding(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` to encodings ``(N, H/4, W/4, D)`` before quantisation."""
+        """Images ``(N, C, H, W)`` to encodings ``(N, H/2^h, W/2^h, D)`` before quantisation."""
         return self.encoder(images).movedim(1, -1)  # type: ignore[no-any-return]
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` to int64 codes ``(N, H/4, W/4)``."""
+        """Images ``(N, C, H, W)`` to int64 codes ``(N, H/2^h, W/2^h)``."""
         return self.codes.nearest(self.encode_embedding(images))
 
     def decode_embedding(self, embedding: Tensor) -> Tensor:
-        """Embeddings, channels first, ``(N, D, H/4, W/4)`` to images ``(N, C, H, W)``."""
+        """Embeddings, channels first, ``(N, D, H/2^h, W/2^h)`` to images ``(N, C, H, W)``."""
         return self.decoder(embedding)  # type: ignore[no-any-return]
 
     def decode(self, codes: Tensor) -> Tensor:
-        """int64 codes ``(N, H/4, W/4)`` to images ``(N, C, H, W)``."""
+        """int64 codes ``(N, H/2^h, W/2^h)`` to images ``(N, C, H, W)``."""
         return self.decode_embedding(self.codes(codes).movedim(-1, 1))
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
