@@ -18,6 +18,7 @@ from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, P
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    CoordinateSearch,
     GradientSearch,
     RandomSearch,
     RelaxedSearch,
@@ -38,6 +39,7 @@ __all__ = [
     "Constraint",
     "Continuous",
     "ContinuousGenerator",
+    "CoordinateSearch",
     "Discrete",
     "Downscales",
     "EmbeddingGenerator",

@@ -172,6 +172,9 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=0.5),
     ls.SinglePositionSearch(lr=0.5, on_repeat="continue", restarts=2),
     ls.SinglePositionSearch(lr=2.0, snap=True),
+    ls.CoordinateSearch(),
+    ls.CoordinateSearch(batch=4, patience=9, restarts=2),
+    ls.CoordinateSearch(batch=3, patience=None),
     ls.RelaxedSearch(steps=12, check_every=5),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
 )

@@ -2,6 +2,7 @@
 
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
@@ -9,6 +10,7 @@ from latentsearch.searchers.single_position import SinglePositionSearch
 from latentsearch.searchers.straight_through import StraightThroughSearch
 
 __all__ = [
+    "CoordinateSearch",
     "GradientSearch",
     "IterativeSearcher",
     "Proposal",

@@ -17,11 +17,13 @@ from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.relaxations import Estimator, SoftmaxRelaxation
 from latentsearch.result import Status
+from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.spaces import Discrete
 
 _STEPS = 100  # where there is no budget to go by
+_FADE = 0.5  # of what was learnt about the curvature, at every check
 
 
 @dataclass
@@ -109,9 +111,7 @@ class RelaxedSearch(IterativeSearcher):
         space, dtype = objective.generator.space, objective.generator.dtype
         assert isinstance(space, Discrete)
         logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, dtype))
-        # Squared distances overflow half precision.
-        fit = torch.zeros(len(z), 2, dtype=torch.promote_types(dtype, torch.float32), device=z.device)
-        return RelaxedState(logits, fit, 0, self._schedule(objective))
+        return RelaxedState(logits, empty_fit(objective, len(z)), 0, self._schedule(objective))
 
     def _schedule(self, objective: Objective) -> int:
         """The steps of the schedule: those that were set, or as many as can be paid for."""
@@ -182,17 +182,14 @@ class _SpreadPriced:
         codebook = self.objective.codebook
         mean = self.objective.embed(z)
         spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
-        curvature = (self.fit[:, 0] / self.fit[:, 1].clamp(min=torch.finfo(self.fit.dtype).tiny)).clamp(min=0)
-        return loss + 0.5 * self.weight * curvature[row].to(loss.dtype) * spread.flatten(1).sum(1)
+        price = 0.5 * self.weight * curvature(self.fit).to(loss.dtype)
+        return loss + price[row] * spread.flatten(1).sum(1)
 
     def _learn(self, z: Tensor, loss: Tensor, check: Proposal) -> None:
         """One more equation for λ: the hard loss is that of the mean, the slope and λ/2 times the way squared."""
         (slope,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
         with torch.no_grad():
-            way = (self.objective.embed(check.latent) - self.objective.embed(z)).to(self.fit.dtype)
-            half = 0.5 * way.square().flatten(1).sum(1)
+            apart = (self.objective.embed(check.latent) - self.objective.embed(z)).to(self.fit.dtype)
             linear = (slope.gather(-1, check.latent[..., None])[..., 0] - (slope * z).sum(-1)).flatten(1).sum(1)
             rise = (check.score.loss - loss - linear).to(self.fit.dtype)
-            equation = torch.stack([rise * half, half * half], 1)
-            equation = torch.where(equation.isfinite().all(1, keepdim=True), equation, 0)
-            self.fit = 0.5 * self.fit + equation
+            self.fit = learn(self.fit, rise, 0.5 * apart.square().flatten(1).sum(1), _FADE)
