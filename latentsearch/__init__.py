@@ -24,6 +24,7 @@ from latentsearch.searchers import (
     RelaxedSearch,
     SinglePositionSearch,
     StraightThroughSearch,
+    Then,
 )
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
@@ -65,6 +66,7 @@ __all__ = [
     "Status",
     "Step",
     "StraightThroughSearch",
+    "Then",
     "Trace",
     "Unsupported",
     "WrapWarning",

@@ -176,6 +176,8 @@ SEARCHERS = (
     ls.CoordinateSearch(batch=4, patience=9, restarts=2),
     ls.CoordinateSearch(batch=3, patience=None),
     ls.RelaxedSearch(steps=12, check_every=5),
+    ls.Then(ls.RandomSearch(batch=5), ls.RandomSearch(batch=3), ls.RandomSearch(batch=2)),
+    ls.Then(ls.RelaxedSearch(steps=8, restarts=2), ls.StraightThroughSearch(restarts=2), shares=(0.6, 0.4)),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
 )
 

@@ -8,6 +8,7 @@ from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
 from latentsearch.searchers.straight_through import StraightThroughSearch
+from latentsearch.searchers.then import Then
 
 __all__ = [
     "CoordinateSearch",
@@ -18,5 +19,6 @@ __all__ = [
     "RelaxedSearch",
     "SinglePositionSearch",
     "StraightThroughSearch",
+    "Then",
     "improves",
 ]

@@ -134,10 +134,11 @@ def budgets_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
             require((result.rows <= limit).all(), budgets_are_kept, searcher, detail)
         counted, decoded = _counted(_toys(dtype)[0 if toy.generator.space.shape == (4,) else 1])
         result = _search(searcher, counted, run=replace(_RUN, compact_every=1))
-        # Every row decoded is charged, but for the checks before the run and the final decoding.
+        # Every row decoded is charged, but for the checks before each search and its final decoding.
         uncharged = sum(decoded) - int(result.rows.sum())
         detail = f"{sum(decoded)} rows decoded and {int(result.rows.sum())} charged"
-        require(uncharged <= 4 + _PROBLEMS, budgets_are_kept, searcher, detail)
+        searches = len(getattr(searcher, "searchers", (searcher,)))
+        require(uncharged <= searches * (4 + _PROBLEMS), budgets_are_kept, searcher, detail)
 
 
 def seeds_decide_everything(searcher: Searcher, dtype: torch.dtype) -> None:

@@ -1,0 +1,251 @@
+"""One search after another, each starting from the best that those before it found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Constraint, Score
+from latentsearch.errors import InvalidArgument, SearchFailed
+from latentsearch.noise import problem_seeds
+from latentsearch.protocols import Generator, Searcher
+from latentsearch.result import Candidates, SearchResult, Status, Trace
+from latentsearch.run import Callback, Run, Step
+
+_ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
+_STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
+
+
+@dataclass(frozen=True, init=False)
+class Then:
+    """All of one search, then the next for the problems that are not solved, within one budget.
+
+    Each starts from the best latents that those before it found: of every restart where both have
+    as many, of the problem otherwise. Limits of the run hold for all of them together.
+
+    Args:
+        *searchers: Two or more.
+        shares: Which part of the rows each may spend at most, the last one taking all that is
+            left; equal parts if not given. Rows that one leaves unspent go to the next.
+
+    Raises:
+        InvalidArgument: If there are fewer than two searchers, or other than one share each.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> both = Then(ls.RelaxedSearch(), ls.CoordinateSearch(), shares=(0.3, 0.7))
+        >>> result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
+
+    searchers: tuple[Searcher, ...]
+    shares: tuple[float, ...]
+
+    def __init__(self, *searchers: Searcher, shares: Sequence[float] | None = None) -> None:
+        if len(searchers) < 2:
+            raise InvalidArgument("Then", given=f"{len(searchers)} searchers", wanted="two or more")
+        parts = [1 / len(searchers)] * len(searchers) if shares is None else list(shares)
+        if len(parts) != len(searchers) or not all(0 < part <= 1 for part in parts):
+            raise InvalidArgument(
+                "Then.shares", given=repr(shares), wanted=f"{len(searchers)} numbers above 0 and at most 1"
+            )
+        object.__setattr__(self, "searchers", searchers)
+        object.__setattr__(self, "shares", tuple(parts))
+
+    def search(
+        self,
+        generator: Generator,
+        constraint: Constraint,
+        *,
+        init: Tensor | None = None,
+        seed: int | Sequence[int] | None = None,
+        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+    ) -> SearchResult:
+        """Find latents whose outputs fulfil the constraint; arguments as of every searcher.
+
+        A checkpoint has a file a stage, the stage's number being put into its name.
+
+        Raises:
+            InvalidArgument: If something cannot work.
+            SearchFailed: If user code raises in mid-search; it carries the best so far.
+        """
+        stages = _Stages(self, generator, constraint, seed, run)
+        result = stages.first(init)
+        for number in range(1, len(self.searchers)):
+            result = stages.next(number, result)
+        return result
+
+
+class _Stages:
+    """The stages of one run, and what is left for each."""
+
+    def __init__(
+        self, plan: Then, generator: Generator, constraint: Constraint, seed: int | Sequence[int] | None, run: Run
+    ) -> None:
+        self.plan, self.generator, self.constraint, self.run = plan, generator, constraint, run
+        if run.checkpoint is not None and seed is None:
+            raise InvalidArgument(
+                "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
+            )
+        self.seeds = problem_seeds(seed, constraint.problems)
+        self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
+
+    def first(self, init: Tensor | None) -> SearchResult:
+        run = self._run(0, list(range(self.constraint.problems)), None)
+        return self.plan.searchers[0].search(
+            self.generator, self.constraint, init=init, seed=self._seeds(0, range(self.constraint.problems)), run=run
+        )
+
+    def next(self, number: int, before: SearchResult) -> SearchResult:
+        """One more stage for the problems that can still gain by it."""
+        if Status.INTERRUPTED in before.status:
+            return before
+        problems = [b for b, status in enumerate(before.status) if status not in _ENDED]
+        if not problems:
+            return before
+        index = torch.tensor(problems, device=before.latent.device)
+        searcher, run = self.plan.searchers[number], self._run(number, problems, before)
+        constraint = self.constraint.select(index)
+        try:
+            after = searcher.search(
+                self.generator, constraint, init=_handed_on(before, index, searcher),
+                seed=self._seeds(number, problems), run=run,
+            )  # fmt: skip
+        except Exception as error:
+            raise _failed(error, before, index) from error
+        return _joined(before, after, index)
+
+    def _seeds(self, number: int, problems: Sequence[int]) -> list[int]:
+        """The first stage searches with the seeds given, as it would alone."""
+        seeds = [self.seeds[b] for b in problems]
+        return [(seed + number * _STAGE_SEEDS) % (1 << 63) for seed in seeds] if number else seeds
+
+    def _run(self, number: int, problems: list[int], before: SearchResult | None) -> Run:
+        """The run of one stage: what is left of the limits, and callbacks that see the whole run."""
+        steps, seconds = (0, 0.0) if before is None else (before.steps, before.seconds)
+        spent = [0] * self.constraint.problems if before is None else before.rows.tolist()
+        last = number == len(self.plan.searchers) - 1
+        share = 1.0 if last else min(sum(self.plan.shares[: number + 1]), 1.0)
+        rows = [_part(self.limits["rows"][b], share) - spent[b] for b in problems]
+        restarts = _restarts(self.plan.searchers[number])
+        return replace(
+            self.run,
+            rows=_left(rows),
+            steps=_left([self.limits["steps"][b] - steps for b in problems]),
+            seconds=_left([self.limits["seconds"][b] - seconds for b in problems]),
+            checkpoint=_stage_path(self.run, number),
+            callbacks=[_seen_whole(c, problems, restarts, steps, seconds) for c in self.run.callbacks],
+        )
+
+
+def _left(limits: list[float]) -> list[Any] | None:
+    return None if math.isinf(min(limits)) else [max(limit, 0) for limit in limits]
+
+
+def _part(limit: float, share: float) -> float:
+    return math.floor(share * limit) if math.isfinite(limit) else limit
+
+
+def _stage_path(run: Run, number: int) -> Path | None:
+    if run.checkpoint is None:
+        return None
+    path = Path(run.checkpoint)
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def _seen_whole(callback: Callback, problems: list[int], restarts: int, steps: int, seconds: float) -> Callback:
+    """A callback that sees a stage's steps as steps of the whole run."""
+
+    def seen(step: Step) -> bool | None:
+        problem = torch.tensor(problems, device=step.problem.device)[step.problem]
+        row = problem * restarts + step.row % restarts
+        whole = replace(step, number=step.number + steps, seconds=step.seconds + seconds, problem=problem, row=row)
+        return callback(whole)
+
+    return seen
+
+
+def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tensor:
+    """Where the next search starts: ``(b, R, *S)`` or ``(b, *S)``."""
+    candidates = before.candidates.latent[index]
+    return candidates if candidates.shape[1] == _restarts(searcher) else before.latent[index]
+
+
+def _restarts(searcher: Searcher) -> int:
+    return int(getattr(searcher, "restarts", 1))
+
+
+def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
+    return whole.index_copy(dim, index, part.to(whole.dtype))
+
+
+def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchResult:
+    """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
+
+    def score(a: Score, b: Score) -> Score:
+        return Score(*(_put(x, index, y) for x, y in zip(a, b, strict=True)))
+
+    status, rows = list(before.status), before.rows.clone()
+    for b, ended, spent in zip(index.tolist(), after.status, after.rows.tolist(), strict=True):
+        status[b] = ended if spent else status[b]  # without a step, the reason is still the one before
+    rows = rows.index_add(0, index, after.rows)
+    latent = _put(before.latent, index, after.latent)
+    total = score(before.score, after.score)
+    return SearchResult(
+        latent=latent,
+        output=_put(before.output, index, after.output),
+        score=total,
+        terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
+        status=tuple(status),
+        rows=rows,
+        steps=before.steps + after.steps,
+        seconds=before.seconds + after.seconds,
+        candidates=_candidates(before, after, latent, total, status),
+        trace=_trace(before, after, index),
+    )
+
+
+def _candidates(
+    before: SearchResult, after: SearchResult, latent: Tensor, score: Score, status: list[Status]
+) -> Candidates:
+    """Those of the last search where it had all problems; else the best of each problem."""
+    if len(after.latent) == len(before.latent):
+        return after.candidates
+    values = torch.tensor([int(value) for value in status], device=latent.device)
+    return Candidates(latent[:, None], Score(*(part[:, None] for part in score)), values[:, None])
+
+
+def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
+    """Both courses, one after the other; rows and best losses go on from where the first one stood."""
+    a, b = before.trace, after.trace
+    steps = len(b.loss)
+    if not len(a.loss):
+        loss = torch.full_like(before.score.loss, torch.inf).expand(steps, -1)
+        rows, seconds = torch.zeros_like(before.rows), 0.0
+    else:
+        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.rows[-1], float(a.seconds[-1])
+    return Trace(
+        torch.cat([a.loss, torch.minimum(loss, _put(torch.full_like(loss, torch.inf), index, b.loss, 1))]),
+        torch.cat([a.rows, rows + _put(torch.zeros_like(rows).expand(steps, -1), index, b.rows, 1)]),
+        torch.cat([a.seconds, b.seconds + seconds]),
+    )
+
+
+def _failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFailed:
+    """The failure of a later stage, with the best of all problems."""
+    latent, loss = before.latent, before.score.loss
+    if isinstance(error, SearchFailed):
+        better = error.loss < loss[index]
+        mask = better.view(-1, *[1] * (latent.ndim - 1))
+        latent = _put(latent, index, torch.where(mask, error.latent, latent[index]))
+        loss = _put(loss, index, torch.where(better, error.loss, loss[index]))
+    return SearchFailed(str(error), latent=latent, loss=loss)

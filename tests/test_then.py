@@ -1,0 +1,89 @@
+"""One search after another: what is handed on, what is left to spend, and what comes back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import latentsearch as ls
+from latentsearch.testing import toys
+
+
+def test_the_second_goes_on_from_the_best_of_the_first_within_one_budget():
+    toy = toys.codes(problems=4, shape=(3, 3))
+    first, second = ls.RandomSearch(batch=10), ls.CoordinateSearch(batch=4)
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
+    both = ls.Then(first, second, shares=(0.1, 0.9)).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=500))
+    assert torch.equal(both.trace.loss_at(50), alone.score.loss)
+    assert (both.score.loss < alone.score.loss).all() and (both.score.loss == 0).all()
+    assert (both.rows <= 500).all() and torch.equal(both.trace.rows[-1], both.rows)
+    assert {status.name for status in both.status} == {"OPTIMAL"}
+
+
+def test_solved_problems_are_not_searched_again():
+    toy = toys.codes(problems=3)
+    goal = toy.constraint.below(1e-9)
+    start = toy.solution.clone()
+    start[1] = (start[1] + 1) % 5
+    both = ls.Then(ls.RandomSearch(batch=2), ls.CoordinateSearch(), shares=(0.02, 0.98))
+    result = both.search(toy.generator, goal, init=start, seed=0, run=ls.Run(rows=200))
+    assert [status.name for status in result.status] == ["SATISFIED"] * 3
+    assert result.rows.tolist()[::2] == [2, 2] and result.rows[1] > 4
+    assert torch.equal(result.latent, toy.solution)
+    assert result.candidates.latent.shape == (3, 1, 2, 2)
+
+
+def test_restarts_are_handed_on_where_both_have_as_many():
+    toy = toys.codes(problems=2, shape=(3, 3))
+    seen: list[ls.Step] = []
+    both = ls.Then(ls.RandomSearch(batch=3, restarts=3), ls.CoordinateSearch(restarts=3, batch=4), shares=(0.09, 0.91))
+    first = ls.RandomSearch(batch=3, restarts=3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=27))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=300, callbacks=[seen.append]))
+    assert result.candidates.latent.shape == (2, 3, 3, 3)
+    assert (result.candidates.score.loss <= first.candidates.score.loss).all()
+    assert [step.number for step in seen] == list(range(1, result.steps + 1))
+
+
+def test_callbacks_see_the_problems_of_the_whole_run():
+    toy = toys.codes(problems=3)
+    start = toy.solution.clone()
+    start[2] = (start[2] + 1) % 5
+    seen: list[list[int]] = []
+    both = ls.Then(ls.RandomSearch(batch=2), ls.RandomSearch(batch=2), shares=(0.5, 0.5))
+    both.search(
+        toy.generator, toy.constraint.below(1e-9), init=start, seed=0,
+        run=ls.Run(rows=8, callbacks=[lambda step: seen.append(step.problem.tolist())]),
+    )  # fmt: skip
+    assert seen[0] == [0, 1, 2] and seen[-1] == [2]
+
+
+def test_a_stop_by_a_callback_stops_all():
+    toy = toys.codes()
+    result = ls.Then(ls.RandomSearch(), ls.CoordinateSearch()).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[lambda step: True])
+    )
+    assert result.steps == 1 and {status.name for status in result.status} == {"INTERRUPTED"}
+
+
+def test_a_failure_in_a_later_stage_loses_nothing():
+    toy = toys.codes(problems=3, shape=(3, 3))
+
+    def fails(step: ls.Step) -> None:
+        if step.number == 8:
+            raise RuntimeError("broken callback")
+
+    both = ls.Then(ls.RandomSearch(batch=10), ls.CoordinateSearch(batch=4), shares=(0.25, 0.75))
+    first = ls.RandomSearch(batch=10).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
+    with pytest.raises(ls.SearchFailed, match="broken callback") as caught:
+        both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200, callbacks=[fails]))
+    assert (caught.value.loss < first.score.loss).all()
+    decoded = toy.constraint(toy.generator.decode(caught.value.latent), caught.value.latent).loss
+    assert torch.equal(decoded, caught.value.loss)
+
+
+@pytest.mark.parametrize("shares", [(0.5,), (0.0, 1.0), (0.5, 1.5)])
+def test_bad_shares_are_refused(shares):
+    with pytest.raises(ls.InvalidArgument, match=r"Then.shares: given .*wanted 2 numbers"):
+        ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)
+    with pytest.raises(ls.InvalidArgument, match="two or more"):
+        ls.Then(ls.RandomSearch())
