@@ -20,6 +20,7 @@ from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     CoordinateSearch,
     GradientSearch,
+    JacobiSearch,
     RandomSearch,
     RelaxedSearch,
     SinglePositionSearch,
@@ -47,6 +48,7 @@ __all__ = [
     "Generator",
     "GradientSearch",
     "InvalidArgument",
+    "JacobiSearch",
     "LatentSearchError",
     "LatentSpace",
     "LogPrior",

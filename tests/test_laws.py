@@ -172,6 +172,8 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=0.5),
     ls.SinglePositionSearch(lr=0.5, on_repeat="continue", restarts=2),
     ls.SinglePositionSearch(lr=2.0, snap=True),
+    ls.JacobiSearch(),
+    ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),
     ls.CoordinateSearch(batch=4, patience=9, restarts=2),
     ls.CoordinateSearch(batch=3, patience=None),

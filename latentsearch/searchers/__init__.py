@@ -4,6 +4,7 @@ from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.jacobi import JacobiSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
@@ -14,6 +15,7 @@ __all__ = [
     "CoordinateSearch",
     "GradientSearch",
     "IterativeSearcher",
+    "JacobiSearch",
     "Proposal",
     "RandomSearch",
     "RelaxedSearch",
