@@ -22,7 +22,8 @@ class SoftmaxRelaxation:
     is biased.
 
     Attributes:
-        temperature: $\tau > 0$; the mixture hardens as it falls.
+        temperature: $\tau > 0$, a number or one for each row, ``(N, 1, ..., 1)``; the mixture hardens
+            as it falls.
 
     Example:
         >>> logits = torch.zeros(2, 3, 4, requires_grad=True)
@@ -31,12 +32,13 @@ class SoftmaxRelaxation:
         [4.5, 4.5]
     """
 
-    temperature: float = 1.0
+    temperature: float | Tensor = 1.0
 
     unbiased: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
+        # Tensors come from a search, and to look at them would make the host wait.
+        if not isinstance(self.temperature, Tensor) and not self.temperature > 0:
             raise InvalidArgument(
                 "SoftmaxRelaxation.temperature", given=repr(self.temperature), wanted="a positive number"
             )

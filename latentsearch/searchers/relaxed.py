@@ -11,7 +11,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -33,14 +32,14 @@ class RelaxedState:
     Attributes:
         logits: ``(M, *S, K)`` with their optimiser.
         fit: ``(M, 2)``, numerator and denominator of the curvature, a least-squares fit.
+        steps: ``(M,)`` int64, steps of the schedule.
         number: Steps taken.
-        steps: Steps of the schedule.
     """
 
     logits: RowOptimizer
     fit: Tensor
+    steps: Tensor
     number: int
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,15 @@ class RelaxedSearch(IterativeSearcher):
     grids can become the answer. After its last step a row is FINISHED.
 
     Attributes:
-        steps: Steps of the schedule, of which the last only checks; None for as many as the row
-            budget pays for, and 100 where there is none.
+        steps: Steps of the schedule, after which comes a last check; None for as many times
+            ``check_every`` as the row budget pays for, and 100 where there is none.
         temperature: First and last temperature.
         curvature: Last weight of the spread: 1 is the expansion above, 0 leaves it out.
         check_every: Steps between hard checks.
         sharpness: Logit of the initial code, all others being 0.
         optimizer: A factory of torch optimisers.
-        relaxation: From a temperature to an [Estimator][latentsearch.relaxations.Estimator].
+        relaxation: From temperatures ``(N, 1, ..., 1)``, one a row, to an
+            [Estimator][latentsearch.relaxations.Estimator].
         restarts: Independent starts a problem.
 
     Example:
@@ -86,7 +86,7 @@ class RelaxedSearch(IterativeSearcher):
     check_every: int = 10
     sharpness: float = 1.0
     optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9))
-    relaxation: Callable[[float], Estimator] = SoftmaxRelaxation
+    relaxation: Callable[[Tensor], Estimator] = SoftmaxRelaxation
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
@@ -111,47 +111,36 @@ class RelaxedSearch(IterativeSearcher):
         space, dtype = objective.generator.space, objective.generator.dtype
         assert isinstance(space, Discrete)
         logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, dtype))
-        return RelaxedState(logits, empty_fit(objective, len(z)), 0, self._schedule(objective))
+        return RelaxedState(logits, empty_fit(objective, len(z)), self._schedule(objective), 0)
 
-    def _schedule(self, objective: Objective) -> int:
-        """The steps of the schedule: those that were set, or as many as can be paid for."""
+    def _schedule(self, objective: Objective) -> Tensor:
+        """``(M,)``: the steps of each row's schedule."""
+        left, every = objective.rows_left, self.check_every
         if self.steps is not None:
-            return self.steps
-        least, most = (float(left) for left in objective.rows_left.aminmax())
-        if math.isinf(least):
-            return _STEPS
-        if least < most:
-            raise InvalidArgument(
-                "RelaxedSearch.steps",
-                given=f"None, with budgets from {least:g} to {most:g} rows",
-                wanted="one budget for all problems, to which the schedule can be fitted",
-                mend="say how many steps, or search problems of different budgets one by one",
-            )
-        steps = 1
-        # A step costs 2 rows and a check 1; none begins with fewer rows left than a step may cost.
-        while 2 * (steps + 1) + math.ceil((steps + 1) / self.check_every) + self.step_rows <= least:
-            steps += 1
-        return steps
+            return torch.full_like(left, self.steps, dtype=torch.int64)
+        # A step costs 2 rows and a check 1; the last check comes with a step that is of no use any more.
+        affordable = every * ((left - self.step_rows) / (2 * every + 1)).floor()
+        return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:
-        last = state.number >= state.steps
+        last = state.number == self.steps  # which the host knows only where it was told
         proposal = None
         if last or state.number % self.check_every == 0:
             z = state.logits.value.argmax(-1)
-            ended = torch.full((len(z),), Status.FINISHED if last else Status.RUNNING, device=z.device)
+            ended = torch.where(state.number >= state.steps, Status.FINISHED, Status.RUNNING)
             proposal = Proposal(z, objective(z), ended)
         fit = state.fit if last else self._descend(objective, state, proposal, noise)
-        return RelaxedState(state.logits, fit, state.number + 1, state.steps), proposal
+        return RelaxedState(state.logits, fit, state.steps, state.number + 1), proposal
 
     def _descend(self, objective: Objective, state: RelaxedState, check: Proposal | None, noise: Noise) -> Tensor:
         """Move the logits; what the curvature's fit has become."""
         first, final = self.temperature
-        share = state.number / state.steps
-        estimator = self.relaxation(first * (final / first) ** share)
-        loss = _SpreadPriced(objective, state.fit, self.curvature * share, check if self.curvature else None)
         leaf = state.logits.leaf
+        share = (state.number / state.steps).clamp(max=1).to(leaf.dtype)
+        temperature = (first * (final / first) ** share).view(-1, *[1] * (leaf.ndim - 1))
+        loss = _SpreadPriced(objective, state.fit, self.curvature * share if self.curvature else None, check)
         with torch.enable_grad():
-            surrogate = estimator(leaf, loss, noise)
+            surrogate = self.relaxation(temperature)(leaf, loss, noise)
             (gradient,) = torch.autograd.grad(surrogate.sum(), leaf)
         state.logits.step(gradient)
         return loss.fit
@@ -167,22 +156,20 @@ class _SpreadPriced:
         fit: The curvature's fit, with the hard check taken in once a mixture has been scored.
     """
 
-    def __init__(self, objective: Objective, fit: Tensor, weight: float, check: Proposal | None) -> None:
-        self.objective, self.fit, self.weight, self._check = objective, fit, weight, check
+    def __init__(self, objective: Objective, fit: Tensor, weight: Tensor | None, check: Proposal | None) -> None:
+        self.objective, self.fit, self._weight, self._check = objective, fit, weight, check
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
         loss = self.objective(z, row).loss
-        if not z.requires_grad:
+        if self._weight is None or not z.requires_grad:
             return loss
         if self._check is not None and len(z) == len(self.fit):
             self._learn(z, loss, self._check)
             self._check = None
-        if not self.weight:
-            return loss
         codebook = self.objective.codebook
         mean = self.objective.embed(z)
         spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
-        price = 0.5 * self.weight * curvature(self.fit).to(loss.dtype)
+        price = 0.5 * self._weight * curvature(self.fit).to(loss.dtype)
         return loss + price[row] * spread.flatten(1).sum(1)
 
     def _learn(self, z: Tensor, loss: Tensor, check: Proposal) -> None:

@@ -6,6 +6,7 @@ Losses are divided by the loss of the model's own encoding of the target: 1 is a
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,8 +60,8 @@ CANDIDATES = {
 }
 
 
-def method(name: str, lr: float) -> ls.Searcher:
-    """The search of that name; the relaxed ones fit their schedules to the rows of the run."""
+def method(name: str, lr: float, rows: int) -> ls.Searcher:
+    """The search of that name; the relaxed ones have their schedules set for the rows they may spend."""
     match name:
         case "algorithm 2":
             return ls.StraightThroughSearch(lr=lr, on_repeat="continue")
@@ -72,17 +73,29 @@ def method(name: str, lr: float) -> ls.Searcher:
             return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
         case "Adam on logits":
             optimizer = partial(torch.optim.Adam, lr=lr, fused=True)
-            return ls.RelaxedSearch(curvature=0.0, optimizer=optimizer)
+            return ls.RelaxedSearch(schedule(rows), curvature=0.0, optimizer=optimizer)
         case "spread priced":
-            return ls.RelaxedSearch()  # as it ships: nothing is tuned
+            return ls.RelaxedSearch(schedule(rows))  # as it ships: nothing is tuned
     return ls.RandomSearch(batch=10)
+
+
+def schedule(rows: int) -> int:
+    """The most steps that a relaxed search can finish within ``rows``.
+
+    A step costs 2 rows and every tenth one a check more, the last one is a check alone; and none begins
+    with fewer than the 3 rows left that a step may cost.
+    """
+    steps = 1
+    while 2 * (steps + 1) + math.ceil((steps + 1) / 10) + 3 <= rows:
+        steps += 1
+    return steps
 
 
 def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: ls.Callback | None = None) -> Any:
     """One search of all pairs of a bench."""
     init = bench.encoded() if start == "encoded" else bench.random_codes()
     run = ls.Run(rows=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
-    return method(name, lr).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
+    return method(name, lr, rows).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
 
 
 # -- tuning -----------------------------------------------------------------------------------------
