@@ -46,7 +46,7 @@ class Objective:
         constraint: The wish, with one row a held row.
         problem: ``(M,)`` int64, the problem of each held row.
         alive: ``(M,)`` bool, held rows that have not ended.
-        spent: ``(M,)`` int64, rows decoded so far for each held row.
+        spent: ``(M,)`` float64, rows decoded so far for each held row.
         chunks: The chunk size in force.
     """
 
@@ -54,7 +54,7 @@ class Objective:
         self.generator = generator
         self.problem = problem
         self.alive = torch.ones_like(problem, dtype=torch.bool)
-        self.spent = torch.zeros_like(problem)
+        self.spent = torch.zeros_like(problem, dtype=torch.float64)
         self.budget: Tensor | None = None
         self.chunks = Chunks(run.chunk_rows)
         self.per_problem = constraint
@@ -223,14 +223,14 @@ class Objective:
         problems = len(self.budget)
         live = torch.zeros(problems, dtype=torch.float64, device=self.spent.device)
         live.index_add_(0, self.problem, self.alive.to(live.dtype))
-        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent.to(live.dtype))
+        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent)
         return ((self.budget - spent) / live.clamp(min=1))[self.problem]
 
     def keep(self, index: Tensor) -> None:
         """Hold only the rows in ``index`` from now on; what dropped rows spent stays on their problem."""
         if self.budget is not None:
             dropped = torch.ones_like(self.alive).index_fill(0, index, False)
-            gone = torch.where(dropped, self.spent, 0).to(self.budget.dtype)
+            gone = torch.where(dropped, self.spent, 0)
             self.budget = self.budget.index_add(0, self.problem, gone, alpha=-1)
         self.problem, self.alive, self.spent = self.problem[index], self.alive[index], self.spent[index]
         self.constraint = self.per_problem.select(self.problem)
