@@ -26,6 +26,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers import IterativeSearcher, Proposal, improves
 from latentsearch.testing import toys
+from latentsearch.testing.searchers import _Synchronisations
 
 K, D = 7, 4
 
@@ -408,6 +409,35 @@ def test_swaps_score_the_same_by_patches(wish: Any, chunk_rows: int | None) -> N
     torch.testing.assert_close(score.loss, expected.loss, rtol=1e-5, atol=1e-5)
     assert torch.equal(score.satisfied, expected.satisfied)
     assert held.spent.tolist() == [1 + 20 * charged(generator)] * 3 and whole.spent.tolist() == [20] * 3
+
+
+def test_few_outputs_are_pasted_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, goal = problem()
+    _, expected = swaps(generator, goal, ls.Run())
+    seen: list[int] = []
+    redecode = generator.redecode
+
+    def watched(z: Tensor, position: Tensor, output: Tensor) -> Tensor:
+        seen.append(len(z))
+        return redecode(z, position, output)
+
+    monkeypatch.setattr(generator, "redecode", watched)
+    monkeypatch.setattr("latentsearch.objective._PASTED", {"cpu": 9 * expected_size(generator)})
+    _, score = swaps(generator, goal, ls.Run())
+    assert seen == [9] * 6 + [6]
+    torch.testing.assert_close(score.loss, expected.loss)
+
+
+def expected_size(generator: ls.Generator) -> int:
+    return generator.decode(torch.zeros(1, *generator.space.shape, dtype=torch.int64)).numel()
+
+
+def test_swaps_do_not_wait_for_the_device() -> None:
+    generator, goal = problem()
+    assert not generator.patches.why
+    with _Synchronisations() as mode:
+        swaps(generator, goal, ls.Run())
+    assert mode.seen == []
 
 
 def test_patches_are_not_used_where_they_cost_more() -> None:
