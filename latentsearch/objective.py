@@ -182,12 +182,12 @@ class Objective:
         """Score grids that differ from those they serve at one position, by patches on decoded ``z``."""
         self._charge(None, cost)
         output = self.decode(z)
-        constraint = self.constraint.select(row)
 
         def part(rows: slice) -> Score:
+            # Outputs and targets are picked chunk by chunk: those of all swaps at once may not fit the memory.
+            serves = row[rows]
+            known, own = output.index_select(0, serves), self.constraint.select(serves)
             with torch.no_grad():
-                # A copy, so the generator may write over it.
-                known, own = output.index_select(0, row[rows]), _slice(constraint, rows, len(grids))
                 return self._forward_patch(grids[rows], position[rows], known, own)
 
         pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
