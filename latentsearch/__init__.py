@@ -14,7 +14,7 @@ from latentsearch.constraints import (
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, Prior, Searcher
+from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, LocalGenerator, Prior, Searcher
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
@@ -51,6 +51,7 @@ __all__ = [
     "JacobiSearch",
     "LatentSearchError",
     "LatentSpace",
+    "LocalGenerator",
     "LogPrior",
     "Matches",
     "Near",

@@ -18,11 +18,15 @@ def lookup(codebook: Tensor, z: Tensor) -> Tensor:
     """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to embeddings ``(N, *S, D)``."""
     if z.is_floating_point():
         return z @ codebook if codebook.ndim == 2 else (z[..., None, :] @ codebook)[..., 0, :]
+    positions = torch.arange(math.prod(z.shape[1:]), device=z.device).view(z.shape[1:])
+    return lookup_at(codebook, z, positions.expand_as(z), z.shape[1:])
+
+
+def lookup_at(codebook: Tensor, codes: Tensor, positions: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Embeddings ``(..., D)`` of codes ``(...)`` at positions ``(...)`` of the flattened grid of a shape."""
     if codebook.ndim == 2:
-        return F.embedding(z, codebook)
-    tables = codebook.expand(*z.shape[1:], *codebook.shape[-2:]).flatten(0, -3)
-    positions = torch.arange(len(tables), device=z.device).view(z.shape[1:])
-    return tables[positions.expand_as(z), z]
+        return F.embedding(codes, codebook)
+    return codebook.expand(*shape, *codebook.shape[-2:]).flatten(0, -3)[positions, codes]
 
 
 def products(codebook: Tensor, v: Tensor) -> Tensor:

@@ -29,12 +29,14 @@ class Chunks:
     def __init__(self, size: int | None) -> None:
         self.size = size
 
-    def run(self, function: Callable[[slice], Sequence[Tensor]], rows: int) -> Sequence[Tensor]:
-        """``function`` on all rows: each of its results has the slice's rows first."""
+    def run(
+        self, function: Callable[[slice], Sequence[Tensor]], rows: int, most: int | None = None
+    ) -> Sequence[Tensor]:
+        """``function`` on all rows, at most ``most`` at once: each of its results has the slice's rows first."""
         parts: list[Sequence[Tensor]] = []
         start = 0
         while start < rows or not parts:
-            size = rows - start if self.size is None else min(self.size, rows - start)
+            size = min(limit for limit in (rows - start, self.size, most) if limit is not None)
             try:
                 part = function(slice(start, start + size))
             except (RuntimeError, MemoryError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -13,9 +14,13 @@ from latentsearch._memory import Chunks
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Score
 from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.protocols import EmbeddingGenerator, Generator
+from latentsearch.protocols import EmbeddingGenerator, Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
+
+# Numbers of output that patches are pasted into at once: more than the cache holds only wait for the memory.
+_PASTED = {"cpu": 1 << 22}
+_PASTED_ELSEWHERE = 1 << 27
 
 
 class Linear(NamedTuple):
@@ -38,15 +43,15 @@ class Linear(NamedTuple):
 class Objective:
     """Scores latents for the rows still searched, counting what it costs.
 
-    A row scored costs 1, a row scored with its gradient 2, whether or not a term needs the decoder.
-    Rows that have ended cost nothing.
+    A row scored costs 1, a row scored with its gradient 2, whether or not a term needs the decoder;
+    a row decoded again where one code changed costs its share of 1. Rows that have ended cost nothing.
 
     Attributes:
         generator: The decoder.
         constraint: The wish, with one row a held row.
         problem: ``(M,)`` int64, the problem of each held row.
         alive: ``(M,)`` bool, held rows that have not ended.
-        spent: ``(M,)`` int64, rows decoded so far for each held row.
+        spent: ``(M,)`` float64, rows decoded so far for each held row.
         chunks: The chunk size in force.
     """
 
@@ -54,19 +59,21 @@ class Objective:
         self.generator = generator
         self.problem = problem
         self.alive = torch.ones_like(problem, dtype=torch.bool)
-        self.spent = torch.zeros_like(problem)
+        self.spent = torch.zeros_like(problem, dtype=torch.float64)
         self.budget: Tensor | None = None
         self.chunks = Chunks(run.chunk_rows)
         self.per_problem = constraint
         self.constraint = constraint.select(problem)
-        self._autocast = run.autocast
+        self._autocast, self._patches = run.autocast, run.patches
         self._directions: Tensor | None = None
         self._forward: Callable[..., Score] = self._score
         self._forward_embedding: Callable[..., Score] = self._score_embedding
+        self._forward_patch: Callable[..., Score] = self._score_patch
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"
             self._forward = torch.compile(self._score, backend=backend)
             self._forward_embedding = torch.compile(self._score_embedding, backend=backend)
+            self._forward_patch = torch.compile(self._score_patch, backend=backend)
 
     # -- scoring ---------------------------------------------------------------------------------
 
@@ -151,6 +158,10 @@ class Objective:
     def swaps(self, z: Tensor, position: Tensor, code: Tensor) -> Score:
         """Score grids that differ from the held rows' by one code each.
 
+        Where the generator can decode again what one code reaches, the held rows' grids are decoded
+        once and then a patch a swap, if that is cheaper: it costs 1 + C times the share of a patch
+        a held row in place of C.
+
         Args:
             z: ``(M, *S)`` hard grids, one a held row.
             position: ``(M, C)`` int64, which position of the flattened grid is changed.
@@ -162,8 +173,33 @@ class Objective:
         count = position.shape[1]
         grids = z.flatten(1)[:, None].expand(-1, count, -1).scatter(2, position[..., None], code[..., None])
         row = torch.arange(len(z), device=z.device).repeat_interleave(count)
-        score = self(grids.flatten(0, 1).unflatten(1, z.shape[1:]), row)
+        grids = grids.flatten(0, 1).unflatten(1, z.shape[1:])
+        cost = 1 + count * self._patch_share if self.constraint.needs_output else count
+        score = self(grids, row) if cost >= count else self._patched(z, grids, position.flatten(), row, cost)
         return Score(score.loss.view(-1, count), score.satisfied.view(-1, count))
+
+    def _patched(self, z: Tensor, grids: Tensor, position: Tensor, row: Tensor, cost: float) -> Score:
+        """Score grids that differ from those they serve at one position, by patches on decoded ``z``."""
+        self._charge(None, cost)
+        output = self.decode(z)
+
+        def part(rows: slice) -> Score:
+            # Outputs and targets are picked chunk by chunk: those of all swaps at once may not fit the memory.
+            serves = row[rows]
+            known, own = output.index_select(0, serves), self.constraint.select(serves)
+            with torch.no_grad():
+                return self._forward_patch(grids[rows], position[rows], known, own)
+
+        pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
+        most = max(pasted // max(output[0].numel(), 1), 1)
+        return Score(*self.chunks.run(part, len(grids), most))
+
+    @property
+    def _patch_share(self) -> float:
+        """What a patch costs; rounded up to a binary fraction, of which sums are exact in any order."""
+        if not self._patches or not isinstance(self.generator, LocalGenerator):
+            return 1.0
+        return math.ceil(self.generator.redecode_share * (1 << 20)) / (1 << 20)
 
     def _score(self, z: Tensor, constraint: Constraint) -> Score:
         output = self._decoded(self.generator.decode, z) if constraint.needs_output else z
@@ -172,6 +208,10 @@ class Objective:
     def _score_embedding(self, e: Tensor, latent: Tensor, constraint: Constraint) -> Score:
         output = self._decoded(self._decode_embedding, e) if constraint.needs_output else e
         return constraint(output, latent)
+
+    def _score_patch(self, z: Tensor, position: Tensor, output: Tensor, constraint: Constraint) -> Score:
+        redecode = cast(LocalGenerator, self.generator).redecode
+        return constraint(self._decoded(lambda z: redecode(z, position, output), z), z)
 
     def _decoded(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         if self._autocast is None:
@@ -209,7 +249,7 @@ class Objective:
 
     # -- rows and their cost ---------------------------------------------------------------------
 
-    def _charge(self, row: Tensor | None, cost: int) -> None:
+    def _charge(self, row: Tensor | None, cost: float) -> None:
         if row is None:
             self.spent = self.spent.add(self.alive, alpha=cost)
         else:
@@ -223,14 +263,14 @@ class Objective:
         problems = len(self.budget)
         live = torch.zeros(problems, dtype=torch.float64, device=self.spent.device)
         live.index_add_(0, self.problem, self.alive.to(live.dtype))
-        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent.to(live.dtype))
+        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent)
         return ((self.budget - spent) / live.clamp(min=1))[self.problem]
 
     def keep(self, index: Tensor) -> None:
         """Hold only the rows in ``index`` from now on; what dropped rows spent stays on their problem."""
         if self.budget is not None:
             dropped = torch.ones_like(self.alive).index_fill(0, index, False)
-            gone = torch.where(dropped, self.spent, 0).to(self.budget.dtype)
+            gone = torch.where(dropped, self.spent, 0)
             self.budget = self.budget.index_add(0, self.problem, gone, alpha=-1)
         self.problem, self.alive, self.spent = self.problem[index], self.alive[index], self.spent[index]
         self.constraint = self.per_problem.select(self.problem)

@@ -68,6 +68,30 @@ class EmbeddingGenerator(Generator, Protocol):
 
 
 @runtime_checkable
+class LocalGenerator(Generator, Protocol):
+    """A discrete generator that can decode again what one changed code reaches, for less than a whole decode.
+
+    Attributes:
+        redecode_share: What ``redecode`` costs, as a share of ``decode``; 1 where it saves nothing.
+    """
+
+    @property
+    def redecode_share(self) -> float: ...
+
+    def redecode(self, z: Tensor, position: Tensor, output: Tensor) -> Tensor:
+        """Decode hard grids again that differ at one position from those of known outputs.
+
+        Args:
+            z: ``(N, *S)`` int64.
+            position: ``(N,)`` int64, where in the flattened grid.
+            output: ``(N, *O)``, what the grids decoded to before; it may be written over.
+
+        Returns:
+            ``decode(z)`` up to rounding, ``(N, *O)``.
+        """
+
+
+@runtime_checkable
 class AutoEncoder(Generator, Protocol):
     """A generator that can also encode: a source of starting points."""
 

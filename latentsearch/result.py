@@ -46,7 +46,7 @@ class Trace:
 
     Attributes:
         loss: ``(T, B)``: the best hard loss so far; ``inf`` before the first proposal.
-        rows: ``(T, B)`` int64: rows decoded so far, all restarts together.
+        rows: ``(T, B)`` float64: rows decoded so far, all restarts together.
         seconds: ``(T,)`` float64: time since the start, resumed time included.
     """
 
@@ -54,7 +54,7 @@ class Trace:
     rows: Tensor
     seconds: Tensor
 
-    def loss_at(self, rows: int) -> Tensor:
+    def loss_at(self, rows: float) -> Tensor:
         """``(B,)``: the best loss of each problem once it had decoded at most ``rows`` rows."""
         affordable = torch.where(self.rows <= rows, self.loss, torch.inf)
         if not len(affordable):
@@ -87,7 +87,8 @@ class SearchResult:
         score: ``(B,)``, computed anew from ``output``.
         terms: Each term's weighted score, ``(B,)``.
         status: Why each problem ended: B values; that of its winning restart.
-        rows: ``(B,)`` int64: rows decoded; a value is one row, a value with its gradient two.
+        rows: ``(B,)`` float64: rows decoded; a value is one row, a value with its gradient two, and a
+            grid decoded again where one code changed that share of one.
         steps: Steps taken.
         seconds: Wall time.
         candidates: The best of each restart.
@@ -159,7 +160,7 @@ class SearchResult:
 
     def __repr__(self) -> str:
         problems = [
-            f"  {b}: loss {loss:.6g}, {status.name}, {rows} rows"
+            f"  {b}: loss {loss:.6g}, {status.name}, {round(rows, 2):.12g} rows"
             for b, (loss, status, rows) in enumerate(
                 zip(self.score.loss.tolist(), self.status, self.rows.tolist(), strict=True)
             )

@@ -58,7 +58,8 @@ class Run:
 
     Attributes:
         rows: Rows decoded per problem, all restarts together: a value counts one, a value with its
-            gradient two. Checks before the run and the decoding of the answer are not counted.
+            gradient two, a patch its share of one. Checks before the run and the decoding of the
+            answer are not counted.
         steps: Steps.
         seconds: Wall time, looked at before each step.
         progress: True for a progress bar (``tqdm`` if installed, else a line on stderr).
@@ -69,6 +70,10 @@ class Run:
         compact_every: Steps between looks at which rows have ended, the only host synchronisation;
             None looks after every step on the CPU, where it costs nothing, and after 8 elsewhere.
         autocast: Decode under ``torch.autocast`` in this dtype, for instance ``torch.bfloat16``.
+        patches: Where a searcher tries swaps of one code, decode again what the code reaches and no
+            more, if the generator can and if that saves something; False always decodes whole grids.
+            Patches are charged by their share of a decode, and what the codes of a generator
+            reach is found once, uncharged, before the first swap.
         compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
 
     Example:
@@ -86,6 +91,7 @@ class Run:
     chunk_rows: int | None = None
     compact_every: int | None = None
     autocast: torch.dtype | None = None
+    patches: bool = True
     compile: bool | str = False
 
     def __post_init__(self) -> None:

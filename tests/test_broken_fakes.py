@@ -86,6 +86,13 @@ class TwoWaysToDecode(toys.CodeGenerator):
         return super().decode(z) + 1
 
 
+class ForgettingTheChange(toys.CodeGenerator):
+    redecode_share = 0.25
+
+    def redecode(self, z: Tensor, position: Tensor, output: Tensor) -> Tensor:
+        return output
+
+
 class EncodingOutside(toys.CodeGenerator):
     def encode(self, output: Tensor) -> Tensor:
         return super().encode(output) + self.space.codebook_size
@@ -101,6 +108,7 @@ GENERATORS = {
     generators.gradients_match_finite_differences: DoubledGradient(dtype=DTYPE),
     generators.hard_codes_equal_one_hot_codes: OtherWhenSoft(dtype=DTYPE),
     generators.embeddings_decode_to_the_same: TwoWaysToDecode(dtype=DTYPE),
+    generators.changed_codes_redecode_to_the_same: ForgettingTheChange(dtype=DTYPE),
     generators.encodings_lie_in_space: EncodingOutside(dtype=DTYPE),
 }
 

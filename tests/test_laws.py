@@ -62,6 +62,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     to_codes = frozen(dtype, nn.Conv2d(1, 7, 2, stride=2))
     to_embeddings = frozen(dtype, nn.Conv2d(1, 3, 2, stride=2))
     channels_last = frozen(dtype, nn.Linear(3, 4), nn.Flatten(), nn.Linear(24, 5))
+    local = frozen(dtype, nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 1))
     position_by_position = frozen(dtype, nn.Conv1d(3, 2, 1), nn.Tanh())
     two_levels = TwoLevels().to(dtype).eval()
 
@@ -69,6 +70,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     yield wrapped(encode=lambda x: to_codes(x).argmax(1), check=False)
     yield wrapped(encode=to_embeddings, check=False)
     yield ls.CodebookGenerator(channels_last, book(5, 3), (2, 3), layout="channels_last", output_transform=torch.tanh)
+    yield ls.CodebookGenerator(local, book(5, 3), (8, 9))
     yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,))
     yield ls.CodebookGenerator(channels_first, book(6, 2), (4, 4), project=frozen(dtype, nn.Linear(2, 3)))
     yield ls.CodebookGenerator(two_levels, [book(5, 3), book(7, 2)], [(2, 2), (4, 4)])

@@ -43,7 +43,7 @@ class Board:
         self.status = torch.zeros(count, dtype=torch.int64, device=device)
         self.final_latent, self.final_loss = z.clone(), self.loss.clone()
         self.final_satisfied, self.final_status = self.satisfied.clone(), self.status.clone()
-        self.final_spent = torch.zeros_like(self.row)
+        self.final_spent = torch.zeros_like(self.row, dtype=torch.float64)
         self.history: list[tuple[Tensor, Tensor, Tensor, float]] = []
 
     @property
@@ -111,14 +111,14 @@ class Board:
         return Candidates(self._by_problem(self.final_latent), score, self._by_problem(self.final_status))
 
     def spent(self) -> Tensor:
-        """``(B,)`` int64: rows decoded for each problem."""
+        """``(B,)`` float64: rows decoded for each problem."""
         return self._by_problem(self.final_spent).sum(1)
 
     def trace(self) -> Trace:
         """The course of the search, restarts of a problem taken together."""
         steps, count, device = len(self.history), len(self.final_loss), self.row.device
         loss = torch.full((steps, count), torch.inf, dtype=self.final_loss.dtype, device=device)
-        spent = torch.zeros((steps, count), dtype=torch.int64, device=device)
+        spent = torch.zeros((steps, count), dtype=torch.float64, device=device)
         for t, (row, best, cost, _) in enumerate(self.history):
             if t:  # rows no longer held stay where they were
                 loss[t], spent[t] = loss[t - 1], spent[t - 1]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
-from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator
+from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, LocalGenerator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import Check, checks_of, close, draw, gap, require, require_kind, run_all, soft_draw
 
@@ -142,6 +142,24 @@ def embeddings_decode_to_the_same(generator: Generator) -> None:
     require(close(parts, whole), embeddings_decode_to_the_same, generator, f"they differ by {gap(parts, whole):.3g}")
 
 
+def changed_codes_redecode_to_the_same(generator: Generator) -> None:
+    """``redecode`` of grids with one code changed is ``decode`` of them, at the borders too."""
+    if not isinstance(generator, LocalGenerator) or not isinstance(generator.space, Discrete):
+        return
+    law, last = changed_codes_redecode_to_the_same, generator.space.positions - 1
+    z, other = _hard(generator, 6), _hard(generator, 6, stream=1)
+    drawn = Noise.from_seed(29, 6, device=z.device).integers(last + 1)
+    position = torch.cat([drawn.new_tensor([0, last]), drawn[2:]])[:, None]
+    changed = z.flatten(1).scatter(1, position, other.flatten(1).gather(1, position)).view_as(z)
+    again = generator.redecode(changed, position[:, 0], generator.decode(z))
+    whole = generator.decode(changed)
+    detail = f"{tuple(again.shape)} in place of {tuple(whole.shape)}"
+    require(again.shape == whole.shape, law, generator, detail)
+    require(close(again, whole), law, generator, f"they differ by {gap(again, whole):.3g}")
+    share = generator.redecode_share
+    require(0 < share <= 1, law, generator, f"a share of {share} of a decode, which is not in (0, 1]")
+
+
 def encodings_lie_in_space(generator: Generator) -> None:
     """``encode`` gives hard latents of the space, one a row."""
     if not isinstance(generator, AutoEncoder):
@@ -165,6 +183,7 @@ LAWS = (
     gradients_match_finite_differences,
     hard_codes_equal_one_hot_codes,
     embeddings_decode_to_the_same,
+    changed_codes_redecode_to_the_same,
     encodings_lie_in_space,
 )
 
