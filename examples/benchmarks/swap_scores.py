@@ -20,8 +20,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "examples"))
+sys.path.append(str(Path(__file__).parents[1]))
 from data import cifar10_subset
 
 import latentsearch as ls
@@ -31,6 +30,7 @@ from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers._swaps import most_promising
 
+ROOT = Path(__file__).parents[2]
 LOG = ROOT / "examples" / "logs" / "swap_scores.json"
 PICTURE = ROOT / "docs" / "explanation" / "img" / "swap_scores.png"
 PICTURES, SWAPS, TOP = 20, 256, 32
@@ -108,7 +108,8 @@ def predictors(
 
 def table(log: dict[str, Any]) -> str:
     lines = [
-        f"| model | codes | slope: rank correlation | of its best {TOP}, help | with curvature | of its best {TOP}, help |",
+        f"| model | codes | slope: rank correlation | of its best {TOP}, help "
+        f"| with curvature | of its best {TOP}, help |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for model, found in log.items():
