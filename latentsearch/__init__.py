@@ -18,6 +18,8 @@ from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, P
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    CMAESSearch,
+    EvolutionSearch,
     GradientSearch,
     RandomSearch,
     RelaxedSearch,
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "BrokenFile",
+    "CMAESSearch",
     "Callback",
     "Candidates",
     "Classified",
@@ -41,6 +44,7 @@ __all__ = [
     "Discrete",
     "Downscales",
     "EmbeddingGenerator",
+    "EvolutionSearch",
     "Generator",
     "GradientSearch",
     "InvalidArgument",

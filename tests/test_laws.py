@@ -174,6 +174,12 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=2.0, snap=True),
     ls.RelaxedSearch(steps=12, check_every=5),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
+    ls.EvolutionSearch(),
+    ls.EvolutionSearch(population=5, children=3, restarts=2),
+    ls.EvolutionSearch(population=1, children=1),
+    ls.CMAESSearch(),
+    ls.CMAESSearch(sigma=1.0, population=5, restarts=2),
+    ls.CMAESSearch(population=7, separable=True),
 )
 
 ESTIMATORS = (SoftmaxRelaxation(), SoftmaxRelaxation(temperature=0.3))
