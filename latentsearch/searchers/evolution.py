@@ -91,9 +91,10 @@ class EvolutionSearch(IterativeSearcher):
     the newer survives, so a population crosses plateaus.
 
     Attributes:
-        population: P, grids that survive a generation. Fewer are greedier: better where a few
-            hundred rows must do, and sooner in a dip.
-        children: Grids scored a generation and row.
+        population: P, grids that survive a generation. With 1 there is nothing to cross; more
+            are slower to begin with, and later to settle in one dip.
+        children: Grids scored a generation and row. Fewer learn more from every row; more make
+            better use of a GPU where there are few problems.
         restarts: Independent starts a problem.
 
     Example:
@@ -104,8 +105,8 @@ class EvolutionSearch(IterativeSearcher):
         True
     """
 
-    population: int = 4
-    children: int = 8
+    population: int = 2
+    children: int = 4
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
     needs_gradient: ClassVar[bool] = False
@@ -162,7 +163,7 @@ class EvolutionSearch(IterativeSearcher):
     def _bred(self, generator: Generator, state: EvolutionState, noise: Noise) -> _Brood:
         """Children of the population: crossed or copied, and mutated where they are known already."""
         count, shape = self.children, state.z.shape[2:]
-        # The square prefers good parents: half of them come from the best quarter.
+        # The square prefers the better parents.
         parents = (self.population * noise.fold(1).uniform(2, count).square()).long()
         first, second = parents.unbind(1)
         crossed, near = _ways(state, count, noise.fold(2))
