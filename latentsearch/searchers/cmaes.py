@@ -72,7 +72,7 @@ class _Rates(NamedTuple):
         sigma = (mu_eff + 2) / (d + mu_eff + 5)  # (55)
         damping = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (d + 1)) - 1) + sigma  # (55)
         path = (4 + mu_eff / d) / (d + 4 + 2 * mu_eff / d)  # (56)
-        # d numbers are learnt faster than d² [Ros and Hansen 2008, section 3].
+        # d numbers are learnt faster than d² [Ros and Hansen 2008].
         faster = (d + 2) / 3 if separable else 1.0
         one = min(1.0, faster * 2 / ((d + 1.3) ** 2 + mu_eff))  # (57)
         mu = min(1 - one, faster * 2 * (mu_eff - 2 + 1 / mu_eff) / ((d + 2) ** 2 + mu_eff))  # (58)
@@ -94,7 +94,7 @@ class CMAESSearch(IterativeSearcher):
     so that the step size's path takes $A^{-1}$ for $C^{-1/2}$: the mean of z, which is at hand, and
     no eigenvectors are needed, nor the host.
 
-    A covariance has $d^2$ numbers a row, and learning it takes about $100 d^2$ losses. Its diagonal
+    A covariance has $d^2$ numbers a row, and learning it takes losses in proportion. Its diagonal
     alone is learnt a factor $(d + 2) / 3$ faster: R. Ros and N. Hansen, *A Simple Modification in
     CMA-ES Achieving Linear Time and Space Complexity* (PPSN 2008).
 

@@ -70,7 +70,7 @@ class EvolutionSearch(IterativeSearcher):
     r"""Evolve a few grids of codes: cross blocks, mutate codes by the prior, keep the best.
 
     A (µ + λ) evolution strategy [Beyer and Schwefel, *Evolution strategies*, Natural Computing 1,
-    2002, section 2], for any constraint, with a gradient or without. The first generation is the
+    2002], for any constraint, with a gradient or without. The first generation is the
     initial grid and draws from the prior. After that a child is made in one of three ways:
 
     - *crossover*: a random block of one member is put into another, so that what was found in
@@ -82,9 +82,9 @@ class EvolutionSearch(IterativeSearcher):
 
     Far mutations bring a bad grid down and near ones refine a good one. Each way has a share in
     proportion to what it has lately gained per child, as in D. Thierens, *An adaptive pursuit
-    strategy for allocating operator probabilities* (GECCO 2005, section 2.1, probability matching).
+    strategy for allocating operator probabilities* (GECCO 2005; this is its probability matching).
     The number of mutated codes has a heavy tail, so that no dip is for ever [Doerr, Le, Makhmara
-    and Nguyen, *Fast Genetic Algorithms*, GECCO 2017, section 5].
+    and Nguyen, *Fast Genetic Algorithms*, GECCO 2017].
 
     A child that was scored already is mutated, and further if that one was scored too: no row is
     wasted on it, and a dip that has been searched is searched more widely. Of equally good grids
