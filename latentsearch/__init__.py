@@ -18,7 +18,9 @@ from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, L
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    CMAESSearch,
     CoordinateSearch,
+    EvolutionSearch,
     GradientSearch,
     JacobiSearch,
     RandomSearch,
@@ -34,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "BrokenFile",
+    "CMAESSearch",
     "Callback",
     "Candidates",
     "Classified",
@@ -45,6 +48,7 @@ __all__ = [
     "Discrete",
     "Downscales",
     "EmbeddingGenerator",
+    "EvolutionSearch",
     "Generator",
     "GradientSearch",
     "InvalidArgument",

@@ -59,6 +59,8 @@ ALL = {
     "straight through": ls.StraightThroughSearch(),
     "single": ls.SinglePositionSearch(),
     "relaxed": ls.RelaxedSearch(steps=3),
+    "evolution": ls.EvolutionSearch(children=2),
+    "cmaes": ls.CMAESSearch(population=4),
 }
 
 
@@ -160,8 +162,9 @@ CASES = {
     # spaces and gradients
     **{
         f"{name} on a continuous space": Case("over Continuous", "wanted a Discrete space", by=name, error=Unsupported)
-        for name in ("straight through", "single", "relaxed")
+        for name in ("straight through", "single", "relaxed", "evolution")
     },
+    "CMA-ES on codes": Case("Discrete", "a Continuous space", by="cmaes", generator=codes, error=Unsupported),
     "gradient on codes": Case("Discrete", "a Continuous space", by="gradient", generator=codes, error=Unsupported),
     **{
         f"wish without gradient, by {name}": Case(
@@ -241,7 +244,8 @@ def test_nothing_is_decoded_for_what_types_and_spaces_forbid(case: Case) -> None
 
 def test_every_search_that_is_refused_would_else_run() -> None:
     """The cases differ from a search that works in one thing each, so it is that thing which is refused."""
-    for name, generator in (("random", continuous), ("gradient", continuous), *((n, codes) for n in list(ALL)[2:])):
+    for name in ALL:
+        generator = continuous if name in ("random", "gradient", "cmaes") else codes
         result = ALL[name].search(generator(), MATCH, seed=0, run=Run(rows=6))
         assert len(result.status) == 2
 
@@ -262,6 +266,12 @@ SETTINGS = {
     "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: given -1.0"),
     "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),
     "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: given .*two positive numbers"),
+    "population": (lambda: ls.EvolutionSearch(population=0), "EvolutionSearch.population: given 0"),
+    "children": (lambda: ls.EvolutionSearch(children=0), "children: given 0, wanted a whole number of at least 1"),
+    "small population": (lambda: ls.CMAESSearch(population=3), "population: given 3, wanted .* at least 4"),
+    "sigma": (lambda: ls.CMAESSearch(sigma=0.0), "CMAESSearch.sigma: given 0.0, wanted a positive number"),
+    "infinite sigma": (lambda: ls.CMAESSearch(sigma=float("inf")), "CMAESSearch.sigma: given inf"),
+    "separable": (lambda: ls.CMAESSearch(separable="diag"), "separable: given 'diag', wanted True, False, or None"),  # type: ignore[arg-type]
     "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),
     "rows of one problem": (lambda: Run(rows=[5, -1]), r"Run.rows: given \[5, -1\]"),
     "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]

@@ -183,6 +183,12 @@ SEARCHERS = (
     ls.Then(ls.RandomSearch(batch=5), ls.RandomSearch(batch=3), ls.RandomSearch(batch=2)),
     ls.Then(ls.RelaxedSearch(steps=8, restarts=2), ls.StraightThroughSearch(restarts=2), shares=(0.6, 0.4)),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
+    ls.EvolutionSearch(),
+    ls.EvolutionSearch(population=5, children=3, restarts=2),
+    ls.EvolutionSearch(population=1, children=1),
+    ls.CMAESSearch(),
+    ls.CMAESSearch(sigma=1.0, population=5, restarts=2),
+    ls.CMAESSearch(population=7, separable=True),
 )
 
 ESTIMATORS = (SoftmaxRelaxation(), SoftmaxRelaxation(temperature=0.3))

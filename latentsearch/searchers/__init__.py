@@ -2,7 +2,9 @@
 
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
+from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.jacobi import JacobiSearch
 from latentsearch.searchers.random import RandomSearch
@@ -12,7 +14,9 @@ from latentsearch.searchers.straight_through import StraightThroughSearch
 from latentsearch.searchers.then import Then
 
 __all__ = [
+    "CMAESSearch",
     "CoordinateSearch",
+    "EvolutionSearch",
     "GradientSearch",
     "IterativeSearcher",
     "JacobiSearch",

@@ -1,0 +1,35 @@
+"""What the methods share that score many candidates a row."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Score
+from latentsearch.objective import Objective
+
+
+def score_each(objective: Objective, z: Tensor) -> Score:
+    """Score ``(M, U, *S)`` latents, U a held row: loss and satisfied are ``(M, U)``."""
+    rows, count = z.shape[:2]
+    row = torch.arange(rows, device=z.device).repeat_interleave(count)
+    score = objective(z.flatten(0, 1), row)
+    return Score(score.loss.view(rows, count), score.satisfied.view(rows, count))
+
+
+def ranking(score: Score) -> Tensor:
+    """``(M, U)`` int64: the candidates of each row from best to worst.
+
+    Satisfied ones come first and NaN last, so that one broken candidate does not hide the others.
+    Of equals the earlier comes first.
+    """
+    broken = score.loss.isnan()
+    by_loss = torch.where(broken, torch.inf, score.loss).argsort(dim=1, stable=True)
+    unsatisfied = ~(score.satisfied & ~broken)
+    return by_loss.gather(1, unsatisfied.gather(1, by_loss).byte().argsort(dim=1, stable=True))
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """``(M, U, ...)`` at ``(M, V)`` places of the second dimension: ``(M, V, ...)``."""
+    rows = torch.arange(len(values), device=values.device)[:, None]
+    return values[rows, index]

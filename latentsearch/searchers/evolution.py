@@ -1,0 +1,281 @@
+"""Evolution of grids of codes: crossover of blocks, mutation by the prior, survival of the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch._codes import grid_hash
+from latentsearch.algebra import Score
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.protocols import EmbeddingGenerator, Generator
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.spaces import Discrete
+
+# How a child was made; the first three are the columns of `gains` and `trials`.
+_CROSSED, _NEAR, _FAR, _FOUNDED = range(4)
+
+_POOL = 32  # prior draws a row among which a near mutation looks for its codes
+_TAIL = 3.5  # exponent of the number of codes that a mutation changes: 1 in 89 of 100, and rarely many
+_ROUNDS = 3  # how often a child that is known already is mutated further
+_SEEN = 1024  # grids remembered a row
+_MEMORY = 0.95  # share of the gains and trials that is kept from one generation to the next
+_FLOOR = 0.05  # least share of each way of making children, lest it be forgotten for ever
+
+
+@dataclass
+class EvolutionState:
+    """The population of each row, best first, and what was learnt about making children.
+
+    Attributes:
+        z: ``(M, P, *S)``.
+        loss, satisfied: ``(M, P)``; the loss is infinite where nothing has been scored yet.
+        seen: ``(M, T)`` int64, hashes of the grids that were scored last.
+        gains: ``(M, 3)``, how far the children of each way fell below their parents, fading.
+        trials: ``(M, 3)``, how many children were made in each way, fading.
+        number: Generations so far.
+    """
+
+    z: Tensor
+    loss: Tensor
+    satisfied: Tensor
+    seen: Tensor
+    gains: Tensor
+    trials: Tensor
+    number: int
+
+
+@dataclass
+class _Brood:
+    """Children to be scored.
+
+    Attributes:
+        z: ``(M, C, *S)``.
+        way: ``(M, C)`` int64, how each was made.
+        rival: ``(M, C)``, the loss of the better one of its parents.
+    """
+
+    z: Tensor
+    way: Tensor
+    rival: Tensor
+
+
+@dataclass(frozen=True)
+class EvolutionSearch(IterativeSearcher):
+    r"""Evolve a few grids of codes: cross blocks, mutate codes by the prior, keep the best.
+
+    A (µ + λ) evolution strategy [Beyer and Schwefel, *Evolution strategies*, Natural Computing 1,
+    2002], for any constraint, with a gradient or without. The first generation is the
+    initial grid and draws from the prior. After that a child is made in one of three ways:
+
+    - *crossover*: a random block of one member is put into another, so that what was found in
+      different corners comes together;
+    - *far* mutation: codes of a fresh draw from the generator's prior, so that a learnt prior is
+      the proposal;
+    - *near* mutation: of several such draws, at each position the code whose embedding is nearest
+      to the present one. Without embeddings this is a far mutation.
+
+    Far mutations bring a bad grid down and near ones refine a good one. Each way has a share in
+    proportion to what it has lately gained per child, as in D. Thierens, *An adaptive pursuit
+    strategy for allocating operator probabilities* (GECCO 2005; this is its probability matching).
+    The number of mutated codes has a heavy tail, so that no dip is for ever [Doerr, Le, Makhmara
+    and Nguyen, *Fast Genetic Algorithms*, GECCO 2017].
+
+    A child that was scored already is mutated, and further if that one was scored too: no row is
+    wasted on it, and a dip that has been searched is searched more widely. Of equally good grids
+    the newer survives, so a population crosses plateaus.
+
+    Attributes:
+        population: P, grids that survive a generation. With 1 there is nothing to cross; more
+            are slower to begin with, and later to settle in one dip.
+        children: Grids scored a generation and row. Fewer learn more from every row; more make
+            better use of a GPU where there are few problems.
+        restarts: Independent starts a problem.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> result = EvolutionSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> bool((result.latent == toy.solution).all())
+        True
+    """
+
+    population: int = 2
+    children: int = 4
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    needs_gradient: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("population")
+        self._require_count("children")
+
+    @property
+    def step_rows(self) -> int:
+        return self.children
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:
+        rows, device = len(z), z.device
+        loss = torch.full((rows, self.population), torch.inf, dtype=objective.generator.dtype, device=device)
+        # Sums over many generations are more than half precision can hold.
+        gains = loss.new_zeros(rows, 3, dtype=torch.promote_types(loss.dtype, torch.float32))
+        return EvolutionState(
+            z=z[:, None].repeat(1, self.population, *(1,) * (z.ndim - 1)),
+            loss=loss,
+            satisfied=torch.zeros_like(loss, dtype=torch.bool),
+            seen=torch.zeros(rows, _SEEN, dtype=torch.int64, device=device),
+            gains=gains,
+            trials=torch.ones_like(gains),
+            number=0,
+        )
+
+    def step(self, objective: Objective, state: EvolutionState, noise: Noise) -> tuple[EvolutionState, Proposal]:
+        generator = objective.generator
+        brood = self._founders(generator, state, noise) if state.number == 0 else self._bred(generator, state, noise)
+        score = score_each(objective, brood.z)
+
+        # Children first: of equals the ranking keeps the earlier.
+        z = torch.cat([brood.z, state.z], 1)
+        loss = torch.cat([score.loss, state.loss.to(score.loss.dtype)], 1)
+        satisfied = torch.cat([score.satisfied, state.satisfied], 1)
+        fittest = ranking(Score(loss, satisfied))[:, : self.population]
+        z, loss, satisfied = take(z, fittest), take(loss, fittest), take(satisfied, fittest)
+
+        gains, trials = _credited(state, brood, score.loss)
+        seen = torch.cat([state.seen[:, self.children :], _hashes(generator, brood.z)[:, -_SEEN:]], 1)
+        # A NaN ends its row, but only as a proposal: where nothing else was found.
+        unbroken = torch.where(loss.isnan(), torch.inf, loss)
+        state = EvolutionState(z, unbroken, satisfied, seen, gains, trials, state.number + 1)
+        return state, Proposal(z[:, 0], Score(loss[:, 0], satisfied[:, 0]))
+
+    def _founders(self, generator: Generator, state: EvolutionState, noise: Noise) -> _Brood:
+        """The first generation: the initial grid and draws from the prior."""
+        draws = _prior_draws(generator, self.children, noise)
+        rival = state.loss.new_full(draws.shape[:2], torch.inf)
+        return _Brood(torch.cat([state.z[:, :1], draws[:, 1:]], 1), torch.full_like(rival, _FOUNDED).long(), rival)
+
+    def _bred(self, generator: Generator, state: EvolutionState, noise: Noise) -> _Brood:
+        """Children of the population: crossed or copied, and mutated where they are known already."""
+        count, shape = self.children, state.z.shape[2:]
+        # The square prefers the better parents.
+        parents = (self.population * noise.fold(1).uniform(2, count).square()).long()
+        first, second = parents.unbind(1)
+        crossed, near = _ways(state, count, noise.fold(2))
+        block = random_blocks(noise.fold(3), count, shape) & _per_child(crossed, state.z)
+        z = torch.where(block, take(state.z, second), take(state.z, first))
+
+        pool = _prior_draws(generator, max(_POOL, count), noise.fold(4))
+        close, far = nearest_codes(generator, z, pool), pool[:, :count]
+        known = torch.cat([state.seen, _hashes(generator, state.z)], 1)
+        mutated = torch.zeros_like(crossed)
+        rank, number = mutation(z, torch.where(_per_child(near, z), close, far), noise.fold(5))
+        for more in range(_ROUNDS):
+            again = _repeated(_hashes(generator, z), known)
+            # Where the near ones are known they run out: on with far ones.
+            near = near & ~(again & mutated)
+            codes = torch.where(_per_child(near, z), close, far)
+            taken = (rank < number + more).view_as(z) & _per_child(again, z)
+            z = torch.where(taken, codes, z)
+            mutated = mutated | again
+        way = torch.where(mutated, torch.where(near, _NEAR, _FAR), _CROSSED)
+        return _Brood(z, way, take(state.loss, torch.where(mutated, first, parents.amin(1))))
+
+
+def random_blocks(noise: Noise, count: int, shape: tuple[int, ...]) -> Tensor:
+    """``(M, count, *S)`` bool: a box of random sides at a random place of each grid."""
+    mask = torch.ones(len(noise), count, *shape, dtype=torch.bool, device=noise.keys.device)
+    for axis, side in enumerate(shape):
+        length, first = noise.fold(axis).uniform(2, count, 1).unbind(1)
+        length = 1 + (length * side).long()
+        first = (first * (side - length + 1)).long()
+        place = torch.arange(side, device=mask.device)
+        inside = (place >= first) & (place < first + length)
+        mask &= inside.view(len(noise), count, *(side if other == axis else 1 for other in range(len(shape))))
+    return mask
+
+
+def nearest_codes(generator: Generator, z: Tensor, pool: Tensor) -> Tensor:
+    """The pool's other codes whose embeddings are nearest to those of ``z``, position by position.
+
+    Args:
+        generator: Gives the embeddings; if it has none, the pool's first grids are returned.
+        z: ``(M, C, *S)`` hard grids.
+        pool: ``(M, T, *S)`` hard grids, T at least C.
+
+    Returns:
+        ``(M, C, *S)`` codes, each of some grid of the pool at the same position.
+    """
+    if not isinstance(generator, EmbeddingGenerator):
+        return pool[:, : z.shape[1]]
+    here, there = z.flatten(2).mT, pool.flatten(2).mT  # (M, positions, C) and (M, positions, T)
+    distance = torch.cdist(_embedded(generator, z), _embedded(generator, pool))
+    distance = torch.where(here[..., None] == there[..., None, :], torch.inf, distance)
+    return there.gather(2, distance.argmin(-1)).mT.reshape(z.shape)
+
+
+def _embedded(generator: EmbeddingGenerator, z: Tensor) -> Tensor:
+    """``(M, C, *S)`` grids to ``(M, positions, C, D)``."""
+    e = generator.embed(z.flatten(0, 1))
+    return e.reshape(*z.shape[:2], -1, e.shape[-1]).transpose(1, 2)
+
+
+def mutation(z: Tensor, codes: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Where grids ``(M, C, *S)`` are to take other codes of the same shape.
+
+    Returns:
+        ``(M, C, positions)``, the rank of each position in a random order, those that would not
+        change last; and ``(M, C, 1)``, how many of them to change.
+    """
+    flat = z.flatten(2)
+    count, positions = flat.shape[1:]
+    chance = torch.arange(1, positions + 1, dtype=torch.float32, device=z.device) ** -_TAIL
+    edges = (chance.cumsum(0) / chance.sum())[:-1]
+    number = 1 + torch.searchsorted(edges, noise.fold(1).uniform(count, 1))
+    order = (noise.fold(2).uniform(count, positions) + (flat == codes.flatten(2))).argsort(-1)
+    return order.argsort(-1), number
+
+
+def _ways(state: EvolutionState, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Which children are crossed, and which are near if they are mutated: ``(M, count)`` bool each."""
+    rate = state.gains / state.trials + torch.finfo(state.gains.dtype).tiny
+    share = _FLOOR + (1 - 3 * _FLOOR) * rate / rate.sum(1, keepdim=True)
+    near_of_mutated = share[:, _NEAR] / (share[:, _NEAR] + share[:, _FAR])
+    draw = noise.uniform(2, count, dtype=share.dtype)
+    return draw[:, 0] < share[:, _CROSSED, None], draw[:, 1] < near_of_mutated[:, None]
+
+
+def _credited(state: EvolutionState, brood: _Brood, loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Gains and trials with a brood's taken in."""
+    gain = (brood.rival - loss).to(state.gains.dtype).clamp(min=0)
+    gain = torch.where(gain.isfinite(), gain, 0)
+    made = (brood.way[..., None] == torch.arange(3, device=loss.device)).to(gain.dtype)
+    return _MEMORY * state.gains + (gain[..., None] * made).sum(1), _MEMORY * state.trials + made.sum(1)
+
+
+def _prior_draws(generator: Generator, count: int, noise: Noise) -> Tensor:
+    """``(M, count, *S)`` grids from the prior."""
+    draws = generator.prior.sample(noise.split(count))
+    return draws.view(len(noise), count, *draws.shape[1:])
+
+
+def _hashes(generator: Generator, z: Tensor) -> Tensor:
+    """``(M, C)`` of grids ``(M, C, *S)``."""
+    assert isinstance(generator.space, Discrete)
+    return grid_hash(z.flatten(0, 1), generator.space.codebook_size).view(z.shape[:2])
+
+
+def _repeated(hashes: Tensor, known: Tensor) -> Tensor:
+    """``(M, C)`` bool: whether a child is known, ``(M, T)``, or the same as an earlier sibling."""
+    sibling = (hashes[..., None] == hashes[:, None]).tril(-1).any(2)
+    return sibling | (hashes[..., None] == known[:, None]).any(2)
+
+
+def _per_child(values: Tensor, like: Tensor) -> Tensor:
+    """``(M, C)`` values shaped to broadcast against ``like``, ``(M, C, ...)``."""
+    return values.view(*values.shape, *(1,) * (like.ndim - 2))
