@@ -11,7 +11,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -19,6 +18,7 @@ from latentsearch.relaxations import Estimator, SoftmaxRelaxation
 from latentsearch.result import Status
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
+from latentsearch.searchers._schedule import affordable_steps
 from latentsearch.spaces import Discrete
 
 _STEPS = 100  # where there is no budget to go by
@@ -117,21 +117,12 @@ class RelaxedSearch(IterativeSearcher):
         """The steps of the schedule: those that were set, or as many as can be paid for."""
         if self.steps is not None:
             return self.steps
-        least, most = (float(left) for left in objective.rows_left.aminmax())
-        if math.isinf(least):
-            return _STEPS
-        if least < most:
-            raise InvalidArgument(
-                "RelaxedSearch.steps",
-                given=f"None, with budgets from {least:g} to {most:g} rows",
-                wanted="one budget for all problems, to which the schedule can be fitted",
-                mend="say how many steps, or search problems of different budgets one by one",
-            )
-        steps = 1
-        # A step costs 2 rows and a check 1; none begins with fewer rows left than a step may cost.
-        while 2 * (steps + 1) + math.ceil((steps + 1) / self.check_every) + self.step_rows <= least:
-            steps += 1
-        return steps
+
+        def cost(steps: int) -> int:
+            # A step costs 2 rows and a check 1; none begins with fewer rows left than a step may cost.
+            return 2 * steps + math.ceil(steps / self.check_every) + self.step_rows
+
+        return affordable_steps("RelaxedSearch.steps", objective, cost, _STEPS)
 
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:
         last = state.number >= state.steps
