@@ -19,6 +19,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     GradientSearch,
+    LangevinSearch,
     RandomSearch,
     RelaxedSearch,
     SinglePositionSearch,
@@ -44,6 +45,7 @@ __all__ = [
     "Generator",
     "GradientSearch",
     "InvalidArgument",
+    "LangevinSearch",
     "LatentSearchError",
     "LatentSpace",
     "LogPrior",

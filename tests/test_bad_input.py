@@ -59,6 +59,7 @@ ALL = {
     "straight through": ls.StraightThroughSearch(),
     "single": ls.SinglePositionSearch(),
     "relaxed": ls.RelaxedSearch(steps=3),
+    "langevin": ls.LangevinSearch(steps=3),
 }
 
 
@@ -168,7 +169,9 @@ CASES = {
             "no gradient", "gradient-free searcher such as RandomSearch", by=name, error=Unsupported,
             generator=generator, wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
         )
-        for name, generator in (("gradient", continuous), ("straight through", codes), ("relaxed", codes))
+        for name, generator in (
+            ("gradient", continuous), ("straight through", codes), ("relaxed", codes), ("langevin", codes),
+        )
     },
     **{
         f"decoder without gradient, by {name}": Case(
@@ -178,6 +181,7 @@ CASES = {
             ("gradient", lambda: continuous(unreachable)),
             ("straight through", lambda: codes(unreachable)),
             ("relaxed", lambda: codes(unreachable)),
+            ("langevin", lambda: continuous(unreachable)),
         )
     },
     "wish that cuts the graph": Case(
@@ -260,6 +264,9 @@ SETTINGS = {
     "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: given -1.0"),
     "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),
     "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: given .*two positive numbers"),
+    "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: given 0"),
+    "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: given .*two positive"),
+    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: given 1.0, wanted .*0 and 1"),
     "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),
     "rows of one problem": (lambda: Run(rows=[5, -1]), r"Run.rows: given \[5, -1\]"),
     "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]

@@ -174,6 +174,8 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=2.0, snap=True),
     ls.RelaxedSearch(steps=12, check_every=5),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
+    ls.LangevinSearch(steps=12),
+    ls.LangevinSearch(steps=9, restarts=2, temperature=(0.5, 0.5), acceptance=0.3),
 )
 
 ESTIMATORS = (SoftmaxRelaxation(), SoftmaxRelaxation(temperature=0.3))

@@ -3,6 +3,7 @@
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
@@ -11,6 +12,7 @@ from latentsearch.searchers.straight_through import StraightThroughSearch
 __all__ = [
     "GradientSearch",
     "IterativeSearcher",
+    "LangevinSearch",
     "Proposal",
     "RandomSearch",
     "RelaxedSearch",
