@@ -61,6 +61,7 @@ ALL = {
     "relaxed": ls.RelaxedSearch(steps=3),
     "evolution": ls.EvolutionSearch(children=2),
     "cmaes": ls.CMAESSearch(population=4),
+    "langevin": ls.LangevinSearch(steps=3),
 }
 
 
@@ -171,7 +172,9 @@ CASES = {
             "no gradient", "gradient-free searcher such as RandomSearch", by=name, error=Unsupported,
             generator=generator, wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
         )
-        for name, generator in (("gradient", continuous), ("straight through", codes), ("relaxed", codes))
+        for name, generator in (
+            ("gradient", continuous), ("straight through", codes), ("relaxed", codes), ("langevin", codes),
+        )
     },
     **{
         f"decoder without gradient, by {name}": Case(
@@ -181,6 +184,7 @@ CASES = {
             ("gradient", lambda: continuous(unreachable)),
             ("straight through", lambda: codes(unreachable)),
             ("relaxed", lambda: codes(unreachable)),
+            ("langevin", lambda: continuous(unreachable)),
         )
     },
     "wish that cuts the graph": Case(
@@ -272,6 +276,9 @@ SETTINGS = {
     "sigma": (lambda: ls.CMAESSearch(sigma=0.0), "CMAESSearch.sigma: given 0.0, wanted a positive number"),
     "infinite sigma": (lambda: ls.CMAESSearch(sigma=float("inf")), "CMAESSearch.sigma: given inf"),
     "separable": (lambda: ls.CMAESSearch(separable="diag"), "separable: given 'diag', wanted True, False, or None"),  # type: ignore[arg-type]
+    "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: given 0"),
+    "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: given .*two positive"),
+    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: given 1.0, wanted .*0 and 1"),
     "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),
     "rows of one problem": (lambda: Run(rows=[5, -1]), r"Run.rows: given \[5, -1\]"),
     "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]

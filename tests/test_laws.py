@@ -189,6 +189,8 @@ SEARCHERS = (
     ls.CMAESSearch(),
     ls.CMAESSearch(sigma=1.0, population=5, restarts=2),
     ls.CMAESSearch(population=7, separable=True),
+    ls.LangevinSearch(steps=12),
+    ls.LangevinSearch(steps=9, restarts=2, temperature=(0.5, 0.5), acceptance=0.3),
 )
 
 ESTIMATORS = (SoftmaxRelaxation(), SoftmaxRelaxation(temperature=0.3))

@@ -7,6 +7,7 @@ from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.jacobi import JacobiSearch
+from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
@@ -20,6 +21,7 @@ __all__ = [
     "GradientSearch",
     "IterativeSearcher",
     "JacobiSearch",
+    "LangevinSearch",
     "Proposal",
     "RandomSearch",
     "RelaxedSearch",

@@ -1,0 +1,197 @@
+"""Langevin chains: they sample what they should, keep their pace, and find good latents."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+import latentsearch as ls
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.searchers._chain import Kernel, Pace, Point, metropolis
+from latentsearch.searchers._drift import DriftKernel
+from latentsearch.searchers._jumps import JumpKernel
+from latentsearch.searchers.langevin import LangevinState
+from latentsearch.testing import toys
+
+DOUBLE = torch.float64
+BETA = 8.0
+
+
+class PricedCodes(ls.Constraint):
+    """A price for each code at each position: a term that reads the latent alone."""
+
+    needs_output = False
+    PRICES = torch.tensor([[0.0, 0.3, 0.1, 0.25], [0.2, 0.0, 0.3, 0.1]], dtype=DOUBLE)
+
+    def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+        if not latent.is_floating_point():
+            latent = torch.nn.functional.one_hot(latent, 4).to(DOUBLE)
+        loss = (latent * self.PRICES).sum((1, 2))
+        return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+
+
+def pace(rows: int, log_step: float, curvature: float = 0.0, error: float = 0.0, beta: float = BETA) -> Pace:
+    fit = torch.tensor([curvature, 1.0, error**2, 1.0], dtype=DOUBLE).expand(rows, 4)
+    return Pace(torch.full((rows,), beta, dtype=DOUBLE), torch.full((rows,), log_step, dtype=DOUBLE), fit)
+
+
+def chains(kernel: Kernel, toy: toys.Toy, wish: ls.Constraint, pace: Pace, steps: int) -> tuple[Tensor, float]:
+    """Where many chains with a fixed pace end, and the share of the last proposals that was accepted."""
+    rows = len(pace.beta)
+    objective = Objective(toy.generator, wish, torch.zeros(rows, dtype=torch.int64), ls.Run())
+    noise = Noise.from_seed(3, rows)
+    point = kernel.at(objective, toy.generator.prior.sample(noise))[1]
+    chance = torch.zeros(())
+    for t in range(steps):
+        move = metropolis(kernel, objective, point, pace, noise.fold(t + 1))
+        point, chance = move.point, move.chance
+    return point.z, float(chance.mean())
+
+
+GRIDS = torch.tensor(list(itertools.product(range(4), repeat=2)))
+
+
+@pytest.mark.parametrize("priced", [False, True])
+@pytest.mark.parametrize(("log_step", "curvature", "error"), [(-3.0, 0.0, 0.0), (-1.0, 0.5, 0.1), (1.0, 2.0, 0.0)])
+def test_jumps_sample_the_boltzmann_distribution(log_step, curvature, error, priced):
+    toy = toys.codes(1, (2,), 4, dtype=DOUBLE)
+    wish = toy.constraint + PricedCodes() if priced else toy.constraint
+    loss = wish(toy.generator.decode(GRIDS), GRIDS).loss
+    expected = (-BETA * loss).softmax(0)
+    rows = 6000
+    z, _ = chains(JumpKernel(), toy, wish, pace(rows, log_step, curvature, error), steps=60)
+    counts = torch.bincount(z @ torch.tensor([4, 1]), minlength=16)
+    # Chi-square with 15 degrees of freedom: above 45 once in 10,000 times, and the seed is fixed.
+    assert float(((counts - rows * expected).square() / (rows * expected)).sum()) < 45
+
+
+def jump_laws(log_step: float, shape: tuple[int, ...] = (2,), codes: int = 4):
+    toy = toys.codes(1, shape, codes, dtype=DOUBLE)
+    rows = codes ** len(GRIDS[0])
+    objective = Objective(toy.generator, toy.constraint, torch.zeros(rows, dtype=torch.int64), ls.Run())
+    start = torch.tensor([1, 2]).expand(rows, 2)
+    kernel = JumpKernel()
+    return kernel.law(objective, kernel.at(objective, start)[1], pace(rows, log_step, 0.5))
+
+
+@pytest.mark.parametrize("log_step", [-60.0, -8.0, 0.0, 5.0])
+def test_jump_probabilities_sum_to_one_over_all_grids_but_the_present_one(log_step):
+    elsewhere = (torch.tensor([1, 2]) != GRIDS).any(1)
+    total = jump_laws(log_step).log_prob(GRIDS)[elsewhere].exp().sum()
+    assert float(total) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_jumps_are_drawn_with_the_probabilities_that_they_state():
+    law, draws = jump_laws(-0.5), []
+    for t in range(600):
+        draws.append(law.draw(Noise.from_seed(t, 16)))
+    counts = torch.bincount(torch.cat(draws) @ torch.tensor([4, 1]), minlength=16)
+    expected = law.log_prob(GRIDS).exp() * counts.sum()
+    present = 1 * 4 + 2
+    assert counts[present] == 0
+    counts[present] = expected[present] = 1
+    assert float(((counts - expected).square() / expected).sum()) < 45
+
+
+def test_tiny_steps_change_one_code():
+    law = jump_laws(-60.0)
+    changed = (law.draw(Noise.from_seed(0, 16)) != torch.tensor([1, 2])).sum(1)
+    assert changed.tolist() == [1] * 16
+    assert not bool(law.reducible.any())
+
+
+@pytest.mark.parametrize("log_step", [-4.0, -2.5])
+def test_drifts_sample_the_boltzmann_distribution(log_step):
+    toy = toys.bowl(1, (1,), dtype=DOUBLE)
+    line = torch.linspace(-6, 6, 4001, dtype=DOUBLE)[:, None]
+    density = (-BETA * toy.constraint(toy.generator.decode(line), line).loss).softmax(0)
+    rows = 4000
+    z, chance = chains(DriftKernel(), toy, toy.constraint, pace(rows, log_step), steps=100)
+    assert 0.1 < chance < 1
+    # Kolmogorov-Smirnov: sqrt(n) times the distance is above 2.2 once in 10,000 times.
+    below = torch.searchsorted(z[:, 0].sort().values, line[:, 0].contiguous()) / rows
+    assert float((below - density.cumsum(0)).abs().max()) < 2.2 / rows**0.5
+
+
+def states(search: ls.LangevinSearch, toy: toys.Toy, init: Tensor | None = None) -> list[LangevinState]:
+    """The state after every step."""
+    found: list[LangevinState] = []
+    run = ls.Run(rows=None, callbacks=[lambda step: found.append(step.state)])
+    search.search(toy.generator, toy.constraint, init=init, seed=0, run=run)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("toy", "everything"),
+    [
+        (toys.codes(1, (3,), 4), torch.cartesian_prod(*[torch.arange(4)] * 3)),
+        (toys.bowl(1, (1,)), torch.linspace(-7, 7, 1001)[:, None]),
+    ],
+    ids=["codes", "numbers"],
+)
+def test_a_search_at_one_temperature_has_the_mean_loss_of_that_temperature(toy, everything):
+    """Adaptation and all: the pace settles, so what it disturbs stays small."""
+    search = ls.LangevinSearch(steps=400, temperature=(0.3, 0.3), restarts=100)
+    seen = states(search, toy)[200:]
+    loss = toy.constraint(toy.generator.decode(everything), everything).loss
+    # Every restart measures its own temperature where it begins.
+    expected = ((-seen[-1].pace.beta[:, None] * loss).softmax(1) @ loss).mean()
+    found = torch.stack([state.point.loss for state in seen]).mean()
+    assert float(found) == pytest.approx(float(expected), rel=0.1)
+
+
+def test_the_step_size_finds_the_acceptance_asked_for():
+    search = ls.LangevinSearch(steps=400, temperature=(0.1, 0.1), restarts=50)
+    places = [state.point.z for state in states(search, toys.bowl(1, (6,)))[200:]]
+    moved = torch.stack([(before != after).any(1).float().mean() for before, after in itertools.pairwise(places)])
+    assert float(moved.mean()) == pytest.approx(0.574, abs=0.05)
+
+
+def test_scales_of_loss_and_latent_change_nothing():
+    """The temperature is measured in the loss itself, the step in the codebook's own distances."""
+    toy = toys.codes(3, dtype=DOUBLE)
+    search, run = ls.LangevinSearch(steps=30), ls.Run()
+    plain = search.search(toy.generator, toy.constraint, seed=4, run=run)
+    scaled = search.search(toy.generator, 2.0**20 * toy.constraint, seed=4, run=run)
+    assert torch.equal(plain.latent, scaled.latent)
+    assert torch.equal(plain.trace.loss * 2**20, scaled.trace.loss)
+
+
+@pytest.mark.parametrize("rows", [2, 7, 40])
+def test_the_schedule_spends_the_rows_there_are(rows):
+    toy = toys.codes(2)
+    result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    assert set(result.status) == {ls.Status.FINISHED}
+    assert result.rows.tolist() == [rows // 2 * 2] * 2
+    mixed = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=[rows, rows + 8]))
+    assert torch.equal(mixed.latent[0], result.latent[0])
+    assert mixed.rows.tolist() == [rows // 2 * 2, rows // 2 * 2 + 8]
+
+
+class Cliff(ls.Constraint):
+    """Infinite beyond a wall, a bowl before it."""
+
+    def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+        loss = output.square().flatten(1).sum(1)
+        loss = torch.where(output.flatten(1).amax(1) > 0.5, torch.inf, loss)
+        return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("toy", [toys.codes(1), toys.bowl(1)], ids=["codes", "numbers"])
+def test_a_wall_of_infinite_loss_is_never_entered(toy):
+    # Output 0 or less: before the wall.
+    init = torch.full_like(toy.solution, 0 if toy.solution.dtype == torch.int64 else -1)
+    points: list[Point] = []
+    result = ls.LangevinSearch(steps=60, temperature=(5.0, 5.0)).search(
+        toy.generator,
+        Cliff(),
+        init=init,
+        seed=0,
+        run=ls.Run(callbacks=[lambda s: points.append(s.state.point)]),
+    )
+    assert result.status[0] is ls.Status.FINISHED
+    assert all(bool(point.loss.isfinite().all()) for point in points)
