@@ -78,7 +78,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
-        """``(M,)``: by how much replacing one code or number changes the loss, to first order."""
+        """``(M,)``: by how much replacing one code, or all numbers, changes the loss, to first order."""
 
     @abstractmethod
     def first_pace(self, objective: Objective, point: Point, beta: Tensor) -> Pace:

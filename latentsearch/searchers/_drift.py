@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row, sum_rows
+from latentsearch._rows import mean_rows, per_row, sum_rows
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -13,7 +13,7 @@ from latentsearch.searchers._chain import Kernel, Pace, Point
 
 
 class DriftKernel(Kernel):
-    """All numbers move at once; the step is the variance of the kick."""
+    """All numbers move at once; the step is the standard deviation of the kick."""
 
     def at(self, objective: Objective, z: Tensor) -> tuple[Score, Point]:
         score, gradient = objective.value_and_gradient(z)
@@ -21,17 +21,17 @@ class DriftKernel(Kernel):
 
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
         way = objective.generator.prior.sample(noise).to(point.z.dtype) - point.z
-        return (point.gradient * way).square().flatten(1).mean(1).sqrt()
+        return sum_rows((point.gradient * way).square()).sqrt()
 
     def first_pace(self, objective: Objective, point: Point, beta: Tensor) -> Pace:
-        # A kick along the gradient then changes β times the loss by about 1.
-        steepness = beta.square() * sum_rows(point.gradient.to(beta.dtype).square())
-        log_step = -steepness.clamp(min=torch.finfo(beta.dtype).tiny).log()
+        # Bold: the kick to each number then changes β times the loss by about 1.
+        steepness = beta.square() * mean_rows(point.gradient.to(beta.dtype).square())
+        log_step = -0.5 * steepness.clamp(min=torch.finfo(beta.dtype).tiny).log()
         return Pace(beta, log_step, beta.new_zeros(len(beta), 0))
 
     def law(self, objective: Objective, point: Point, pace: Pace) -> DriftLaw:
         step = per_row(pace.log_step.exp(), point.z)
-        return DriftLaw(point.z - 0.5 * step * per_row(pace.beta, point.z) * point.gradient, step)
+        return DriftLaw(point.z - 0.5 * step.square() * per_row(pace.beta, point.z) * point.gradient, step)
 
     def learned(self, objective: Objective, fit: Tensor, here: Point, there: Point, keep: Tensor) -> Tensor:
         return fit
@@ -42,7 +42,7 @@ class DriftLaw:
 
     Attributes:
         mean: ``(M, *S)``.
-        step: ``(M, 1, ...)``, the variance.
+        step: ``(M, 1, ...)``, the standard deviation.
     """
 
     def __init__(self, mean: Tensor, step: Tensor) -> None:
@@ -53,7 +53,7 @@ class DriftLaw:
         return torch.ones(len(self.mean), dtype=torch.bool, device=self.mean.device)
 
     def draw(self, noise: Noise) -> Tensor:
-        return self.mean + self.step.sqrt() * noise.normal(*self.mean.shape[1:], dtype=self.mean.dtype)
+        return self.mean + self.step * noise.normal(*self.mean.shape[1:], dtype=self.mean.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return -sum_rows((z - self.mean).square() / (2 * self.step))
+        return -sum_rows(0.5 * ((z - self.mean) / self.step).square())

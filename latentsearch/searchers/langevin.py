@@ -53,8 +53,8 @@ class LangevinSearch(IterativeSearcher):
     $$\min\Bigl(1, e^{-\beta (L(z') - L(z))} \frac{q(z \mid z')}{q(z' \mid z)}\Bigr),$$
 
     so that at a constant temperature $1/\beta$ latents are visited in proportion to
-    $e^{-\beta L(z)}$. The temperature falls geometrically. It is measured in the loss itself: in the
-    root mean square of what replacing one code (one number) would change at the initial latent, to
+    $e^{-\beta L(z)}$. The temperature falls geometrically. It is measured in the loss itself: in
+    what replacing one code, or all the numbers, would typically change at the initial latent, to
     first order. Nothing depends on the scale of the loss or of the codebook.
 
     **Numbers** take a Langevin step, $z' \sim N(z - \tfrac{\alpha}{2} \beta \nabla L, \alpha)$:
@@ -72,7 +72,7 @@ class LangevinSearch(IterativeSearcher):
     one code changes. As $\varepsilon \to 0$ exactly one does: Gibbs with gradients [Grathwohl et al.
     2021](https://arxiv.org/abs/2102.04509).
 
-    The step size, $\alpha$ or $\varepsilon$, is adapted row by row to the rate of acceptance, whose
+    The step size, $\sqrt\alpha$ or $\varepsilon$, is adapted row by row to the rate of acceptance, whose
     best value is 0.574 for both [Roberts and Rosenthal 1998; Sun, Dai and Schuurmans
     2022](https://arxiv.org/abs/2209.08183). For samples rather than an optimum set both
     temperatures alike; as adaptation never quite ends they are close to the distribution, not exact.
