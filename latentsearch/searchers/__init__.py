@@ -5,6 +5,7 @@ from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
+from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.jacobi import JacobiSearch
 from latentsearch.searchers.langevin import LangevinSearch
@@ -18,6 +19,7 @@ __all__ = [
     "CMAESSearch",
     "CoordinateSearch",
     "EvolutionSearch",
+    "ExhaustiveSearch",
     "GradientSearch",
     "IterativeSearcher",
     "JacobiSearch",

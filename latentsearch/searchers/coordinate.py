@@ -16,6 +16,7 @@ from latentsearch.result import Status
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import ranking, score_each
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
 from latentsearch.spaces import Discrete
 
@@ -99,10 +100,8 @@ class CoordinateSearch(IterativeSearcher):
         tried = objective.swaps(state.z, first.position, first.code)
         change = tried.loss - linear.score.loss[:, None]
         grids, spare = merged(state.z, first, -change, sizes, more)
-        row = torch.arange(len(grids), device=grids.device).repeat_interleave(len(sizes))
-        score = objective(grids.flatten(0, 1), row)
+        together = score_each(objective, grids)
 
-        together = Score(*(t.view_as(spare) for t in score))
         z, best, better = _best(state.z, linear.score, first, tried, grids, together)
         used = torch.cat([first.new, more.new & spare], 1)
         held = z.flatten(1)[:, :1]
@@ -135,10 +134,8 @@ def _best(
 ) -> tuple[Tensor, Score, Tensor]:
     """The best of the grid held, of its single swaps and of the grids with several, and whether it is better."""
     loss = torch.cat([held.loss[:, None], tried.loss, together.loss], 1)
-    satisfied = torch.cat([held.satisfied[:, None], tried.satisfied, together.satisfied], 1) & ~loss.isnan()
-    # Satisfied grids first; NaN last.
-    eligible = (satisfied == satisfied.any(1, keepdim=True)) & ~loss.isnan()
-    choice = torch.where(eligible, loss, torch.inf).argmin(1, keepdim=True)
+    satisfied = torch.cat([held.satisfied[:, None], tried.satisfied, together.satisfied], 1)
+    choice = ranking(Score(loss, satisfied))[:, :1]
     best = Score(loss.gather(1, choice)[:, 0], satisfied.gather(1, choice)[:, 0])
     better = improves(best.loss, held.loss) | (best.satisfied & ~held.satisfied)
 

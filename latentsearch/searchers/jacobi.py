@@ -16,6 +16,7 @@ from latentsearch.result import Status
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import ranking, score_each, take
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
 from latentsearch.spaces import Discrete
 
@@ -83,8 +84,7 @@ class JacobiSearch(IterativeSearcher):
         gain = -(moves.slope + bend.to(moves.slope.dtype)[:, None] * moves.way)
         sizes = merge_sizes(positions)
         grids, spare = merged(state.z, moves, gain, sizes, moves.split(len(sizes))[0])
-        row = torch.arange(len(grids), device=grids.device).repeat_interleave(len(sizes))
-        score = Score(*(part.view_as(spare) for part in objective(grids.flatten(0, 1), row)))
+        score = score_each(objective, grids)
 
         z, best, better = _best(state.z, linear.score, grids, score)
         fit = _learnt(state.fit, moves, score.loss - linear.score.loss[:, None], spare, sizes)
@@ -95,13 +95,11 @@ class JacobiSearch(IterativeSearcher):
 
 def _best(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[Tensor, Score, Tensor]:
     """The best of the grids, or the one held if none is better; and whether one is."""
-    satisfied = score.satisfied & ~score.loss.isnan()
-    eligible = (satisfied == satisfied.any(1, keepdim=True)) & ~score.loss.isnan()
-    pick = (torch.arange(len(z), device=z.device), torch.where(eligible, score.loss, torch.inf).argmin(1))
-    loss, satisfied = score.loss[pick], satisfied[pick]
+    pick = ranking(score)[:, :1]
+    loss, satisfied = take(score.loss, pick)[:, 0], take(score.satisfied, pick)[:, 0]
     better = improves(loss, held.loss) | (satisfied & ~held.satisfied)
     best = Score(torch.where(better, loss, held.loss), torch.where(better, satisfied, held.satisfied))
-    return torch.where(per_row(better, z), grids[pick], z), best, better
+    return torch.where(per_row(better, z), take(grids, pick)[:, 0], z), best, better
 
 
 def _learnt(fit: Tensor, moves: Swaps, change: Tensor, spare: Tensor, sizes: tuple[int, ...]) -> Tensor:

@@ -12,6 +12,7 @@ from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import ranking, score_each, take
 
 
 @dataclass
@@ -61,12 +62,7 @@ class RandomSearch(IterativeSearcher):
         draws = draws.view(rows, self.batch, *state.z.shape[1:])
         if state.number == 0:
             draws = torch.cat([state.z[:, None], draws[:, 1:]], 1)
-        row = torch.arange(rows, device=draws.device).repeat_interleave(self.batch)
-        score = objective(draws.flatten(0, 1), row)
-        loss, satisfied = score.loss.view(rows, -1), score.satisfied.view(rows, -1)
-        # Satisfied draws first; NaN last, so that one broken draw does not hide the others.
-        eligible = (satisfied == satisfied.any(1, keepdim=True)) & ~loss.isnan()
-        best = torch.where(eligible, loss, torch.inf).argmin(1)
-        pick = (torch.arange(rows, device=draws.device), best)
-        proposal = Proposal(draws[pick], Score(loss[pick], satisfied[pick]))
-        return RandomState(state.z, state.number + 1), proposal
+        score = score_each(objective, draws)
+        best = ranking(score)[:, :1]
+        chosen = Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0])
+        return RandomState(state.z, state.number + 1), Proposal(take(draws, best)[:, 0], chosen)

@@ -1,0 +1,106 @@
+"""Every grid there is: the oracle where they can be counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Score
+from latentsearch.errors import Unsupported
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.protocols import Generator
+from latentsearch.result import Status
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.spaces import Discrete
+
+_MOST = 10_000_000  # grids; hours of decoding with any decoder
+
+
+@dataclass
+class ExhaustiveState:
+    """The initial grid, scored first, and how many steps were taken."""
+
+    z: Tensor
+    number: int
+
+
+@dataclass(frozen=True)
+class ExhaustiveSearch(IterativeSearcher):
+    """Decode all grids of codes in their order, $K^P$ of them, and keep the best.
+
+    For spaces small enough, and to judge other methods by: none can find a better grid. A row is
+    OPTIMAL once all grids were decoded. Works with every constraint.
+
+    Attributes:
+        batch: Grids a step.
+        restarts: Of no use here: all would decode the same.
+
+    Raises:
+        Unsupported: If there are more than ten million grids.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()                          # 5 codes at 4 positions: 625 grids
+        >>> result = ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=700))
+        >>> result.status[0].name, bool((result.score.loss == toy.optimum).all())
+        ('OPTIMAL', True)
+    """
+
+    batch: int = 32
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    needs_gradient: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("batch")
+
+    @property
+    def step_rows(self) -> int:
+        return self.batch
+
+    def validate(self, generator: Generator) -> None:
+        space = generator.space
+        assert isinstance(space, Discrete)
+        if space.codebook_size**space.positions > _MOST:
+            raise Unsupported(
+                "ExhaustiveSearch",
+                given=f"{space}, of {space.codebook_size}^{space.positions} grids",
+                wanted=f"at most {_MOST:,} grids",
+                mend="CoordinateSearch proves optima among single swaps",
+            )
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> ExhaustiveState:
+        return ExhaustiveState(z, 0)
+
+    def step(self, objective: Objective, state: ExhaustiveState, noise: Noise) -> tuple[ExhaustiveState, Proposal]:
+        space = objective.generator.space
+        assert isinstance(space, Discrete)
+        total = space.codebook_size**space.positions
+        # The initial grid takes the first place, so that no budget is too small to keep it.
+        first = state.number * self.batch - 1
+        index = torch.arange(first, first + self.batch, device=state.z.device).clamp(0, total - 1)
+        grids = _grids(index, space).expand(len(state.z), -1, *space.shape)
+        if state.number == 0:
+            grids = torch.cat([state.z[:, None], grids[:, 1:]], 1)
+        score = score_each(objective, grids)
+        best = ranking(score)[:, :1]
+        done = Status.OPTIMAL if first + self.batch >= total else Status.RUNNING
+        proposal = Proposal(
+            take(grids, best)[:, 0],
+            Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0]),
+            torch.full((len(grids),), done, device=grids.device),
+        )
+        return ExhaustiveState(state.z, state.number + 1), proposal
+
+
+def _grids(index: Tensor, space: Discrete) -> Tensor:
+    """The grids of these numbers, ``(n, *S)``: their digits in base K, the last position changing fastest."""
+    powers = space.codebook_size ** torch.arange(space.positions - 1, -1, -1, device=index.device)
+    return (index[:, None] // powers % space.codebook_size).view(-1, *space.shape)
