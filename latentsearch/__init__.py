@@ -18,6 +18,7 @@ from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, L
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    AutoSearch,
     CMAESSearch,
     CoordinateSearch,
     EvolutionSearch,
@@ -30,6 +31,7 @@ from latentsearch.searchers import (
     SinglePositionSearch,
     StraightThroughSearch,
     Then,
+    search,
 )
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
@@ -37,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AutoEncoder",
+    "AutoSearch",
     "BrokenFile",
     "CMAESSearch",
     "Callback",
@@ -83,5 +86,6 @@ __all__ = [
     "WrapWarning",
     "constraint",
     "problem_seeds",
+    "search",
     "wrap",
 ]

@@ -174,6 +174,7 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=0.5),
     ls.SinglePositionSearch(lr=0.5, on_repeat="continue", restarts=2),
     ls.SinglePositionSearch(lr=2.0, snap=True),
+    ls.AutoSearch(),
     ls.ExhaustiveSearch(),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),

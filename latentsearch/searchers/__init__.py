@@ -2,6 +2,7 @@
 
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers.auto import AutoSearch, search
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
@@ -16,6 +17,7 @@ from latentsearch.searchers.straight_through import StraightThroughSearch
 from latentsearch.searchers.then import Then
 
 __all__ = [
+    "AutoSearch",
     "CMAESSearch",
     "CoordinateSearch",
     "EvolutionSearch",
@@ -31,4 +33,5 @@ __all__ = [
     "StraightThroughSearch",
     "Then",
     "improves",
+    "search",
 ]

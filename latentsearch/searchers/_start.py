@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from latentsearch.searchers._iterative import IterativeSearcher
 
 
-def check_arguments(method: IterativeSearcher, generator: object, constraint: object, run: object) -> None:
-    """Raise unless the method can search this generator for this constraint."""
-    name = type(method).__name__
+def check_types(generator: object, constraint: object, run: object) -> None:
+    """Raise unless the arguments of a search are what they should be."""
     if not isinstance(generator, Generator):
         raise InvalidArgument(
             "generator",
@@ -33,6 +32,12 @@ def check_arguments(method: IterativeSearcher, generator: object, constraint: ob
         raise InvalidArgument("constraint", given=type(constraint).__name__, wanted="a Constraint", mend=mend)
     if not isinstance(run, Run):
         raise InvalidArgument("run", given=repr(run), wanted="a Run", mend="write run=Run(rows=500)")
+
+
+def check_arguments(method: IterativeSearcher, generator: Generator, constraint: Constraint, run: Run) -> None:
+    """Raise unless the method can search this generator for this constraint."""
+    check_types(generator, constraint, run)
+    name = type(method).__name__
     if not isinstance(generator.space, method.spaces):
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
         raise Unsupported(name, given=f"a generator over {generator.space}", wanted=f"a {kinds} space")

@@ -1,0 +1,46 @@
+"""What is chosen for whom."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import latentsearch as ls
+from latentsearch.testing import toys
+
+CODES, NUMBERS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
+RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(), differentiable=False)
+
+
+@pytest.mark.parametrize(
+    ("toy", "wish", "rows", "chosen"),
+    [
+        (CODES, CODES.constraint, 100, ls.RelaxedSearch),
+        (CODES, CODES.constraint, 300, ls.Then),
+        (CODES, CODES.constraint, None, ls.Then),
+        (CODES, RULE, 300, ls.EvolutionSearch),
+        (toys.codes(), toys.codes().constraint, 1000, ls.ExhaustiveSearch),
+        (NUMBERS, NUMBERS.constraint, 300, ls.GradientSearch),
+        (NUMBERS, RULE, 300, ls.CMAESSearch),
+    ],
+)
+def test_the_choice_goes_by_space_gradient_and_budget(toy, wish, rows, chosen):
+    run = ls.Run(rows=rows)
+    auto = ls.AutoSearch().choose(toy.generator, wish, run)
+    assert type(auto) is chosen
+    if rows is not None:
+        found = ls.search(toy.generator, wish, seed=0, run=run)
+        same = auto.search(toy.generator, wish, seed=0, run=run)
+        assert torch.equal(found.latent, same.latent) and (found.rows <= rows).all()
+
+
+def test_it_reaches_what_no_single_method_of_it_does():
+    run = ls.Run(rows=600)
+    auto = ls.search(CODES.generator, CODES.constraint, seed=0, run=run)
+    relaxed = ls.RelaxedSearch().search(CODES.generator, CODES.constraint, seed=0, run=run)
+    assert torch.equal(auto.latent, CODES.solution) and (auto.score.loss < relaxed.score.loss).any()
+
+
+def test_arguments_are_looked_at_before_a_choice_is_made():
+    with pytest.raises(ls.InvalidArgument, match="generator: given str, wanted a Generator"):
+        ls.search("decoder", CODES.constraint)  # type: ignore[arg-type]
