@@ -1,0 +1,54 @@
+"""The methods that are compared, and which of their settings are tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+
+import latentsearch as ls
+from codes_bench.outsiders import outsiders
+
+
+def _straight_through_adam(lr: float) -> ls.Searcher:
+    return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
+
+
+# One step size for all problems of a generator, the best on other pictures; nothing else is tuned.
+TUNED: Mapping[str, tuple[Callable[[float], ls.Searcher], tuple[float, ...]]] = {
+    "algorithm 2": (
+        lambda lr: ls.StraightThroughSearch(lr=lr, on_repeat="continue"), (300, 1000, 3000, 10_000)),
+    "algorithm 2, snapped": (lambda lr: ls.StraightThroughSearch(lr=lr, snap=True), (3000, 10_000, 20_000, 40_000)),
+    "algorithm 3": (lambda lr: ls.SinglePositionSearch(lr=lr), (1e4, 3e4, 1e5)),
+    "algorithm 3, snapped": (lambda lr: ls.SinglePositionSearch(lr=lr, snap=True), (3e4, 1e5, 3e5)),
+    "straight-through, Adam": (_straight_through_adam, (0.03, 0.1, 0.3)),
+}  # fmt: skip
+
+PLAIN: Mapping[str, ls.Searcher] = {
+    "AutoSearch": ls.AutoSearch(),
+    "RelaxedSearch": ls.RelaxedSearch(),
+    "CoordinateSearch": ls.CoordinateSearch(patience=None),
+    "JacobiSearch": ls.JacobiSearch(),
+    "LangevinSearch": ls.LangevinSearch(),
+    "EvolutionSearch": ls.EvolutionSearch(),
+    "RandomSearch": ls.RandomSearch(),
+    **outsiders(),
+}
+
+# These fit themselves to the budget, so each budget is a run of its own; one run serves the others.
+FITTED = ("AutoSearch", "RelaxedSearch", "LangevinSearch")
+NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolution")
+
+
+def names(differentiable: bool) -> list[str]:
+    """The methods that can search for such a wish."""
+    return [*PLAIN, *TUNED] if differentiable else list(NO_GRADIENT)
+
+
+def method(name: str, step: float | None) -> ls.Searcher:
+    """A method by name, with its tuned step size where it has one."""
+    if name in PLAIN:
+        return PLAIN[name]
+    assert step is not None
+    return TUNED[name][0](step)

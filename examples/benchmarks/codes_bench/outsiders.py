@@ -1,0 +1,110 @@
+"""Published methods that the package does not ship, written for the comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+import latentsearch as ls
+from latentsearch.algebra import Score
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.searchers import IterativeSearcher, Proposal
+from latentsearch.spaces import Discrete
+
+
+@dataclass
+class GridState:
+    """The grid that is held; counted steps serve all rows."""
+
+    z: Tensor
+    loss: Tensor
+    number: int
+
+
+@dataclass(frozen=True)
+class GCG(IterativeSearcher):
+    """Greedy coordinate gradient (Zou et al. 2023, algorithm 1), as published.
+
+    The ``top`` codes of each position by the slope alone; ``batch`` single swaps drawn uniformly over
+    positions and these codes; the best of them is the next grid, better or not.
+    """
+
+    batch: int = 64
+    top: int = 32
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+
+    @property
+    def step_rows(self) -> int:
+        return 2 + self.batch
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:
+        return GridState(z, torch.full((len(z),), torch.inf, device=z.device), 0)
+
+    def step(self, objective: Objective, state: GridState, noise: Noise) -> tuple[GridState, Proposal]:
+        linear = objective.linearise(state.z)
+        slope = linear.gradient @ objective.codebook.mT
+        if linear.table is not None:
+            slope = slope + linear.table
+        codes = slope.flatten(1, -2).topk(min(self.top, slope.shape[-1]), largest=False).indices
+        position = noise.fold(0).integers(codes.shape[1], self.batch)
+        choice = noise.fold(1).integers(codes.shape[2], self.batch)
+        code = codes.flatten(1).gather(1, position * codes.shape[2] + choice)
+        score = objective.swaps(state.z, position, code)
+        best = torch.where(score.loss.isnan(), torch.inf, score.loss).argmin(1, keepdim=True)
+        z = state.z.flatten(1).scatter(1, position.gather(1, best), code.gather(1, best)).view_as(state.z)
+        found = Score(score.loss.gather(1, best)[:, 0], score.satisfied.gather(1, best)[:, 0])
+        # The grid it started from counts, too: what is reported is the best seen.
+        better = found.loss < linear.score.loss
+        seen = torch.where(better.view(-1, *[1] * (z.ndim - 1)), z, state.z)
+        kept = Score(*(torch.where(better, a, b) for a, b in zip(found, linear.score, strict=True)))
+        return GridState(z, found.loss, state.number + 1), Proposal(seen, kept)
+
+
+@dataclass(frozen=True)
+class OnePlusLambda(IterativeSearcher):
+    """The discrete (1 + λ) evolution: each code is redrawn with probability 1 / P, and at least one."""
+
+    children: int = 10
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    needs_gradient: ClassVar[bool] = False
+
+    @property
+    def step_rows(self) -> int:
+        return self.children
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:
+        return GridState(z, torch.full((len(z),), torch.inf, device=z.device), 0)
+
+    def step(self, objective: Objective, state: GridState, noise: Noise) -> tuple[GridState, Proposal]:
+        space = objective.generator.space
+        assert isinstance(space, Discrete)
+        rows, count = len(state.z), self.children
+        flat = state.z.flatten(1)[:, None].expand(-1, count, -1)
+        redrawn = noise.fold(0).uniform(count, space.positions) < 1 / space.positions
+        redrawn = redrawn.scatter(2, noise.fold(1).integers(space.positions, count)[..., None], True)
+        codes = noise.fold(2).integers(space.codebook_size, count, space.positions)
+        grids = torch.where(redrawn, codes, flat)
+        if state.number == 0:
+            grids = torch.cat([flat[:, :1], grids[:, 1:]], 1)
+        row = torch.arange(rows, device=flat.device).repeat_interleave(count)
+        score = objective(grids.flatten(0, 1).view(-1, *space.shape), row)
+        loss = score.loss.view(rows, count)
+        best = torch.where(loss.isnan(), torch.inf, loss).argmin(1)
+        pick = (torch.arange(rows, device=flat.device), best)
+        z = grids[pick].view_as(state.z)
+        # Equals replace, so that plateaus are crossed.
+        better = loss[pick] <= state.loss
+        kept = torch.where(better.view(-1, *[1] * (z.ndim - 1)), z, state.z)
+        after = GridState(kept, torch.where(better, loss[pick], state.loss), state.number + 1)
+        return after, Proposal(z, Score(loss[pick], score.satisfied.view(rows, count)[pick]))
+
+
+def outsiders() -> dict[str, ls.Searcher]:
+    """By name."""
+    return {"GCG": GCG(), "(1+λ) evolution": OnePlusLambda()}
