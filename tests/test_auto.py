@@ -44,3 +44,14 @@ def test_it_reaches_what_no_single_method_of_it_does():
 def test_arguments_are_looked_at_before_a_choice_is_made():
     with pytest.raises(ls.InvalidArgument, match="generator: given str, wanted a Generator"):
         ls.search("decoder", CODES.constraint)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rows", [16, 20, 31, 32, 40])
+def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
+    toy = toys.codes(shape=(1, 2), codebook_size=4)
+    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, ls.Run(rows=rows))
+    assert isinstance(chosen, ls.ExhaustiveSearch) == (rows >= 32)
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    assert (result.rows > 0).all()
+    if rows >= 32:
+        assert {status.name for status in result.status} == {"OPTIMAL"}

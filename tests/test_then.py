@@ -87,3 +87,46 @@ def test_bad_shares_are_refused(shares):
         ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)
     with pytest.raises(ls.InvalidArgument, match="two or more"):
         ls.Then(ls.RandomSearch())
+
+
+def test_a_stage_that_pays_for_no_step_changes_nothing():
+    toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
+    first = ls.RelaxedSearch(steps=20, restarts=4)
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+    both = ls.Then(first, ls.CoordinateSearch(restarts=4), shares=(200 / 220, 1.0))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=220))
+    assert torch.equal(result.score.loss, alone.score.loss) and torch.equal(result.latent, alone.latent)
+    assert result.status == alone.status
+
+
+def test_ctrl_c_between_stages_keeps_what_there_is():
+    toy = toys.codes()
+
+    class Interrupted:
+        """Ctrl-C comes while this one is being set up."""
+
+        def search(self, *arguments: object, **settings: object) -> ls.SearchResult:
+            raise KeyboardInterrupt
+
+    first = ls.RandomSearch(batch=5)
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=10))
+    both = ls.Then(first, Interrupted(), first)
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=30))
+    assert {status.name for status in result.status} == {"INTERRUPTED"}
+    assert torch.equal(result.latent, alone.latent) and torch.equal(result.rows, alone.rows)
+
+
+def test_what_cannot_work_is_refused_before_the_first_stage():
+    toy = toys.codes()
+    calls: list[ls.Step] = []
+    for second, message in ((ls.GradientSearch(), "a Continuous space"),):
+        with pytest.raises(ls.Unsupported, match=message):
+            ls.Then(ls.RandomSearch(), second).search(
+                toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[calls.append])
+            )
+    assert not calls
+    with pytest.raises(ls.InvalidArgument, match=r"wanted searchers; write CoordinateSearch\(\)"):
+        ls.Then(ls.RandomSearch(), ls.CoordinateSearch)  # type: ignore[arg-type]
+    for shares in (0.5, ("a", 1)):
+        with pytest.raises(ls.InvalidArgument, match="wanted 2 numbers"):
+            ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)  # type: ignore[arg-type]

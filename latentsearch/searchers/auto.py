@@ -60,7 +60,7 @@ class AutoSearch:
         if isinstance(space, Continuous):
             return GradientSearch() if constraint.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)
-        if space.codebook_size**space.positions <= rows < math.inf:
+        if ExhaustiveSearch().cost(space) <= rows < math.inf:
             return ExhaustiveSearch()
         if not constraint.differentiable:
             return EvolutionSearch()

@@ -76,6 +76,11 @@ class ExhaustiveSearch(IterativeSearcher):
                 mend="CoordinateSearch proves optima among single swaps",
             )
 
+    def cost(self, space: Discrete) -> int:
+        """Rows that all grids and the initial one take, in whole batches."""
+        grids: int = space.codebook_size**space.positions
+        return -(-(grids + 1) // self.batch) * self.batch
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> ExhaustiveState:
         return ExhaustiveState(z, 0)
 

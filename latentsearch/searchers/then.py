@@ -11,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Score
 from latentsearch.errors import InvalidArgument, SearchFailed
 from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
+from latentsearch.searchers._iterative import IterativeSearcher
+from latentsearch.searchers._start import check_arguments, check_types
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
@@ -52,9 +55,14 @@ class Then:
 
     def __init__(self, *searchers: Searcher, shares: Sequence[float] | None = None) -> None:
         if len(searchers) < 2:
-            raise InvalidArgument("Then", given=f"{len(searchers)} searchers", wanted="two or more")
-        parts = [1 / len(searchers)] * len(searchers) if shares is None else list(shares)
-        if len(parts) != len(searchers) or not all(0 < part <= 1 for part in parts):
+            mend = "write Then(a, b)"
+            raise InvalidArgument("Then", given=f"{len(searchers)} searchers", wanted="two or more", mend=mend)
+        for searcher in searchers:
+            if isinstance(searcher, type) or not callable(getattr(searcher, "search", None)):
+                mend = f"write {searcher.__name__}()" if isinstance(searcher, type) else ""
+                raise InvalidArgument("Then", given=repr(searcher), wanted="searchers", mend=mend)
+        parts: list[Any] = [1 / len(searchers)] * len(searchers) if shares is None else _listed(shares)
+        if len(parts) != len(searchers) or not all(isinstance(part, (int, float)) and 0 < part <= 1 for part in parts):
             raise InvalidArgument(
                 "Then.shares", given=repr(shares), wanted=f"{len(searchers)} numbers above 0 and at most 1"
             )
@@ -72,7 +80,8 @@ class Then:
     ) -> SearchResult:
         """Find latents whose outputs fulfil the constraint; arguments as of every searcher.
 
-        A checkpoint has a file a stage, the stage's number being put into its name.
+        A checkpoint has a file a stage, the stage's number being put into its name. It is taken up
+        again with the budget that it was begun with: what a stage hands on depends on that.
 
         Raises:
             InvalidArgument: If something cannot work.
@@ -85,6 +94,10 @@ class Then:
         return result
 
 
+def _listed(shares: object) -> list[Any]:
+    return list(shares) if isinstance(shares, Sequence) else [shares]
+
+
 class _Stages:
     """The stages of one run, and what is left for each."""
 
@@ -92,10 +105,14 @@ class _Stages:
         self, plan: Then, generator: Generator, constraint: Constraint, seed: int | Sequence[int] | None, run: Run
     ) -> None:
         self.plan, self.generator, self.constraint, self.run = plan, generator, constraint, run
+        check_types(generator, constraint, run)
         if run.checkpoint is not None and seed is None:
             raise InvalidArgument(
                 "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
             )
+        for searcher in plan.searchers:
+            if isinstance(searcher, IterativeSearcher):
+                check_arguments(searcher, generator, constraint, run)
         self.seeds = problem_seeds(seed, constraint.problems)
         self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
 
@@ -120,6 +137,10 @@ class _Stages:
                 self.generator, constraint, init=_handed_on(before, index, searcher),
                 seed=self._seeds(number, problems), run=run,
             )  # fmt: skip
+        except KeyboardInterrupt:
+            # Between two stages, or while the next one was being set up: what there is, is kept.
+            stopped = [Status.INTERRUPTED if b in problems else status for b, status in enumerate(before.status)]
+            return replace(before, status=tuple(stopped))
         except Exception as error:
             raise _failed(error, before, index) from error
         return _joined(before, after, index)
@@ -190,19 +211,23 @@ def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
 
 def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
+    # A stage that could pay for no step has nothing to say: not even which restart was the best.
+    moved = after.rows > 0
+
+    def put(whole: Tensor, part: Tensor) -> Tensor:
+        return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
 
     def score(a: Score, b: Score) -> Score:
-        return Score(*(_put(x, index, y) for x, y in zip(a, b, strict=True)))
+        return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
 
-    status, rows = list(before.status), before.rows.clone()
+    status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
     for b, ended, spent in zip(index.tolist(), after.status, after.rows.tolist(), strict=True):
-        status[b] = ended if spent else status[b]  # without a step, the reason is still the one before
-    rows = rows.index_add(0, index, after.rows)
-    latent = _put(before.latent, index, after.latent)
+        status[b] = ended if spent else status[b]
+    latent = put(before.latent, after.latent)
     total = score(before.score, after.score)
     return SearchResult(
         latent=latent,
-        output=_put(before.output, index, after.output),
+        output=put(before.output, after.output),
         score=total,
         terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
         status=tuple(status),
@@ -217,8 +242,8 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
 def _candidates(
     before: SearchResult, after: SearchResult, latent: Tensor, score: Score, status: list[Status]
 ) -> Candidates:
-    """Those of the last search where it had all problems; else the best of each problem."""
-    if len(after.latent) == len(before.latent):
+    """Those of the last search where it had all problems and searched them; else the best of each problem."""
+    if len(after.latent) == len(before.latent) and bool((after.rows > 0).all()):
         return after.candidates
     values = torch.tensor([int(value) for value in status], device=latent.device)
     return Candidates(latent[:, None], Score(*(part[:, None] for part in score)), values[:, None])
