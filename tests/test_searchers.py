@@ -176,6 +176,16 @@ def test_the_price_on_the_spread_saves_what_the_arg_max_loses():
     assert loss(1.0) < 0.97 * loss(0.0)
 
 
+@pytest.mark.parametrize("scale", [1e-8, 1e4])
+def test_relaxed_search_does_not_care_for_the_scale_of_the_loss(scale):
+    images = zoo.images()[0][:4]
+    codes, goal = ls.wrap(zoo.load("mnist-vqvae-40")), ls.Matches(images)
+    run = ls.Run(rows=100)
+    plain = ls.RelaxedSearch().search(codes, goal, seed=0, run=run).score.loss
+    scaled = ls.RelaxedSearch().search(codes, scale * goal, seed=0, run=run).score.loss / scale
+    assert torch.allclose(plain, scaled, rtol=0.15)
+
+
 @pytest.mark.parametrize("rows", [24, 45, 100, 300])
 def test_the_relaxed_schedule_fits_the_rows(rows):
     toy, run = toys.codes(), ls.Run(rows=rows)

@@ -85,7 +85,8 @@ class RelaxedSearch(IterativeSearcher):
     curvature: float = 1.0
     check_every: int = 10
     sharpness: float = 1.0
-    optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9))
+    # With an eps of 1e-8, losses of another scale would be searched in another way.
+    optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9), eps=1e-20)
     relaxation: Callable[[Tensor], Estimator] = SoftmaxRelaxation
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
