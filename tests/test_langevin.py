@@ -195,3 +195,12 @@ def test_a_wall_of_infinite_loss_is_never_entered(toy):
     )
     assert result.status[0] is ls.Status.FINISHED
     assert all(bool(point.loss.isfinite().all()) for point in points)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e20])
+def test_a_loss_that_is_flat_or_of_any_scale_is_walked(scale):
+    toy = toys.bowl()
+    run = ls.Run(rows=60)
+    result = ls.LangevinSearch().search(toy.generator, scale * toy.constraint, seed=0, run=run)
+    assert {status.name for status in result.status} == {"FINISHED"}
+    assert result.latent.isfinite().all()

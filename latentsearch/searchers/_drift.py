@@ -21,12 +21,17 @@ class DriftKernel(Kernel):
 
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
         way = objective.generator.prior.sample(noise).to(point.z.dtype) - point.z
-        return sum_rows((point.gradient * way).square()).sqrt()
+        change = point.gradient * way
+        # Squares of very large or very small losses leave the range of floating point.
+        largest = change.abs().flatten(1).amax(1).clamp(min=torch.finfo(change.dtype).tiny)
+        return largest * sum_rows((change / per_row(largest, change)).square()).sqrt()
 
     def first_pace(self, objective: Objective, point: Point, beta: Tensor) -> Pace:
         # Bold: the kick to each number then changes β times the loss by about 1.
-        steepness = beta.square() * mean_rows(point.gradient.to(beta.dtype).square())
-        log_step = -0.5 * steepness.clamp(min=torch.finfo(beta.dtype).tiny).log()
+        gradient = point.gradient.to(beta.dtype)
+        steepness = mean_rows((per_row(beta, gradient) * gradient).square())
+        # Where the loss is flat, nothing says how far to go: as far as numbers of order one.
+        log_step = -0.5 * steepness.clamp(min=1.0).log()
         return Pace(beta, log_step, beta.new_zeros(len(beta), 0))
 
     def law(self, objective: Objective, point: Point, pace: Pace) -> DriftLaw:
