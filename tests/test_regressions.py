@@ -187,3 +187,19 @@ def test_a_resume_with_another_decoder_is_refused(tmp_path):
     toy.generator.decode = lambda z: 2 * decode(z)
     with pytest.raises(ls.BrokenFile, match="another decoder"):
         ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+
+
+def test_ctrl_c_while_the_result_is_made_loses_nothing():
+    toy = toys.codes()
+    ended: list[int] = []
+
+    def interrupting(output: Tensor) -> Tensor:
+        if ended and ended.pop():
+            raise KeyboardInterrupt
+        return torch.zeros(len(output))
+
+    wish = toy.constraint + ls.Satisfies(interrupting)
+    run = ls.Run(rows=32, callbacks=[lambda step: ended.append(1) if step.number == 2 else None])
+    result = ls.RandomSearch(batch=16).search(toy.generator, wish, seed=0, run=run)
+    plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=32))
+    assert not ended and torch.equal(result.latent, plain.latent)

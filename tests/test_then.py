@@ -130,3 +130,28 @@ def test_what_cannot_work_is_refused_before_the_first_stage():
     for shares in (0.5, ("a", 1)):
         with pytest.raises(ls.InvalidArgument, match="wanted 2 numbers"):
             ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)  # type: ignore[arg-type]
+
+
+def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
+    toy = toys.codes(problems=2, shape=(3, 3))
+    both = ls.Then(ls.RandomSearch(batch=5), ls.CoordinateSearch(batch=4, patience=None))
+
+    def search(rows: int) -> ls.SearchResult:
+        run = ls.Run(rows=rows, checkpoint=tmp_path / "search.safetensors")
+        return both.search(toy.generator, toy.constraint, seed=0, run=run)
+
+    whole = search(100)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ls.BrokenFile, match="begun with another budget: stage 0"):
+        search(300)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    again = search(100)
+    assert torch.equal(again.latent, whole.latent) and torch.equal(again.rows, whole.rows)
+
+
+def test_a_checkpoint_of_a_single_search_is_not_passed_over(tmp_path):
+    toy = toys.codes()
+    run = ls.Run(rows=50, checkpoint=tmp_path / "search.safetensors")
+    ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    with pytest.raises(ls.BrokenFile, match="of one stage"):
+        ls.Then(ls.RandomSearch(), ls.RandomSearch()).search(toy.generator, toy.constraint, seed=0, run=run)

@@ -91,6 +91,12 @@ class Loop:
                 raise self._failure(error) from error
         self.elapsed = time.perf_counter() - self.clock
         try:
+            return self._finish()
+        except KeyboardInterrupt:
+            return self._finish()  # what was found is worth the moment that it takes to hand it over
+
+    def _finish(self) -> SearchResult:
+        try:
             # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
             if self.saved is not None and self.whole:
                 self.saved.save()

@@ -33,3 +33,9 @@ def take(values: Tensor, index: Tensor) -> Tensor:
     """``(M, U, ...)`` at ``(M, V)`` places of the second dimension: ``(M, V, ...)``."""
     rows = torch.arange(len(values), device=values.device)[:, None]
     return values[rows, index]
+
+
+def best_of(z: Tensor, score: Score) -> tuple[Tensor, Score]:
+    """The best of each row's candidates, ``(M, U, *S)`` with their scores ``(M, U)``: ``(M, *S)`` and ``(M,)``."""
+    best = ranking(score)[:, :1]
+    return take(z, best)[:, 0], Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0])

@@ -8,14 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.searchers._population import best_of, score_each
 from latentsearch.spaces import Discrete
 
 _MOST = 10_000_000  # grids; hours of decoding with any decoder
@@ -94,14 +93,9 @@ class ExhaustiveSearch(IterativeSearcher):
         grids = _grids(index, space).expand(len(state.z), -1, *space.shape)
         if state.number == 0:
             grids = torch.cat([state.z[:, None], grids[:, 1:]], 1)
-        score = score_each(objective, grids)
-        best = ranking(score)[:, :1]
         done = Status.OPTIMAL if first + self.batch >= total else Status.RUNNING
-        proposal = Proposal(
-            take(grids, best)[:, 0],
-            Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0]),
-            torch.full((len(grids),), done, device=grids.device),
-        )
+        status = torch.full((len(grids),), done, device=grids.device)
+        proposal = Proposal(*best_of(grids, score_each(objective, grids)), status)
         return ExhaustiveState(state.z, state.number + 1), proposal
 
 

@@ -16,7 +16,7 @@ from latentsearch.result import Status
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.searchers._population import best_of, score_each
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
 from latentsearch.spaces import Discrete
 
@@ -95,11 +95,10 @@ class JacobiSearch(IterativeSearcher):
 
 def _best(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[Tensor, Score, Tensor]:
     """The best of the grids, or the one held if none is better; and whether one is."""
-    pick = ranking(score)[:, :1]
-    loss, satisfied = take(score.loss, pick)[:, 0], take(score.satisfied, pick)[:, 0]
-    better = improves(loss, held.loss) | (satisfied & ~held.satisfied)
-    best = Score(torch.where(better, loss, held.loss), torch.where(better, satisfied, held.satisfied))
-    return torch.where(per_row(better, z), take(grids, pick)[:, 0], z), best, better
+    found, found_score = best_of(grids, score)
+    better = improves(found_score.loss, held.loss) | (found_score.satisfied & ~held.satisfied)
+    best = Score(*(torch.where(better, a, b) for a, b in zip(found_score, held, strict=True)))
+    return torch.where(per_row(better, z), found, z), best, better
 
 
 def _learnt(fit: Tensor, moves: Swaps, change: Tensor, spare: Tensor, sizes: tuple[int, ...]) -> Tensor:

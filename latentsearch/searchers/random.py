@@ -8,11 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.searchers._population import best_of, score_each
 
 
 @dataclass
@@ -62,7 +61,4 @@ class RandomSearch(IterativeSearcher):
         draws = draws.view(rows, self.batch, *state.z.shape[1:])
         if state.number == 0:
             draws = torch.cat([state.z[:, None], draws[:, 1:]], 1)
-        score = score_each(objective, draws)
-        best = ranking(score)[:, :1]
-        chosen = Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0])
-        return RandomState(state.z, state.number + 1), Proposal(take(draws, best)[:, 0], chosen)
+        return RandomState(state.z, state.number + 1), Proposal(*best_of(draws, score_each(objective, draws)))

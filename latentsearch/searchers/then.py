@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentsearch import _checkpoint
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Score
-from latentsearch.errors import InvalidArgument, SearchFailed
+from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
 from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import Candidates, SearchResult, Status, Trace
@@ -85,6 +86,7 @@ class Then:
 
         Raises:
             InvalidArgument: If something cannot work.
+            BrokenFile: If a checkpoint is of another search, or was begun with another budget.
             SearchFailed: If user code raises in mid-search; it carries the best so far.
         """
         stages = _Stages(self, generator, constraint, seed, run)
@@ -115,6 +117,8 @@ class _Stages:
                 check_arguments(searcher, generator, constraint, run)
         self.seeds = problem_seeds(seed, constraint.problems)
         self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
+        if run.checkpoint is not None and Path(run.checkpoint).exists():
+            raise BrokenFile(f"the checkpoint {run.checkpoint} is of a search of one stage; give this one another path")
 
     def first(self, init: Tensor | None) -> SearchResult:
         run = self._run(0, list(range(self.constraint.problems)), None)
@@ -137,6 +141,8 @@ class _Stages:
                 self.generator, constraint, init=_handed_on(before, index, searcher),
                 seed=self._seeds(number, problems), run=run,
             )  # fmt: skip
+        except BrokenFile:
+            raise  # before anything was done, and the files of all stages are as they were
         except KeyboardInterrupt:
             # Between two stages, or while the next one was being set up: what there is, is kept.
             stopped = [Status.INTERRUPTED if b in problems else status for b, status in enumerate(before.status)]
@@ -157,6 +163,7 @@ class _Stages:
         last = number == len(self.plan.searchers) - 1
         share = 1.0 if last else min(sum(self.plan.shares[: number + 1]), 1.0)
         rows = [_part(self.limits["rows"][b], share) - spent[b] for b in problems]
+        self._check_budget(number, rows)
         restarts = _restarts(self.plan.searchers[number])
         return replace(
             self.run,
@@ -166,6 +173,20 @@ class _Stages:
             checkpoint=_stage_path(self.run, number),
             callbacks=[_seen_whole(c, problems, restarts, steps, seconds) for c in self.run.callbacks],
         )
+
+    def _check_budget(self, number: int, rows: list[float]) -> None:
+        """Raise if a stage that has handed on already would now go on, and hand on something else."""
+        path, following = (_stage_path(self.run, stage) for stage in (number, number + 1))
+        if path is None or following is None or not (path.exists() and following.exists()):
+            return
+        _, header = _checkpoint.load(path, kind="search")
+        begun = [math.inf if limit is None else limit for limit in header["rows"]]
+        if begun != [max(limit, 0) for limit in rows]:
+            raise BrokenFile(
+                f"the checkpoint {self.run.checkpoint} was begun with another budget: stage {number} of {begun} rows a "
+                f"problem, and now of {rows}, would hand on other latents. Resume it with the budget that it was "
+                "begun with, or give this search a path of its own"
+            )
 
 
 def _left(limits: list[float]) -> list[Any] | None:
@@ -213,6 +234,8 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
     # A stage that could pay for no step has nothing to say: not even which restart was the best.
     moved = after.rows > 0
+    if not bool(moved.any()):
+        return before
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
