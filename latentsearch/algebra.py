@@ -58,6 +58,11 @@ class Constraint(ABC):
         """The name of this term in reports."""
         return type(self).__name__
 
+    @property
+    def limit(self) -> Limit | None:
+        """The hard limit on latents, if there is one."""
+        return None
+
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         """The report: each term's weighted score, under a name of its own."""
         return {self.name: self(output, latent)}
@@ -112,6 +117,38 @@ class Constraint(ABC):
     __rmul__ = __mul__
 
 
+class Limit(Constraint):
+    """A hard limit on latents: the loss is 0 within and infinite beyond, so nothing beyond is ever an answer.
+
+    Searchers ask it to put latents back within, so that they need not find out by trial.
+    """
+
+    needs_output = False
+    needs_latent = True
+
+    @property
+    def limit(self) -> Limit:
+        return self
+
+    @property
+    @abstractmethod
+    def center(self) -> Tensor:
+        """``(B, *S)``: a latent within, where searches start if they are not told."""
+
+    def room(self, latent: Tensor) -> Tensor:
+        """``(N, *S)`` bool: the codes of hard grids within that may change alone, to some code at least."""
+        return torch.ones_like(latent, dtype=torch.bool)
+
+    @abstractmethod
+    def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
+        """The nearest latents within; those that are within already, as they are.
+
+        Args:
+            latent: ``(N, *S)``, or soft ``(N, *S, K)``.
+            favour: ``(N, *S)``: by how much each number of a hard latent is worth keeping, where there is a choice.
+        """
+
+
 def _addends(constraint: Constraint) -> tuple[Constraint, ...]:
     return constraint.parts if isinstance(constraint, Sum) else (constraint,)
 
@@ -150,6 +187,9 @@ class Weighted(Constraint):
     def __init__(self, inner: Constraint, weight: float) -> None:
         if not math.isfinite(weight):
             raise InvalidArgument("weight", given=str(weight), wanted="a finite number")
+        if inner.limit is not None and weight <= 0:
+            mend = "weigh the other terms, and leave the limit alone"
+            raise InvalidArgument("weight", given=f"{weight} on a hard limit", wanted="a positive number", mend=mend)
         self.inner, self.weight = inner, weight
         self.problems, self.judges, self.differentiable = inner.problems, inner.judges, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
@@ -157,6 +197,10 @@ class Weighted(Constraint):
     @property
     def name(self) -> str:
         return self.inner.name
+
+    @property
+    def limit(self) -> Limit | None:
+        return self.inner.limit
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss, satisfied = self.inner(output, latent)
@@ -192,6 +236,10 @@ class Below(Constraint):
     def name(self) -> str:
         return self.inner.name
 
+    @property
+    def limit(self) -> Limit | None:
+        return self.inner.limit
+
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss, satisfied = self.inner(output, latent)
         below = loss <= self.threshold
@@ -215,12 +263,18 @@ class Sum(Constraint):
     """``a + b``: losses add up; satisfied where every part that judges is."""
 
     def __init__(self, parts: tuple[Constraint, ...]) -> None:
+        if sum(part.limit is not None for part in parts) > 1:
+            raise InvalidArgument("a sum of constraints", given="several hard limits", wanted="one at most")
         self.parts = parts
         self.problems = common_problems("a sum of constraints", (part.problems for part in parts))
         self.needs_output = any(part.needs_output for part in parts)
         self.needs_latent = any(part.needs_latent for part in parts)
         self.judges = any(part.judges for part in parts)
         self.differentiable = all(part.differentiable for part in parts)
+
+    @property
+    def limit(self) -> Limit | None:
+        return next((part.limit for part in self.parts if part.limit is not None), None)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         scores = [part(output, latent) for part in self.parts]

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from latentsearch._memory import Chunks
 from latentsearch._rows import per_row
-from latentsearch.algebra import Constraint, Score
+from latentsearch.algebra import Constraint, Limit, Score
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.protocols import EmbeddingGenerator, Generator, LocalGenerator
 from latentsearch.run import Run
@@ -219,6 +219,28 @@ class Objective:
         with torch.autocast(z.device.type, dtype=self._autocast):
             output = decode(z)
         return output.to(self.generator.dtype)
+
+    # -- the hard limit --------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> Limit | None:
+        """The hard limit on the held rows' latents, if there is one."""
+        return self.constraint.limit
+
+    def project(self, z: Tensor, row: Tensor | None = None, favour: Tensor | None = None) -> Tensor:
+        """Latents, hard or soft, put back within the hard limit; as they are where there is none.
+
+        Args:
+            z: ``(N, *S)`` or ``(N, *S, K)``.
+            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
+            favour: ``(N, *S)``: by how much each number of a hard latent is worth keeping.
+        """
+        limit = self.limit
+        if limit is None:
+            return z
+        own = limit if row is None else limit.select(row)
+        assert isinstance(own, Limit)
+        return own.project(z, favour)
 
     # -- discrete spaces -------------------------------------------------------------------------
 

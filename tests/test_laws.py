@@ -132,6 +132,8 @@ def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
 def latent_wishes(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
     yield ls.LogPrior(prior)
     yield ls.Near(latent)
+    yield ls.Within(latent, 2)
+    yield ls.Near(latent) + 2 * ls.Within(latent, torch.arange(1, len(latent) + 1))
     if latent.is_floating_point():
         yield ls.Near(latent, metric="log", scale=0.3)
         yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())

@@ -53,7 +53,7 @@ class JumpKernel(Kernel):
         log_step = torch.full_like(beta, math.log(objective.codebook.shape[-2]))
         return Pace(beta, log_step, beta.new_zeros(len(beta), 4))
 
-    def law(self, objective: Objective, point: Point, pace: Pace) -> JumpLaw:
+    def law(self, objective: Objective, point: Point, pace: Pace) -> JumpLaw | LoneJumpLaw:
         dtype = pace.beta.dtype
         codebook = objective.codebook.to(dtype)
         curvature, error = fitted(pace.fit)
@@ -67,7 +67,10 @@ class JumpKernel(Kernel):
             logits -= per_row(weight, logits) * point.table
         current = point.z[..., None]
         logits += per_row(pace.log_step, logits) - logits.gather(-1, current)
-        return JumpLaw(point.z, logits.scatter_(-1, current, -torch.inf))
+        logits.scatter_(-1, current, -torch.inf)
+        if objective.limit is None:
+            return JumpLaw(point.z, logits)
+        return LoneJumpLaw(point.z, logits.masked_fill_(~objective.limit.room(point.z)[..., None], -torch.inf))
 
     def learned(self, objective: Objective, fit: Tensor, here: Point, there: Point, keep: Tensor) -> Tensor:
         way = (objective.embed(there.z) - objective.embed(here.z)).to(fit.dtype)
@@ -126,3 +129,30 @@ class JumpLaw:
         # Where changes are rare 1 - exp(-still) would round to 0.
         some_change = torch.where(self.still > 1e-6, (-torch.expm1(-self.still)).log(), self.odds.logsumexp(1))
         return chosen - self.still - some_change
+
+
+class LoneJumpLaw:
+    """Exactly one position changes: Gibbs with gradients. What several jumps at once would leave, one stays within.
+
+    Attributes:
+        z: ``(M, *S)``, where the jump begins.
+        log_probs: ``(M, P * K)``, of each swap; ``-inf`` where it is none, or has no room.
+    """
+
+    def __init__(self, z: Tensor, logits: Tensor) -> None:
+        self.z, self.size = z, logits.shape[-1]
+        self.log_probs = logits.flatten(1).log_softmax(1)
+
+    @property
+    def reducible(self) -> Tensor:
+        return torch.zeros(len(self.z), dtype=torch.bool, device=self.z.device)
+
+    def draw(self, noise: Noise) -> Tensor:
+        swap = noise.fold(_CODES).categorical(self.log_probs)[:, None]
+        return self.z.flatten(1).scatter(1, swap // self.size, swap % self.size).view_as(self.z)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        changed = (z != self.z).flatten(1)
+        position = changed.byte().argmax(1, keepdim=True)
+        swap = position * self.size + z.flatten(1).gather(1, position)
+        return torch.where(changed.sum(1) == 1, self.log_probs.gather(1, swap)[:, 0], -torch.inf)

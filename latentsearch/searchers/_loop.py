@@ -53,7 +53,7 @@ class Loop:
         problems, restarts, device = constraint.problems, method.restarts, generator.device
         seeds = problem_seeds(seed, problems)
         noise = Noise.from_seed(seeds, problems, restarts, device)
-        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts)
+        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, constraint.limit)
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
         constraint, self.probe = check_scores(generator, constraint, probe)

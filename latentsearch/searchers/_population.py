@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._rows import per_row
 from latentsearch.algebra import Score
 from latentsearch.objective import Objective
+from latentsearch.searchers._board import improves
 
 
 def score_each(objective: Objective, z: Tensor) -> Score:
@@ -15,6 +17,15 @@ def score_each(objective: Objective, z: Tensor) -> Score:
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score = objective(z.flatten(0, 1), row)
     return Score(score.loss.view(rows, count), score.satisfied.view(rows, count))
+
+
+def project_each(objective: Objective, z: Tensor, favour: Tensor | None = None) -> Tensor:
+    """``(M, U, *S)`` latents, U a held row, put back within the hard limit; ``favour``, alike, says what is kept."""
+    if objective.limit is None:
+        return z
+    rows, count = z.shape[:2]
+    row = torch.arange(rows, device=z.device).repeat_interleave(count)
+    return objective.project(z.flatten(0, 1), row, None if favour is None else favour.flatten(0, 1)).view(z.shape)
 
 
 def ranking(score: Score) -> Tensor:
@@ -39,3 +50,18 @@ def best_of(z: Tensor, score: Score) -> tuple[Tensor, Score]:
     """The best of each row's candidates, ``(M, U, *S)`` with their scores ``(M, U)``: ``(M, *S)`` and ``(M,)``."""
     best = ranking(score)[:, :1]
     return take(z, best)[:, 0], Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0])
+
+
+def best_or_held(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[Tensor, Score, Tensor]:
+    """The best of each row's candidates if it is better than what the row holds; and whether it is.
+
+    Args:
+        z: ``(M, *S)``, what is held, with its score ``(M,)``.
+        held: See z.
+        grids: ``(M, U, *S)``, the candidates, with their scores ``(M, U)``.
+        score: See grids.
+    """
+    found, best = best_of(grids, score)
+    better = improves(best.loss, held.loss) | (best.satisfied & ~held.satisfied)
+    best = Score(*(torch.where(better, a, b) for a, b in zip(best, held, strict=True)))
+    return torch.where(per_row(better, z), found, z), best, better

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
+from latentsearch._rows import per_row
+from latentsearch.algebra import Constraint, Limit
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
@@ -50,12 +51,46 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
         )
 
 
-def initial_latents(generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int) -> Tensor:
-    """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior."""
+def initial_latents(
+    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int, limit: Limit | None = None
+) -> Tensor:
+    """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
+
+    Within a hard limit the first restart starts at its centre, and the others at draws put back within.
+    """
     space = generator.space
+    if limit is not None:
+        limit = limit.to(generator.device, generator.dtype).limit
+        assert limit is not None
+        space.check(f"{limit.name}'s centre", limit.center)
+        if init is None:
+            init = limit.center
     if init is None:
         return _prior_samples(generator, noise)
     init = _checked(init, generator)
+    z = _spread(generator, init, noise, problems, restarts)
+    if limit is None:
+        return z
+    problem = torch.arange(len(z), device=z.device) // restarts
+    own = limit.select(problem)
+    assert isinstance(own, Limit)
+    first = torch.arange(len(z), device=z.device) % restarts == 0
+    given = torch.ones_like(first) if init.ndim == 2 + len(space.shape) else first
+    outside = (own(z, z).loss > 0) & given
+    if bool(outside.any()):
+        raise InvalidArgument(
+            "init",
+            given=f"latents beyond the hard limit for problems {problem[outside].unique().tolist()}",
+            wanted=f"latents that {limit.name} allows",
+            mend=f"leave init out to start at the centre of {limit.name}",
+        )
+    luck = noise.fold(1).uniform(*space.shape)
+    return torch.where(per_row(given, z), z, own.project(z, luck))
+
+
+def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, restarts: int) -> Tensor:
+    """``init`` as one latent a row; restarts that it says nothing of start at draws from the prior."""
+    space = generator.space
     with_restarts = init.ndim == 2 + len(space.shape)
     flat = init.flatten(0, 1) if with_restarts else init
     space.check("init", flat)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from latentsearch._codes import excess, lookup, products, rows_that_fit
-from latentsearch.objective import Linear
+from latentsearch._rows import per_row
+from latentsearch.objective import Linear, Objective
+from latentsearch.searchers._population import project_each
 
 # How many swaps are made together, to see up to where they still help each other.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -89,6 +91,30 @@ def _lowest(
     index = position * size + code
     slope, way = (table.flatten(1).gather(1, index) for table in (slope, way))
     return Swaps(position, code, slope, way, best < torch.inf)
+
+
+def alone(z: Tensor, swaps: Swaps) -> Tensor:
+    """Grids with one of the swaps each: ``(M, C, *S)``."""
+    wide = z.flatten(1)[:, None].expand(-1, swaps.code.shape[1], -1)
+    grids: Tensor = wide.scatter(2, swaps.position[..., None], swaps.code[..., None]).unflatten(2, z.shape[1:])
+    return grids
+
+
+def worth_keeping(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor) -> Tensor:
+    """``(M, P)``: by how much the loss should rise if the code at a position went back to the hard limit's centre."""
+    assert objective.limit is not None
+    center = objective.limit.center.expand_as(z)
+    way = objective.embed(center) - objective.embed(z)
+    rise = (linear.gradient * way).sum(-1) + per_row(curvature, z).to(way.dtype) * 0.5 * way.square().sum(-1)
+    if linear.table is not None:
+        there, here = (linear.table.gather(-1, code[..., None])[..., 0] for code in (center, z))
+        rise = rise + there - here
+    return rise.flatten(1)
+
+
+def put_back(objective: Objective, grids: Tensor, worth: Tensor) -> Tensor:
+    """Grids ``(M, U, *S)`` within the hard limit, what is worth most, ``(M, P)``, being kept."""
+    return project_each(objective, grids, worth[:, None].expand(-1, grids.shape[1], -1))
 
 
 def merge_sizes(positions: int, least: int = 1) -> tuple[int, ...]:

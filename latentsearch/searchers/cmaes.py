@@ -14,7 +14,7 @@ from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.searchers._population import project_each, ranking, score_each, take
 from latentsearch.spaces import Continuous
 
 _SEPARABLE_ABOVE = 200  # dimensions from which d x d numbers a row cost more than they bring
@@ -152,7 +152,8 @@ class CMAESSearch(IterativeSearcher):
             draws = torch.cat([torch.zeros_like(draws[:, :1]), draws[:, 1:]], 1)
         moves = _transformed(state.factor, draws)  # (39)
         z = (state.mean[:, None] + state.sigma[:, None, None] * moves).to(dtype)  # (40)
-        z = z.view(rows, self.population, *shape)
+        # Within a hard limit candidates are put back, and still count for where they were drawn.
+        z = project_each(objective, z.view(rows, self.population, *shape))
         score = score_each(objective, z)
         order = ranking(score)
         chosen = order[:, : self.population // 2]

@@ -8,16 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.result import Status
-from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each
-from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
+from latentsearch.searchers._population import best_or_held, project_each, score_each
+from latentsearch.searchers._swaps import Swaps, alone, merge_sizes, merged, most_promising, put_back, worth_keeping
 from latentsearch.spaces import Discrete
 
 _PER_POSITION = 4  # swaps tried at one position in one step: others may make the next ones pointless
@@ -94,27 +92,35 @@ class CoordinateSearch(IterativeSearcher):
     def step(self, objective: Objective, state: CoordinateState, noise: Noise) -> tuple[CoordinateState, Proposal]:
         """Rank, try, make together, and move on to the best grid if it is better."""
         linear = objective.linearise(state.z)
+        bend = self._bend(objective, state, linear)
         sizes = merge_sizes(min(self.batch, state.z[0].numel()), 2)
-        swaps = self._ranked(objective, state, linear, self.batch + len(sizes))
+        swaps = self._ranked(objective, state, linear, bend, self.batch + len(sizes))
         first, more = swaps.split(swaps.code.shape[1] - len(sizes))
-        tried = objective.swaps(state.z, first.position, first.code)
+        limits = None if objective.limit is None else worth_keeping(objective, state.z, linear, bend)
+        singles, tried = _tried(objective, state.z, first, limits)
         change = tried.loss - linear.score.loss[:, None]
         grids, spare = merged(state.z, first, -change, sizes, more)
+        if limits is not None:
+            grids = put_back(objective, grids, limits.scatter_add(1, first.position, (-change).clamp(min=0)))
         together = score_each(objective, grids)
 
-        z, best, better = _best(state.z, linear.score, first, tried, grids, together)
+        score = Score(*(torch.cat(parts, 1) for parts in zip(tried, together, strict=True)))
+        z, best, better = best_or_held(state.z, linear.score, torch.cat([singles, grids], 1), score)
         used = torch.cat([first.new, more.new & spare], 1)
         held = z.flatten(1)[:, :1]
         seen = torch.cat([state.tried, torch.where(used, swaps.ids(objective.codebook.shape[-2]), held)], 1)
         count = torch.where(better, 0, state.count + used.sum(1))
-        fit = learn(state.fit, change - first.slope, first.way, _FADE)
+        # A swap for which another code went back says nothing of the curvature alone.
+        lone = (singles != state.z[:, None]).flatten(2).sum(2) <= 1
+        fit = learn(state.fit, torch.where(lone, change - first.slope, torch.nan), first.way, _FADE)
         after = CoordinateState(z, fit, torch.where(better[:, None], held, seen), count)
         return after, Proposal(z, best, self._status(objective, count, used))
 
-    def _ranked(self, objective: Objective, state: CoordinateState, linear: Linear, count: int) -> Swaps:
-        known = state.fit[:, 1] > 0
+    def _bend(self, objective: Objective, state: CoordinateState, linear: Linear) -> Tensor:
         guess = first_guess(objective.codebook, linear.gradient)
-        bend = torch.where(known, curvature(state.fit), guess)
+        return torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
+
+    def _ranked(self, objective: Objective, state: CoordinateState, linear: Linear, bend: Tensor, count: int) -> Swaps:
         each = max(_PER_POSITION, -(-count // state.z[0].numel()))
         return most_promising(objective.codebook, state.z, linear, bend, count, each, state.tried)
 
@@ -129,22 +135,11 @@ class CoordinateSearch(IterativeSearcher):
         return torch.where(count >= total, Status.OPTIMAL, status)
 
 
-def _best(
-    z: Tensor, held: Score, swaps: Swaps, tried: Score, grids: Tensor, together: Score
-) -> tuple[Tensor, Score, Tensor]:
-    """The best of the grid held, of its single swaps and of the grids with several, and whether it is better."""
-    loss = torch.cat([held.loss[:, None], tried.loss, together.loss], 1)
-    satisfied = torch.cat([held.satisfied[:, None], tried.satisfied, together.satisfied], 1)
-    choice = ranking(Score(loss, satisfied))[:, :1]
-    best = Score(loss.gather(1, choice)[:, 0], satisfied.gather(1, choice)[:, 0])
-    better = improves(best.loss, held.loss) | (best.satisfied & ~held.satisfied)
-
-    count = swaps.code.shape[1]
-    column = (choice - 1).clamp(0, count - 1)
-    single = z.flatten(1).scatter(1, swaps.position.gather(1, column), swaps.code.gather(1, column)).view_as(z)
-    several = single
-    if grids.shape[1]:
-        several = grids[torch.arange(len(z), device=z.device), (choice[:, 0] - 1 - count).clamp(min=0)]
-    new = torch.where(per_row(choice[:, 0] > count, z), several, single)
-    score = Score(*(torch.where(better, a, b) for a, b in zip(best, held, strict=True)))
-    return torch.where(per_row(better, z), new, z), score, better
+def _tried(objective: Objective, z: Tensor, swaps: Swaps, worth: Tensor | None) -> tuple[Tensor, Score]:
+    """Grids with one swap each and their scores; where a hard limit has no room left, another code goes back."""
+    grids = alone(z, swaps)
+    if worth is None:
+        return grids, objective.swaps(z, swaps.position, swaps.code)
+    kept = worth[:, None].expand(-1, grids.shape[1], -1).scatter(2, swaps.position[..., None], torch.inf)
+    grids = project_each(objective, grids, kept)
+    return grids, score_each(objective, grids)

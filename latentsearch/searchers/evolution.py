@@ -14,7 +14,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import EmbeddingGenerator, Generator
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each, take
+from latentsearch.searchers._population import project_each, ranking, score_each, take
 from latentsearch.spaces import Discrete
 
 # How a child was made; the first three are the columns of `gains` and `trials`.
@@ -138,6 +138,8 @@ class EvolutionSearch(IterativeSearcher):
     def step(self, objective: Objective, state: EvolutionState, noise: Noise) -> tuple[EvolutionState, Proposal]:
         generator = objective.generator
         brood = self._founders(generator, state, noise) if state.number == 0 else self._bred(generator, state, noise)
+        # Beyond a hard limit chance decides what goes back.
+        brood.z = project_each(objective, brood.z, noise.fold(6).uniform(*brood.z.shape[1:]))
         score = score_each(objective, brood.z)
 
         # Children first: of equals the ranking keeps the earlier.

@@ -8,16 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row
-from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_of, score_each
-from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
+from latentsearch.searchers._population import best_or_held, score_each
+from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, put_back, worth_keeping
 from latentsearch.spaces import Discrete
 
 _FADE = 0.5  # of what was learnt about the curvature, in every step
@@ -84,21 +81,18 @@ class JacobiSearch(IterativeSearcher):
         gain = -(moves.slope + bend.to(moves.slope.dtype)[:, None] * moves.way)
         sizes = merge_sizes(positions)
         grids, spare = merged(state.z, moves, gain, sizes, moves.split(len(sizes))[0])
+        if objective.limit is not None:
+            worth = worth_keeping(objective, state.z, linear, bend).scatter_add(1, moves.position, gain.clamp(min=0))
+            within = put_back(objective, grids, worth)
+            # What went back is in no sum of slopes: such grids say nothing of the curvature.
+            grids, spare = within, spare | (within != grids).flatten(2).any(2)
         score = score_each(objective, grids)
 
-        z, best, better = _best(state.z, linear.score, grids, score)
+        z, best, better = best_or_held(state.z, linear.score, grids, score)
         fit = _learnt(state.fit, moves, score.loss - linear.score.loss[:, None], spare, sizes)
         caution = torch.where(better, (state.caution / 2).clamp(min=1), 2 * state.caution)
         status = torch.where(caution * _SHORTEST > 1, Status.STALLED, Status.RUNNING)
         return JacobiState(z, fit, caution), Proposal(z, best, status)
-
-
-def _best(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[Tensor, Score, Tensor]:
-    """The best of the grids, or the one held if none is better; and whether one is."""
-    found, found_score = best_of(grids, score)
-    better = improves(found_score.loss, held.loss) | (found_score.satisfied & ~held.satisfied)
-    best = Score(*(torch.where(better, a, b) for a, b in zip(found_score, held, strict=True)))
-    return torch.where(per_row(better, z), found, z), best, better
 
 
 def _learnt(fit: Tensor, moves: Swaps, change: Tensor, spare: Tensor, sizes: tuple[int, ...]) -> Tensor:

@@ -77,6 +77,9 @@ class LangevinSearch(IterativeSearcher):
     2022](https://arxiv.org/abs/2209.08183). For samples rather than an optimum set both
     temperatures alike; as adaptation never quite ends they are close to the distribution, not exact.
 
+    Within a [hard limit][latentsearch.Within] codes change one at a time: what several jumps at once
+    would leave, one stays within.
+
     A step linearises the proposal and costs 2 rows. After the last one a row is FINISHED. On codes
     a step holds K numbers a position.
 

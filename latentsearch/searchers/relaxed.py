@@ -127,7 +127,7 @@ class RelaxedSearch(IterativeSearcher):
         last = state.number == self.steps  # which the host knows only where it was told
         proposal = None
         if last or state.number % self.check_every == 0:
-            z = state.logits.value.argmax(-1)
+            z = _hardened(objective, state.logits.value)
             ended = torch.where(state.number >= state.steps, Status.FINISHED, Status.RUNNING)
             proposal = Proposal(z, objective(z), ended)
         fit = state.fit if last else self._descend(objective, state, proposal, noise)
@@ -147,6 +147,15 @@ class RelaxedSearch(IterativeSearcher):
         return loss.fit
 
 
+def _hardened(objective: Objective, logits: Tensor) -> Tensor:
+    """The arg-max; within a hard limit, with the codes that are farthest ahead of the centre's."""
+    z = logits.argmax(-1)
+    if objective.limit is None:
+        return z
+    center = objective.limit.center.expand_as(z)[..., None]
+    return objective.project(z, favour=logits.amax(-1) - logits.gather(-1, center)[..., 0])
+
+
 class _SpreadPriced:
     """The loss that an estimator sees: of hard codes as it is, of mixtures with a price on their spread.
 
@@ -161,6 +170,7 @@ class _SpreadPriced:
         self.objective, self.fit, self._weight, self._check = objective, fit, weight, check
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
+        z = self.objective.project(z, row)
         loss = self.objective(z, row).loss
         if self._weight is None or not z.requires_grad:
             return loss

@@ -87,7 +87,8 @@ def close(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape:
         return False
     tolerance = 1e-9 if a.dtype == torch.float64 else 1e-4
-    scale = float(b.detach().abs().max()) if b.numel() and b.is_floating_point() else 0.0
+    # A loss beyond a hard limit is infinite, which is no scale.
+    scale = float(b.detach().abs().nan_to_num(0.0, 0.0, 0.0).max()) if b.numel() and b.is_floating_point() else 0.0
     return (
         torch.allclose(a, b, rtol=0, atol=tolerance * max(scale, 1.0), equal_nan=True)
         if a.is_floating_point()

@@ -70,7 +70,9 @@ def weights_scale_the_loss(constraint: Constraint, generator: Generator) -> None
 
 
 def sums_add_losses(constraint: Constraint, generator: Generator) -> None:
-    """``c + c`` doubles the loss, and is satisfied where c is."""
+    """``c + c`` doubles the loss, and is satisfied where c is; a sum with two hard limits is refused."""
+    if constraint.limit is not None:
+        return
     output, z = _rows(constraint, generator)
     score, double = constraint(output, z), (constraint + constraint)(output, z)
     require(_same(double, Score(2 * score.loss, score.satisfied)), sums_add_losses, constraint, "c + c differs")
@@ -136,6 +138,30 @@ def soft_codes_agree_with_hard_ones(constraint: Constraint, generator: Generator
     require(close(soft.loss, constraint(output, z).loss), soft_codes_agree_with_hard_ones, constraint, "they differ")
 
 
+def limits_put_back_within(constraint: Constraint, generator: Generator) -> None:
+    """What a hard limit projects is within, row by row; what is within, its centre too, stays as it is."""
+    limit = constraint.limit
+    if limit is None:
+        return
+    _, z = _rows(constraint, generator)
+    law, inside = limits_put_back_within, limit.project(z)
+    require(not limit(inside, inside).loss.any(), law, constraint, "what it projects is beyond it")
+    require(torch.equal(limit.project(inside), inside), law, constraint, "it moves what is within")
+    center = limit.center.expand_as(z)
+    require(torch.equal(limit.project(center), center), law, constraint, "it moves its centre")
+    for row in range(len(z)):
+        index = torch.tensor([row], device=z.device)
+        alone = limit.select(index).limit
+        same = alone is not None and torch.equal(alone.project(z[index]), inside[index])
+        require(same, law, constraint, f"row {row} alone is put elsewhere")
+    if isinstance(generator.space, Discrete):
+        soft = soft_draw(generator.space, len(z), generator.dtype, generator.device)
+        mixed = limit.project(soft)
+        require(not limit(mixed, mixed).loss.any(), law, constraint, "mixtures of codes that it projects are beyond it")
+        close_to_one = close(mixed.sum(-1), torch.ones_like(mixed[..., 0]))
+        require(close_to_one, law, constraint, "it makes distributions that do not sum to 1")
+
+
 LAWS = (
     scores_have_one_value_a_row,
     select_picks_problems,
@@ -147,6 +173,7 @@ LAWS = (
     reads_only_what_it_says,
     gradients_are_finite,
     soft_codes_agree_with_hard_ones,
+    limits_put_back_within,
 )
 
 

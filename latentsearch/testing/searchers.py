@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentsearch.algebra import Constraint, Score
+from latentsearch.constraints import Within
 from latentsearch.errors import SearchFailed, Unsupported
 from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
+from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 from latentsearch.testing._laws import Check, checks_of, require, run_all
 
@@ -232,6 +234,25 @@ def satisfied_problems_stop(searcher: Searcher, dtype: torch.dtype) -> None:
         require((result.rows <= 64).all(), law, searcher, f"it went on to spend {result.rows.tolist()} rows")
 
 
+def hard_limits_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
+    """Within a ball around a source: the search starts at the source, and no restart's answer leaves the ball."""
+    for toy in _supported(searcher, dtype):
+        space, law = toy.generator.space, hard_limits_are_kept
+        codes = isinstance(space, Discrete)
+        source = (toy.solution + 1) % space.codebook_size if isinstance(space, Discrete) else toy.solution + 1
+        limit = Within(source, 2 if codes else 0.5)
+        result = _search(searcher, toy, toy.constraint + limit)
+        found = result.candidates.latent
+        for restart in range(found.shape[1]):
+            outside = limit.to(found.device, dtype)(found[:, restart], found[:, restart]).loss > 0
+            require(
+                not outside.any(), law, searcher, f"it left the ball in problems {outside.nonzero()[:, 0].tolist()}"
+            )
+        least = toy.constraint(toy.generator.decode(source), source).loss
+        detail = f"losses {result.score.loss.tolist()}, and at the source {least.tolist()}"
+        require((result.score.loss <= least).all(), law, searcher, detail)
+
+
 class _Synchronisations(TorchDispatchMode):
     """Notes the operations that make the host wait for the device; they can be seen on the CPU too."""
 
@@ -293,6 +314,7 @@ LAWS = (
     broken_rows_leave_others_intact,
     killed_and_resumed_equals_uninterrupted,
     satisfied_problems_stop,
+    hard_limits_are_kept,
     steps_do_not_wait_for_the_device,
 )
 

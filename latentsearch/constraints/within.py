@@ -1,0 +1,145 @@
+"""The hard limit: a ball around a source that no search leaves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import per_row, sum_rows
+from latentsearch.algebra import Limit, Score, check_per_problem, common_problems, nothing_satisfied
+from latentsearch.errors import InvalidArgument, describe
+
+_HALVINGS = 40  # of the interval in which a multiplier is sought
+_STEEPEST = 80.0  # its upper end: e^-80 is a normal number in float32
+
+
+class Within(Limit):
+    r"""The latent stays within a ball around a source: an edit, not a search at large.
+
+    For codes the radius is in the Hamming distance, the number of positions whose code differs; for
+    numbers it is in the Euclidean distance. Inside, the loss is 0, so that a sum with other wishes is
+    theirs; outside it is infinite. Searchers know the limit and move within it, and start at
+    the source where no ``init`` is given.
+
+    Source: *Exploring Test Time Optimization for Discrete Neural Representation Learners*, section 6,
+    which proposes the task.
+
+    Args:
+        source: The centre, ``(B, *S)``: codes, or numbers.
+        radius: How far a latent may be, a number or one a problem, ``(B,)``; whole for codes.
+
+    Raises:
+        InvalidArgument: If the radius is not positive, or not whole for codes.
+
+    Example:
+        >>> wish = Within(torch.tensor([[1, 2, 3]]), radius=1)
+        >>> wish(torch.zeros(2, 1), torch.tensor([[1, 2, 0], [0, 0, 3]])).loss
+        tensor([0., inf])
+        >>> wish.project(torch.tensor([[0, 0, 3]]))
+        tensor([[0, 2, 3]])
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("source", "radius")
+
+    def __init__(self, source: Tensor, radius: float | Tensor) -> None:
+        self.source = check_per_problem("Within.source", source)
+        codes = not source.is_floating_point()
+        if codes and source.dtype != torch.int64:
+            raise InvalidArgument("Within.source", given=describe(source), wanted="int64 codes, or floating numbers")
+        self.radius = torch.as_tensor(radius, dtype=torch.get_default_dtype(), device=source.device).reshape(-1)
+        good = self.radius.isfinite() & (self.radius > 0)
+        if codes:
+            good = good & (self.radius == self.radius.round())
+        if not bool(good.all()):
+            wanted = "a positive whole number of codes" if codes else "a positive distance"
+            raise InvalidArgument("Within.radius", given=repr(radius), wanted=f"{wanted}, or one a problem")
+        self.problems = common_problems("Within", (source.shape[0], len(self.radius)))
+
+    @property
+    def center(self) -> Tensor:
+        return self.source
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        distance = self._distance(latent)
+        # Expectations over soft codes are off by rounding; distances between hard ones are whole.
+        slack = 0.0 if self.source.is_floating_point() else 0.5
+        loss = torch.where(distance <= self.radius + slack, 0 * distance, torch.inf)
+        return Score(loss, nothing_satisfied(loss))
+
+    def _distance(self, latent: Tensor) -> Tensor:
+        if self.source.is_floating_point():
+            return sum_rows((latent - self.source).square()).sqrt()
+        if latent.is_floating_point():
+            return sum_rows(1 - latent.gather(-1, self._source_like(latent)[..., None])[..., 0])
+        return sum_rows((latent != self.source).to(self.radius.dtype))
+
+    def room(self, latent: Tensor) -> Tensor:
+        return (latent != self.source) | per_row(self._distance(latent) < self.radius, latent)
+
+    def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
+        if self.source.is_floating_point():
+            return self._scaled(latent)
+        return self._mixed(latent) if latent.is_floating_point() else self._reverted(latent, favour)
+
+    def _scaled(self, latent: Tensor) -> Tensor:
+        """The nearest point of the ball, strictly inside, so that rounding does not put it out again."""
+        way = latent - self.source
+        eps = torch.finfo(way.dtype).eps
+        reach = self.radius * (1 - 16 * eps) / sum_rows(way.square()).sqrt().clamp(min=torch.finfo(way.dtype).tiny)
+        within = self._distance(latent) <= self.radius
+        return torch.where(per_row(within, latent), latent, self.source + per_row(reach, way) * way)
+
+    def _reverted(self, latent: Tensor, favour: Tensor | None) -> Tensor:
+        """Of the changed codes as many as the radius allows, those in favour; the others are the source's."""
+        flat, source = latent.flatten(1), self.source.flatten(1)
+        changed = flat != source
+        worth = torch.zeros_like(flat, dtype=self.radius.dtype) if favour is None else favour.flatten(1)
+        worth = torch.where(changed & ~worth.isnan(), worth, -torch.inf)
+        # Codes that are the source's come last, also behind changed ones that nothing speaks for.
+        order = worth.argsort(dim=1, descending=True, stable=True)
+        order = order.gather(1, (~changed).gather(1, order).byte().argsort(dim=1, stable=True))
+        rank = order.argsort(1)
+        return torch.where(rank < self.radius[:, None], flat, source.expand_as(flat)).view_as(latent)
+
+    def _mixed(self, latent: Tensor) -> Tensor:
+        r"""The product of distributions nearest in $KL(q' \| q)$ whose expected distance is within the radius.
+
+        Their log odds of the source's codes are raised by one multiplier a row, found by halving.
+        """
+        source = self._source_like(latent)[..., None]
+        floor = torch.finfo(latent.dtype).tiny ** 0.75
+        same = latent.gather(-1, source)[..., 0].clamp(min=floor).flatten(1)
+        odds = (1 - same).clamp(min=floor).log() - same.log()  # of a change
+        with torch.no_grad():
+            multiplier = self._multiplier(odds)
+            active = multiplier > 0
+            slope = (odds - multiplier[:, None]).sigmoid()
+            slope = (slope * (1 - slope)).sum(1).clamp(min=floor)
+        # One step of Newton changes nothing but the gradient, which is then that of the solution.
+        beyond = (odds - multiplier[:, None]).sigmoid().sum(1) - self.radius
+        multiplier = torch.where(active, multiplier + beyond / slope - (beyond / slope).detach(), 0)
+        weight = per_row((-multiplier).exp(), latent).expand_as(latent).scatter(-1, source, 1.0)
+        mixed = (latent + torch.zeros_like(latent).scatter(-1, source, floor)) * weight
+        return torch.where(per_row(active, latent), mixed / mixed.sum(-1, keepdim=True), latent)
+
+    def _multiplier(self, odds: Tensor) -> Tensor:
+        """``(N,)``: how far the log odds ``(N, P)`` of changes must fall; 0 where they need not."""
+        low, high = torch.zeros_like(odds[:, 0]), torch.full_like(odds[:, 0], 2 * _STEEPEST)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            beyond = (odds - middle[:, None]).sigmoid().sum(1) > self.radius
+            low, high = torch.where(beyond, middle, low), torch.where(beyond, high, middle)
+        return torch.where(odds.sigmoid().sum(1) > self.radius, high.clamp(max=_STEEPEST), 0)
+
+    def _source_like(self, soft: Tensor) -> Tensor:
+        return self.source.expand(soft.shape[:-1])
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        if self.source.shape[1:] != latent.shape[1:] or self.source.is_floating_point() != latent.is_floating_point():
+            raise InvalidArgument(
+                "Within.source",
+                given=describe(self.source),
+                wanted=f"latents of the generator, such as {describe(latent)}",
+            )
