@@ -57,7 +57,11 @@ DECODERS = {
     "transposed1d": lambda: (nn.ConvTranspose1d(2, 2, 4, stride=2, padding=1, output_padding=1), ROW, {}),
     "conv2d": lambda: (
         nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), norm(4), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 1)
+            nn.Conv2d(2, 4, 3, padding=1),
+            norm(4),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(4, 1, 1),
         ),
         GRID,
         {"output_transform": torch.sigmoid},

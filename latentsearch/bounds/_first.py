@@ -65,7 +65,7 @@ class Entrance:
         positions, _, width = self.codebook.shape
         if layer is None:
             return self.codebook
-        weight = layer.weight
+        weight: Tensor = layer.weight
         if isinstance(layer, nn.Linear):
             if not self._flattened:
                 return self.codebook @ weight.T

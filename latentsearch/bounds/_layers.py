@@ -1,8 +1,8 @@
-"""How intervals pass through layers.
+r"""How intervals pass through layers.
 
 Interval bound propagation [Gowal et al., *On the Effectiveness of Interval Bound Propagation for
 Training Verifiably Robust Models*, 2018, section 3]: an affine layer maps centre and radius,
-$\\mu' = W\\mu + b$ and $r' = |W| r$ (equation 6), an increasing function maps the two ends.
+$\mu' = W\mu + b$ and $r' = |W| r$ (equation 6), an increasing function maps the two ends.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def check_layer(layer: nn.Module) -> None:
         raise refused(f"a decoder with the layer {layer}" + (" in train mode" if known else ""))
 
 
-def through(layer: nn.Module, x: Interval) -> Interval:
+def through(layer: Any, x: Interval) -> Interval:
     """What a layer makes of an interval."""
     kind = type(layer)
     if kind in AFFINE:
@@ -139,4 +139,5 @@ def _norm(layer: Any, x: Interval) -> Interval:
 
 
 def rounding(like: Tensor) -> float:
+    """The share of its size by which a number is widened."""
     return _ROUNDING * torch.finfo(like.dtype).eps

@@ -141,8 +141,7 @@ class BranchAndBoundSearch(IterativeSearcher):
         """The middle code at each position of each set, ``(M, W, *S)``; in the first step the initial grid too."""
         order = state.rank.argsort(2)
         middle = (split.low + split.high) // 2
-        codes = order.gather(2, middle.mT.long()).mT
-        grids = codes.unflatten(2, state.z.shape[1:])
+        grids = order.gather(2, middle.mT.long()).mT.reshape(*middle.shape[:2], *state.z.shape[1:])
         if state.number == 0:
             grids = torch.cat([state.z[:, None], grids[:, 1:]], 1)
         return grids
