@@ -76,19 +76,21 @@ def test_sums_of_wishes_about_output_and_latent() -> None:
 
 
 def test_far_fewer_rows_than_there_are_grids() -> None:
-    # 262,144 grids; measured at these seeds: 36,000, 5,184 and 8,784 rows.
+    # 262,144 grids; measured at these seeds: 4,368, 988 and 1,196 rows.
     generator = linear(6, 8, 16, seed=0)
-    result = ls.BranchAndBoundSearch().search(generator, wish_for(generator, 3, noise=0.1), seed=0, run=UNLIMITED)
+    result = ls.BranchAndBoundSearch(batch=4).search(
+        generator, wish_for(generator, 3, noise=0.1), seed=0, run=UNLIMITED
+    )
     assert {status.name for status in result.status} == {"OPTIMAL"}
-    assert int(result.rows.max()) * 5 <= 8**6
-    assert int(result.rows.median()) * 20 <= 8**6
+    assert int(result.rows.max()) * 40 <= 8**6
 
 
 def test_a_good_start_spares_rows() -> None:
     generator = linear(6, 8, 16, seed=0)
-    wish = wish_for(generator, 1, noise=0.5)
-    first = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
-    again = ls.BranchAndBoundSearch().search(generator, wish, init=first.latent, seed=0, run=UNLIMITED)
+    wish = wish_for(generator, 1, noise=0.1)
+    searcher = ls.BranchAndBoundSearch(bound=IntervalBound())
+    first = searcher.search(generator, wish, seed=0, run=UNLIMITED)
+    again = searcher.search(generator, wish, init=first.latent, seed=0, run=UNLIMITED)
     assert torch.equal(again.latent, first.latent)
     assert float(again.rows[0]) < float(first.rows[0])
 

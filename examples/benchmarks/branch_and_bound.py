@@ -96,9 +96,9 @@ def measure(kind: str, what: str, shape: tuple[int, int], model: models.VQVAE, o
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=300_000, help="budget of each problem")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--problems", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=100_000, help="budget of each problem")
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--out", type=Path, default=LOG)
     options = parser.parse_args()
     torch.set_num_threads(1)

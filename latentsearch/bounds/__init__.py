@@ -2,5 +2,6 @@
 
 from latentsearch.bounds.bound import Bound, Bounded
 from latentsearch.bounds.interval import IntervalBound
+from latentsearch.bounds.linear import LinearBound
 
-__all__ = ["Bound", "Bounded", "IntervalBound"]
+__all__ = ["Bound", "Bounded", "IntervalBound", "LinearBound"]

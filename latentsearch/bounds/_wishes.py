@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,22 +38,30 @@ def check_wish(constraint: Constraint) -> None:
             )
 
 
-def loss_between(constraint: Constraint, output: Interval, allowed: Tensor) -> Interval:
-    """Least and highest loss: outputs ``(N, *O)``, allowed codes ``(N, P, K)``, one row of the wish a set; ``(N,)``."""
+def loss_between(
+    constraint: Constraint, output: Interval, allowed: Tensor, tighter: Callable[[Matches], Tensor] | None = None
+) -> Interval:
+    """Least and highest loss: outputs ``(N, *O)``, allowed codes ``(N, P, K)``, one row of the wish a set; ``(N,)``.
+
+    ``tighter`` gives another lower bound of a squared distance.
+    """
     match constraint:
         case Sum():
-            parts = [loss_between(part, output, allowed) for part in constraint.parts]
+            parts = [loss_between(part, output, allowed, tighter) for part in constraint.parts]
             return Interval(sum_of([p.low for p in parts]), sum_of([p.high for p in parts]))
         case Weighted():
-            inner = loss_between(constraint.inner, output, allowed)
+            inner = loss_between(constraint.inner, output, allowed, tighter)
             ends = constraint.weight * inner.low, constraint.weight * inner.high
             return Interval(*(ends if constraint.weight >= 0 else ends[::-1]))
         case Below():
-            return loss_between(constraint.inner, output, allowed)
+            return loss_between(constraint.inner, output, allowed, tighter)
         case Matches():
             # All distances rise with |x - t|: they are least at the nearest point of the interval.
             nearest, farthest = _ends(output, constraint.target)
-            return Interval(constraint(nearest, nearest).loss, constraint(farthest, farthest).loss)
+            low, high = constraint(nearest, nearest).loss, constraint(farthest, farthest).loss
+            if tighter is not None and constraint.distance == "l2":
+                low = torch.maximum(low, tighter(constraint))
+            return Interval(low, high)
         case Downscales():
             small = constraint.small
             shrunk = Interval(constraint.shrink(output.low), constraint.shrink(output.high))

@@ -12,7 +12,8 @@ from torch import Tensor
 from latentsearch.adapters import CodebookGenerator
 from latentsearch.algebra import Constraint
 from latentsearch.bounds._first import Entrance, extremes
-from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused, through
+from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused
+from latentsearch.bounds._pull import walk
 from latentsearch.bounds._wishes import check_wish, loss_between
 from latentsearch.bounds.bound import Bounded
 from latentsearch.models import VQVAE
@@ -60,31 +61,39 @@ class IntervalBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
-        generator, space = objective.generator, objective.generator.space
-        assert isinstance(generator, CodebookGenerator) and isinstance(space, Discrete)
-        codebook = generator.codebook.expand(*space.shape, *generator.codebook.shape[-2:]).flatten(0, -3)
-        entrance = Entrance(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
+        entrance = entrance_of(objective.generator)
         with torch.no_grad():
             table = entrance.table()
 
         def part(rows: slice) -> Sequence[Tensor]:
-            return _bounded(entrance, table, objective.constraint.select(row[rows]), allowed[rows])
+            constraint = objective.constraint.select(row[rows])
+            return bounded_by_intervals(entrance, extremes(table, allowed[rows]), constraint, allowed[rows])[0]
 
         return Bounded(*objective.chunks.run(part, len(allowed)))
 
 
-def _bounded(entrance: Entrance, table: Tensor, constraint: Constraint, allowed: Tensor) -> Bounded:
-    given = extremes(table, allowed)
+def bounded_by_intervals(
+    entrance: Entrance, given: Interval, constraint: Constraint, allowed: Tensor
+) -> tuple[Bounded, list[Interval]]:
+    """The bound, and what came into each layer after the first and out of the last."""
     with torch.enable_grad():
         leaves = Interval(*(end.detach().requires_grad_() for end in given))
         x, layers = entrance.enter(leaves)
-        for layer in layers:
-            x = through(layer, x)
-        loss = loss_between(constraint, x, allowed)
+        seen = walk(layers, x)
+        loss = loss_between(constraint, seen[-1], allowed)
         gap = (loss.high - loss.low).sum()
         found = torch.autograd.grad(gap, leaves, allow_unused=True) if gap.requires_grad else (None, None)
     slope = sum((torch.zeros_like(given.low) if g is None else g.abs() for g in found), torch.zeros_like(given.low))
-    return Bounded(loss.low.detach(), (slope * (given.high - given.low)).sum(2))
+    spread = (slope * (given.high - given.low)).sum(2)
+    return Bounded(loss.low.detach(), spread), [Interval(x.low.detach(), x.high.detach()) for x in seen]
+
+
+def entrance_of(generator: Generator) -> Entrance:
+    """The way into the decoder of a generator that was looked over."""
+    space = generator.space
+    assert isinstance(generator, CodebookGenerator) and isinstance(space, Discrete)
+    codebook = generator.codebook.expand(*space.shape, *generator.codebook.shape[-2:]).flatten(0, -3)
+    return Entrance(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
 
 
 def _layers(generator: Generator) -> list[torch.nn.Module]:

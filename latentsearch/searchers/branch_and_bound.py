@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Constraint
-from latentsearch.bounds import Bound, IntervalBound
+from latentsearch.bounds import Bound, LinearBound
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -85,8 +85,8 @@ class BranchAndBoundSearch(IterativeSearcher):
         ('OPTIMAL', [[0, 1, 2, 3]])
     """
 
-    bound: Bound = field(default_factory=IntervalBound)
-    batch: int = 16
+    bound: Bound = field(default_factory=LinearBound)
+    batch: int = 8
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
     needs_gradient: ClassVar[bool] = False
