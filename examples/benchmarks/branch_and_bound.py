@@ -94,13 +94,29 @@ def measure(kind: str, what: str, shape: tuple[int, int], model: models.VQVAE, o
     return entry
 
 
+def table(log: dict[str, Any]) -> str:
+    """The log as the table of the manual."""
+    lines = ["| decoder | target | positions | grids | proved | rows, median | seconds, median |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for run in log["runs"]:
+        rows = f"{run['median_rows']:,.0f}" if 2 * run["proved"] > run["of"] else "out of rows"
+        cells = [run["decoder"], run["target"], run["positions"], f"{run['grids']:.2g}"]
+        cells += [f"{run['proved']} of {run['of']}", rows, f"{run['median_seconds']:.2g}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=3)
     parser.add_argument("--rows", type=int, default=100_000, help="budget of each problem")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--out", type=Path, default=LOG)
+    parser.add_argument("--table", action="store_true", help="print the table of the log, and measure nothing")
     options = parser.parse_args()
+    if options.table:
+        print(table(json.loads(options.out.read_text())))
+        return
     torch.set_num_threads(1)
     model = trained()
     cases = [(k, w) for k, w in itertools.product(("linear", "conv"), ("near", "noise"))]

@@ -75,10 +75,11 @@ class BranchAndBoundSearch(IterativeSearcher):
 
     Example:
         >>> import latentsearch as ls
-        >>> noise = ls.Noise.from_seed(0)
-        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16)).eval()
-        >>> _ = torch.nn.init.constant_(net[1].weight, 0.0).copy_(noise.normal(16, 12)[0])
-        >>> generator = ls.CodebookGenerator(net, noise.fold(1).normal(5, 3)[0], (4,))     # 625 grids
+        >>> from latentsearch.models import initialised
+        >>> with initialised(0):
+        ...     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16)).eval()
+        >>> codebook = ls.Noise.from_seed(0).normal(5, 3)[0]
+        >>> generator = ls.CodebookGenerator(net, codebook, (4,))       # 625 grids
         >>> wish = ls.Matches(generator.decode(torch.tensor([[0, 1, 2, 3]])))
         >>> result = BranchAndBoundSearch(batch=2).search(generator, wish, seed=0)
         >>> result.status[0].name, result.latent.tolist()
