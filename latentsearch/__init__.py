@@ -21,6 +21,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     AutoSearch,
+    BranchAndBoundSearch,
     CMAESSearch,
     CoordinateSearch,
     EvolutionSearch,
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "AutoSearch",
+    "BranchAndBoundSearch",
     "BrokenFile",
     "CMAESSearch",
     "Callback",

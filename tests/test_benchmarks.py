@@ -16,6 +16,7 @@ from latentsearch.testing import Check, parametrize_with_checks
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples" / "benchmarks"))
 
+import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
 import swap_scores  # noqa: E402
 from codes_bench import methods, outsiders, tasks  # noqa: E402
@@ -24,6 +25,12 @@ from codes_bench import methods, outsiders, tasks  # noqa: E402
 def test_the_page_on_swaps_shows_the_log():
     page = (ROOT / "docs" / "explanation" / "swaps.md").read_text()
     for line in swap_scores.table(json.loads(swap_scores.LOG.read_text())).splitlines():
+        assert line in page
+
+
+def test_the_page_on_proofs_shows_the_log():
+    page = (ROOT / "docs" / "explanation" / "proofs.md").read_text()
+    for line in branch_and_bound.table(json.loads(branch_and_bound.LOG.read_text())).splitlines():
         assert line in page
 
 
