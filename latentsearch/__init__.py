@@ -19,6 +19,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     AutoSearch,
+    BanditSearch,
     CMAESSearch,
     CoordinateSearch,
     EvolutionSearch,
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "AutoSearch",
+    "BanditSearch",
     "BrokenFile",
     "CMAESSearch",
     "Callback",

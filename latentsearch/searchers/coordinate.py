@@ -8,15 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row
-from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
-from latentsearch.result import Status
-from latentsearch.searchers._board import improves
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import ranking, score_each
+from latentsearch.searchers._moves import best_move, ends
+from latentsearch.searchers._population import score_each
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
 from latentsearch.spaces import Discrete
 
@@ -102,14 +99,14 @@ class CoordinateSearch(IterativeSearcher):
         grids, spare = merged(state.z, first, -change, sizes, more)
         together = score_each(objective, grids)
 
-        z, best, better = _best(state.z, linear.score, first, tried, grids, together)
+        z, best, better = best_move(state.z, linear.score, first, tried, grids, together)
         used = torch.cat([first.new, more.new & spare], 1)
         held = z.flatten(1)[:, :1]
         seen = torch.cat([state.tried, torch.where(used, swaps.ids(objective.codebook.shape[-2]), held)], 1)
         count = torch.where(better, 0, state.count + used.sum(1))
         fit = learn(state.fit, change - first.slope, first.way, _FADE)
         after = CoordinateState(z, fit, torch.where(better[:, None], held, seen), count)
-        return after, Proposal(z, best, self._status(objective, count, used))
+        return after, Proposal(z, best, ends(objective.generator.space, count, used, self.patience))
 
     def _ranked(self, objective: Objective, state: CoordinateState, linear: Linear, count: int) -> Swaps:
         known = state.fit[:, 1] > 0
@@ -117,34 +114,3 @@ class CoordinateSearch(IterativeSearcher):
         bend = torch.where(known, curvature(state.fit), guess)
         each = max(_PER_POSITION, -(-count // state.z[0].numel()))
         return most_promising(objective.codebook, state.z, linear, bend, count, each, state.tried)
-
-    def _status(self, objective: Objective, count: Tensor, used: Tensor) -> Tensor:
-        space = objective.generator.space
-        assert isinstance(space, Discrete)
-        total = space.positions * (space.codebook_size - 1)
-        limit = total if self.patience is None else min(self.patience, total)
-        # Swaps whose score is not a number are never promising, and may be all that are left.
-        stalled = (count >= limit) | ((count > 0) & ~used.any(1))
-        status = torch.where(stalled, Status.STALLED, Status.RUNNING)
-        return torch.where(count >= total, Status.OPTIMAL, status)
-
-
-def _best(
-    z: Tensor, held: Score, swaps: Swaps, tried: Score, grids: Tensor, together: Score
-) -> tuple[Tensor, Score, Tensor]:
-    """The best of the grid held, of its single swaps and of the grids with several, and whether it is better."""
-    loss = torch.cat([held.loss[:, None], tried.loss, together.loss], 1)
-    satisfied = torch.cat([held.satisfied[:, None], tried.satisfied, together.satisfied], 1)
-    choice = ranking(Score(loss, satisfied))[:, :1]
-    best = Score(loss.gather(1, choice)[:, 0], satisfied.gather(1, choice)[:, 0])
-    better = improves(best.loss, held.loss) | (best.satisfied & ~held.satisfied)
-
-    count = swaps.code.shape[1]
-    column = (choice - 1).clamp(0, count - 1)
-    single = z.flatten(1).scatter(1, swaps.position.gather(1, column), swaps.code.gather(1, column)).view_as(z)
-    several = single
-    if grids.shape[1]:
-        several = grids[torch.arange(len(z), device=z.device), (choice[:, 0] - 1 - count).clamp(min=0)]
-    new = torch.where(per_row(choice[:, 0] > count, z), several, single)
-    score = Score(*(torch.where(better, a, b) for a, b in zip(best, held, strict=True)))
-    return torch.where(per_row(better, z), new, z), score, better

@@ -1,0 +1,164 @@
+"""Positions as the arms of a contextual bandit: where to look for swaps is learnt as the search goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch.noise import Noise
+from latentsearch.objective import Linear, Objective
+from latentsearch.result import Status
+from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._linear_bandit import Belief, nothing_known, updated, upper_bound
+from latentsearch.searchers._moves import best_move, ends
+from latentsearch.searchers._population import score_each, take
+from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
+from latentsearch.spaces import Discrete
+
+_FADE = 0.8  # of what was learnt about the curvature, in every step
+_FORGET = 0.9  # of what was learnt about the arms, in every step
+# Before anything is learnt an arm is taken at its word: it gives what its best swap promises.
+_GUESS = (0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass
+class BanditState:
+    """Where each row stands.
+
+    Attributes:
+        z: ``(M, *S)``, the grid.
+        fit: ``(M, 2)``, the curvature's fit.
+        belief: What was learnt about the arms.
+        age: ``(M, P)`` int64, steps since each position was last pulled.
+        tried: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
+            that position 0 holds, which is no swap.
+        count: ``(M,)`` int64, how many swaps were tried at this grid.
+    """
+
+    z: Tensor
+    fit: Tensor
+    belief: Belief
+    age: Tensor
+    tried: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class BanditSearch(IterativeSearcher):
+    arms: int = 16
+    codes: int = 1
+    exploration: float = 0.3
+    patience: int | None = 512
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("arms")
+        self._require_count("codes")
+        self._require("exploration", self.exploration >= 0, "a number of at least 0")
+        if self.patience is not None:
+            self._require_count("patience")
+
+    @property
+    def step_rows(self) -> int:
+        return 2 + self.arms * self.codes + len(merge_sizes(self.arms, 2))
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> BanditState:
+        fit = empty_fit(objective, len(z))
+        age = torch.zeros(len(z), z[0].numel(), dtype=torch.int64, device=z.device)
+        belief = nothing_known(len(z), len(_GUESS), fit)
+        return BanditState(z, fit, belief, age, age[:, :0], age.new_zeros(len(z)))
+
+    def step(self, objective: Objective, state: BanditState, noise: Noise) -> tuple[BanditState, Proposal]:
+        """Look at all arms, pull the best few, move on to the best grid if it is better, and learn."""
+        linear = objective.linearise(state.z)
+        sizes = merge_sizes(min(self.arms, state.z[0].numel()), 2)
+        table, promise = self._table(objective, state, linear, len(sizes))
+        context, unit = features(linear.gradient, state.age, promise)
+        arms = self._chosen(state.belief, context, promise)
+        swaps = _of_arms(table, arms, self.codes * arms.shape[1] + len(sizes))
+        first, more = swaps.split(swaps.code.shape[1] - len(sizes))
+        tried = objective.swaps(state.z, first.position, first.code)
+        change = tried.loss - linear.score.loss[:, None]
+        grids, spare = merged(state.z, first, -change, sizes, more)
+        together = score_each(objective, grids)
+
+        z, best, better = best_move(state.z, linear.score, first, tried, grids, together)
+        reward, pulled = rewards(change, first.new, arms.shape[1])
+        reward = reward.to(unit.dtype) / unit[:, None]
+        belief = updated(state.belief, take(context, arms), reward, pulled, _FORGET)
+        fit = learn(state.fit, change - first.slope, first.way, _FADE)
+        age = (state.age + 1).scatter(1, arms, 0)
+        used = torch.cat([first.new, more.new & spare], 1)
+        held = z.flatten(1)[:, :1]
+        seen = torch.cat([state.tried, torch.where(used, swaps.ids(objective.codebook.shape[-2]), held)], 1)
+        count = torch.where(better, 0, state.count + used.sum(1))
+        after = BanditState(z, fit, belief, age, torch.where(better[:, None], held, seen), count)
+        return after, Proposal(z, best, ends(objective.generator.space, count, used, self.patience))
+
+    def _table(self, objective: Objective, state: BanditState, linear: Linear, spare: int) -> tuple[Swaps, Tensor]:
+        """The most promising swaps of every position, ``(M, P, C)`` each, and the gain that the best one promises."""
+        known = state.fit[:, 1] > 0
+        guess = first_guess(objective.codebook, linear.gradient)
+        bend = torch.where(known, curvature(state.fit), guess)
+        positions, size = state.z[0].numel(), objective.codebook.shape[-2]
+        each = min(self.codes + -(-spare // min(self.arms, positions)), size)
+        swaps = most_promising(objective.codebook, state.z, linear, bend, positions * each, each, state.tried)
+        # Every position has as many, so that sorted by position they are a table.
+        order = swaps.position.argsort(dim=1, stable=True)
+        table = Swaps(*(part.gather(1, order).view(-1, positions, each) for part in swaps))
+        promise = table.slope[..., 0].to(bend.dtype) + bend[:, None] * table.way[..., 0].to(bend.dtype)
+        return table, torch.where(table.new[..., 0], -promise, -torch.inf)
+
+    def _chosen(self, belief: Belief, context: Tensor, promise: Tensor) -> Tensor:
+        guess = torch.tensor(_GUESS, dtype=context.dtype, device=context.device)
+        bound = upper_bound(belief, context, guess, self.exploration)
+        bound = torch.where(promise.isfinite() & ~bound.isnan(), bound, -torch.inf)
+        return bound.topk(min(self.arms, bound.shape[1]), 1).indices
+
+
+def features(gradient: Tensor, age: Tensor, promise: Tensor) -> tuple[Tensor, Tensor]:
+    """What is known about each position, in numbers that do not depend on the scale of the loss.
+
+    Args:
+        gradient: ``(M, *S, D)``.
+        age: ``(M, P)``, steps since it was last pulled.
+        promise: ``(M, P)``, by how much its best swap is to lower the loss; not finite where there is none.
+
+    Returns:
+        ``(M, P, 4)``: one; the logarithm of the gradient's norm, less its mean over positions; that of the age;
+        and the promise, in units of its mean size over positions. And this unit, ``(M,)``.
+    """
+    tiny = torch.finfo(promise.dtype).tiny
+    norm = gradient.flatten(1, -2).to(promise.dtype).square().sum(2).clamp(min=tiny).log() / 2
+    there = promise.isfinite()
+    promise = torch.where(there, promise, 0)
+    unit = (promise.abs().sum(1) / there.sum(1).clamp(min=1)).clamp(min=tiny)
+    steep = norm - norm.mean(1, keepdim=True)
+    old = age.to(promise.dtype).log1p()
+    return torch.stack([torch.ones_like(norm), steep, old, promise / unit[:, None]], 2), unit
+
+
+def rewards(change: Tensor, new: Tensor, arms: int) -> tuple[Tensor, Tensor]:
+    """What each arm gave: by how much the best of its swaps lowers the loss, ``(M, arms)``, and whether it was tried.
+
+    Args:
+        change: ``(M, C)``, of the loss by swaps that go round the arms.
+        new: ``(M, C)`` bool, False for a swap that taught nothing.
+        arms: How many there are.
+    """
+    gain = torch.where(new & ~change.isnan(), -change, -torch.inf).clamp(max=torch.finfo(change.dtype).max)
+    short = -change.shape[1] % arms
+    gain = torch.nn.functional.pad(gain, (0, short), value=-torch.inf).unflatten(1, (-1, arms)).amax(1)
+    return gain.clamp(min=0), gain > -torch.inf
+
+
+def _of_arms(table: Swaps, arms: Tensor, count: int) -> Swaps:
+    """Swaps at the positions in ``arms``, ``(M, A)``: the best of each arm, then the second best of each, and so on."""
+    parts = (take(part, arms).mT.flatten(1)[:, :count] for part in table)
+    return Swaps(*parts)
