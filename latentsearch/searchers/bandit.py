@@ -21,6 +21,7 @@ from latentsearch.spaces import Discrete
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step
 _FORGET = 0.9  # of what was learnt about the arms, in every step
+_LEVEL = 1e-4  # of the mean square of the gradient: what is less is as good as none
 # Before anything is learnt an arm is taken at its word: it gives what its best swap promises.
 _GUESS = (0.0, 0.0, 0.0, 1.0)
 
@@ -131,17 +132,18 @@ def features(gradient: Tensor, age: Tensor, promise: Tensor) -> tuple[Tensor, Te
         promise: ``(M, P)``, by how much its best swap is to lower the loss; not finite where there is none.
 
     Returns:
-        ``(M, P, 4)``: one; the logarithm of the gradient's norm, less its mean over positions; that of the age;
-        and the promise, in units of its mean size over positions. And this unit, ``(M,)``.
+        ``(M, P, 4)``: one; the logarithm of the gradient's norm, in units of its mean over positions; that of the
+        age and one; and the promise, in units of its mean size over positions. And this unit, ``(M,)``.
     """
     tiny = torch.finfo(promise.dtype).tiny
-    norm = gradient.flatten(1, -2).to(promise.dtype).square().sum(2).clamp(min=tiny).log() / 2
+    square = gradient.flatten(1, -2).to(promise.dtype).square().sum(2)
+    # Of a gradient that is next to none it says no more than that, or one such would be all that counts.
+    steep = (square / square.mean(1, keepdim=True).clamp(min=tiny)).clamp(min=_LEVEL).log() / 2
     there = promise.isfinite()
     promise = torch.where(there, promise, 0)
     unit = (promise.abs().sum(1) / there.sum(1).clamp(min=1)).clamp(min=tiny)
-    steep = norm - norm.mean(1, keepdim=True)
     old = age.to(promise.dtype).log1p()
-    return torch.stack([torch.ones_like(norm), steep, old, promise / unit[:, None]], 2), unit
+    return torch.stack([torch.ones_like(steep), steep, old, promise / unit[:, None]], 2), unit
 
 
 def rewards(change: Tensor, new: Tensor, arms: int) -> tuple[Tensor, Tensor]:
