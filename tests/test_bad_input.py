@@ -263,7 +263,10 @@ SETTINGS = {
     "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: given -1.0"),
     "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: given 0, wanted a positive number"),
     "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: given -1"),
-    "on_repeat": (lambda: ls.StraightThroughSearch(on_repeat="loop"), "on_repeat: given 'loop', wanted 'stop', 'continue' or"),  # type: ignore[arg-type]
+    "on_repeat": (
+        lambda: ls.StraightThroughSearch(on_repeat="loop"),
+        "given 'loop', wanted 'stop', 'continue' or",
+    ),  # type: ignore[arg-type]
     "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: given 0"),
     "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: given 0"),
     "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: given 0"),

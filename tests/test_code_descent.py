@@ -107,8 +107,9 @@ def test_the_detour_is_the_nearest_swap_that_was_not_seen(seed, positions, size,
             for code in range(size):
                 grid = z[row].clone()
                 grid[position] = code
+                detour = cost[row, position, code] - cost[row, position, z[row, position]]
                 if tuple(grid.tolist()) not in known:
-                    rivals[tuple(grid.tolist())] = float(cost[row, position, code] - cost[row, position, z[row, position]])
+                    rivals[tuple(grid.tolist())] = float(detour)
         assert bool(found[row]) == bool(rivals)
         chosen = tuple(new[row].tolist())
         assert chosen == tuple(z[row].tolist()) if not rivals else rivals[chosen] == min(rivals.values())
@@ -136,7 +137,7 @@ def test_the_step_is_one_over_the_curvature_of_a_parabola():
     assert torch.equal(step_size(arrived(pace, loss), codebook, gradient), guess)  # nothing moved, nothing learnt
     move = torch.full((2, 2, 2, 1), -0.5)
     pace = arrived(departed(pace, loss, gradient, move), loss - 2.0 + bend * 0.5)
-    assert torch.allclose(step_size(pace, codebook, gradient) * pace.caution, 1 / bend)
+    assert torch.allclose(step_size(pace, codebook, gradient).flatten() * pace.caution, 1 / bend)
     # The first fell and the second rose not: -2 + 4 * 0.5 is 0.
     assert (pace.caution <= 1).all()
     risen = arrived(departed(pace, loss, gradient, move), loss + 1.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch._rows import sum_rows
+from latentsearch._rows import per_row, sum_rows
 from latentsearch.objective import Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 
@@ -60,7 +60,8 @@ def departed(pace: Pace, loss: Tensor, gradient: Tensor, move: Tensor) -> Pace:
 
 
 def step_size(pace: Pace, codebook: Tensor, gradient: Tensor) -> Tensor:
-    """``(M,)``: one over the curvature."""
+    """One over the curvature, for each row: ``(M, *1, 1)``, to be multiplied with a gradient ``(M, *S, D)``."""
     guess = first_guess(codebook, gradient).to(pace.fit.dtype)
     bend = torch.where(pace.fit[:, 1] > 0, curvature(pace.fit).maximum(_FLATTEST * guess), guess)
-    return 1 / (bend * pace.caution).clamp(min=torch.finfo(bend.dtype).tiny)
+    size = 1 / (bend * pace.caution).clamp(min=torch.finfo(bend.dtype).tiny)
+    return per_row(size.clamp(max=torch.finfo(gradient.dtype).max).to(gradient.dtype), gradient)

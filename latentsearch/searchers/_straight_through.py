@@ -75,6 +75,10 @@ class CodeDescent(IterativeSearcher):
         """What moves the embedding in place of plain steps, whose flips can be foreseen."""
         return None
 
+    @property
+    def _sets_itself(self) -> bool:
+        return self.lr is None and self._optimizer is None
+
     @abstractmethod
     def _mask(self, gradient: Tensor) -> Tensor:
         """The part of the gradient ``(N, *S, D)`` that is followed."""
@@ -93,23 +97,24 @@ class CodeDescent(IterativeSearcher):
         # A grid that merely has not changed yet is not a repeat.
         repeated = (state.visited == code_hash).any(1) & (state.waited == 0)
         visited = torch.cat([state.visited, code_hash], 1)
-        pace, followed = arrived(state.pace, score.loss), self._mask(gradient)
-        z, waited, moves = self._moved(objective, state, followed, step_size(pace, objective.codebook, followed))
+        pace = arrived(state.pace, score.loss) if self._sets_itself else state.pace
+        z, waited, moves = self._moved(objective, state, self._mask(gradient), pace)
         # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
         status = torch.where(waited > self.patience, Status.STALLED, Status.RUNNING)
         if self.on_repeat == "stop":
             status = torch.where(repeated, Status.REPEATED, status)
         if self.on_repeat == "mask":
             z, waited, status = self._masked(objective, state.e, z, waited, visited)
-        pace = departed(pace, score.loss, gradient, objective.embed(z) - objective.embed(state.z))
+        if self._sets_itself:
+            pace = departed(pace, score.loss, gradient, objective.embed(z) - objective.embed(state.z))
         after = CodeState(z, state.e, waited, state.steps + moves, visited, pace)
         return after, Proposal(state.z, score, status)
 
     def _moved(
-        self, objective: Objective, state: CodeState, gradient: Tensor, rate: Tensor
+        self, objective: Objective, state: CodeState, gradient: Tensor, pace: Pace
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Move ``e`` in place; the next grid, the steps since a code changed, and the steps taken."""
-        moves = self._advance(objective.codebook, state, gradient, rate)
+        moves = self._advance(objective.codebook, state, gradient, pace)
         z = nearest(objective.codebook, state.e.value)
         changed = (z != state.z).flatten(1).any(1)
         if self.snap:
@@ -118,12 +123,13 @@ class CodeDescent(IterativeSearcher):
             moves = torch.where(changed, moves, self.patience + 1)
         return z, torch.where(changed, 0, state.waited + moves), moves
 
-    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, rate: Tensor) -> Tensor:
+    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, pace: Pace) -> Tensor:
         """Move ``e`` in place to the next flip, or by one step where it is not foreseen; steps taken."""
         if self._optimizer is not None:
             state.e.step(gradient)
             return torch.ones_like(state.waited)
-        move = self.lr * gradient if self.lr is not None else per_row(rate.to(gradient.dtype), gradient) * gradient
+        rate = step_size(pace, codebook, gradient) if self.lr is None else self.lr
+        move = rate * gradient
         count = torch.ones_like(state.waited)
         if not self.snap:
             left = self.patience + 1 - state.waited

@@ -29,7 +29,9 @@ def diverted(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[T
     cost = cost - cost.gather(2, flat[..., None])
     cost = torch.where(cost.isnan(), torch.inf, cost).scatter(2, flat[..., None], torch.inf)
     count = min(visited.shape[1] + 1, flat.shape[1] * (size - 1))
-    index = cost.flatten(1).topk(count, 1, largest=False, sorted=True).indices
+    if count == 0:
+        return z, torch.zeros_like(flat[:, 0], dtype=torch.bool)
+    index = cost.flatten(1).topk(count, 1, largest=False).indices
     known = visited.sort(1).values
     swapped = swapped_hash(z, index // size, index % size, size)
     place = torch.searchsorted(known, swapped).clamp(max=known.shape[1] - 1)

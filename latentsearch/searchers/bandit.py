@@ -10,7 +10,6 @@ from torch import Tensor
 
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
-from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._linear_bandit import Belief, nothing_known, updated, upper_bound
@@ -50,6 +49,45 @@ class BanditState:
 
 @dataclass(frozen=True)
 class BanditSearch(IterativeSearcher):
+    r"""Learn which positions of the grid are worth a look, and swap codes there.
+
+    The future work that *Exploring Test Time Optimization for Discrete Neural Representation
+    Learners* names in its section 6: search in codes as a contextual bandit. Positions are the arms.
+    What is known of an arm, $x_p$, is the norm of the gradient there, how long ago it was last
+    pulled, and how much its best swap promises by slope and curvature, as in
+    [CoordinateSearch][latentsearch.CoordinateSearch]. What a pull gives, $r$, is how much that swap
+    really lowers the loss, in units of what positions promise on the average. A ridge regression a
+    row learns one from the other, old pulls fading, and the ``arms`` positions of the highest bound
+
+    $$	heta \cdot x_p + lpha \sigma \sqrt{x_p^	op A^{-1} x_p}$$
+
+    are pulled: LinUCB (Li et al., *A Contextual-Bandit Approach to Personalized News Article
+    Recommendation*, 2010, algorithm 1), its width in units of $\sigma$, the size of past rewards.
+    At first every arm is taken at its word, then promises that are not kept count for less. The swaps
+    that help are made together, the best two, the best three and so on, and the best grid of all is
+    the next; one that did not help is not tried again until the grid has changed. So the loss falls
+    with every change of the grid, and nothing can cycle.
+
+    It is for what CoordinateSearch is for, where rows are few: one swap at each of a few positions
+    learns more than several at one. It ends as CoordinateSearch does: STALLED once the ``patience``
+    most promising swaps were tried at a grid in vain, and OPTIMAL once all were.
+
+    Attributes:
+        arms: Positions pulled a step.
+        codes: Swaps decoded at each, the most promising first.
+        exploration: $\alpha$, how much an arm gains by being unlike those that were pulled; 0 to pull
+            those that are expected to give most.
+        patience: Swaps tried in vain before a row ends; None for all there are.
+        restarts: Independent starts a problem.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> result = BanditSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result.status[0].name, bool((result.score.loss <= toy.optimum).all())
+        ('OPTIMAL', True)
+    """
+
     arms: int = 16
     codes: int = 1
     exploration: float = 0.3
