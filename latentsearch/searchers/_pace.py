@@ -12,7 +12,7 @@ from latentsearch.objective import Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 
 _FADE = 0.8  # of what was learnt about the curvature, in every move
-_RISE, _FALL = 1.5, 0.8  # what the caution is multiplied by as the loss rises and falls
+_RISE, _FALL = 2.0, 0.95  # what the caution is multiplied by as the loss rises and falls
 _LEAST, _MOST = 2.0**-6, 2.0**6  # of the caution
 _FLATTEST = 2.0**-6  # of the first guess of the curvature: where moves cost nothing steps would have no end
 
