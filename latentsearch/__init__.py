@@ -21,6 +21,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     AutoSearch,
+    BanditSearch,
     BranchAndBoundSearch,
     CMAESSearch,
     CoordinateSearch,
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "AutoSearch",
+    "BanditSearch",
     "BranchAndBoundSearch",
     "BrokenFile",
     "CMAESSearch",

@@ -3,6 +3,7 @@
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.auto import AutoSearch, search
+from latentsearch.searchers.bandit import BanditSearch
 from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
@@ -19,6 +20,7 @@ from latentsearch.searchers.then import Then
 
 __all__ = [
     "AutoSearch",
+    "BanditSearch",
     "BranchAndBoundSearch",
     "CMAESSearch",
     "CoordinateSearch",
