@@ -115,7 +115,7 @@ class CodeDescent(IterativeSearcher):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Move ``e`` in place; the next grid, the steps since a code changed, and the steps taken."""
         moves = self._advance(objective.codebook, state, gradient, pace)
-        z = nearest(objective.codebook, state.e.value)
+        z = _nearest_within(objective, state.e.value)
         changed = (z != state.z).flatten(1).any(1)
         if self.snap:
             state.e.value.copy_(objective.embed(z))
@@ -149,6 +149,17 @@ class CodeDescent(IterativeSearcher):
         e.value.copy_(torch.where((new != z)[..., None], objective.embed(new), e.value))
         status = torch.where(barred & ~found, Status.REPEATED, Status.RUNNING)
         return new, torch.where(barred, 0, waited), status
+
+
+def _nearest_within(objective: Objective, e: Tensor) -> Tensor:
+    """The grid nearest to ``(M, *S, D)`` embeddings of all that the hard limit allows."""
+    z = nearest(objective.codebook, e)
+    if objective.limit is None:
+        return z
+    # What each code is worth: how much farther off the centre's would be.
+    center = objective.embed(objective.limit.center.expand_as(z))
+    farther = (e - center).square().sum(-1) - (e - objective.embed(z)).square().sum(-1)
+    return objective.project(z, favour=farther)
 
 
 def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tensor:
