@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, Unsupported, describe
 
 
 class Score(NamedTuple):
@@ -62,6 +62,16 @@ class Constraint(ABC):
     def limit(self) -> Limit | None:
         """The hard limit on latents, if there is one."""
         return None
+
+    @property
+    def least_squares(self) -> bool:
+        """Whether the loss is a sum of squares, which ``residuals`` gives."""
+        return False
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        """``(N, n)``, whose squares sum to the loss of each row, where ``least_squares`` is True."""
+        wanted = "one whose loss is a sum of squares, such as Matches or Downscales"
+        raise Unsupported(f"{self.name}.residuals", given=type(self).__name__, wanted=wanted)
 
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         """The report: each term's weighted score, under a name of its own."""
@@ -129,6 +139,14 @@ class Limit(Constraint):
     @property
     def limit(self) -> Limit:
         return self
+
+    @property
+    def least_squares(self) -> bool:
+        return True
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        # Within there is nothing to pay; what is beyond is told by the loss alone.
+        return output.new_zeros(len(output), 0)
 
     @property
     @abstractmethod
@@ -210,6 +228,13 @@ class Weighted(Constraint):
         inner = self.inner.terms(output, latent)
         return {name: Score(self.weight * score.loss, score.satisfied) for name, score in inner.items()}
 
+    @property
+    def least_squares(self) -> bool:
+        return self.inner.least_squares and self.weight >= 0
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        return math.sqrt(self.weight) * self.inner.residuals(output, latent)
+
     def validate(self, output: Tensor, latent: Tensor) -> None:
         self.inner.validate(output, latent)
 
@@ -245,6 +270,13 @@ class Below(Constraint):
         below = loss <= self.threshold
         return Score(loss, below & satisfied if self.inner.judges else below)
 
+    @property
+    def least_squares(self) -> bool:
+        return self.inner.least_squares
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        return self.inner.residuals(output, latent)
+
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         # The threshold is on the sum; its parts keep their own judgement.
         return self.inner.terms(output, latent) if isinstance(self.inner, Sum) else super().terms(output, latent)
@@ -275,6 +307,13 @@ class Sum(Constraint):
     @property
     def limit(self) -> Limit | None:
         return next((part.limit for part in self.parts if part.limit is not None), None)
+
+    @property
+    def least_squares(self) -> bool:
+        return all(part.least_squares for part in self.parts)
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        return torch.cat([part.residuals(output, latent) for part in self.parts], 1)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         scores = [part(output, latent) for part in self.parts]

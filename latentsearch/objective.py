@@ -155,6 +155,25 @@ class Objective:
         extra = (self._directions @ linear.table[..., None])[..., 0]
         return linear.score, linear.gradient + extra
 
+    def residuals(self, z: Tensor, row: Tensor) -> tuple[Score, Tensor]:
+        """The score of hard latents, and what the loss is a sum of squares of: ``(N, n)``; costs 1 row each.
+
+        Args:
+            z: ``(N, *S)``.
+            row: ``(N,)`` which held row each z serves.
+        """
+        self._charge(row, 1)
+        constraint = self.constraint.select(row)
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            own = _slice(constraint, rows, len(z))
+            with torch.no_grad():
+                output = self._decoded(self.generator.decode, z[rows])
+                return (*own(output, z[rows]), own.residuals(output, z[rows]))
+
+        loss, satisfied, residuals = self.chunks.run(part, len(z))
+        return Score(loss, satisfied), residuals
+
     def swaps(self, z: Tensor, position: Tensor, code: Tensor) -> Score:
         """Score grids that differ from the held rows' by one code each.
 

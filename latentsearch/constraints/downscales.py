@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -70,6 +71,14 @@ class Downscales(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = mean_rows((self.shrink(output) - self.small).square())
         return Score(loss, nothing_satisfied(loss) if self.tolerance is None else loss <= self.tolerance)
+
+    @property
+    def least_squares(self) -> bool:
+        return True
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        apart = (self.shrink(output) - self.small).flatten(1)
+        return apart / math.sqrt(apart.shape[1])
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         if output.ndim != 4 or any(side % self.factor for side in output.shape[2:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -55,6 +56,19 @@ class Matches(Constraint):
         else:
             loss = mean_rows(distance)
         return Score(loss, nothing_satisfied(loss))
+
+    @property
+    def least_squares(self) -> bool:
+        return self.distance == "l2"
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        if not self.least_squares:
+            return super().residuals(output, latent)
+        apart = output - self.target
+        if not self.mask.numel():
+            return apart.flatten(1) / math.sqrt(apart[0].numel())
+        mask = self.mask.expand_as(apart)
+        return (apart * mask.sqrt()).flatten(1) / sum_rows(mask).sqrt()[:, None]
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         check_target("Matches.target", self.target, output.shape, "as the generator's output")

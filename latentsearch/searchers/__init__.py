@@ -12,6 +12,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.jacobi import JacobiSearch
 from latentsearch.searchers.langevin import LangevinSearch
+from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
@@ -31,6 +32,7 @@ __all__ = [
     "JacobiSearch",
     "LangevinSearch",
     "Proposal",
+    "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
     "SinglePositionSearch",

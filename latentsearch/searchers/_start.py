@@ -42,12 +42,25 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
     if not isinstance(generator.space, method.spaces):
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
         raise Unsupported(name, given=f"a generator over {generator.space}", wanted=f"a {kinds} space")
+    if method.needs_least_squares:
+        _check_squares(name, constraint)
     if method.needs_gradient and not constraint.differentiable:
         raise Unsupported(
             name,
             given="a constraint with a term that has no gradient",
             wanted="differentiable terms only",
             mend="use a gradient-free searcher such as RandomSearch",
+        )
+
+
+def _check_squares(name: str, constraint: Constraint) -> None:
+    """Raise unless the loss is a sum of squares."""
+    if not constraint.least_squares:
+        raise Unsupported(
+            name,
+            given=f"a constraint ({constraint.name}) whose loss is no sum of squares",
+            wanted="Matches with distance='l2', Downscales, sums and weights of these",
+            mend="CoordinateSearch takes any loss with a gradient",
         )
 
 

@@ -91,6 +91,17 @@ def terms_add_up(constraint: Constraint, generator: Generator) -> None:
     )
 
 
+def residuals_square_to_the_loss(constraint: Constraint, generator: Generator) -> None:
+    """Where ``least_squares`` is True, the squares of the residuals sum to the loss of each row."""
+    output, z = _rows(constraint, generator)
+    if not constraint.least_squares or constraint.limit is constraint:
+        return
+    loss = constraint(output, z).loss
+    # Beyond a hard limit the loss is infinite, which no sum of squares is.
+    squares = torch.where(loss.isinf(), loss, constraint.residuals(output, z).square().sum(1))
+    require(close(squares, loss), residuals_square_to_the_loss, constraint, "they sum to something else")
+
+
 def only_judges_are_satisfied(constraint: Constraint, generator: Generator) -> None:
     """Without a threshold nothing is ever satisfied."""
     if constraint.judges:
@@ -169,6 +180,7 @@ LAWS = (
     weights_scale_the_loss,
     sums_add_losses,
     terms_add_up,
+    residuals_square_to_the_loss,
     only_judges_are_satisfied,
     reads_only_what_it_says,
     gradients_are_finite,
