@@ -17,6 +17,7 @@ from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import UniformCodes
+from latentsearch.testing.searchers import _Synchronisations
 
 
 def book(*shape: int, seed: int = 0) -> Tensor:
@@ -174,6 +175,17 @@ def test_what_stands_for_the_centre_is_no_change() -> None:
     assert torch.equal(table[..., alias], table)
 
 
+@pytest.mark.parametrize(
+    "searcher", [ls.RandomSearch(), ls.CoordinateSearch(), ls.LangevinSearch(steps=9), ls.EvolutionSearch()]
+)
+def test_problems_together_are_found_as_alone(searcher: Any) -> None:
+    generator, goal, run = wrapped(used=USED), ls.Matches(TARGET), Run(rows=150)
+    together = searcher.search(generator, goal, seed=[4, 5], run=run)
+    for problem in range(2):
+        alone = searcher.search(generator, goal.select(torch.tensor([problem])), seed=[4 + problem], run=run)
+        assert torch.equal(alone.latent[0], together.latent[problem])
+
+
 # -- several grids -----------------------------------------------------------------------------------
 
 BOOKS = [book(3, 2), book(5, 4, seed=1)]
@@ -225,6 +237,20 @@ def test_positions_have_unused_codes_of_their_own() -> None:
         assert torch.equal(stands, distance.argmin(-1))
 
 
+@pytest.mark.parametrize("per_position", [False, True])
+def test_nothing_waits_for_the_device(per_position: bool) -> None:
+    generator = several(used=MASKS["some"]) if per_position else wrapped(used=USED)
+    assert isinstance(generator.space, ls.Discrete)
+    noise = Noise.from_seed(0, 3)
+    soft = generator.space.one_hot(generator.prior.sample(noise), generator.dtype)
+    with _Synchronisations() as watch:
+        z = generator.prior.sample(noise)
+        generator.canonical(z)
+        generator.canonical(soft)
+        generator.prior.log_prob(z)
+    assert watch.seen == []
+
+
 # -- VQ-VAEs -----------------------------------------------------------------------------------------
 
 
@@ -249,7 +275,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "wrong shape": (lambda: wrapped(used=USED[1:]), r"wanted a bool \(6,\)"),
     "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"wanted a bool \(6,\)"),
     "a list for one grid": (lambda: wrapped(used=[USED]), r"used: given list, wanted a bool \(6,\)"),
-    "a list of numbers": (lambda: wrapped(used=[1, 0, 1, 1, 0, 1]), r"used: given list"),
     "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
     "too few masks": (lambda: several(used=[None]), "given 1 masks, wanted a list of masks, one for each of 2"),
     "no mask": (lambda: several(used=[None, "all"]), r"given str, wanted a bool \(5,\)"),
