@@ -16,7 +16,15 @@ from latentsearch.constraints import (
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, LocalGenerator, Prior, Searcher
+from latentsearch.protocols import (
+    AliasedGenerator,
+    AutoEncoder,
+    EmbeddingGenerator,
+    Generator,
+    LocalGenerator,
+    Prior,
+    Searcher,
+)
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
@@ -43,6 +51,7 @@ from latentsearch.spaces import Continuous, Discrete, LatentSpace
 __version__ = "0.1.0"
 
 __all__ = [
+    "AliasedGenerator",
     "AutoEncoder",
     "AutoSearch",
     "BanditSearch",

@@ -57,6 +57,22 @@ def swapped_hash(z: Tensor, position: Tensor, code: Tensor, codebook_size: int) 
     return grid_hash(z, codebook_size)[:, None] - mix_(start + held) + mix_(start + code)
 
 
+def canonical(alias: Tensor, z: Tensor) -> Tensor:
+    """Every code as the one that it stands for; of soft codes, their weights added up there.
+
+    Args:
+        alias: ``(K,)``, or ``(P, K)`` where positions differ: the code that each one stands for.
+        z: ``(N, *S)`` or ``(N, *S, K)``.
+    """
+    if z.is_floating_point():
+        index = alias if alias.ndim == 1 else alias.view(*z.shape[1:])
+        return torch.zeros_like(z).scatter_add(-1, index.expand_as(z), z)
+    if alias.ndim == 1:
+        return alias[z]
+    flat = z.flatten(1)
+    return alias[torch.arange(len(alias), device=z.device), flat].view_as(z)
+
+
 def rows_that_fit(shape: tuple[int, ...], codebook_size: int, elements: int = 1 << 24) -> int:
     """How many rows of scores ``(*S, K)`` fit in ``elements`` numbers; at least one."""
     return max(elements // (math.prod(shape) * codebook_size), 1)

@@ -14,7 +14,7 @@ from latentsearch._memory import Chunks
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Limit, Score
 from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.protocols import EmbeddingGenerator, Generator, LocalGenerator
+from latentsearch.protocols import AliasedGenerator, EmbeddingGenerator, Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
@@ -53,6 +53,7 @@ class Objective:
         alive: ``(M,)`` bool, held rows that have not ended.
         spent: ``(M,)`` float64, rows decoded so far for each held row.
         chunks: The chunk size in force.
+        canonical: Puts codes in the place of those that stand for them. Constraints see what it gives.
     """
 
     def __init__(self, generator: Generator, constraint: Constraint, problem: Tensor, run: Run) -> None:
@@ -66,6 +67,7 @@ class Objective:
         self.constraint = constraint.select(problem)
         self._autocast, self._patches = run.autocast, run.patches
         self._directions: Tensor | None = None
+        self.canonical = canonical_of(generator)
         self._forward: Callable[..., Score] = self._score
         self._forward_embedding: Callable[..., Score] = self._score_embedding
         self._forward_patch: Callable[..., Score] = self._score_patch
@@ -222,15 +224,18 @@ class Objective:
 
     def _score(self, z: Tensor, constraint: Constraint) -> Score:
         output = self._decoded(self.generator.decode, z) if constraint.needs_output else z
-        return constraint(output, z)
+        return self._judged(output, z, constraint)
 
     def _score_embedding(self, e: Tensor, latent: Tensor, constraint: Constraint) -> Score:
         output = self._decoded(self._decode_embedding, e) if constraint.needs_output else e
-        return constraint(output, latent)
+        return self._judged(output, latent, constraint)
 
     def _score_patch(self, z: Tensor, position: Tensor, output: Tensor, constraint: Constraint) -> Score:
         redecode = cast(LocalGenerator, self.generator).redecode
-        return constraint(self._decoded(lambda z: redecode(z, position, output), z), z)
+        return self._judged(self._decoded(lambda z: redecode(z, position, output), z), z, constraint)
+
+    def _judged(self, output: Tensor, latent: Tensor, constraint: Constraint) -> Score:
+        return constraint(output, self.canonical(latent) if constraint.needs_latent else latent)
 
     def _decoded(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         if self._autocast is None:
@@ -259,7 +264,13 @@ class Objective:
             return z
         own = limit if row is None else limit.select(row)
         assert isinstance(own, Limit)
-        return own.project(z, favour)
+        # A code that stands for the centre's is no change.
+        return own.project(self.canonical(z), favour)
+
+    def room(self, z: Tensor) -> Tensor:
+        """``(M, *S)`` bool: the positions of hard latents, one a held row, whose code the hard limit lets change."""
+        assert self.limit is not None
+        return self.limit.room(self.canonical(z))
 
     # -- discrete spaces -------------------------------------------------------------------------
 
@@ -348,6 +359,15 @@ class Objective:
         output, loss, satisfied, *terms = self.chunks.run(part, len(z))
         pairs = zip(names, terms[::2], terms[1::2], strict=True)
         return output, Score(loss, satisfied), {name: Score(a, b) for name, a, b in pairs}
+
+
+def canonical_of(generator: Generator) -> Callable[[Tensor], Tensor]:
+    """What puts codes in the place of those that stand for them; nothing does for most generators."""
+    return generator.canonical if isinstance(generator, AliasedGenerator) else _unchanged
+
+
+def _unchanged(z: Tensor) -> Tensor:
+    return z
 
 
 class _Differentiated(torch.autograd.Function):

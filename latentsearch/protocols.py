@@ -92,6 +92,20 @@ class LocalGenerator(Generator, Protocol):
 
 
 @runtime_checkable
+class AliasedGenerator(Generator, Protocol):
+    """A discrete generator with codes that stand for others, such as codes never used in training.
+
+    A search scores and reports what ``canonical`` gives.
+    """
+
+    def canonical(self, z: Tensor) -> Tensor:
+        """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes without those that stand for others.
+
+        They decode to the same, and once more changes nothing.
+        """
+
+
+@runtime_checkable
 class AutoEncoder(Generator, Protocol):
     """A generator that can also encode: a source of starting points."""
 

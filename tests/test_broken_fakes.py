@@ -93,6 +93,13 @@ class ForgettingTheChange(toys.CodeGenerator):
         return output
 
 
+class StandingForOthers(toys.CodeGenerator):
+    """Codes that stand for others which decode otherwise."""
+
+    def canonical(self, z: Tensor) -> Tensor:
+        return z.flip(-1) if z.is_floating_point() else self.space.codebook_size - 1 - z
+
+
 class EncodingOutside(toys.CodeGenerator):
     def encode(self, output: Tensor) -> Tensor:
         return super().encode(output) + self.space.codebook_size
@@ -109,6 +116,7 @@ GENERATORS = {
     generators.hard_codes_equal_one_hot_codes: OtherWhenSoft(dtype=DTYPE),
     generators.embeddings_decode_to_the_same: TwoWaysToDecode(dtype=DTYPE),
     generators.changed_codes_redecode_to_the_same: ForgettingTheChange(dtype=DTYPE),
+    generators.codes_decode_as_those_they_stand_for: StandingForOthers(dtype=DTYPE),
     generators.encodings_lie_in_space: EncodingOutside(dtype=DTYPE),
 }
 

@@ -75,6 +75,8 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     yield ls.CodebookGenerator(channels_last, book(5, 3), (2, 3), layout="channels_last", output_transform=torch.tanh)
     yield ls.CodebookGenerator(local, book(5, 3), (8, 9))
     yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,))
+    yield ls.CodebookGenerator(local, book(7, 3), (8, 9), used=torch.arange(7) % 3 > 0)
+    yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,), used=torch.arange(20).view(4, 5) % 3 > 0)
     yield ls.CodebookGenerator(channels_first, book(6, 2), (4, 4), project=frozen(dtype, nn.Linear(2, 3)))
     yield ls.CodebookGenerator(two_levels, [book(5, 3), book(7, 2)], [(2, 2), (4, 4)])
     yield ls.CodebookGenerator(lambda *e: channels_first(sum(e)), [book(5, 3), book(7, 3)], [(4, 4), (4, 4)])

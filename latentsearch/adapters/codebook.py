@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._codes import lookup, lookup_at, nearest
+from latentsearch._codes import canonical, lookup, lookup_at, nearest
 from latentsearch.adapters._check import check_frozen, check_generator, home_of
+from latentsearch.adapters._used import checked_masks, stand_ins
 from latentsearch.adapters.patches import Patches, find_patches
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.priors import UniformCodes
@@ -47,7 +48,13 @@ class CodebookGenerator:
     codebooks and shapes. The latent is then one flat grid of all their positions, the decoder
     gets one embedding a grid, ``decoder(e_1, e_2, ...)``, and ``split`` takes a latent apart. A
     residual VQ sums: ``decoder=lambda *e: net(sum(e))``. A smaller codebook is filled up with
-    copies of its last code.
+    copies of its last code, which stand for it as an unused code does for another.
+
+    **Codes never used in training** have arbitrary embeddings, at which the decoder was never
+    trained, and a search exploits them. With ``used`` each of them gets the embedding of the
+    nearest code that is used, and stands for that code: the uniform prior never draws it,
+    ``encode`` never returns it, constraints see the other code in its place, and no search
+    reports it. So your own decoder and codebook decode ``result.latent`` to ``result.output``.
 
     Args:
         decoder: Embeddings ``(N, D, *S)`` (or ``(N, *S, D)``, see layout) to outputs ``(N, *O)``.
@@ -59,6 +66,8 @@ class CodebookGenerator:
             small space and projects out; distances and gradients are then those that the decoder sees.
         encode: Outputs to int64 codes ``(N, *S)``, or to embeddings in the decoder's layout, which
             go to the nearest code; for several grids, to a list of either.
+        used: ``(K,)`` bool, or ``(*S, K)`` where positions have codebooks of their own; a list for
+            several grids, with None where all codes are used. True where training used the code.
         output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
         output_range: Where outputs must lie, for the check; None does not look.
         prior: A prior over grids; uniform if not given.
@@ -70,7 +79,8 @@ class CodebookGenerator:
 
     Raises:
         InvalidArgument: If the decoder is in train mode, wants another layout or width, is not
-            deterministic, mixes rows, or leaves its range.
+            deterministic, mixes rows, or leaves its range; if ``used`` has another shape or dtype,
+            or uses no code at all.
 
     Example:
         >>> net = torch.nn.ConvTranspose2d(16, 1, 4, stride=4).eval()
@@ -88,6 +98,7 @@ class CodebookGenerator:
         layout: Layout = "channels_first",
         project: Callable[[Tensor], Tensor] | None = None,
         encode: Callable[[Tensor], Tensor | Sequence[Tensor]] | None = None,
+        used: Tensor | Sequence[Tensor | None] | None = None,
         output_transform: Callable[[Tensor], Tensor] | None = None,
         output_range: tuple[float, float] | None = None,
         prior: Prior | None = None,
@@ -105,7 +116,8 @@ class CodebookGenerator:
         codebooks = [(book if project is None else _projected(book, project)).detach() for book in codebooks]
         self.several = not isinstance(codebook, Tensor)
         self.layout = layout
-        self.codebook, self._grids = _joined(codebooks, shapes)
+        masks = checked_masks(used, codebooks, self.several)
+        self.codebook, self._alias, self._grids = _joined(codebooks, masks, shapes)
         positions = sum(grid.positions for grid in self._grids)
         self.space = Discrete((positions,) if self.several else shapes[0], self.codebook.shape[-2])
         self.device, self.dtype = self.codebook.device, self.codebook.dtype
@@ -165,6 +177,8 @@ class CodebookGenerator:
     def encode(self, output: Tensor) -> Tensor:
         """Outputs ``(N, *O)`` to hard codes ``(N, *S)``.
 
+        Codes that are not used come out as those that they stand for.
+
         Raises:
             Unsupported: If the generator was made without ``encode``.
         """
@@ -177,19 +191,26 @@ class CodebookGenerator:
                 "CodebookGenerator.encode", given=f"{len(parts)} grids", wanted=f"{len(self._grids)}, one a codebook"
             )
         codes = [self._codes(part, grid) for part, grid in zip(parts, self._grids, strict=True)]
-        return torch.cat([code.flatten(1) for code in codes], 1) if self.several else codes[0]
+        z = torch.cat([code.flatten(1) for code in codes], 1) if self.several else codes[0]
+        if self._alias is not None:
+            self.space.check("CodebookGenerator.encode", z)
+        return self.canonical(z)
+
+    def canonical(self, z: Tensor) -> Tensor:
+        """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes, with the codes that unused ones stand for in their place."""
+        return z if self._alias is None else canonical(self._alias, z)
 
     def split(self, z: Tensor) -> list[Tensor]:
-        """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K."""
-        parts = z.flatten(1).split([grid.positions for grid in self._grids], 1)
-        return [
-            part.clamp(max=grid.size - 1).view(-1, *grid.shape) for part, grid in zip(parts, self._grids, strict=True)
-        ]
+        """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K and used."""
+        parts = self.canonical(z).flatten(1).split([grid.positions for grid in self._grids], 1)
+        return [part.view(-1, *grid.shape) for part, grid in zip(parts, self._grids, strict=True)]
 
     def _uniform(self) -> UniformCodes:
-        if not self.several:
+        if self._alias is None:
             return UniformCodes(self.space, self.dtype)
-        return UniformCodes(self.space, self.dtype, tuple(g.size for g in self._grids for _ in range(g.positions)))
+        own = torch.arange(self.space.codebook_size, device=self.device)
+        used = self._alias == own
+        return UniformCodes(self.space, self.dtype, used.view(*self.space.shape, -1) if used.ndim > 1 else used)
 
     # -- between latents and the decoder -----------------------------------------------------------
 
@@ -311,22 +332,38 @@ def _projected(book: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
         ) from error
 
 
-def _joined(codebooks: list[Tensor], shapes: list[tuple[int, ...]]) -> tuple[Tensor, list[_Grid]]:
-    """One codebook for all grids, and where each of them is."""
+def _joined(
+    codebooks: list[Tensor], masks: list[Tensor], shapes: list[tuple[int, ...]]
+) -> tuple[Tensor, Tensor | None, list[_Grid]]:
+    """One codebook for all grids, the code that each of its codes stands for, and where each grid is.
+
+    The codes are ``(K,)``, or ``(P, K)`` where positions differ; None where each stands for itself.
+    """
     grids, start = [], 0
     for book, shape in zip(codebooks, shapes, strict=True):
         grids.append(_Grid(shape, start, book.shape[-2], book.shape[-1]))
         start += grids[-1].positions
+    aliases = [stand_ins(*pair) for pair in zip(codebooks, masks, strict=True)]
     if len(codebooks) == 1:
-        return codebooks[0], grids
-    size, width = max(grid.size for grid in grids), max(grid.width for grid in grids)
-    padded = [
-        torch.cat([wide, wide[-1:].expand(size - len(wide), -1)]).expand(grid.positions, -1, -1)
-        for wide, grid in (
-            (F.pad(book, (0, width - grid.width)), grid) for book, grid in zip(codebooks, grids, strict=True)
-        )
-    ]
-    return torch.cat(padded), grids
+        book, alias = codebooks[0], aliases[0]
+        if not bool(masks[0].all()):
+            book = book.gather(-2, alias[..., None].expand_as(book))
+        alias = alias.flatten(0, -2) if alias.ndim > 1 else alias
+    else:
+        joined = [
+            _filled_up(*parts, max(g.size for g in grids), max(g.width for g in grids))
+            for parts in zip(codebooks, aliases, grids, strict=True)
+        ]
+        book, alias = (torch.cat(parts) for parts in zip(*joined, strict=True))
+    itself = bool((alias == torch.arange(alias.shape[-1], device=alias.device)).all())
+    return book, None if itself else alias, grids
+
+
+def _filled_up(book: Tensor, alias: Tensor, grid: _Grid, size: int, width: int) -> tuple[Tensor, Tensor]:
+    """The codebook ``(P, size, width)`` of a grid and what its codes stand for, with copies of its last code."""
+    alias = torch.cat([alias, alias[-1:].expand(size - grid.size)])
+    book = F.pad(book, (0, width - grid.width))[alias]
+    return book.expand(grid.positions, -1, -1), alias.expand(grid.positions, -1)
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -39,6 +39,7 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
     Args:
         model: A [VQVAE][latentsearch.models.VQVAE] or [VAE][latentsearch.models.VAE], or a model
             with the same methods, in evaluation mode.
+            A `used_codes` mask that it has, as VQVAE does, becomes ``used`` unless you give one.
         **settings: Passed on to the generator's constructor, such as ``output_transform``.
 
     Raises:
@@ -51,6 +52,7 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
         Continuous(shape=(20,))
     """
     if isinstance(model, CodebookModel):
+        settings.setdefault("used", getattr(model, "used_codes", None))
         return CodebookGenerator(
             model.decode_embedding, model.codebook, model.latent_shape, encode=model.encode, **settings
         )

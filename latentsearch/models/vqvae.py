@@ -16,6 +16,8 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.models._blocks import decoder_stack, encoder_stack
 from latentsearch.noise import Noise
 
+_DEAD = 1e-4  # of the average count: at the default decay that is not used in the last 900 steps
+
 
 class Codebook(nn.Module):
     r"""K vectors of width D, and the nearest-neighbour lookup among them.
@@ -205,6 +207,15 @@ class VQVAE(nn.Module):
     def codebook(self) -> Tensor:
         """``(K, D)``."""
         return self.codes.vectors
+
+    @property
+    def used_codes(self) -> Tensor:
+        """``(K,)`` bool: False for codes that training let die, by the moving averages of their counts.
+
+        True for all where there are no averages: in a codebook that learns by gradient, and in a
+        decoder loaded without them. Revived codes count as used, so with the default settings few are not.
+        """
+        return self.codes.counts > _DEAD * self.codes.counts.mean()
 
     def encode_embedding(self, images: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` to encodings ``(N, H/2^h, W/2^h, D)`` before quantisation."""

@@ -70,7 +70,7 @@ class JumpKernel(Kernel):
         logits.scatter_(-1, current, -torch.inf)
         if objective.limit is None:
             return JumpLaw(point.z, logits)
-        return LoneJumpLaw(point.z, logits.masked_fill_(~objective.limit.room(point.z)[..., None], -torch.inf))
+        return LoneJumpLaw(point.z, logits.masked_fill_(~objective.room(point.z)[..., None], -torch.inf))
 
     def learned(self, objective: Objective, fit: Tensor, here: Point, there: Point, keep: Tensor) -> Tensor:
         way = (objective.embed(there.z) - objective.embed(here.z)).to(fit.dtype)

@@ -19,7 +19,7 @@ from latentsearch._rows import flatten, map_rows
 from latentsearch.algebra import Constraint
 from latentsearch.errors import SearchFailed
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import Objective, check_gradients, check_scores
+from latentsearch.objective import Objective, canonical_of, check_gradients, check_scores
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
@@ -56,6 +56,7 @@ class Loop:
         z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, constraint.limit)
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
+        probe = canonical_of(generator)(probe)
         constraint, self.probe = check_scores(generator, constraint, probe)
         if method.needs_gradient:
             check_gradients(generator, constraint, probe)
@@ -130,6 +131,9 @@ class Loop:
             own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
             self.state, proposal = self.method.step(self.objective, self.state, own.fold(self.number))
             self.number += 1
+            if proposal is not None:
+                # The one place where codes that stand for others give way: nothing that comes out holds one.
+                proposal = proposal._replace(latent=self.objective.canonical(proposal.latent))
             self._record(proposal)
             self.whole = True
             step = self._describe(proposal)

@@ -11,6 +11,7 @@ from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Limit
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.noise import Noise
+from latentsearch.objective import canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous
@@ -69,6 +70,7 @@ def initial_latents(
 ) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
 
+    Codes that stand for others give way to them: an encoder may well find a code that training never used.
     Within a hard limit the first restart starts at its centre, and the others at draws put back within.
     """
     space = generator.space
@@ -76,12 +78,13 @@ def initial_latents(
         limit = limit.to(generator.device, generator.dtype).limit
         assert limit is not None
         space.check(f"{limit.name}'s centre", limit.center)
+        _check_canonical(limit, generator)
         if init is None:
             init = limit.center
     if init is None:
         return _prior_samples(generator, noise)
     init = _checked(init, generator)
-    z = _spread(generator, init, noise, problems, restarts)
+    z = canonical_of(generator)(_spread(generator, init, noise, problems, restarts))
     if limit is None:
         return z
     problem = torch.arange(len(z), device=z.device) // restarts
@@ -126,7 +129,19 @@ def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, res
 def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
     z = generator.prior.sample(noise)
     generator.space.check("a sample of generator.prior", z)
-    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
+    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else canonical_of(generator)(z)
+
+
+def _check_canonical(limit: Limit, generator: Generator) -> None:
+    """Raise if the centre holds codes that stand for others: no search could return to it, nor count from it."""
+    beside = int((canonical_of(generator)(limit.center) != limit.center).sum())
+    if beside:
+        raise InvalidArgument(
+            f"{limit.name}'s centre",
+            given=f"{beside} codes that stand for others, as those never used in training do",
+            wanted="codes that are used",
+            mend="generator.canonical(source) has them",
+        )
 
 
 def _checked(init: object, generator: Generator) -> Tensor:

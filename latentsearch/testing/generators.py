@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
-from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, LocalGenerator
+from latentsearch.protocols import AliasedGenerator, AutoEncoder, EmbeddingGenerator, Generator, LocalGenerator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import Check, checks_of, close, draw, gap, require, require_kind, run_all, soft_draw
 
@@ -173,6 +173,22 @@ def encodings_lie_in_space(generator: Generator) -> None:
     require(inside, encodings_lie_in_space, generator, f"3 outputs gave {z.dtype} {tuple(z.shape)}")
 
 
+def codes_decode_as_those_they_stand_for(generator: Generator) -> None:
+    """``canonical`` changes no output, of soft codes neither, and done twice it does no more than once."""
+    if not isinstance(generator, AliasedGenerator) or not isinstance(generator.space, Discrete):
+        return
+    law, z, soft = codes_decode_as_those_they_stand_for, _hard(generator, 5), _soft(generator, 3)
+    once, mixed = generator.canonical(z), generator.canonical(soft)
+    inside = generator.space.contains(once) and once.shape == z.shape and mixed.shape == soft.shape
+    require(inside, law, generator, f"{tuple(z.shape)} gave {once.dtype} {tuple(once.shape)}")
+    require(torch.equal(generator.canonical(once), once), law, generator, "a second time changes codes again")
+    require(torch.equal(generator.decode(once), generator.decode(z)), law, generator, "hard codes decode to another")
+    require(close(generator.decode(mixed), generator.decode(soft)), law, generator, "soft codes decode to another")
+    one_hot = generator.canonical(generator.space.one_hot(z, generator.dtype))
+    same = torch.equal(one_hot, generator.space.one_hot(once, generator.dtype))
+    require(same, law, generator, "one-hot codes give way to others than hard ones")
+
+
 LAWS = (
     prior_samples_lie_in_space,
     outputs_have_one_row_a_latent,
@@ -184,6 +200,7 @@ LAWS = (
     hard_codes_equal_one_hot_codes,
     embeddings_decode_to_the_same,
     changed_codes_redecode_to_the_same,
+    codes_decode_as_those_they_stand_for,
     encodings_lie_in_space,
 )
 

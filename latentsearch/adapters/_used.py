@@ -1,0 +1,68 @@
+"""Codes that training never used: each gives way to the nearest code that it did use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, describe
+
+_CHUNK = 1024  # codes compared with all others at once
+
+
+def checked_masks(
+    used: Tensor | Sequence[Tensor | None] | None, codebooks: list[Tensor], several: bool
+) -> list[Tensor]:
+    """One mask a codebook, ``(K,)`` or ``(*S, K)`` bool; all True where nothing was said."""
+    if used is None:
+        used = [None] * len(codebooks)
+    elif not several:
+        used = [used]  # type: ignore[list-item]  # which is looked over below
+    masks: list[object] = [*used] if isinstance(used, Sequence) else []
+    if len(masks) != len(codebooks):
+        raise InvalidArgument(
+            "CodebookGenerator.used",
+            given=describe(used) if isinstance(used, Tensor) else f"{len(masks)} masks",
+            wanted=f"a list of masks, one for each of {len(codebooks)} codebooks; None where all codes are used",
+        )
+    return [_checked(mask, book.shape[:-1], book.device) for mask, book in zip(masks, codebooks, strict=True)]
+
+
+def _checked(mask: object, shape: torch.Size, device: torch.device) -> Tensor:
+    if mask is None:
+        return torch.ones(shape, dtype=torch.bool, device=device)
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != shape:
+        raise InvalidArgument(
+            "CodebookGenerator.used",
+            given=describe(mask) if isinstance(mask, Tensor) else type(mask).__name__,
+            wanted=f"a bool {tuple(shape)}, the shape of the codebook but for its width",
+            mend="of counts write counts > 0",
+        )
+    if not bool(mask.any(-1).all()):
+        raise InvalidArgument(
+            "CodebookGenerator.used",
+            given="a codebook of which no code is used",
+            wanted="at least one True among the K",
+        )
+    return mask.to(device)
+
+
+def stand_ins(codebook: Tensor, used: Tensor) -> Tensor:
+    """The code that each code stands for: itself if used, else the nearest used one; as ``used``, int64."""
+    if bool(used.all()):
+        return torch.arange(used.shape[-1], device=used.device).expand(used.shape)
+    if codebook.ndim == 2:
+        return _nearest_used(codebook, used)
+    books, masks = codebook.flatten(0, -3), used.flatten(0, -2)
+    return torch.stack([_nearest_used(*pair) for pair in zip(books, masks, strict=True)]).view(used.shape)
+
+
+def _nearest_used(codebook: Tensor, used: Tensor) -> Tensor:
+    alias = torch.arange(len(codebook), device=codebook.device)
+    kept = alias[used]
+    vectors = codebook.to(torch.promote_types(codebook.dtype, torch.float32))
+    for part in alias[~used].split(_CHUNK):
+        alias[part] = kept[torch.cdist(vectors[part], vectors[kept]).argmin(1)]
+    return alias

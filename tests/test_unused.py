@@ -1,0 +1,287 @@
+"""Codes never used in training: no search reports one, however good its own embedding would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from test_laws import SEARCHERS
+from torch import Tensor, nn
+
+import latentsearch as ls
+from latentsearch import Run, models
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective
+from latentsearch.priors import UniformCodes
+from latentsearch.testing.searchers import _Synchronisations
+
+
+def book(*shape: int, seed: int = 0) -> Tensor:
+    return Noise.from_seed(seed).normal(*shape, dtype=torch.float64)[0]
+
+
+with models.initialised(0):
+    DECODER = nn.Sequential(nn.Flatten(), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 6)).double().eval()
+CODEBOOK = book(6, 3)
+USED = torch.tensor([True, False, True, True, False, True])
+BEST = torch.tensor([[1, 0, 4], [4, 4, 2]])  # were codes 1 and 4 what they say they are
+TARGET = DECODER(CODEBOOK[BEST].mT).detach()
+wrapped = partial(ls.CodebookGenerator, DECODER, CODEBOOK, (3,))
+
+
+def raw(z: Tensor) -> Tensor:
+    """What the user's own decoder and codebook make of codes."""
+    with torch.no_grad():
+        return DECODER(CODEBOOK[z].mT)  # type: ignore[no-any-return]
+
+
+def sound(z: Tensor) -> bool:
+    return bool(USED[z].all())
+
+
+WISHES: dict[str, Callable[[ls.CodebookGenerator], ls.Constraint]] = {
+    "match": lambda g: ls.Matches(TARGET),
+    "match and prior": lambda g: ls.Matches(TARGET) + 0.1 * ls.LogPrior(g.prior) + 0.01 * ls.Near(g.canonical(BEST)),
+    "edit": lambda g: ls.Matches(TARGET) + ls.Within(torch.tensor([[0, 2, 5], [3, 3, 0]]), 1),
+}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+@pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda searcher: type(searcher).__name__)
+def test_no_search_reports_an_unused_code(searcher: Any, wish: Callable[[ls.CodebookGenerator], ls.Constraint]) -> None:
+    generator = wrapped(used=USED)
+    seen: list[bool] = []
+
+    def look(step: ls.Step) -> None:
+        seen.append(sound(step.best_latent) and (step.latent is None or sound(step.latent)))
+
+    goal, run = wish(generator), Run(rows=300, callbacks=(look,))
+    try:
+        result = searcher.search(generator, goal, seed=0, run=run)
+    except Unsupported as refusal:
+        pytest.skip(str(refusal))
+    assert sound(result.latent) and sound(result.candidates.latent) and all(seen)
+    assert torch.equal(result.output, raw(result.latent))
+    # The score is that of the codes reported, not of what stood for them.
+    score = goal(result.output, result.latent)
+    assert torch.allclose(result.score.loss, score.loss) and bool(score.loss.isfinite().all())
+    assert torch.allclose(result.trace.loss[-1], score.loss)
+
+
+def test_without_the_mask_they_would_win() -> None:
+    found = ls.ExhaustiveSearch().search(wrapped(), ls.Matches(TARGET), seed=0)
+    assert torch.equal(found.latent, BEST)
+    grids = torch.cartesian_prod(*[USED.nonzero()[:, 0]] * 3)
+    best = (raw(grids)[:, None] - TARGET).square().mean(2).amin(0)
+    found = ls.ExhaustiveSearch().search(wrapped(used=USED), ls.Matches(TARGET), seed=0)
+    assert torch.allclose(found.score.loss, best)
+
+
+def test_an_unused_code_stands_for_the_nearest_used_one() -> None:
+    generator = wrapped(used=USED)
+    kept = USED.nonzero()[:, 0]
+    want = torch.tensor([int(kept[(CODEBOOK[kept] - vector).square().sum(1).argmin()]) for vector in CODEBOOK])
+    codes = torch.arange(6).view(2, 3)
+    assert torch.equal(generator.canonical(codes), want[codes])
+    assert torch.equal(generator.codebook, CODEBOOK[want])
+    assert torch.equal(generator.decode(BEST), raw(want[BEST]))
+    soft = Noise.from_seed(3, 2).uniform(3, 6, dtype=torch.float64).softmax(-1).requires_grad_()
+    mixed = generator.canonical(soft)
+    assert bool((mixed[..., ~USED] == 0).all()) and torch.allclose(mixed.sum(-1), soft.sum(-1))
+    assert torch.autograd.gradcheck(generator.canonical, soft)
+
+
+def test_where_all_codes_are_used_nothing_changes() -> None:
+    plain, told = wrapped(), wrapped(used=torch.ones(6, dtype=torch.bool))
+    noise = Noise.from_seed(0, 9)
+    z = plain.prior.sample(noise)
+    assert torch.equal(told.prior.sample(noise), z) and told.canonical(z) is z
+    assert torch.equal(told.codebook, CODEBOOK)
+
+
+# -- priors, encoders, starts, limits ----------------------------------------------------------------
+
+
+def test_the_uniform_prior_draws_used_codes_evenly() -> None:
+    prior = wrapped(used=USED).prior
+    counts = prior.sample(Noise.from_seed(0, 4000)).flatten().bincount(minlength=6)
+    assert torch.equal(counts > 0, USED)
+    assert bool(((counts[USED] - 3000).abs() < 6 * (12000 * 0.25 * 0.75) ** 0.5).all())
+    grids = torch.tensor([[0, 2, 3], [1, 1, 4]])
+    soft = ls.Discrete((3,), 6).one_hot(grids, torch.float64)
+    for z in (grids, soft):
+        assert torch.allclose(prior.log_prob(z).exp(), torch.full((2,), 1 / 64, dtype=torch.float64))
+
+
+def test_positions_draw_from_codes_of_their_own() -> None:
+    used = torch.tensor([[True, False, True], [False, False, True]])
+    z = UniformCodes(ls.Discrete((2,), 3), used=used).sample(Noise.from_seed(0, 200))
+    assert set(z[:, 0].tolist()) == {0, 2} and set(z[:, 1].tolist()) == {2}
+
+
+class AnyCode(UniformCodes):
+    """A prior of one's own, which knows nothing of unused codes."""
+
+
+def test_a_prior_that_draws_unused_codes_does_no_harm() -> None:
+    generator = wrapped(used=USED, prior=AnyCode(ls.Discrete((3,), 6), torch.float64))
+    for searcher in (ls.RandomSearch(restarts=2), ls.EvolutionSearch()):
+        result = searcher.search(generator, ls.Matches(TARGET), seed=0, run=Run(rows=100))
+        assert sound(result.latent) and sound(result.candidates.latent)
+
+
+@pytest.mark.parametrize("as_codes", [True, False], ids=["codes", "embeddings"])
+def test_encoders_return_used_codes(as_codes: bool) -> None:
+    def encode(x: Tensor) -> Tensor:
+        return BEST if as_codes else CODEBOOK[BEST].mT
+
+    generator = wrapped(used=USED, encode=encode, check=False)
+    assert torch.equal(generator.encode(TARGET), generator.canonical(BEST)) and sound(generator.encode(TARGET))
+
+
+def test_an_encoder_out_of_range_is_named() -> None:
+    with pytest.raises(InvalidArgument, match=r"encode.*codes 9 to 9"):
+        wrapped(used=USED, encode=lambda x: torch.full((len(x), 3), 9))
+
+
+def test_a_start_with_unused_codes_is_put_on_used_ones() -> None:
+    generator = wrapped(used=USED)
+    result = ls.RandomSearch().search(generator, ls.Matches(TARGET), init=BEST, seed=0, run=Run(steps=0))
+    assert torch.equal(result.latent, generator.canonical(BEST))
+
+
+def test_a_limit_around_unused_codes_is_refused() -> None:
+    generator = wrapped(used=USED)
+    with pytest.raises(InvalidArgument, match=r"Within's centre: given 4 codes that stand for.*generator.canonical"):
+        ls.RandomSearch().search(generator, ls.Matches(TARGET) + ls.Within(BEST, 1), seed=0)
+
+
+def test_what_stands_for_the_centre_is_no_change() -> None:
+    generator = wrapped(used=USED)
+    source = generator.canonical(BEST)
+    assert not torch.equal(source, BEST)
+    goal = ls.Within(source, 1) + ls.Near(source)
+    objective = Objective(generator, goal, torch.arange(2), Run())
+    soft = generator.space.one_hot(BEST, torch.float64)
+    assert objective(BEST).loss.tolist() == [0, 0] and objective(soft).loss.tolist() == [0, 0]
+    assert torch.equal(objective.project(BEST), source) and bool(objective.room(BEST).all())
+    table = objective.linearise(BEST).table
+    assert table is not None
+    alias = generator.canonical(torch.arange(6)[:, None].expand(6, 3))[:, 0]
+    assert torch.equal(table[..., alias], table)
+
+
+@pytest.mark.parametrize(
+    "searcher", [ls.RandomSearch(), ls.CoordinateSearch(), ls.LangevinSearch(steps=9), ls.EvolutionSearch()]
+)
+def test_problems_together_are_found_as_alone(searcher: Any) -> None:
+    generator, goal, run = wrapped(used=USED), ls.Matches(TARGET), Run(rows=150)
+    together = searcher.search(generator, goal, seed=[4, 5], run=run)
+    for problem in range(2):
+        alone = searcher.search(generator, goal.select(torch.tensor([problem])), seed=[4 + problem], run=run)
+        assert torch.equal(alone.latent[0], together.latent[problem])
+
+
+# -- several grids -----------------------------------------------------------------------------------
+
+BOOKS = [book(3, 2), book(5, 4, seed=1)]
+
+
+def several(**settings: Any) -> ls.CodebookGenerator:
+    """Two grids whose codebooks differ in size and in width."""
+
+    def decoder(coarse: Tensor, fine: Tensor) -> Tensor:
+        return torch.cat([coarse.flatten(1), fine.flatten(1)], 1)
+
+    return ls.CodebookGenerator(decoder, BOOKS, [(2, 1), (2, 2)], layout="channels_last", **settings)
+
+
+MASKS = {
+    "all": None,
+    "some": [torch.tensor([True, True, False]), torch.tensor([False, True, True, False, True])],
+    "of one": [None, torch.tensor([False, True, True, False, True])],
+}
+
+
+@pytest.mark.parametrize("used", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize(
+    "searcher", [ls.RandomSearch(), ls.CoordinateSearch(), ls.JacobiSearch(), ls.EvolutionSearch()]
+)
+def test_several_grids_keep_to_their_codebooks(searcher: Any, used: list[Tensor | None] | None) -> None:
+    generator = several(used=used)
+    target = 3 * book(2, 20, seed=2)
+    result = searcher.search(generator, ls.Matches(target), seed=0, run=Run(rows=400))
+    parts = result.latent.split([2, 4], 1)
+    for part, codebook, mask in zip(parts, BOOKS, used or [None, None], strict=True):
+        allowed = torch.ones(len(codebook), dtype=torch.bool) if mask is None else mask
+        assert int(part.max()) < len(codebook) and bool(allowed[part].all())
+    assert all(torch.equal(a.flatten(1), b) for a, b in zip(generator.split(result.latent), parts, strict=True))
+    again = torch.cat([codebook[part].flatten(1) for part, codebook in zip(parts, BOOKS, strict=True)], 1)
+    assert torch.equal(again, result.output)
+
+
+def test_positions_have_unused_codes_of_their_own() -> None:
+    books, used = book(2, 3, 4, 2), Noise.from_seed(5).uniform(2, 3, 4)[0] > 0.5
+    used[..., 0] |= ~used.any(-1)
+    generator = ls.CodebookGenerator(lambda e: e.flatten(1), books, (2, 3), layout="channels_last", used=used)
+    z = generator.space.one_hot(generator.prior.sample(Noise.from_seed(0, 500)), torch.float64).amax(0)
+    assert torch.equal(z.bool(), used)
+    for code in range(4):
+        stands = generator.canonical(torch.full((1, 2, 3), code))[0]
+        assert bool(used.gather(-1, stands[..., None]).all())
+        distance = (books - books[..., code, :][..., None, :]).square().sum(-1).masked_fill(~used, torch.inf)
+        assert torch.equal(stands, distance.argmin(-1))
+
+
+@pytest.mark.parametrize("per_position", [False, True])
+def test_nothing_waits_for_the_device(per_position: bool) -> None:
+    generator = several(used=MASKS["some"]) if per_position else wrapped(used=USED)
+    assert isinstance(generator.space, ls.Discrete)
+    noise = Noise.from_seed(0, 3)
+    soft = generator.space.one_hot(generator.prior.sample(noise), generator.dtype)
+    with _Synchronisations() as watch:
+        z = generator.prior.sample(noise)
+        generator.canonical(z)
+        generator.canonical(soft)
+        generator.prior.log_prob(z)
+    assert watch.seen == []
+
+
+# -- VQ-VAEs -----------------------------------------------------------------------------------------
+
+
+def test_a_vqvae_tells_which_codes_died() -> None:
+    with models.initialised(0):
+        model = models.VQVAE((1, 8, 8), codebook_size=6, width=3, channels=8, residual_blocks=1).eval()
+    assert bool(model.used_codes.all())
+    model.codes.counts[2] = 0.0
+    assert model.used_codes.tolist() == [True, True, False, True, True, True]
+    two = torch.full((1, 2, 2), 2)
+    for generator in (ls.wrap(model), ls.wrap(model, used=model.used_codes)):
+        assert isinstance(generator, ls.CodebookGenerator) and int((generator.canonical(two) == 2).sum()) == 0
+    everything = ls.wrap(model, used=None)
+    assert isinstance(everything, ls.CodebookGenerator) and torch.equal(everything.canonical(two), two)
+
+
+# -- errors ------------------------------------------------------------------------------------------
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "none used": (lambda: wrapped(used=torch.zeros(6, dtype=torch.bool)), "no code is used.*at least one True"),
+    "counts": (lambda: wrapped(used=torch.ones(6)), r"given a float32.*wanted a bool \(6,\).*counts > 0"),
+    "wrong shape": (lambda: wrapped(used=USED[1:]), r"wanted a bool \(6,\)"),
+    "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"wanted a bool \(6,\)"),
+    "a list for one grid": (lambda: wrapped(used=[USED]), r"used: given list, wanted a bool \(6,\)"),
+    "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
+    "too few masks": (lambda: several(used=[None]), "given 1 masks, wanted a list of masks, one for each of 2"),
+    "no mask": (lambda: several(used=[None, "all"]), r"given str, wanted a bool \(5,\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_masks_are_looked_over(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        make()
