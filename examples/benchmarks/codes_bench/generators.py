@@ -25,6 +25,9 @@ MODEL_LOG = Path(__file__).parents[2] / "logs" / "bench_models.json"
 _ZOO = {"mnist-512": "mnist-vqvae-512", "mnist-40": "mnist-vqvae-40"}
 _CLASSES: dict[str, type[nn.Module]] = {"VQVAE": models.VQVAE, "Classifier": models.Classifier}
 
+# Averages of the codebook are needed to train on, not to decode.
+_TRAINING_ONLY = ("counts", "sums", "placed")
+
 
 def data_of(name: str) -> str:
     """The data set that a generator was trained on."""
@@ -39,6 +42,11 @@ def digest(tensors: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
+def for_decoding(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A model's weights without what only training needs."""
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_TRAINING_ONLY)}
+
+
 def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Module:
     """A model of `train_models.py`, if it is the one in the log.
 
@@ -50,9 +58,9 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
         raise BrokenFile(f"no {path}: run train_models.py {name}")
     tensors, header = _checkpoint.load(path, kind="model")
     wanted: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
-    found = digest(tensors)
-    if found != wanted.get(name, {}).get("sha256"):
-        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} wants {wanted.get(name, {}).get('sha256')}")
+    found, logged = digest(tensors), wanted.get(name, {}).get("sha256")
+    if found != logged:
+        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} wants {logged}: run train_models.py {name} again")
     settings = header["settings"] | {"image_shape": tuple(header["settings"]["image_shape"])}
     with models.initialised(0):
         model = _CLASSES[header["class"]](**settings)
@@ -63,7 +71,7 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
 def load(name: str) -> tuple[ls.CodebookGenerator, str]:
     """A wrapped model, the package's own for MNIST, and the SHA-256 of its weights."""
     model = zoo.load(_ZOO[name]) if name in _ZOO else trained(name)
-    sha = digest(model.state_dict())
+    sha = digest(for_decoding(model.state_dict()))
     wrapped = ls.wrap(model.to(memory_format=torch.channels_last))
     assert isinstance(wrapped, ls.CodebookGenerator)
     return wrapped, sha
