@@ -10,11 +10,11 @@ from typing import Any
 
 from codes_bench import methods
 from codes_bench.logs import Log
-from codes_bench.tasks import TASKS
+from codes_bench.tasks import EXACT, TASKS
 
 PAGE = Path(__file__).parents[3] / "docs" / "results" / "codes.md"
 PENDING = "*Not measured yet.*"
-# Below a thousandth of the yardstick nobody sees a difference; so ratios to the best known stop there.
+# Ratios to the best known, and curves, stop at a thousandth of the yardstick.
 FLOOR = 1e-3
 
 Records = dict[str, dict[str, Any]]  # of one method, by stage and seed
@@ -34,7 +34,7 @@ def report(found: dict[str, Log]) -> str:
         if measured:
             parts += [f"### {task}", picture(task)]
             for name, log in measured.items():
-                parts += [f"#### {task}, {name}", losses(log["methods"]), distances(log)]
+                parts += [f"#### {task}, {name}", losses(log["methods"], floor(task)), distances(log)]
     return "\n\n".join(part for part in parts if part) or PENDING
 
 
@@ -53,7 +53,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 # -- losses --------------------------------------------------------------------------------------
 
 
-def losses(found: dict[str, Records]) -> str:
+def floor(task: str) -> float:
+    """The ratio to the yardstick below which losses are all alike: where the optimum is 0, what nobody sees."""
+    return 1.0 if task in EXACT else FLOOR
+
+
+def losses(found: dict[str, Records], least: float = FLOOR) -> str:
     """One line a method, the best at the last budget first."""
     budgets = budgets_of(found)
     best = best_known(found)
@@ -65,7 +70,7 @@ def losses(found: dict[str, Records]) -> str:
     rows = []
     for name in sorted(found, key=last):
         cells = [cell(ratios(found[name], b)) for b in budgets]
-        rows.append([name, seeds_of(found[name]), *cells, to_best(found[name], best), *reached(found[name])])
+        rows.append([name, seeds_of(found[name]), *cells, to_best(found[name], best, least), *reached(found[name])])
     head = ["method", "seeds", *(f"{b} rows" for b in budgets), "÷ best known"]
     return table([*head, "share that reaches 1", "rows to 1", "seconds to 1", "overhead"], rows)
 
@@ -107,13 +112,13 @@ def best_known(found: dict[str, Records]) -> list[float]:
     return [best[b] for b in sorted(best)]
 
 
-def to_best(records: Records, best: Sequence[float]) -> str:
+def to_best(records: Records, best: Sequence[float], least: float = FLOOR) -> str:
     """The median ratio to the best known, at the largest budget of each stage that was measured."""
     stages: dict[int, list[float]] = {}
     for record in records.values():
         budget = max(map(int, record["ratio"]))
         values = record["ratio"][str(budget)]
-        own = [max(a, FLOOR) / max(b, FLOOR) for a, b in zip(values, best, strict=False)]
+        own = [max(a, least) / max(b, least) for a, b in zip(values, best, strict=False)]
         stages.setdefault(budget, []).extend(own)
     return ", ".join(f"{number(statistics.median(stages[b]))} at {b}" for b in sorted(stages))
 

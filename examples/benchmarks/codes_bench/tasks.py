@@ -168,6 +168,7 @@ TASKS: dict[str, Callable[[Given], Problem]] = {
     "edit-outside": edit_outside,
     "planted": planted,
 }
+EXACT = ("edit-inside", "planted")  # whose optimum is 0 and known
 
 
 @torch.no_grad()
