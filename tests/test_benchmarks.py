@@ -21,6 +21,7 @@ sys.path.append(str(ROOT / "examples" / "benchmarks"))
 
 import codes as bench  # noqa: E402
 import swap_scores  # noqa: E402
+import train_models  # noqa: E402
 from codes_bench import asktell, figures, generators, logs, measure, methods, outsiders, tables, tasks  # noqa: E402
 
 
@@ -195,8 +196,26 @@ def test_weights_that_are_not_the_logs_are_refused(tmp_path):
         generators.trained("yours", tmp_path, log)
 
 
+def test_models_are_trained_published_and_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_models, "DECODERS", {"tiny": (2, 0, 2)})
+    monkeypatch.setattr(train_models, "REFINED", {"tiny": (1, 1e-4, 1)})
+    monkeypatch.setattr(train_models, "CLASSIFIERS", {"judge": (4, 0, 2)})
+    split = (ls.Noise.from_seed(0, 64).uniform(3, 32, 32), torch.arange(64) % 10)
+    log = {}
+    for name in ("tiny", "judge"):
+        path = train_models.train(name, split, split, tmp_path)
+        assert train_models.train(name, None, None, tmp_path) == path, "trained again"
+        log[name] = train_models.publish(name, path, tmp_path / "weights")
+    assert {"test_mse", "seconds", "sha256"} < set(log["tiny"]) and "test_accuracy" in log["judge"]
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    for name in log:
+        model = generators.trained(name, tmp_path / "weights", tmp_path / "log.json")
+        assert generators.digest(generators.for_decoding(model.state_dict())) == log[name]["sha256"]
+
+
 def options(folder: Path, **changed: object) -> argparse.Namespace:
     given = {"generators": ["mnist-40"], "tasks": ["match"], "methods": ["RandomSearch"], "seeds": 1, "count": 2}
+    given |= {"stages": None, "again": False}
     return argparse.Namespace(**{**given, "logs": folder, "pictures": folder, "write": False, **changed})
 
 

@@ -81,8 +81,12 @@ def run(options: argparse.Namespace) -> None:
         log = logs.read(options.logs, name)
         generator, sha = generators.load(name)
         check_same(log.setdefault("sha256", sha), sha, f"the weights of {name}")
+        if options.again and not options.methods:
+            raise SystemExit("--again needs --methods")
         for task in options.tasks:
             for stage in plan(task, options.seeds, options.count):
+                if options.stages and stage.name not in options.stages:
+                    continue
                 for seed in range(stage.seeds):
                     problem = tasks.make(generator, name, task, stage.count, seed)
                     run_stage(options, name, log, task, stage, seed, problem)
@@ -101,7 +105,7 @@ def run_stage(
         if options.methods and method not in options.methods:
             continue
         done = of_task["methods"].setdefault(method, {})
-        if key in done:
+        if key in done and not options.again:
             check_same(done[key]["problems"], stage.count, f"problems of {name}, {task}, {method}, {key}")
             continue
         done[key] = measure(problem, method, best_step(log, name, method), seed, stage.budgets, data)
@@ -141,6 +145,8 @@ def main() -> None:
     parser.add_argument("--generators", nargs="+", default=list(generators.GENERATORS), choices=generators.GENERATORS)
     parser.add_argument("--tasks", nargs="+", default=list(tasks.TASKS), choices=list(tasks.TASKS))
     parser.add_argument("--methods", nargs="+", choices=methods.names(), help="all of them if not given")
+    parser.add_argument("--stages", nargs="+", choices=["short", "long", "all"], help="parts of the plan; else all")
+    parser.add_argument("--again", action="store_true", help="measure anew what the log holds, of these methods")
     parser.add_argument("--seeds", type=int, default=3, help="for match and x4; one for the others")
     parser.add_argument("--count", type=int, help="fewer problems, to try it out; take other --logs")
     parser.add_argument("--logs", type=Path, default=logs.FOLDER)
