@@ -21,6 +21,8 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     AutoSearch,
+    BanditSearch,
+    BranchAndBoundSearch,
     CMAESSearch,
     CoordinateSearch,
     EvolutionSearch,
@@ -42,6 +44,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoEncoder",
     "AutoSearch",
+    "BanditSearch",
+    "BranchAndBoundSearch",
     "BrokenFile",
     "CMAESSearch",
     "Callback",

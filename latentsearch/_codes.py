@@ -51,6 +51,12 @@ def grid_hash(z: Tensor, codebook_size: int) -> Tensor:
     return mix_(flat + positions + 1).sum(1)
 
 
+def swapped_hash(z: Tensor, position: Tensor, code: Tensor, codebook_size: int) -> Tensor:
+    """``(N, C)`` int64: the hashes of grids with one code put elsewhere; positions ``(N, C)`` of the flattened grid."""
+    start, held = position * codebook_size + 1, z.flatten(1).gather(1, position)
+    return grid_hash(z, codebook_size)[:, None] - mix_(start + held) + mix_(start + code)
+
+
 def rows_that_fit(shape: tuple[int, ...], codebook_size: int, elements: int = 1 << 24) -> int:
     """How many rows of scores ``(*S, K)`` fit in ``elements`` numbers; at least one."""
     return max(elements // (math.prod(shape) * codebook_size), 1)

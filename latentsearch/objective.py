@@ -271,6 +271,10 @@ class Objective:
 
     # -- rows and their cost ---------------------------------------------------------------------
 
+    def charge(self, cost: float) -> None:
+        """Charge every held row for work that is not a decode but costs as much as ``cost`` of them."""
+        self._charge(None, cost)
+
     def _charge(self, row: Tensor | None, cost: float) -> None:
         if row is None:
             self.spent = self.spent.add(self.alive, alpha=cost)

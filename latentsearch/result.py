@@ -26,7 +26,8 @@ class Status(IntEnum):
         NONFINITE: NaN in the state or the score.
         INTERRUPTED: Ctrl-C, or a callback that returned True.
         FINISHED: The method came to the end of its schedule.
-        OPTIMAL: No single swap of a code lowers the loss: all of them were tried.
+        OPTIMAL: A proof that nothing is better, of as much as the method covers: of the grids that differ by one
+            code, or of the whole space for those that say so.
     """
 
     RUNNING = 0

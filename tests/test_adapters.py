@@ -313,7 +313,7 @@ def test_several_grids_encode_to_a_list(as_codes: bool) -> None:
         return [torch.cdist(e.flatten(0, 2), b).argmin(1).view(e.shape[:-1]) if as_codes else e for e, b in pairs]
 
     inner = several()
-    generator = ls.CodebookGenerator(inner._decoder, books, [(2, 1), (2, 2)], layout="channels_last", encode=encode)
+    generator = ls.CodebookGenerator(inner.decoder, books, [(2, 1), (2, 2)], layout="channels_last", encode=encode)
     z = torch.tensor([[0, 2, 4, 3, 2, 1], [1, 1, 0, 0, 4, 4]])
     assert torch.equal(generator.encode(generator.decode(z)), z)
 

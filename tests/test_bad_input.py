@@ -263,9 +263,15 @@ SETTINGS = {
     "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: given -1.0"),
     "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: given 0, wanted a positive number"),
     "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: given -1"),
-    "on_repeat": (lambda: ls.StraightThroughSearch(on_repeat="loop"), "on_repeat: given 'loop', wanted 'stop' or"),  # type: ignore[arg-type]
+    "on_repeat": (
+        lambda: ls.StraightThroughSearch(on_repeat="loop"),
+        "given 'loop', wanted 'stop', 'continue' or",
+    ),  # type: ignore[arg-type]
     "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: given 0"),
     "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: given 0"),
+    "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: given 0"),
+    "codes of an arm": (lambda: ls.BanditSearch(codes=0), "BanditSearch.codes: given 0"),
+    "exploration": (lambda: ls.BanditSearch(exploration=-1.0), "exploration: given -1.0, wanted a number of at least"),
     "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: given 0"),
     "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: given -1.0"),
     "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),

@@ -19,6 +19,7 @@ from latentsearch.testing import Check, parametrize_with_checks, toys
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples" / "benchmarks"))
 
+import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
 import swap_scores  # noqa: E402
 import train_models  # noqa: E402
@@ -34,6 +35,12 @@ def test_the_page_on_swaps_shows_the_log():
 def test_the_page_on_codes_shows_the_logs():
     found = {name: logs.read(logs.FOLDER, name) for name in generators.GENERATORS}
     assert tables.report(found) in tables.PAGE.read_text(), "run codes.py report --write"
+
+
+def test_the_page_on_proofs_shows_the_log():
+    page = (ROOT / "docs" / "explanation" / "proofs.md").read_text()
+    for line in branch_and_bound.table(json.loads(branch_and_bound.LOG.read_text())).splitlines():
+        assert line in page
 
 
 # -- outsiders -----------------------------------------------------------------------------------

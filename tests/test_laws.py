@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,9 @@ from typing_extensions import is_protocol
 
 import latentsearch as ls
 from latentsearch import algebra, models
+from latentsearch.bounds import Bounded
 from latentsearch.noise import Noise
+from latentsearch.objective import Objective
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
 from latentsearch.testing import Check, parametrize_with_checks, toys
@@ -163,6 +166,28 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
 
 # -- searchers and estimators ------------------------------------------------------------------------
 
+
+@dataclass(frozen=True)
+class ToyBound:
+    """Exact for the toys, whose positions do not depend on each other; other wishes are not below 0."""
+
+    rows: int = 1
+
+    def check(self, generator: ls.Generator, constraint: ls.Constraint) -> None:
+        if not isinstance(generator, toys.CodeGenerator):
+            raise ls.Unsupported("ToyBound", given=type(generator).__name__, wanted="a CodeGenerator")
+
+    def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
+        wish = objective.constraint.select(row)
+        while not isinstance(wish, ls.Matches):
+            wish = wish.parts[0] if isinstance(wish, algebra.Sum) else wish.inner
+        values = objective.codebook[:, 0] ** 3
+        each = (values - wish.target.flatten(1)[..., None]).square() / wish.target[0].numel()
+        low = torch.where(allowed, each, torch.inf).amin(2)
+        high = torch.where(allowed, each, -torch.inf).amax(2)
+        return Bounded(low.sum(1), high - low)
+
+
 ADAM = partial(torch.optim.Adam, lr=0.2)
 
 SEARCHERS = (
@@ -176,8 +201,19 @@ SEARCHERS = (
     ls.SinglePositionSearch(lr=0.5),
     ls.SinglePositionSearch(lr=0.5, on_repeat="continue", restarts=2),
     ls.SinglePositionSearch(lr=2.0, snap=True),
+    ls.StraightThroughSearch(lr=None, on_repeat="mask"),
+    ls.StraightThroughSearch(lr=None, snap=True, on_repeat="continue", restarts=2),
+    ls.StraightThroughSearch(optimizer=ADAM, patience=20, on_repeat="mask"),
+    ls.SinglePositionSearch(lr=None),
+    ls.SinglePositionSearch(lr=2.0, snap=True, on_repeat="mask", restarts=2),
+    ls.BanditSearch(),
+    ls.BanditSearch(arms=2, codes=3, patience=9, restarts=2),
+    ls.BanditSearch(arms=3, codes=1, exploration=0.0, patience=None),
     ls.AutoSearch(),
     ls.ExhaustiveSearch(),
+    ls.BranchAndBoundSearch(bound=ToyBound(), batch=4),
+    ls.BranchAndBoundSearch(bound=ToyBound(), batch=1, restarts=2),
+    ls.BranchAndBoundSearch(),  # which refuses the toys
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),

@@ -25,7 +25,7 @@ LAYERS = {
     0: {"errors", "spaces", "noise", "algebra", "protocols", "result", "run"}
     | {"_checkpoint", "_rows", "_codes", "_memory", "_identity"},
     1: {"objective"},
-    2: {"adapters", "constraints", "priors", "relaxations", "models"},
+    2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
     3: {"searchers"},
     4: {"testing", "zoo", "plots", "demo", "cli", "__main__"},
 }

@@ -64,6 +64,10 @@ class CodebookGenerator:
         prior: A prior over grids; uniform if not given.
         check: Whether to look the decoder over.
 
+    Attributes:
+        several: Whether there are several grids.
+        decoder, output_transform, layout: As given.
+
     Raises:
         InvalidArgument: If the decoder is in train mode, wants another layout or width, is not
             deterministic, mixes rows, or leaves its range.
@@ -99,14 +103,14 @@ class CodebookGenerator:
             )
         codebooks, shapes = _checked_grids(codebook, shape)
         codebooks = [(book if project is None else _projected(book, project)).detach() for book in codebooks]
-        self._several = not isinstance(codebook, Tensor)
+        self.several = not isinstance(codebook, Tensor)
         self.layout = layout
         self.codebook, self._grids = _joined(codebooks, shapes)
         positions = sum(grid.positions for grid in self._grids)
-        self.space = Discrete((positions,) if self._several else shapes[0], self.codebook.shape[-2])
+        self.space = Discrete((positions,) if self.several else shapes[0], self.codebook.shape[-2])
         self.device, self.dtype = self.codebook.device, self.codebook.dtype
         self.prior: Prior = prior if prior is not None else self._uniform()
-        self._decoder, self._encoder, self._transform = decoder, encode, output_transform
+        self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
         if check:
             check_frozen("CodebookGenerator.decoder", decoder)
             self._check_home()
@@ -125,14 +129,14 @@ class CodebookGenerator:
 
     def decode_embedding(self, e: Tensor) -> Tensor:
         """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
-        grids = self._split_embedding(e) if self._several else [e]
-        output = self._decoder(*(self._laid_out(grid) for grid in grids))
-        return output if self._transform is None else self._transform(output)
+        grids = self._split_embedding(e) if self.several else [e]
+        output = self.decoder(*(self._laid_out(grid) for grid in grids))
+        return output if self.output_transform is None else self.output_transform(output)
 
     @cached_property
     def patches(self) -> Patches:
         """What is decoded again when one code changes; found at the first use, for about twenty decodes."""
-        if self._several:
+        if self.several:
             return Patches(self.space.shape, why="several grids are searched as one")
         return find_patches(self)
 
@@ -173,7 +177,7 @@ class CodebookGenerator:
                 "CodebookGenerator.encode", given=f"{len(parts)} grids", wanted=f"{len(self._grids)}, one a codebook"
             )
         codes = [self._codes(part, grid) for part, grid in zip(parts, self._grids, strict=True)]
-        return torch.cat([code.flatten(1) for code in codes], 1) if self._several else codes[0]
+        return torch.cat([code.flatten(1) for code in codes], 1) if self.several else codes[0]
 
     def split(self, z: Tensor) -> list[Tensor]:
         """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K."""
@@ -183,7 +187,7 @@ class CodebookGenerator:
         ]
 
     def _uniform(self) -> UniformCodes:
-        if not self._several:
+        if not self.several:
             return UniformCodes(self.space, self.dtype)
         return UniformCodes(self.space, self.dtype, tuple(g.size for g in self._grids for _ in range(g.positions)))
 
@@ -214,7 +218,7 @@ class CodebookGenerator:
     # -- the check on wrapping ---------------------------------------------------------------------
 
     def _check_home(self) -> None:
-        home = home_of(self._decoder)
+        home = home_of(self.decoder)
         if home is not None and home[1] != self.dtype:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",
@@ -250,7 +254,7 @@ class CodebookGenerator:
         ) from error
 
     def _split_or_whole(self, z: Tensor) -> list[Tensor]:
-        return self._split_embedding(self.embed(z)) if self._several else [self.embed(z)]
+        return self._split_embedding(self.embed(z)) if self.several else [self.embed(z)]
 
     def _failure(self, z: Tensor) -> Exception | None:
         try:

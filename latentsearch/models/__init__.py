@@ -1,8 +1,20 @@
 """Reference networks with a training loop: a VAE, a VQ-VAE and a classifier."""
 
+from latentsearch.models._blocks import ResidualBlock
 from latentsearch.models.classifier import Classifier
 from latentsearch.models.fit import History, Trainable, evaluate, fit, initialised
 from latentsearch.models.vae import VAE
 from latentsearch.models.vqvae import VQVAE, Codebook
 
-__all__ = ["VAE", "VQVAE", "Classifier", "Codebook", "History", "Trainable", "evaluate", "fit", "initialised"]
+__all__ = [
+    "VAE",
+    "VQVAE",
+    "Classifier",
+    "Codebook",
+    "History",
+    "ResidualBlock",
+    "Trainable",
+    "evaluate",
+    "fit",
+    "initialised",
+]

@@ -3,6 +3,8 @@
 from latentsearch.searchers._board import improves
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers.auto import AutoSearch, search
+from latentsearch.searchers.bandit import BanditSearch
+from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
@@ -18,6 +20,8 @@ from latentsearch.searchers.then import Then
 
 __all__ = [
     "AutoSearch",
+    "BanditSearch",
+    "BranchAndBoundSearch",
     "CMAESSearch",
     "CoordinateSearch",
     "EvolutionSearch",

@@ -23,6 +23,8 @@ from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer
+from latentsearch.searchers._pace import Pace, arrived, departed, standing, step_size
+from latentsearch.searchers._unseen import diverted
 from latentsearch.spaces import Discrete
 
 
@@ -36,6 +38,7 @@ class CodeState:
         waited: ``(M,)`` int64, steps since a code last changed.
         steps: ``(M,)`` int64, steps of the step size taken in all.
         visited: ``(M, T)`` int64, hashes of the grids seen.
+        pace: What a step size that sets itself depends on.
     """
 
     z: Tensor
@@ -43,24 +46,25 @@ class CodeState:
     waited: Tensor
     steps: Tensor
     visited: Tensor
+    pace: Pace
 
 
 @dataclass(frozen=True)
 class CodeDescent(IterativeSearcher):
     """Base of Algorithms 2 and 3; the settings are explained in StraightThroughSearch."""
 
-    lr: float = 1000.0
+    lr: float | None = 1000.0
     patience: int = 1_000_000  # steps without a change cost no decoding here, so patience is cheap
-    on_repeat: Literal["stop", "continue"] = "stop"
+    on_repeat: Literal["stop", "continue", "mask"] = "stop"
     snap: bool = False
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("lr", self.lr > 0, "a positive number")
+        self._require("lr", self.lr is None or self.lr > 0, "a positive number, or None for one that sets itself")
         self._require_count("patience", least=0)
-        self._require("on_repeat", self.on_repeat in ("stop", "continue"), "'stop' or 'continue'")
+        self._require("on_repeat", self.on_repeat in ("stop", "continue", "mask"), "'stop', 'continue' or 'mask'")
 
     @property
     def step_rows(self) -> int:
@@ -71,14 +75,20 @@ class CodeDescent(IterativeSearcher):
         """What moves the embedding in place of plain steps, whose flips can be foreseen."""
         return None
 
+    @property
+    def _sets_itself(self) -> bool:
+        return self.lr is None and self._optimizer is None
+
     @abstractmethod
     def _mask(self, gradient: Tensor) -> Tensor:
         """The part of the gradient ``(N, *S, D)`` that is followed."""
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CodeState:
-        factory = self._optimizer or partial(torch.optim.SGD, lr=self.lr)
+        # Without an optimiser of its own the embedding is moved here, and the rate of this one is never used.
+        factory = self._optimizer or partial(torch.optim.SGD, lr=1.0)
         zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        return CodeState(z, RowOptimizer(factory, objective.embed(z)), zeros, zeros, z.new_zeros(len(z), 0))
+        e, pace = RowOptimizer(factory, objective.embed(z)), standing(objective, len(z))
+        return CodeState(z, e, zeros, zeros, z.new_zeros(len(z), 0), pace)
 
     def step(self, objective: Objective, state: CodeState, noise: Noise) -> tuple[CodeState, Proposal]:
         """Score the grid, see whether it was seen before, and move on to the next grid."""
@@ -86,33 +96,70 @@ class CodeDescent(IterativeSearcher):
         code_hash = grid_hash(state.z, objective.codebook.shape[-2])[:, None]
         # A grid that merely has not changed yet is not a repeat.
         repeated = (state.visited == code_hash).any(1) & (state.waited == 0)
-        moves = self._advance(objective.codebook, state, self._mask(gradient))
-        z = nearest(objective.codebook, state.e.value)
+        visited = torch.cat([state.visited, code_hash], 1)
+        pace = arrived(state.pace, score.loss) if self._sets_itself else state.pace
+        z, waited, moves = self._moved(objective, state, self._mask(gradient), pace)
+        # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
+        status = torch.where(waited > self.patience, Status.STALLED, Status.RUNNING)
+        if self.on_repeat == "stop":
+            status = torch.where(repeated, Status.REPEATED, status)
+        if self.on_repeat == "mask":
+            z, waited, status = self._masked(objective, state.e, z, waited, visited)
+        if self._sets_itself:
+            pace = departed(pace, score.loss, gradient, objective.embed(z) - objective.embed(state.z))
+        after = CodeState(z, state.e, waited, state.steps + moves, visited, pace)
+        return after, Proposal(state.z, score, status)
+
+    def _moved(
+        self, objective: Objective, state: CodeState, gradient: Tensor, pace: Pace
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Move ``e`` in place; the next grid, the steps since a code changed, and the steps taken."""
+        moves = self._advance(objective.codebook, state, gradient, pace)
+        z = _nearest_within(objective, state.e.value)
         changed = (z != state.z).flatten(1).any(1)
         if self.snap:
             state.e.value.copy_(objective.embed(z))
             # Put back on the codebook, a grid that one step does not change is never left.
             moves = torch.where(changed, moves, self.patience + 1)
-        waited = torch.where(changed, 0, state.waited + moves)
-        # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
-        status = torch.where(waited > self.patience, Status.STALLED, Status.RUNNING)
-        if self.on_repeat == "stop":
-            status = torch.where(repeated, Status.REPEATED, status)
-        visited = torch.cat([state.visited, code_hash], 1)
-        return CodeState(z, state.e, waited, state.steps + moves, visited), Proposal(state.z, score, status)
+        return z, torch.where(changed, 0, state.waited + moves), moves
 
-    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor) -> Tensor:
+    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, pace: Pace) -> Tensor:
         """Move ``e`` in place to the next flip, or by one step where it is not foreseen; steps taken."""
         if self._optimizer is not None:
             state.e.step(gradient)
             return torch.ones_like(state.waited)
-        move = self.lr * gradient
+        rate = step_size(pace, codebook, gradient) if self.lr is None else self.lr
+        move = rate * gradient
         count = torch.ones_like(state.waited)
         if not self.snap:
             left = self.patience + 1 - state.waited
             count = steps_to_flip(codebook, state.e.value, state.z, move).clamp(max=left.to(move.dtype)).to(count.dtype)
         state.e.value.sub_(per_row(count, move) * move)
         return count
+
+    def _masked(
+        self, objective: Objective, e: RowOptimizer, z: Tensor, waited: Tensor, visited: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Another grid in place of one that was seen, or that is never left; with the steps waited, and the status."""
+        known = (visited == grid_hash(z, objective.codebook.shape[-2])[:, None]).any(1)
+        barred = (known & (waited == 0)) | (waited > self.patience)
+        other, found = diverted(objective.codebook, e.value, z, visited)
+        new = torch.where(per_row(barred, z), other, z)
+        # The embedding goes with its code: else the next step would lead back at once.
+        e.value.copy_(torch.where((new != z)[..., None], objective.embed(new), e.value))
+        status = torch.where(barred & ~found, Status.REPEATED, Status.RUNNING)
+        return new, torch.where(barred, 0, waited), status
+
+
+def _nearest_within(objective: Objective, e: Tensor) -> Tensor:
+    """The grid nearest to ``(M, *S, D)`` embeddings of all that the hard limit allows."""
+    z = nearest(objective.codebook, e)
+    if objective.limit is None:
+        return z
+    # What each code is worth: how much farther off the centre's would be.
+    center = objective.embed(objective.limit.center.expand_as(z))
+    farther = (e - center).square().sum(-1) - (e - objective.embed(z)).square().sum(-1)
+    return objective.project(z, favour=farther)
 
 
 def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tensor:

@@ -8,14 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
-from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_or_held, project_each, score_each
-from latentsearch.searchers._swaps import Swaps, alone, merge_sizes, merged, most_promising, put_back, worth_keeping
+from latentsearch.searchers._moves import ends, made, remembered
+from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising
 from latentsearch.spaces import Discrete
 
 _PER_POSITION = 4  # swaps tried at one position in one step: others may make the next ones pointless
@@ -93,28 +91,15 @@ class CoordinateSearch(IterativeSearcher):
         """Rank, try, make together, and move on to the best grid if it is better."""
         linear = objective.linearise(state.z)
         bend = self._bend(objective, state, linear)
-        sizes = merge_sizes(min(self.batch, state.z[0].numel()), 2)
-        swaps = self._ranked(objective, state, linear, bend, self.batch + len(sizes))
-        first, more = swaps.split(swaps.code.shape[1] - len(sizes))
-        limits = None if objective.limit is None else worth_keeping(objective, state.z, linear, bend)
-        singles, tried = _tried(objective, state.z, first, limits)
-        change = tried.loss - linear.score.loss[:, None]
-        grids, spare = merged(state.z, first, -change, sizes, more)
-        if limits is not None:
-            grids = put_back(objective, grids, limits.scatter_add(1, first.position, (-change).clamp(min=0)))
-        together = score_each(objective, grids)
-
-        score = Score(*(torch.cat(parts, 1) for parts in zip(tried, together, strict=True)))
-        z, best, better = best_or_held(state.z, linear.score, torch.cat([singles, grids], 1), score)
-        used = torch.cat([first.new, more.new & spare], 1)
-        held = z.flatten(1)[:, :1]
-        seen = torch.cat([state.tried, torch.where(used, swaps.ids(objective.codebook.shape[-2]), held)], 1)
-        count = torch.where(better, 0, state.count + used.sum(1))
-        # A swap for which another code went back says nothing of the curvature alone.
-        lone = (singles != state.z[:, None]).flatten(2).sum(2) <= 1
-        fit = learn(state.fit, torch.where(lone, change - first.slope, torch.nan), first.way, _FADE)
-        after = CoordinateState(z, fit, torch.where(better[:, None], held, seen), count)
-        return after, Proposal(z, best, self._status(objective, count, used))
+        merges = len(merge_sizes(min(self.batch, state.z[0].numel()), 2))
+        swaps = self._ranked(objective, state, linear, bend, self.batch + merges)
+        move = made(objective, state.z, linear, bend, swaps, merges)
+        tried = remembered(state.z, state.tried, swaps, move, objective.codebook.shape[-2])
+        count = torch.where(move.better, 0, state.count + move.used.sum(1))
+        way = swaps.way[:, : move.change.shape[1]]
+        after = CoordinateState(move.z, learn(state.fit, move.beyond_slope, way, _FADE), tried, count)
+        status = ends(objective.generator.space, count, move.used, self.patience)
+        return after, Proposal(move.z, move.score, status)
 
     def _bend(self, objective: Objective, state: CoordinateState, linear: Linear) -> Tensor:
         guess = first_guess(objective.codebook, linear.gradient)
@@ -123,23 +108,3 @@ class CoordinateSearch(IterativeSearcher):
     def _ranked(self, objective: Objective, state: CoordinateState, linear: Linear, bend: Tensor, count: int) -> Swaps:
         each = max(_PER_POSITION, -(-count // state.z[0].numel()))
         return most_promising(objective.codebook, state.z, linear, bend, count, each, state.tried)
-
-    def _status(self, objective: Objective, count: Tensor, used: Tensor) -> Tensor:
-        space = objective.generator.space
-        assert isinstance(space, Discrete)
-        total = space.positions * (space.codebook_size - 1)
-        limit = total if self.patience is None else min(self.patience, total)
-        # Swaps whose score is not a number are never promising, and may be all that are left.
-        stalled = (count >= limit) | ((count > 0) & ~used.any(1))
-        status = torch.where(stalled, Status.STALLED, Status.RUNNING)
-        return torch.where(count >= total, Status.OPTIMAL, status)
-
-
-def _tried(objective: Objective, z: Tensor, swaps: Swaps, worth: Tensor | None) -> tuple[Tensor, Score]:
-    """Grids with one swap each and their scores; where a hard limit has no room left, another code goes back."""
-    grids = alone(z, swaps)
-    if worth is None:
-        return grids, objective.swaps(z, swaps.position, swaps.code)
-    kept = worth[:, None].expand(-1, grids.shape[1], -1).scatter(2, swaps.position[..., None], torch.inf)
-    grids = project_each(objective, grids, kept)
-    return grids, score_each(objective, grids)

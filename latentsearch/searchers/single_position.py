@@ -19,9 +19,9 @@ class SinglePositionSearch(CodeDescent):
     [StraightThroughSearch][latentsearch.StraightThroughSearch].
 
     Attributes:
-        lr: $\alpha$, as in StraightThroughSearch.
+        lr: $\alpha$, as in StraightThroughSearch; None for steps that set themselves.
         patience: $\lambda$, the steps that may pass without a code changing.
-        on_repeat: ``"stop"`` as published, or ``"continue"``.
+        on_repeat: ``"stop"`` as published, ``"continue"``, or ``"mask"``: grids seen before are passed by.
         snap: Put e back on the codebook after every step: another dynamic, not the published one.
         restarts: Independent starts a problem.
 

@@ -23,14 +23,24 @@ class StraightThroughSearch(CodeDescent):
     decoding is spent on them. A grid seen before ends the row as REPEATED; more than
     ``patience`` steps without a change end it as STALLED.
 
+    Two more settings are what the paper's section 6 names as future work. With ``lr=None`` the step
+    size of each row sets itself: $\alpha = 1 / (c \lambda)$, with the curvature $\lambda$ fitted to
+    what past moves of the codes really cost, and a caution c that doubles where the loss rises and
+    shrinks by a twentieth where it falls. With ``on_repeat="mask"`` a move that leads to a grid seen
+    before, or to none, is turned aside: the one code that costs least to put elsewhere, by distance
+    from e, goes there and takes its embedding along, so that no grid is visited twice and
+    the search goes on until its budget ends (or, in a tiny space, until all grids around were seen).
+
     Attributes:
         lr: $\alpha$. Its scale is that of the loss and of the codebook. The default suits the mean
             square of ``Matches`` on small pictures; the paper's is 0.1, on a loss whose scale it
-            does not tell. Try others by factors of ten, up and down.
+            does not tell. Try others by factors of ten, up and down; or None, for steps that set
+            themselves: on the package's VQ-VAEs they come near what the best number reaches, not up to
+            it, whence the number.
         patience: $\lambda$, the steps that may pass without a code changing.
         optimizer: A factory of torch optimisers, such as ``partial(torch.optim.Adam, lr=0.1)``, in
-            place of plain steps of size ``lr``; every step is then decoded.
-        on_repeat: ``"stop"`` as published, or ``"continue"``.
+            place of plain steps of size ``lr``, which is then not read; every step is then decoded.
+        on_repeat: ``"stop"`` as published, ``"continue"``, or ``"mask"``.
         snap: Put e back on the codebook after every step: another dynamic, not the published one.
         restarts: Independent starts a problem.
 

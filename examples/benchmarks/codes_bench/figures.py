@@ -14,7 +14,8 @@ from latentsearch import plots
 
 FOLDER = Path(__file__).parents[3] / "docs" / "results" / "img"
 # Okabe and Ito's colours for the package's methods, Tol's muted ones for the others: safe for the colour-blind.
-_SOLID = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C510A")
+_SOLID = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C510A",
+          "#999999", "#F0E442")  # fmt: skip
 _DASHED = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#555555",
            "#BBBBBB")  # fmt: skip
 _MARKERS = "osD^vP*Xph<>"

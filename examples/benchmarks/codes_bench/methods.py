@@ -30,6 +30,8 @@ OWN: Mapping[str, ls.Searcher] = {
     "AutoSearch": ls.AutoSearch(),
     "RelaxedSearch": ls.RelaxedSearch(),
     "CoordinateSearch": ls.CoordinateSearch(patience=None),
+    "BanditSearch": ls.BanditSearch(patience=None),
+    "algorithm 2, own steps": ls.StraightThroughSearch(lr=None, on_repeat="continue"),
     "JacobiSearch": ls.JacobiSearch(),
     "LangevinSearch": ls.LangevinSearch(),
     "EvolutionSearch": ls.EvolutionSearch(),

@@ -1,0 +1,108 @@
+"""The bound of a decoder made of layers: intervals, passed from layer to layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch.adapters import CodebookGenerator
+from latentsearch.algebra import Constraint
+from latentsearch.bounds._first import Entrance, extremes
+from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused
+from latentsearch.bounds._pull import walk
+from latentsearch.bounds._wishes import check_wish, loss_between
+from latentsearch.bounds.bound import Bounded
+from latentsearch.models import VQVAE
+from latentsearch.objective import Objective
+from latentsearch.protocols import Generator
+from latentsearch.spaces import Discrete
+
+
+@dataclass(frozen=True)
+class IntervalBound:
+    """The loss nearest to the wish within an interval that holds every output of a set of grids.
+
+    Interval bound propagation [Gowal et al., *On the Effectiveness of Interval Bound Propagation
+    for Training Verifiably Robust Models*, 2018, section 3] through the layers of a
+    [CodebookGenerator][latentsearch.CodebookGenerator]'s decoder: each output is held between two
+    numbers. The first layer, being linear, is bounded exactly: a sum over positions of the least and
+    the most over the allowed codes. Later layers forget how their inputs depend on each other, so
+    the bound loosens with depth and width.
+
+    Layers: `Linear`, convolutions and transposed ones in one and two dimensions, elementwise functions, pooling,
+    `Upsample`, batch norm and dropout in eval mode, `models.ResidualBlock`. Wishes: `Matches`, `Downscales` of
+    mode `"area"`, `Near`, `LogPrior` of `UniformCodes`, their sums and weights. Intervals are widened by 16 units
+    of rounding a layer, so that a proof holds for losses as they are computed.
+
+    The spread of a position is the slope of (highest loss minus lowest loss) with respect to the ends
+    of what the position gives to the first layer, times their distance.
+
+    A set of grids counts four rows: an interval is two numbers where an output is one, and a
+    gradient doubles that.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).eval()
+        >>> generator = ls.CodebookGenerator(net, torch.randn(5, 4), (3,))
+        >>> IntervalBound().check(generator, ls.Matches(torch.zeros(1, 3)))
+    """
+
+    rows: ClassVar[int] = 4
+
+    def check(self, generator: Generator, constraint: Constraint) -> None:
+        """Raise Unsupported, naming the layer or the wish, if these cannot be bounded."""
+        for layer in _layers(generator):
+            check_layer(layer)
+        check_wish(constraint)
+
+    def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
+        """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
+        entrance = entrance_of(objective.generator)
+        with torch.no_grad():
+            table = entrance.table()
+
+        def part(rows: slice) -> Sequence[Tensor]:
+            constraint = objective.constraint.select(row[rows])
+            return bounded_by_intervals(entrance, extremes(table, allowed[rows]), constraint, allowed[rows])[0]
+
+        return Bounded(*objective.chunks.run(part, len(allowed)))
+
+
+def bounded_by_intervals(
+    entrance: Entrance, given: Interval, constraint: Constraint, allowed: Tensor
+) -> tuple[Bounded, list[Interval]]:
+    """The bound, and what came into each layer after the first and out of the last."""
+    with torch.enable_grad():
+        leaves = Interval(*(end.detach().requires_grad_() for end in given))
+        x, layers = entrance.enter(leaves)
+        seen = walk(layers, x)
+        loss = loss_between(constraint, seen[-1], allowed)
+        gap = (loss.high - loss.low).sum()
+        found = torch.autograd.grad(gap, leaves, allow_unused=True) if gap.requires_grad else (None, None)
+    slope = sum((torch.zeros_like(given.low) if g is None else g.abs() for g in found), torch.zeros_like(given.low))
+    spread = (slope * (given.high - given.low)).sum(2)
+    return Bounded(loss.low.detach(), spread), [Interval(x.low.detach(), x.high.detach()) for x in seen]
+
+
+def entrance_of(generator: Generator) -> Entrance:
+    """The way into the decoder of a generator that was looked over."""
+    space = generator.space
+    assert isinstance(generator, CodebookGenerator) and isinstance(space, Discrete)
+    codebook = generator.codebook.expand(*space.shape, *generator.codebook.shape[-2:]).flatten(0, -3)
+    return Entrance(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
+
+
+def _layers(generator: Generator) -> list[torch.nn.Module]:
+    if not isinstance(generator, CodebookGenerator):
+        raise refused(f"a {type(generator).__name__}")
+    if generator.several:
+        raise refused("a decoder of several grids")
+    decoder = generator.decoder
+    owner = getattr(decoder, "__self__", None)
+    network = owner.decoder if isinstance(owner, VQVAE) and decoder == owner.decode_embedding else decoder
+    after = [] if generator.output_transform is None else flat_layers(generator.output_transform)
+    return [*flat_layers(network), *after]

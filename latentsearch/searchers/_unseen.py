@@ -1,0 +1,43 @@
+"""From a grid that was seen to the nearest one that was not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentsearch._codes import excess, swapped_hash
+from latentsearch._rows import per_row
+
+
+def diverted(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[Tensor, Tensor]:
+    """The grid that differs from ``z`` in the code that costs least to put elsewhere, and was not seen.
+
+    What a code costs is how much farther its embedding is from ``e`` than that of the code held. Of one
+    swap more than grids were seen, one at least leads to a grid that was not: no more need be looked at.
+
+    Args:
+        codebook: ``(K, D)`` or ``(*S, K, D)``.
+        e: ``(M, *S, D)``.
+        z: ``(M, *S)``.
+        visited: ``(M, T)`` int64, hashes of the grids seen.
+
+    Returns:
+        ``(M, *S)``, and ``(M,)`` bool: whether there is such a grid; where not, ``z`` is returned.
+    """
+    flat, size = z.flatten(1), codebook.shape[-2]
+    cost = excess(codebook, e).flatten(1, -2)
+    cost = cost - cost.gather(2, flat[..., None])
+    cost = torch.where(cost.isnan(), torch.inf, cost).scatter(2, flat[..., None], torch.inf)
+    count = min(visited.shape[1] + 1, flat.shape[1] * (size - 1))
+    if count == 0:
+        return z, torch.zeros_like(flat[:, 0], dtype=torch.bool)
+    index = cost.flatten(1).topk(count, 1, largest=False).indices
+    known = visited.sort(1).values
+    swapped = swapped_hash(z, index // size, index % size, size)
+    place = torch.searchsorted(known, swapped).clamp(max=known.shape[1] - 1)
+    fresh = known.gather(1, place) != swapped
+    # The first that is new is the nearest; with none the first is the held code put back where it is, or as good.
+    choice = index.gather(1, fresh.byte().argmax(1, keepdim=True))
+    new = flat.scatter(1, choice // size, choice % size).view_as(z)
+    found = fresh.any(1)
+    return torch.where(per_row(found, z), new, z), found
