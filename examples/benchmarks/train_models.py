@@ -73,6 +73,8 @@ def train(name: str, train_split: Split, test: Split, runs: Path) -> Path:
     if name in REFINED:
         resumed |= fit(model, f"bench-{name}.refine", REFINED[name], train_split, test, runs)
     figures = {"steps": steps, "seed": seed, **worth(model, test)}
+    if name in REFINED:
+        figures["refined"] = dict(zip(("steps", "learning_rate", "seed"), REFINED[name], strict=True))
     if not resumed:
         figures["seconds"] = round(time.perf_counter() - start)
     header = {"kind": "model", "class": type(model).__name__, "settings": model.settings, "figures": figures}
