@@ -29,7 +29,7 @@ def write(folder: Path, name: str, log: Log) -> None:
     os.replace(part, folder / f"{name}.json")
 
 
-def digits(values: list[float], count: int = 5) -> list[float]:
+def digits(values: list[float], count: int = 4) -> list[float]:
     """Rounded to significant digits, whole numbers without a point."""
     rounded = [float(f"{value:.{count}g}") for value in values]
     return [int(value) if value.is_integer() else value for value in rounded]
