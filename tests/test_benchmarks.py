@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,7 +13,8 @@ import torch
 
 import latentsearch as ls
 from latentsearch import zoo
-from latentsearch.testing import Check, parametrize_with_checks
+from latentsearch.errors import BrokenFile, Unsupported
+from latentsearch.testing import Check, parametrize_with_checks, toys
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples" / "benchmarks"))
@@ -19,7 +22,8 @@ sys.path.append(str(ROOT / "examples" / "benchmarks"))
 import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
 import swap_scores  # noqa: E402
-from codes_bench import methods, outsiders, tasks  # noqa: E402
+import train_models  # noqa: E402
+from codes_bench import asktell, figures, generators, logs, measure, methods, outsiders, tables, tasks  # noqa: E402
 
 
 def test_the_page_on_swaps_shows_the_log():
@@ -28,10 +32,18 @@ def test_the_page_on_swaps_shows_the_log():
         assert line in page
 
 
+def test_the_page_on_codes_shows_the_logs():
+    found = {name: logs.read(logs.FOLDER, name) for name in generators.GENERATORS}
+    assert tables.report(found) in tables.PAGE.read_text(), "run codes.py report --write"
+
+
 def test_the_page_on_proofs_shows_the_log():
     page = (ROOT / "docs" / "explanation" / "proofs.md").read_text()
     for line in branch_and_bound.table(json.loads(branch_and_bound.LOG.read_text())).splitlines():
         assert line in page
+
+
+# -- outsiders -----------------------------------------------------------------------------------
 
 
 @parametrize_with_checks([outsiders.GCG(batch=4, top=3), outsiders.OnePlusLambda(children=5)])
@@ -39,23 +51,129 @@ def test_outsiders_keep_the_laws(check: Check) -> None:
     check()
 
 
+def packages() -> list[object]:
+    """The methods of other packages; a missing package is a reason to skip."""
+    needs = {name: "cmaes" if name == "CatCMA" else "nevergrad" for name in asktell.packages()}
+    return [
+        pytest.param(
+            method,
+            id=name.replace(" ", "-"),
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec(needs[name]) is None, reason=f"{needs[name]} is not installed"
+            ),
+        )
+        for name, method in asktell.packages().items()
+    ]
+
+
+@pytest.mark.parametrize("method", packages())
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_optimisers_of_other_packages_keep_the_laws(method):
+    toy, rows = toys.codes(problems=3), [0, 1, 60]
+    seeds = ls.problem_seeds(3, 3)
+    before = torch.get_rng_state()
+    first, again = (method.search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(rows=rows)) for _ in range(2))
+    assert torch.equal(first.latent, again.latent) and torch.equal(before, torch.get_rng_state())
+    assert (first.rows <= torch.tensor(rows)).all() and first.rows[2] > 40
+    assert toy.generator.space.contains(first.latent)
+    assert torch.equal(toy.constraint(toy.generator.decode(first.latent), first.latent).loss, first.score.loss)
+    assert (first.trace.loss[1:] <= first.trace.loss[:-1]).all() and torch.equal(first.trace.rows[-1], first.rows)
+    last = toy.constraint.select(torch.tensor([2]))
+    alone = method.search(toy.generator, last, seed=[seeds[2]], run=ls.Run(rows=60))
+    assert torch.equal(alone.latent[0], first.latent[2])
+    kept = method.search(toy.generator, toy.constraint, init=toy.solution, seed=0, run=ls.Run(rows=20))
+    assert (kept.score.loss <= toy.optimum).all()
+
+
+@pytest.mark.parametrize("method", packages())
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_optimisers_of_other_packages_know_limits_and_satisfaction(method):
+    toy = toys.codes(problems=3)
+    source = (toy.solution + 1) % toy.generator.space.codebook_size
+    found = method.search(toy.generator, toy.constraint + ls.Within(source, 1), seed=0, run=ls.Run(rows=60))
+    assert ((found.latent != source).flatten(1).sum(1) <= 1).all() and found.score.loss.isfinite().all()
+    easy = method.search(toy.generator, toy.constraint.below(1e9), seed=0, run=ls.Run(rows=60))
+    assert {status.name for status in easy.status} == {"SATISFIED"} and (easy.rows == 1).all()
+    with pytest.raises(Unsupported):
+        method.search(toy.generator, toy.constraint, run=ls.Run(rows=60, seconds=1))
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    toy = toys.codes()
+    with pytest.raises(ImportError, match=r"pip install latentsearch\[bench\]"):
+        asktell.CatCMA().search(toy.generator, toy.constraint, seed=0)
+
+
+# -- tasks and measuring -------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch):
+    """The pictures and the classifier that the package carries, in place of data that may not be there."""
+    images, labels = zoo.images()
+    some = lambda data, first, count: (images[first % 16 :][:count], labels[first % 16 :][:count])  # noqa: E731
+    monkeypatch.setattr(tasks, "pictures", some)
+    monkeypatch.setattr(measure, "mnist", lambda split: (images, labels))
+    monkeypatch.setattr(generators, "judge", lambda data: zoo.load("mnist-classifier"))
+    measure._train_pictures.cache_clear()
+    measure._judge.cache_clear()
+    yield
+    measure._train_pictures.cache_clear()
+    measure._judge.cache_clear()
+
+
 @pytest.fixture(scope="module")
-def problem() -> tasks.Problem:
-    """As `tasks.make` makes them, of the pictures that the package carries."""
-    generator, images = ls.wrap(zoo.load("mnist-vqvae-40")), zoo.images()[0][:3]
-    assert isinstance(generator, ls.CodebookGenerator)
-    wish, own = tasks.superresolution(images), generator.encode(images)
-    yardstick = wish(generator.decode(own), own).loss
-    return tasks.Problem(generator, wish, yardstick, torch.zeros(3, 7, 7, dtype=torch.int64))
+def generator() -> ls.CodebookGenerator:
+    return generators.load("mnist-40")[0]
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_every_task_has_problems_that_can_be_solved(task, generator):
+    problem = tasks.make(generator, "mnist-40", task, 2, seed=0)
+    assert (problem.yardstick > 0).all() and problem.wish.problems == 2
+    start = problem.wish(generator.decode(problem.init), problem.init).loss
+    assert start.isfinite().all() and (start > 0).any()
+    if problem.truth is not None:
+        best = problem.wish(generator.decode(problem.truth), problem.truth).loss
+        assert (best <= problem.yardstick / 100).all()
+    if task.startswith("edit"):
+        far = (problem.init + 1) % 40
+        assert problem.wish(generator.decode(far), far).loss.isinf().all()
+
+
+def test_more_problems_begin_with_the_same_ones(generator):
+    two, three = (tasks.make(generator, "mnist-40", "planted", count, seed=5) for count in (2, 3))
+    assert torch.equal(two.init, three.init[:2]) and torch.equal(two.truth, three.truth[:2])
+    assert ls.problem_seeds(5, 3)[:2] == ls.problem_seeds(5, 2)
 
 
 @pytest.mark.parametrize("name", ["RelaxedSearch", "GCG", "algorithm 2"])
-def test_a_method_is_measured_at_every_budget(name, problem, monkeypatch):
-    monkeypatch.setattr(bench, "BUDGETS", (70, 140))
-    found = bench.measure(problem, name, 1000.0 if name in methods.TUNED else None, seed=0)
-    assert list(found["budgets"]) == ["70", "140"] and found["problems"] == 3
-    assert 0 < found["budgets"]["140"]["mean"] <= found["budgets"]["70"]["mean"] or name == "RelaxedSearch"
-    assert name in bench.table({name: {"0": found}})
+def test_a_method_is_measured_at_every_budget(name, generator):
+    problem = tasks.make(generator, "mnist-40", "x4", 3, seed=0)
+    found = measure.measure(problem, name, 1000.0 if name in methods.TUNED else None, 0, (70, 140), "mnist")
+    assert list(found["ratio"]) == ["70", "140"] and found["problems"] == 3 == len(found["ratio"]["140"])
+    assert list(found["runs"]) == (["70", "140"] if name in methods.FITTED else ["140"])
+    assert sum(found["runs"]["140"]["ends"].values()) == 3 and found["runs"]["140"]["rows"] <= 3 * 140
+    assert 0 < found["answers"]["nearest"] < 1 and 0 < found["answers"]["confidence"] <= 1
+    assert name in tables.losses({name: {"short 0": found}})
+
+
+def test_the_trace_says_where_one_was_reached():
+    loss = torch.tensor([[9.0, 9.0, 9.0], [1.0, 5.0, 9.0], [0.5, 1.0, 9.0]])
+    rows = torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, 5.0, 3.0]], dtype=torch.float64)
+    trace = ls.Trace(loss, rows, torch.tensor([0.1, 0.2, 0.4], dtype=torch.float64))
+    found = measure.reached(trace, torch.ones(3))
+    assert found == {"share": pytest.approx(2 / 3, abs=1e-4), "rows": round((2 + 5) / 2), "seconds": 0.3}
+    assert measure.reached(trace, torch.zeros(3)) == {"share": 0.0, "rows": None, "seconds": None}
+
+
+def test_the_nearest_picture_is_found():
+    images = zoo.images()[0]
+    assert measure.nearest(images[3:5], "mnist").abs().max() < 1e-3
+    shifted = measure.nearest((images[3:4] * 0 + 0.5), "mnist")
+    truth = (images - 0.5).square().flatten(1).mean(1).min().sqrt()
+    assert torch.allclose(shifted, truth, atol=1e-5)
 
 
 def test_the_rule_counts_bright_pixels():
@@ -65,3 +183,83 @@ def test_the_rule_counts_bright_pixels():
     wanted = (images[:, 0, 7:21, 7:21] > 0.5).flatten(1).sum(1)
     assert torch.equal(rule(none, none).loss, wanted.float()) and (rule(images, images).loss == 0).all()
     assert methods.names(rule.differentiable) == list(methods.NO_GRADIENT)
+
+
+# -- weights, logs and the page ------------------------------------------------------------------
+
+
+def test_weights_that_are_not_the_logs_are_refused(tmp_path):
+    from latentsearch import _checkpoint
+
+    model = zoo.load("mnist-classifier")
+    header = {"kind": "model", "class": "Classifier", "settings": model.settings}
+    _checkpoint.save(tmp_path / "mine.safetensors", model.state_dict(), header)
+    log = tmp_path / "log.json"
+    with pytest.raises(BrokenFile, match="SHA-256"):
+        generators.trained("mine", tmp_path, log)
+    log.write_text(json.dumps({"mine": {"sha256": generators.digest(model.state_dict())}}))
+    assert isinstance(generators.trained("mine", tmp_path, log), type(model))
+    with pytest.raises(BrokenFile, match="train_models"):
+        generators.trained("yours", tmp_path, log)
+
+
+def test_models_are_trained_published_and_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_models, "DECODERS", {"tiny": (2, 0, 2)})
+    monkeypatch.setattr(train_models, "REFINED", {"tiny": (1, 1e-4, 1)})
+    monkeypatch.setattr(train_models, "CLASSIFIERS", {"judge": (4, 0, 2)})
+    split = (ls.Noise.from_seed(0, 64).uniform(3, 32, 32), torch.arange(64) % 10)
+    log = {}
+    for name in ("tiny", "judge"):
+        path = train_models.train(name, split, split, tmp_path)
+        assert train_models.train(name, None, None, tmp_path) == path, "trained again"
+        log[name] = train_models.publish(name, path, tmp_path / "weights")
+    assert {"test_mse", "seconds", "sha256"} < set(log["tiny"]) and "test_accuracy" in log["judge"]
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    for name in log:
+        model = generators.trained(name, tmp_path / "weights", tmp_path / "log.json")
+        assert generators.digest(generators.for_decoding(model.state_dict())) == log[name]["sha256"]
+
+
+def options(folder: Path, **changed: object) -> argparse.Namespace:
+    given = {"generators": ["mnist-40"], "tasks": ["match"], "methods": ["RandomSearch"], "seeds": 1, "count": 2}
+    given |= {"stages": None, "again": False}
+    return argparse.Namespace(**{**given, "logs": folder, "pictures": folder, "write": False, **changed})
+
+
+def test_a_run_is_logged_reported_and_drawn_and_never_mixed(tmp_path, monkeypatch, capsys):
+    stages = [measure.Stage("short", (20, 40), 2, 1), measure.Stage("long", (5000,), 2, 1)]
+    monkeypatch.setattr(bench, "plan", lambda task, seeds, count: stages[:1])
+    bench.run(options(tmp_path))
+    once = (tmp_path / "mnist-40.json").read_text()
+    bench.run(options(tmp_path))
+    assert (tmp_path / "mnist-40.json").read_text() == once, "measured again"
+    stages[0] = measure.Stage("short", (20, 40), 3, 1)
+    with pytest.raises(SystemExit, match="problems"):
+        bench.run(options(tmp_path))
+
+    capsys.readouterr()
+    bench.report(options(tmp_path))
+    text = capsys.readouterr().out
+    assert "#### match, mnist-40" in text and "| RandomSearch | 1 |" in text and "| encoder |" in text
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- begin: results -->\nold\n<!-- end: results -->\nb\n")
+    tables.fill(page, text)
+    assert text in page.read_text() and "old" not in page.read_text()
+    bench.plot(options(tmp_path))
+    assert (tmp_path / "codes_match.png").stat().st_size > 1000
+
+
+def test_strips_show_what_was_found(tmp_path):
+    path = figures.strip("mnist-40", "match", {"RandomSearch": None}, tmp_path)
+    assert path.stat().st_size > 1000
+
+
+def test_a_list_of_steps_grows_at_its_ends():
+    assert bench.beyond({"1": 3.0, "10": 2.0, "100": 4.0}) == []
+    assert bench.beyond({"1": 3.0, "10": 2.0}) == [30.0] and bench.beyond({"1": 1.0, "10": 2.0}) == [0.3]
+
+
+def test_ratios_to_the_best_known_take_all_seeds_and_budgets():
+    found = {"a": {"short 0": {"ratio": {"10": [1.0, 4.0]}}}, "b": {"short 1": {"ratio": {"10": [2.0, 1.0]}}}}
+    assert tables.best_known(found) == [1.0, 1.0]
+    assert tables.to_best(found["a"], [1.0, 1.0]) == "2.5 at 10"

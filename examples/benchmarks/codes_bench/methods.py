@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 import latentsearch as ls
+from codes_bench.asktell import packages
 from codes_bench.outsiders import outsiders
 
 
@@ -25,7 +26,7 @@ TUNED: Mapping[str, tuple[Callable[[float], ls.Searcher], tuple[float, ...]]] = 
     "straight-through, Adam": (_straight_through_adam, (0.03, 0.1, 0.3)),
 }  # fmt: skip
 
-PLAIN: Mapping[str, ls.Searcher] = {
+OWN: Mapping[str, ls.Searcher] = {
     "AutoSearch": ls.AutoSearch(),
     "RelaxedSearch": ls.RelaxedSearch(),
     "CoordinateSearch": ls.CoordinateSearch(patience=None),
@@ -35,17 +36,26 @@ PLAIN: Mapping[str, ls.Searcher] = {
     "LangevinSearch": ls.LangevinSearch(),
     "EvolutionSearch": ls.EvolutionSearch(),
     "RandomSearch": ls.RandomSearch(),
-    **outsiders(),
 }
+# Ends at its certificate, so it is run where budgets are large enough to see that.
+CERTIFYING: Mapping[str, ls.Searcher] = {"CoordinateSearch, patience 512": ls.CoordinateSearch(patience=512)}
+PLAIN: Mapping[str, ls.Searcher] = {**OWN, **CERTIFYING, **outsiders(), **packages()}
+CERTIFIED = ("AutoSearch", "CoordinateSearch", *CERTIFYING)
 
 # These fit themselves to the budget, so each budget is a run of its own; one run serves the others.
 FITTED = ("AutoSearch", "RelaxedSearch", "LangevinSearch")
-NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolution")
+NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolution", *packages())
 
 
-def names(differentiable: bool) -> list[str]:
-    """The methods that can search for such a wish."""
-    return [*PLAIN, *TUNED] if differentiable else list(NO_GRADIENT)
+def names(differentiable: bool = True, certifying: bool = True) -> list[str]:
+    """The methods that can search for such a wish; those that are there for their certificate, or not."""
+    found = [*PLAIN, *TUNED] if differentiable else list(NO_GRADIENT)
+    return [name for name in found if certifying or name not in CERTIFYING]
+
+
+def is_own(name: str) -> bool:
+    """Whether it is a method of the package, or one that others published."""
+    return name in OWN or name in CERTIFYING
 
 
 def method(name: str, step: float | None) -> ls.Searcher:

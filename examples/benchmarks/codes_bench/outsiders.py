@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
+from latentsearch._rows import per_row
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers import IterativeSearcher, Proposal
+from latentsearch.searchers._population import best_of, project_each, score_each
 from latentsearch.spaces import Discrete
 
 
@@ -56,11 +58,13 @@ class GCG(IterativeSearcher):
         code = codes.flatten(1).gather(1, position * codes.shape[2] + choice)
         score = objective.swaps(state.z, position, code)
         best = torch.where(score.loss.isnan(), torch.inf, score.loss).argmin(1, keepdim=True)
-        z = state.z.flatten(1).scatter(1, position.gather(1, best), code.gather(1, best)).view_as(state.z)
         found = Score(score.loss.gather(1, best)[:, 0], score.satisfied.gather(1, best)[:, 0])
+        z = state.z.flatten(1).scatter(1, position.gather(1, best), code.gather(1, best)).view_as(state.z)
+        # At the brim of a hard limit all swaps drawn may lie beyond it, and none is a place to be.
+        z = torch.where(per_row(found.loss.isinf(), z), state.z, z)
         # The grid it started from counts, too: what is reported is the best seen.
         better = found.loss < linear.score.loss
-        seen = torch.where(better.view(-1, *[1] * (z.ndim - 1)), z, state.z)
+        seen = torch.where(per_row(better, z), z, state.z)
         kept = Score(*(torch.where(better, a, b) for a, b in zip(found, linear.score, strict=True)))
         return GridState(z, found.loss, state.number + 1), Proposal(seen, kept)
 
@@ -92,17 +96,14 @@ class OnePlusLambda(IterativeSearcher):
         grids = torch.where(redrawn, codes, flat)
         if state.number == 0:
             grids = torch.cat([flat[:, :1], grids[:, 1:]], 1)
-        row = torch.arange(rows, device=flat.device).repeat_interleave(count)
-        score = objective(grids.flatten(0, 1).view(-1, *space.shape), row)
-        loss = score.loss.view(rows, count)
-        best = torch.where(loss.isnan(), torch.inf, loss).argmin(1)
-        pick = (torch.arange(rows, device=flat.device), best)
-        z = grids[pick].view_as(state.z)
+        grids = grids.view(rows, count, *space.shape)
+        # Beyond a hard limit chance decides what goes back.
+        grids = project_each(objective, grids, noise.fold(3).uniform(count, *space.shape))
+        z, score = best_of(grids, score_each(objective, grids))
         # Equals replace, so that plateaus are crossed.
-        better = loss[pick] <= state.loss
-        kept = torch.where(better.view(-1, *[1] * (z.ndim - 1)), z, state.z)
-        after = GridState(kept, torch.where(better, loss[pick], state.loss), state.number + 1)
-        return after, Proposal(z, Score(loss[pick], score.satisfied.view(rows, count)[pick]))
+        better = score.loss <= state.loss
+        kept = torch.where(per_row(better, z), z, state.z)
+        return GridState(kept, torch.where(better, score.loss, state.loss), state.number + 1), Proposal(z, score)
 
 
 def outsiders() -> dict[str, ls.Searcher]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,16 @@ sys.path.append(str(Path(__file__).parents[2]))
 from data import cifar10_subset, mnist
 
 import latentsearch as ls
-from latentsearch import _checkpoint, models, zoo
+from codes_bench.generators import data_of, searched_classifier
 from latentsearch.noise import Noise
 
-GENERATORS = ("mnist-512", "mnist-40", "cifar10-8x8", "cifar10-16x16")
-PAIRS_SEED, TUNING = 1, 32  # pictures: a seeded permutation of the test set, the first ones for tuning
+ORDER_SEED, TUNING, MOST = 1, 32, 64  # pictures: a seeded permutation of the test set, the first ones for tuning
+RADIUS = 8  # codes that an edit may change
+_TRUTH_SEED = 7  # of planted codes
+_INIT = 99  # the stream of starts
+
+# One step of a byte, root mean square: two pictures this close are the same to a screen.
+INVISIBLE = (1 / 255) ** 2
 
 
 @dataclass(frozen=True)
@@ -28,34 +34,48 @@ class Problem:
     Attributes:
         generator: The decoder.
         wish: B problems.
-        yardstick: ``(B,)``, the loss of the model's own codes of the true pictures.
-        init: ``(B, *S)``, uniform random codes.
+        yardstick: ``(B,)``, the loss that counts as solved, and that losses are divided by.
+        init: ``(B, *S)``, where every method starts.
+        images: ``(B, C, H, W)``, the pictures behind the wishes.
+        truth: ``(B, *S)``, the codes that reach the optimum, where they are known.
+        label: ``(B,)``, the wanted class, where there is one.
     """
 
     generator: ls.CodebookGenerator
     wish: ls.Constraint
     yardstick: Tensor
     init: Tensor
+    images: Tensor
+    truth: Tensor | None = None
+    label: Tensor | None = None
 
 
-def pictures(data: str, first: int, count: int) -> Tensor:
-    """Test pictures that no model was trained on."""
-    images = mnist("test")[0] if data == "mnist" else cifar10_subset("test")[0]
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(PAIRS_SEED))
-    return images[order[first : first + count]]
+@dataclass(frozen=True)
+class Given:
+    """What problems are made of: pictures of the generator's data, and others to start edits from."""
+
+    generator: ls.CodebookGenerator
+    data: str
+    images: Tensor
+    labels: Tensor
+    others: Tensor
+    init: Tensor
+
+    def own(self) -> Tensor:
+        """The model's own codes of the pictures."""
+        return self.generator.encode(self.images)
 
 
-def load(name: str, runs: Path) -> ls.CodebookGenerator:
-    """A wrapped model: the package's own for MNIST, those of `train_models.py` for CIFAR-10."""
-    if name.startswith("mnist"):
-        model = zoo.load("mnist-vqvae-512" if name == "mnist-512" else "mnist-vqvae-40")
-    else:
-        tensors, header = _checkpoint.load(runs / f"bench-{name}.safetensors", kind="model")
-        model = models.VQVAE(**header["settings"])
-        model.load_state_dict(tensors)
-    wrapped = ls.wrap(model.eval().requires_grad_(False).to(memory_format=torch.channels_last))
-    assert isinstance(wrapped, ls.CodebookGenerator)
-    return wrapped
+def pictures(data: str, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """Test pictures that no model was trained on, and their labels."""
+    images, labels = mnist("test") if data == "mnist" else cifar10_subset("test")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(ORDER_SEED))[first : first + count]
+    return images[order], labels[order]
+
+
+def uniform_codes(generator: ls.CodebookGenerator, seed: int, count: int, stream: int) -> Tensor:
+    space = generator.space
+    return Noise.from_seed(seed, count).fold(stream).integers(space.codebook_size, *space.shape)
 
 
 def match(images: Tensor) -> ls.Constraint:
@@ -88,19 +108,74 @@ def bright(images: Tensor) -> ls.Constraint:
     return ls.Satisfies(rule, targets=wanted, name="bright", differentiable=False)
 
 
-TASKS: dict[str, Callable[[Tensor], ls.Constraint]] = {
-    "match": match,
-    "x4": superresolution,
-    "inpaint": inpainting,
-    "bright": bright,
+def _of_pictures(wish: Callable[[Tensor], ls.Constraint], least: float = 0.0) -> Callable[[Given], Problem]:
+    """Problems whose yardstick is the loss of the model's own codes of the true picture, ``least`` at least."""
+
+    def make(given: Given) -> Problem:
+        goal, own = wish(given.images), given.own()
+        yardstick = goal(given.generator.decode(own), own).loss.clamp(min=least)
+        return Problem(given.generator, goal, yardstick, given.init, given.images)
+
+    return make
+
+
+def classified(given: Given) -> Problem:
+    """Be of another class; as good as done where the asked classifier is 90 % sure."""
+    label = (given.labels + 3) % 10
+    wish = ls.Classified(searched_classifier(given.data), label, threshold=None)
+    yardstick = torch.full((len(label),), -math.log(0.9))
+    return Problem(given.generator, wish, yardstick, given.init, given.images, label=label)
+
+
+def planted(given: Given) -> Problem:
+    """Pictures that the decoder can make exactly, of random codes."""
+    truth = uniform_codes(given.generator, _TRUTH_SEED, len(given.images), 0)
+    images = given.generator.decode(truth)
+    yardstick = torch.full((len(images),), INVISIBLE)
+    return Problem(given.generator, ls.Matches(images), yardstick, given.init, images, truth)
+
+
+def edit_inside(given: Given) -> Problem:
+    """A picture at most ``RADIUS`` codes away from the source."""
+    source = given.generator.encode(given.others)
+    noise = Noise.from_seed(_TRUTH_SEED, len(source))
+    places = noise.fold(1).uniform(source[0].numel()).argsort(1)[:, :RADIUS]
+    flat, size = source.flatten(1), given.generator.space.codebook_size
+    # Never the code that is there already.
+    codes = (flat.gather(1, places) + 1 + noise.fold(2).integers(size - 1, RADIUS)) % size
+    truth = flat.scatter(1, places, codes).view_as(source)
+    images = given.generator.decode(truth)
+    yardstick = torch.full((len(images),), INVISIBLE)
+    wish = ls.Matches(images) + ls.Within(source, RADIUS)
+    return Problem(given.generator, wish, yardstick, source, images, truth)
+
+
+def edit_outside(given: Given) -> Problem:
+    """As much like another picture as ``RADIUS`` codes allow."""
+    source, own = given.generator.encode(given.others), given.own()
+    yardstick = ls.Matches(given.images)(given.generator.decode(own), own).loss
+    wish = ls.Matches(given.images) + ls.Within(source, RADIUS)
+    return Problem(given.generator, wish, yardstick, source, given.images)
+
+
+TASKS: dict[str, Callable[[Given], Problem]] = {
+    "match": _of_pictures(match),
+    "x4": _of_pictures(superresolution),
+    "inpaint": _of_pictures(inpainting),
+    "classified": classified,
+    "bright": _of_pictures(bright, least=1.0),
+    "edit-inside": edit_inside,
+    "edit-outside": edit_outside,
+    "planted": planted,
 }
+EXACT = ("edit-inside", "planted")  # whose optimum is 0 and known
 
 
-def make(generator: ls.CodebookGenerator, name: str, task: str, count: int, seed: int, tuning: bool) -> Problem:
-    """Problems from pictures of the data that the model knows; other pictures for tuning."""
-    images = pictures(name.split("-")[0], 0 if tuning else TUNING, TUNING if tuning else count)
-    wish = TASKS[task](images)
-    own = generator.encode(images)
-    yardstick = wish(generator.decode(own), own).loss
-    init = Noise.from_seed(seed, len(images)).fold(99).integers(generator.space.codebook_size, *generator.space.shape)
-    return Problem(generator, wish, yardstick, init)
+@torch.no_grad()
+def make(generator: ls.CodebookGenerator, name: str, task: str, count: int, seed: int, tuning: bool = False) -> Problem:
+    """The first ``count`` problems, from pictures of the data that the model knows; others for tuning."""
+    data = data_of(name)
+    images, labels = pictures(data, 0 if tuning else TUNING, count)
+    others = pictures(data, TUNING + MOST, count)[0]
+    init = uniform_codes(generator, seed, count, _INIT)
+    return TASKS[task](Given(generator, data, images, labels, others, init))
