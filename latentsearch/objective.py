@@ -171,7 +171,7 @@ class Objective:
             own = _slice(constraint, rows, len(z))
             with torch.no_grad():
                 output = self._decoded(self.generator.decode, z[rows])
-                return (*own(output, z[rows]), own.residuals(output, z[rows]))
+                return (*self._judged(output, z[rows], own), own.residuals(output, z[rows]))
 
         loss, satisfied, residuals = self.chunks.run(part, len(z))
         return Score(loss, satisfied), residuals

@@ -182,7 +182,7 @@ def test_the_rule_counts_bright_pixels():
     none = torch.zeros_like(images)
     wanted = (images[:, 0, 7:21, 7:21] > 0.5).flatten(1).sum(1)
     assert torch.equal(rule(none, none).loss, wanted.float()) and (rule(images, images).loss == 0).all()
-    assert methods.names(rule.differentiable) == list(methods.NO_GRADIENT)
+    assert methods.names(rule) == list(methods.NO_GRADIENT)
 
 
 # -- weights, logs and the page ------------------------------------------------------------------

@@ -101,7 +101,7 @@ def run_stage(
     if "baselines" not in of_task:
         of_task["yardstick"] = float(f"{problem.yardstick.mean().item():.4g}")
         of_task["baselines"] = baselines(problem, data)
-    for method in methods.names(problem.wish.differentiable, certifying=5000 in stage.budgets):
+    for method in methods.names(problem.wish, certifying=5000 in stage.budgets):
         if options.methods and method not in options.methods:
             continue
         done = of_task["methods"].setdefault(method, {})
