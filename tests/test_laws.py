@@ -150,6 +150,7 @@ def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
     yield match.below(2.0)
     yield 3 * (match + prior).below(20.0)
     yield match.below(2.0).below(1.0) + prior.below(12.0)
+    yield (match + 0.5 * shrunk.below(1.0)).below(2.0) + ls.Within(draw(problems, 6, dtype=dtype, seed=5), 3.0)
 
 
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:

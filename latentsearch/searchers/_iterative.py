@@ -53,6 +53,7 @@ class IterativeSearcher(ABC):
 
     spaces: ClassVar[tuple[type, ...]] = (Continuous, Discrete)
     needs_gradient: ClassVar[bool] = True
+    needs_loss_map: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._require_count("restarts")
