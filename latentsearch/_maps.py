@@ -10,7 +10,8 @@ def overlap(low: Tensor, high: Tensor, pixels: int) -> Tensor:
     """``(P, pixels)``: how much of each pixel, between 0 and 1, lies in each window.
 
     Args:
-        low, high: ``(P,)``, where each window begins and ends, in pixels.
+        low: ``(P,)``, where each window begins, in pixels.
+        high: ``(P,)``, where it ends.
         pixels: How many there are, the first from 0 to 1.
     """
     first = torch.arange(pixels, dtype=low.dtype, device=low.device)
