@@ -77,7 +77,7 @@ class Constraint(ABC):
         Raises:
             Unsupported: If the loss is no sum over pixels, as ``pixel_separable`` says.
         """
-        raise not_separable(self.name, self)
+        raise not_separable("loss_map", self)
 
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         """The report: each term's weighted score, under a name of its own."""
@@ -341,6 +341,8 @@ class Sum(Constraint):
         return all(part.pixel_separable for part in self.parts)
 
     def loss_map(self, output: Tensor) -> Tensor:
+        if not self.pixel_separable:
+            raise not_separable("loss_map", self)
         maps = [part.loss_map(output) for part in self.parts]
         size = (max(each.shape[1] for each in maps), max(each.shape[2] for each in maps))
         return torch.stack([resampled(each, size) for each in maps]).sum(0)

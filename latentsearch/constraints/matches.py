@@ -70,7 +70,7 @@ class Matches(Constraint):
 
     def loss_map(self, output: Tensor) -> Tensor:
         if not self.pixel_separable:
-            raise not_separable("Matches.loss_map", self)
+            raise not_separable("loss_map", self)
         distance = DISTANCES[self.distance](output, self.target)
         if not self.mask.numel():
             return over_pixels(distance) / distance[0].numel()
