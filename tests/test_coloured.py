@@ -95,7 +95,8 @@ def test_steps_cost_what_was_decoded_and_the_loss_map_is_decoded_once():
     generator, row = decoder(kernel=4), 2 + 4 + 3  # a gradient, the colours, and 1, 6 and 36 swaps together
     goal = wishes(generator, 2)["match"]
     spent = [
-        ls.ColouredSearch(restarts=2).search(generator, goal, seed=0, run=ls.Run(steps=steps)).rows for steps in (1, 3)
+        ls.ColouredSearch(spacing=2, restarts=2).search(generator, goal, seed=0, run=ls.Run(steps=steps)).rows
+        for steps in (1, 3)
     ]
     assert spent[0].tolist() == [2 * (row + 1)] * 2 and spent[1].tolist() == [2 * (3 * row + 1)] * 2
     assert ls.ColouredSearch().step_rows >= row + 1
@@ -104,7 +105,7 @@ def test_steps_cost_what_was_decoded_and_the_loss_map_is_decoded_once():
 def test_the_loss_only_falls_and_no_swap_is_tried_twice_at_a_grid():
     toy = toys.codes(problems=3, shape=(5, 4))
     losses: list[Tensor] = []
-    result = ls.ColouredSearch(patience=None).search(
+    result = ls.ColouredSearch(spacing=2, patience=None).search(
         toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, callbacks=[lambda s: losses.append(s.loss)])
     )
     assert all((after <= before).all() for before, after in itertools.pairwise(losses))
@@ -115,8 +116,8 @@ def test_the_loss_only_falls_and_no_swap_is_tried_twice_at_a_grid():
 
 def test_patience_counts_steps_in_vain_and_what_follows_can_prove_the_optimum():
     toy = toys.codes(problems=2, shape=(4, 4))
-    plan = ls.Then(ls.ColouredSearch(patience=1), ls.CoordinateSearch(patience=None))
-    alone = ls.ColouredSearch(patience=2).search(toy.generator, toy.constraint, init=toy.solution, seed=0)
+    plan = ls.Then(ls.ColouredSearch(spacing=2, patience=1), ls.CoordinateSearch(patience=None))
+    alone = ls.ColouredSearch(spacing=2, patience=2).search(toy.generator, toy.constraint, init=toy.solution, seed=0)
     assert alone.rows.tolist() == [2 * (2 + 4 + 2) + 1] * 2
     result = plan.search(toy.generator, toy.constraint, seed=0)
     assert {status.name for status in result.status} == {"OPTIMAL"}
@@ -127,7 +128,7 @@ def test_within_a_hard_limit_merges_are_put_back():
     source, goal = grids(generator, 3, 5), wishes(generator, 3)["match"]
     before = goal(generator.decode(source), source).loss
     wish = goal + ls.Within(source, 5)
-    result = ls.ColouredSearch(codes=2).search(generator, wish, seed=0, run=ls.Run(rows=200))
+    result = ls.ColouredSearch(spacing=2, codes=2).search(generator, wish, seed=0, run=ls.Run(rows=200))
     assert (result.score.loss < before).all()
     assert ((result.latent != source).flatten(1).sum(1) <= 5).all()
 
@@ -155,11 +156,11 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
 
     dark = ls.Satisfies(lambda x: x.mean((1, 2)), name="dark")
     plain = ls.Matches(torch.zeros(1, 4, 4))
-    for method in (ls.ColouredSearch(), ls.Then(ls.RelaxedSearch(), ls.ColouredSearch())):
+    for method in (ls.ColouredSearch(spacing=2), ls.Then(ls.RelaxedSearch(), ls.ColouredSearch(spacing=2))):
         refused(large, plain + dark, "given dark, whose loss is no sum over the pixels.*use CoordinateSearch", method)
         refused(small, ls.Matches(torch.zeros(1, 2, 5)), r"\(2, 5\), wanted two axes of at least 4.*Coordinate", method)
         refused(line, ls.Matches(torch.zeros(1, 1, 8)), "two axes.*use CoordinateSearch", method)
-    refused(large, plain, "at least 6 cells, twice the spacing; use spacing=2", ls.ColouredSearch(spacing=3))
+    refused(large, plain, "at least 6 cells, twice the spacing; use spacing=2", ls.ColouredSearch())
 
 
 def test_wishes_say_whether_they_are_sums_over_pixels():
