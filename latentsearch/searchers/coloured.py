@@ -167,9 +167,9 @@ class ColouredSearch(IterativeSearcher):
         held = z.flatten(1)[:, :1]
         ids = torch.where(swaps.new, swaps.ids(size), held[..., None]).flatten(1)
         tried = torch.cat([state.tried, ids], 1)
-        if self.patience is not None:
-            # A row that has not ended tried nothing at its grid before these steps.
-            tried = tried[:, -self.patience * ids.shape[1] :]
+        # No row that goes on tried anything at its grid before so many steps: it would have ended, or run out of codes.
+        steps = self.patience or -(-size // self.codes)
+        tried = tried[:, -steps * ids.shape[1] :]
         return torch.where(better[:, None], held, tried)
 
     def _ends(self, vain: Tensor, new: Tensor) -> Tensor:
