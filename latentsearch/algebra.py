@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from latentsearch._maps import resampled
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 
 
@@ -72,6 +73,21 @@ class Constraint(ABC):
         """``(N, n)``, whose squares sum to the loss of each row, where ``least_squares`` is True."""
         wanted = "one whose loss is a sum of squares, such as Matches or Downscales"
         raise Unsupported(f"{self.name}.residuals", given=type(self).__name__, wanted=wanted)
+
+    @property
+    def pixel_separable(self) -> bool:
+        """Whether the loss is a sum over the pixels of a picture, so that there is a ``loss_map``."""
+        return False
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        """``(N, h, w)``: what each pixel of outputs ``(N, *O)`` adds to the loss; a row sums to its loss.
+
+        The map covers the picture at a resolution of its own. A hard limit adds nothing to it.
+
+        Raises:
+            Unsupported: If the loss is no sum over pixels, as ``pixel_separable`` says.
+        """
+        raise not_separable("loss_map", self)
 
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         """The report: each term's weighted score, under a name of its own."""
@@ -149,6 +165,14 @@ class Limit(Constraint):
         return output.new_zeros(len(output), 0)
 
     @property
+    def pixel_separable(self) -> bool:
+        return True
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        # Within, the loss is 0 everywhere, at any resolution.
+        return output.new_zeros(len(output), 1, 1)
+
+    @property
     @abstractmethod
     def center(self) -> Tensor:
         """``(B, *S)``: a latent within, where searches start if they are not told."""
@@ -194,6 +218,18 @@ def check_per_problem(what: str, tensor: object) -> Tensor:
     return tensor
 
 
+def not_separable(what: str, constraint: Constraint) -> Unsupported:
+    """The error for a wish whose loss is wanted by pixels and has none."""
+    parts = constraint.parts if isinstance(constraint, Sum) else (constraint,)
+    names = ", ".join(part.name for part in parts if not part.pixel_separable)
+    return Unsupported(
+        what,
+        given=f"{names}, whose loss is no sum over the pixels of a picture",
+        wanted="terms such as Matches and Downscales, over outputs (N, C, H, W)",
+        mend="use CoordinateSearch, which takes any differentiable wish",
+    )
+
+
 def nothing_satisfied(loss: Tensor) -> Tensor:
     """The judgement of a constraint that does not judge."""
     return torch.zeros_like(loss, dtype=torch.bool)
@@ -223,6 +259,13 @@ class Weighted(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss, satisfied = self.inner(output, latent)
         return Score(self.weight * loss, satisfied)
+
+    @property
+    def pixel_separable(self) -> bool:
+        return self.inner.pixel_separable
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        return self.weight * self.inner.loss_map(output)
 
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         inner = self.inner.terms(output, latent)
@@ -277,6 +320,13 @@ class Below(Constraint):
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         return self.inner.residuals(output, latent)
 
+    @property
+    def pixel_separable(self) -> bool:
+        return self.inner.pixel_separable
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        return self.inner.loss_map(output)
+
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         # The threshold is on the sum; its parts keep their own judgement.
         return self.inner.terms(output, latent) if isinstance(self.inner, Sum) else super().terms(output, latent)
@@ -324,6 +374,17 @@ class Sum(Constraint):
         if not verdicts:
             return Score(loss, nothing_satisfied(loss))
         return Score(loss, torch.stack(verdicts).all(0) if len(verdicts) > 1 else verdicts[0])
+
+    @property
+    def pixel_separable(self) -> bool:
+        return all(part.pixel_separable for part in self.parts)
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        if not self.pixel_separable:
+            raise not_separable("loss_map", self)
+        maps = [part.loss_map(output) for part in self.parts]
+        size = (max(each.shape[1] for each in maps), max(each.shape[2] for each in maps))
+        return torch.stack([resampled(each, size) for each in maps]).sum(0)
 
     def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         report: dict[str, Score] = {}

@@ -71,11 +71,13 @@ class Objective:
         self._forward: Callable[..., Score] = self._score
         self._forward_embedding: Callable[..., Score] = self._score_embedding
         self._forward_patch: Callable[..., Score] = self._score_patch
+        self._forward_map: Callable[..., tuple[Tensor, ...]] = self._score_map
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"
             self._forward = torch.compile(self._score, backend=backend)
             self._forward_embedding = torch.compile(self._score_embedding, backend=backend)
             self._forward_patch = torch.compile(self._score_patch, backend=backend)
+            self._forward_map = torch.compile(self._score_map, backend=backend)
 
     # -- scoring ---------------------------------------------------------------------------------
 
@@ -100,6 +102,26 @@ class Objective:
                 return self._forward(z[rows], _slice(constraint, rows, len(z)))
 
         return Score(*self.chunks.run(part, len(z)))
+
+    def maps(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
+        """The score of hard latents, and what each pixel adds to the loss: ``(N, h, w)``.
+
+        Args:
+            z: ``(N, *S)``.
+            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
+
+        Raises:
+            Unsupported: If the constraint is not ``pixel_separable``.
+        """
+        self._charge(row, 1)
+        constraint = self.constraint if row is None else self.constraint.select(row)
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            with torch.no_grad():
+                return self._forward_map(z[rows], _slice(constraint, rows, len(z)))
+
+        loss, satisfied, loss_map = self.chunks.run(part, len(z))
+        return Score(loss, satisfied), loss_map
 
     def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
         """The score of continuous or soft latents, and dL/dz of each row."""
@@ -236,6 +258,10 @@ class Objective:
 
     def _judged(self, output: Tensor, latent: Tensor, constraint: Constraint) -> Score:
         return constraint(output, self.canonical(latent) if constraint.needs_latent else latent)
+
+    def _score_map(self, z: Tensor, constraint: Constraint) -> tuple[Tensor, ...]:
+        output = self._decoded(self.generator.decode, z)
+        return *constraint(output, z), constraint.loss_map(output)
 
     def _decoded(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         if self._autocast is None:

@@ -240,6 +240,11 @@ class NearerWhenHard(ls.Near):
         return Score(loss + latent.is_floating_point(), satisfied)
 
 
+class MapOfTheSum(ls.Matches):
+    def loss_map(self, output: Tensor) -> Tensor:
+        return super().loss_map(output) * output[0].numel()
+
+
 BOWL, CODES = toys.bowl(problems=3), toys.codes(problems=3)
 
 
@@ -258,6 +263,7 @@ CONSTRAINTS = {
     constraints.reads_only_what_it_says: matching(ReadingTheLatent),
     constraints.gradients_are_finite: matching(WithoutGraph),
     constraints.soft_codes_agree_with_hard_ones: (NearerWhenHard(CODES.solution), CODES.generator),
+    constraints.loss_maps_sum_to_the_loss: (MapOfTheSum(CODES.constraint.target), CODES.generator),  # type: ignore[attr-defined]
 }
 
 # -- estimators --------------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
     yield match.below(2.0)
     yield 3 * (match + prior).below(20.0)
     yield match.below(2.0).below(1.0) + prior.below(12.0)
+    yield (match + 0.5 * shrunk.below(1.0)).below(2.0) + ls.Within(draw(problems, 6, dtype=dtype, seed=5), 3.0)
 
 
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
@@ -211,6 +212,9 @@ SEARCHERS = (
     ls.BanditSearch(),
     ls.BanditSearch(arms=2, codes=3, patience=9, restarts=2),
     ls.BanditSearch(arms=3, codes=1, exploration=0.0, patience=None),
+    ls.ColouredSearch(spacing=2),
+    ls.ColouredSearch(spacing=2, codes=2, patience=None, restarts=2),
+    ls.Then(ls.ColouredSearch(spacing=2, patience=1), ls.CoordinateSearch()),
     ls.AutoSearch(),
     ls.ExhaustiveSearch(),
     ls.BranchAndBoundSearch(bound=ToyBound(), batch=4),

@@ -27,6 +27,11 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def over_pixels(distance: Tensor) -> Tensor:
+    """``(N, ..., H, W)`` summed over all but rows and the last two axes: ``(N, H, W)``."""
+    return distance.reshape(len(distance), -1, *distance.shape[-2:]).sum(1)
+
+
 def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of: str) -> None:
     """A target of one row a problem must have the output's shape."""
     if target.shape[1:] == output_shape[1:]:

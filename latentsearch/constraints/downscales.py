@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentsearch._rows import mean_rows
 from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
-from latentsearch.constraints._distances import check_floating, check_target
+from latentsearch.constraints._distances import check_floating, check_target, over_pixels
 from latentsearch.errors import InvalidArgument, describe
 
 
@@ -79,6 +79,15 @@ class Downscales(Constraint):
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         apart = (self.shrink(output) - self.small).flatten(1)
         return apart / math.sqrt(apart.shape[1])
+
+    @property
+    def pixel_separable(self) -> bool:
+        return True
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        """``(N, h, w)``, over the small picture."""
+        square = (self.shrink(output) - self.small).square()
+        return over_pixels(square) / square[0].numel()
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         if output.ndim != 4 or any(side % self.factor for side in output.shape[2:]):

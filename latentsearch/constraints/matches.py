@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import mean_rows, sum_rows
-from latentsearch.algebra import Constraint, Score, check_per_problem, common_problems, nothing_satisfied
-from latentsearch.constraints._distances import DISTANCES, Distance, check_floating, check_target
+from latentsearch.algebra import (
+    Constraint,
+    Score,
+    check_per_problem,
+    common_problems,
+    not_separable,
+    nothing_satisfied,
+)
+from latentsearch.constraints._distances import DISTANCES, Distance, check_floating, check_target, over_pixels
 from latentsearch.errors import InvalidArgument, describe
 
 
@@ -69,6 +76,20 @@ class Matches(Constraint):
             return apart.flatten(1) / math.sqrt(apart[0].numel())
         mask = self.mask.expand_as(apart)
         return (apart * mask.sqrt()).flatten(1) / sum_rows(mask).sqrt()[:, None]
+
+    @property
+    def pixel_separable(self) -> bool:
+        """For outputs with at least two axes, of which the last two are those of the picture."""
+        return self.target.ndim > 2
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        if not self.pixel_separable:
+            raise not_separable("loss_map", self)
+        distance = DISTANCES[self.distance](output, self.target)
+        if not self.mask.numel():
+            return over_pixels(distance) / distance[0].numel()
+        mask = self.mask.expand_as(distance)
+        return over_pixels(distance * mask) / sum_rows(mask)[:, None, None]
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         check_target("Matches.target", self.target, output.shape, "as the generator's output")

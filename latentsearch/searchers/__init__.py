@@ -6,6 +6,7 @@ from latentsearch.searchers.auto import AutoSearch, search
 from latentsearch.searchers.bandit import BanditSearch
 from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
+from latentsearch.searchers.coloured import ColouredSearch
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
@@ -24,6 +25,7 @@ __all__ = [
     "BanditSearch",
     "BranchAndBoundSearch",
     "CMAESSearch",
+    "ColouredSearch",
     "CoordinateSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",

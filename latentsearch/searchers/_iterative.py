@@ -54,6 +54,7 @@ class IterativeSearcher(ABC):
     spaces: ClassVar[tuple[type, ...]] = (Continuous, Discrete)
     needs_gradient: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = False
+    needs_loss_map: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._require_count("restarts")

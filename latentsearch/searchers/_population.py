@@ -19,6 +19,14 @@ def score_each(objective: Objective, z: Tensor) -> Score:
     return Score(score.loss.view(rows, count), score.satisfied.view(rows, count))
 
 
+def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
+    """Score ``(M, U, *S)`` latents, U a held row, ``(M, U)``, with their loss maps, ``(M, U, h, w)``."""
+    rows, count = z.shape[:2]
+    row = torch.arange(rows, device=z.device).repeat_interleave(count)
+    score, maps = objective.maps(z.flatten(0, 1), row)
+    return Score(*(part.view(rows, count) for part in score)), maps.unflatten(0, (rows, count))
+
+
 def project_each(objective: Objective, z: Tensor, favour: Tensor | None = None) -> Tensor:
     """``(M, U, *S)`` latents, U a held row, put back within the hard limit; ``favour``, alike, says what is kept."""
     if objective.limit is None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Constraint, Limit
+from latentsearch.algebra import Constraint, Limit, not_separable
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.noise import Noise
 from latentsearch.objective import canonical_of
@@ -52,6 +52,8 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
             wanted="differentiable terms only",
             mend="use a gradient-free searcher such as RandomSearch",
         )
+    if method.needs_loss_map and not constraint.pixel_separable:
+        raise not_separable(name, constraint)
 
 
 def _check_squares(name: str, constraint: Constraint) -> None:

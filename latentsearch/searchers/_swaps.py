@@ -65,6 +65,12 @@ def most_promising(
     return Swaps(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+def by_position(swaps: Swaps, positions: int) -> Swaps:
+    """Swaps as a table, ``(M, P, C)`` each; every position must have as many, and they stay in order."""
+    order = swaps.position.argsort(dim=1, stable=True)
+    return Swaps(*(part.gather(1, order).unflatten(1, (positions, -1)) for part in swaps))
+
+
 def _tables(codebook: Tensor, z: Tensor, linear: Linear, part: slice) -> tuple[Tensor, Tensor]:
     """Slope and way of every swap, ``(m, P, K)`` each."""
     held = z[..., None]

@@ -15,7 +15,7 @@ from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._linear_bandit import Belief, nothing_known, updated, upper_bound
 from latentsearch.searchers._moves import ends, made, remembered
 from latentsearch.searchers._population import take
-from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising
+from latentsearch.searchers._swaps import Swaps, by_position, merge_sizes, most_promising
 from latentsearch.spaces import Discrete
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step
@@ -146,9 +146,7 @@ class BanditSearch(IterativeSearcher):
         positions, size = state.z[0].numel(), objective.codebook.shape[-2]
         each = min(self.codes + -(-spare // min(self.arms, positions)), size)
         swaps = most_promising(objective.codebook, state.z, linear, bend, positions * each, each, state.tried)
-        # Every position has as many, so that sorted by position they are a table.
-        order = swaps.position.argsort(dim=1, stable=True)
-        table = Swaps(*(part.gather(1, order).view(-1, positions, each) for part in swaps))
+        table = by_position(swaps, positions)
         promise = table.slope[..., 0].to(bend.dtype) + bend[:, None] * table.way[..., 0].to(bend.dtype)
         return table, bend, torch.where(table.new[..., 0], -promise, -torch.inf)
 

@@ -115,6 +115,7 @@ class _Stages:
         for searcher in plan.searchers:
             if isinstance(searcher, IterativeSearcher):
                 check_arguments(searcher, generator, constraint, run)
+                searcher.validate(generator)
         self.seeds = problem_seeds(seed, constraint.problems)
         self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
         if run.checkpoint is not None and Path(run.checkpoint).exists():

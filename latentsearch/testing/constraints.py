@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Constraint, Score
+from latentsearch.errors import Unsupported
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
@@ -173,6 +174,31 @@ def limits_put_back_within(constraint: Constraint, generator: Generator) -> None
         require(close_to_one, law, constraint, "it makes distributions that do not sum to 1")
 
 
+def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> None:
+    """A loss map ``(N, h, w)`` sums to the loss, row by row; who says that there is none raises Unsupported."""
+    output, z = _rows(constraint, generator)
+    law = loss_maps_sum_to_the_loss
+    if constraint.limit is not None:
+        # Beyond a hard limit the loss is infinite, which no pixel says.
+        z = constraint.limit.project(z)
+        with torch.no_grad():
+            output = generator.decode(z)
+    if not constraint.pixel_separable:
+        try:
+            constraint.loss_map(output)
+        except Unsupported:
+            return
+        require(False, law, constraint, "pixel_separable is False, and there is a loss map")
+    found = constraint.loss_map(output)
+    require(found.ndim == 3 and len(found) == len(z), law, constraint, f"the map has the shape {tuple(found.shape)}")
+    total = found.flatten(1).sum(1)
+    require(close(total, constraint(output, z).loss), law, constraint, f"the maps sum to {total.tolist()}")
+    for row in range(len(z)):
+        index = torch.tensor([row], device=z.device)
+        alone = constraint.select(index).loss_map(output[index])
+        require(close(alone, found[index]), law, constraint, f"row {row} alone has another map")
+
+
 LAWS = (
     scores_have_one_value_a_row,
     select_picks_problems,
@@ -186,6 +212,7 @@ LAWS = (
     gradients_are_finite,
     soft_codes_agree_with_hard_ones,
     limits_put_back_within,
+    loss_maps_sum_to_the_loss,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,10 +33,15 @@ def _toys(dtype: torch.dtype) -> list[toys.Toy]:
     return [toys.bowl(_PROBLEMS, dtype=dtype), toys.codes(_PROBLEMS, dtype=dtype)]
 
 
+def _large(dtype: torch.dtype) -> toys.Toy:
+    """For searchers that want more room than the other toys have."""
+    return toys.codes(_PROBLEMS, (4, 4), dtype=dtype)
+
+
 def _counted(toy: toys.Toy) -> tuple[toys.Toy, list[int]]:
-    """A toy whose decoder notes how many rows it decodes."""
+    """The toy with a decoder that notes how many rows it decodes."""
     rows: list[int] = []
-    generator = toy.generator
+    generator = copy.copy(toy.generator)
     name = "decode_embedding" if isinstance(generator, toys.CodeGenerator) else "decode"
     inner: Callable[[Tensor], Tensor] = getattr(generator, name)
 
@@ -44,13 +50,15 @@ def _counted(toy: toys.Toy) -> tuple[toys.Toy, list[int]]:
         return inner(z)
 
     setattr(generator, name, counting)
-    return toy, rows
+    return replace(toy, generator=generator), rows
 
 
 def _supported(searcher: Searcher, dtype: torch.dtype) -> list[toys.Toy]:
     """The toys that the searcher works on; that it says so early is a law of its own."""
-    able = []
-    for toy in _toys(dtype):
+    able: list[toys.Toy] = []
+    for toy in (*_toys(dtype), _large(dtype)):
+        if toy.generator.space.shape == (4, 4) and able:
+            break
         with contextlib.suppress(Unsupported):
             searcher.search(toy.generator, toy.constraint, seed=0, run=replace(_RUN, steps=1))
             able.append(toy)
@@ -134,7 +142,7 @@ def budgets_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
             limit = torch.tensor(rows if isinstance(rows, list) else [rows] * _PROBLEMS)
             detail = f"a budget of {rows} rows, and {result.rows.tolist()} spent"
             require((result.rows <= limit).all(), budgets_are_kept, searcher, detail)
-        counted, decoded = _counted(_toys(dtype)[0 if toy.generator.space.shape == (4,) else 1])
+        counted, decoded = _counted(toy)
         result = _search(searcher, counted, run=replace(_RUN, compact_every=1))
         # Every row decoded is charged, but for the checks before each search and its final decoding.
         uncharged = sum(decoded) - int(result.rows.sum())
@@ -201,6 +209,14 @@ class _Poison(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = output.flatten(1).sum(1) * self.poison
         return Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+
+    @property
+    def pixel_separable(self) -> bool:
+        return True
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        # 0, or NaN, at any resolution.
+        return self(output, output).loss[:, None, None]
 
 
 def killed_and_resumed_equals_uninterrupted(searcher: Searcher, dtype: torch.dtype) -> None:

@@ -1,0 +1,179 @@
+"""Swaps at all positions of a grid, a whole colour of them in one decode, told apart by where the loss changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch.algebra import Score
+from latentsearch.errors import Unsupported
+from latentsearch.noise import Noise
+from latentsearch.objective import Linear, Objective
+from latentsearch.protocols import Generator
+from latentsearch.result import Status
+from latentsearch.searchers._colours import changed_together, shares
+from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
+from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+from latentsearch.searchers._population import best_or_held, maps_each, take
+from latentsearch.searchers._swaps import Swaps, by_position, merged, most_promising, put_back, worth_keeping
+from latentsearch.spaces import Discrete
+
+_FADE = 0.8  # of what was learnt about the curvature, in every step
+# How many swaps are made together: one too, since a share is an estimate. Few sizes, since with that many swaps
+# tried in a few decodes finer steps cost more than they find.
+_SIZES = (1, 6, 36, 216)
+
+
+@dataclass
+class ColouredState:
+    """Where each row stands.
+
+    Attributes:
+        z: ``(M, H, W)``, the grid.
+        loss_map: ``(M, h, w)``, of the grid; ``(M, 0, 0)`` before the first step.
+        fit: ``(M, 2)``, the curvature's fit.
+        tried: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
+            that position 0 holds, which is no swap.
+        vain: ``(M,)`` int64, how many steps changed nothing since the grid last changed.
+    """
+
+    z: Tensor
+    loss_map: Tensor
+    fit: Tensor
+    tried: Tensor
+    vain: Tensor
+
+
+@dataclass(frozen=True)
+class ColouredSearch(IterativeSearcher):
+    r"""Try a swap at every position of the grid in a few decodes.
+
+    For wishes whose loss is a sum over pixels, such as [Matches][latentsearch.Matches] and
+    [Downscales][latentsearch.Downscales], and decoders through which a code is felt mostly near
+    its own place. One gradient ranks the swaps, as in [CoordinateSearch][latentsearch.CoordinateSearch].
+    Then positions that are ``spacing`` cells apart are changed in one decode, so that
+    ``spacing ** 2`` decodes change each position once, however many there are; and the change of the loss in the
+    ``spacing`` by ``spacing`` cells around a position is put down to the swap there.
+
+    Such shares are exact only where what codes reach does not overlap, so they only rank. The
+    swaps of the largest shares are made together, the best one, the best two, the best four and so on,
+    these grids are decoded and scored like any other, and the best is the next. A swap that was tried is
+    not tried again until the grid has changed. So the loss falls with every change of the grid,
+    and nothing can cycle.
+
+    A row is STALLED after ``patience`` steps that changed nothing. It is never OPTIMAL, since
+    estimates prove nothing: ``Then(ColouredSearch(), CoordinateSearch())`` goes on to a proof.
+
+    Attributes:
+        spacing: Cells from one position to the next of its colour, along both axes; 2 is faster from random
+            codes while rows are few, and 3 goes further.
+        codes: Swaps tried at each position a step, for ``spacing ** 2`` decodes each.
+        patience: Steps in vain before a row ends; None to go on until all swaps were tried.
+        restarts: Independent starts a problem.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes(shape=(4, 4))
+        >>> result = ColouredSearch(spacing=2).search(toy.generator, toy.constraint, seed=0)
+        >>> bool((result.score.loss <= toy.optimum).all())
+        True
+    """
+
+    spacing: int = 3
+    codes: int = 1
+    patience: int | None = 4
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    needs_loss_map: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("spacing", 2)
+        self._require_count("codes")
+        if self.patience is not None:
+            self._require_count("patience")
+
+    @property
+    def step_rows(self) -> int:
+        return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
+
+    def validate(self, generator: Generator) -> None:
+        """Raise unless the grid has two axes, of two blocks at least."""
+        shape = generator.space.shape
+        if len(shape) == 2 and min(shape) >= 2 * self.spacing:
+            return
+        smaller = len(shape) == 2 and min(shape) >= 4
+        raise Unsupported(
+            type(self).__name__,
+            given=f"a grid of shape {tuple(shape)}",
+            wanted=f"two axes of at least {2 * self.spacing} cells, twice the spacing",
+            mend=f"use spacing={min(shape) // 2}" if smaller else "use CoordinateSearch, which takes any grid",
+        )
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> ColouredState:
+        zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        fit = empty_fit(objective, len(z))
+        return ColouredState(z, fit.new_zeros(len(z), 0, 0), fit, zeros.new_zeros(len(z), 0), zeros)
+
+    def step(self, objective: Objective, state: ColouredState, noise: Noise) -> tuple[ColouredState, Proposal]:
+        """Rank, try a colour at a time, make what helps together, and move on to the best grid if it is better."""
+        z, linear = state.z, objective.linearise(state.z)
+        guess = first_guess(objective.codebook, linear.gradient)
+        bend = torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
+        positions, size = z[0].numel(), objective.codebook.shape[-2]
+        each = min(self.codes, size)
+        swaps = most_promising(objective.codebook, z, linear, bend, positions * each, each, state.tried)
+        swaps = by_position(swaps, positions)
+
+        held = state.loss_map if state.loss_map.numel() else maps_each(objective, z[:, None])[1][:, 0]
+        changed = changed_together(z, torch.where(swaps.new, swaps.code, z.flatten(1)[..., None]), self.spacing)
+        score, maps = maps_each(objective, changed)
+        share = shares(maps - held[:, None], tuple(z.shape[1:]), self.spacing)
+        merges = self._together(objective, z, linear, bend, swaps, share)
+        more, more_maps = maps_each(objective, merges)
+
+        score = Score(*(torch.cat(parts, 1) for parts in zip(score, more, strict=True)))
+        best, best_score, better = best_or_held(z, linear.score, torch.cat([changed, merges], 1), score)
+        loss_map, *_ = best_or_held(held, linear.score, torch.cat([maps, more_maps], 1), score)
+        beyond = torch.where(swaps.new, share - swaps.slope, torch.nan)
+        fit = learn(state.fit, beyond.flatten(1), swaps.way.flatten(1), _FADE)
+        vain = torch.where(better, 0, state.vain + 1)
+        tried = self._remembered(state, swaps, best, better, size)
+        after = ColouredState(best, loss_map, fit, tried, vain)
+        return after, Proposal(best, best_score, self._ends(vain, swaps.new))
+
+    def _together(
+        self, objective: Objective, z: Tensor, linear: Linear, bend: Tensor, swaps: Swaps, share: Tensor
+    ) -> Tensor:
+        """Grids with the swaps of the largest gains made together, and within the hard limit: ``(M, U, H, W)``."""
+        gain = torch.where(swaps.new & ~share.isnan(), -share, -torch.inf)
+        gain, rank = gain.max(2)
+        best = Swaps(*(part.gather(2, rank[..., None])[..., 0] for part in swaps))
+        sizes = tuple(size for size in _SIZES if size <= gain.shape[1])
+        # Where too few swaps seem to help, the next best are decoded alone: a share may be wrong.
+        first = gain.argsort(dim=1, descending=True, stable=True)[:, : len(sizes)]
+        alone = Swaps(*(take(part, first) for part in best))
+        grids, _ = merged(z, best, gain, sizes, alone)
+        if objective.limit is None:
+            return grids
+        worth = worth_keeping(objective, z, linear, bend)
+        return put_back(objective, grids, worth.scatter_add(1, best.position, gain.clamp(min=0).to(worth.dtype)))
+
+    def _remembered(self, state: ColouredState, swaps: Swaps, z: Tensor, better: Tensor, size: int) -> Tensor:
+        """``(M, T)``: ids of the swaps tried at the grid held; where it changed, none."""
+        held = z.flatten(1)[:, :1]
+        ids = torch.where(swaps.new, swaps.ids(size), held[..., None]).flatten(1)
+        tried = torch.cat([state.tried, ids], 1)
+        # No row that goes on tried anything at its grid before so many steps: it would have ended, or run out of codes.
+        steps = self.patience or -(-size // self.codes)
+        tried = tried[:, -steps * ids.shape[1] :]
+        return torch.where(better[:, None], held, tried)
+
+    def _ends(self, vain: Tensor, new: Tensor) -> Tensor:
+        stalled = (vain > 0) & ~new.flatten(1).any(1)
+        if self.patience is not None:
+            stalled = stalled | (vain >= self.patience)
+        return torch.where(stalled, Status.STALLED, Status.RUNNING)
