@@ -57,6 +57,8 @@ class AskTellSearch(ABC):
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
     needs_gradient: ClassVar[bool] = False
+    needs_least_squares: ClassVar[bool] = False
+    needs_loss_map: ClassVar[bool] = False
     restarts: ClassVar[int] = 1
 
     @abstractmethod

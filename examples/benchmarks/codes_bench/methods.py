@@ -31,6 +31,7 @@ OWN: Mapping[str, ls.Searcher] = {
     "RelaxedSearch": ls.RelaxedSearch(),
     "CoordinateSearch": ls.CoordinateSearch(patience=None),
     "PursuitSearch": ls.PursuitSearch(patience=None),
+    "ColouredSearch": ls.ColouredSearch(patience=99),
     "BanditSearch": ls.BanditSearch(patience=None),
     "algorithm 2, own steps": ls.StraightThroughSearch(lr=None, on_repeat="continue"),
     "JacobiSearch": ls.JacobiSearch(),
@@ -45,15 +46,17 @@ CERTIFIED = ("AutoSearch", "CoordinateSearch", *CERTIFYING)
 
 # These fit themselves to the budget, so each budget is a run of its own; one run serves the others.
 FITTED = ("AutoSearch", "RelaxedSearch", "LangevinSearch")
-SQUARES = ("PursuitSearch",)
 NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolution", *packages())
 
 
 def names(wish: ls.Constraint | None = None, certifying: bool = True) -> list[str]:
     """The methods that can search for a wish, or all; those that are there for their certificate, or not."""
     found = [*PLAIN, *TUNED] if wish is None or wish.differentiable else list(NO_GRADIENT)
-    barred = [] if wish is None or wish.least_squares else [name for name in found if name in SQUARES]
-    return [name for name in found if name not in barred and (certifying or name not in CERTIFYING)]
+    barred = set() if certifying else set(CERTIFYING)
+    if wish is not None:
+        barred |= set() if wish.least_squares else {"PursuitSearch"}
+        barred |= set() if wish.pixel_separable else {"ColouredSearch"}
+    return [name for name in found if name not in barred]
 
 
 def is_own(name: str) -> bool:
