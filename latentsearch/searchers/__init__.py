@@ -18,9 +18,10 @@ from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
 from latentsearch.searchers.straight_through import StraightThroughSearch
-from latentsearch.searchers.then import Then
+from latentsearch.searchers.then import Afresh, Then
 
 __all__ = [
+    "Afresh",
     "AutoSearch",
     "BanditSearch",
     "BranchAndBoundSearch",

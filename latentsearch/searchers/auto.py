@@ -14,17 +14,21 @@ from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.searchers._start import check_types
 from latentsearch.searchers.cmaes import CMAESSearch
+from latentsearch.searchers.coloured import ColouredSearch, fits_colours
 from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.then import Then
+from latentsearch.searchers.then import Afresh, Then
 from latentsearch.spaces import Continuous, Discrete
 
-# Rows a problem: below the first a relaxation is left alone, else it takes half, within the next two.
-_ALONE, _LEAST, _MOST = 150, 100, 250
-_MANY = 400  # rows for coordinate moves that larger batches suit
+# Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second.
+_ALONE, _BASIN = 140, 200
+_STEPS = 90  # of a relaxation in later rounds: with its checks, as many rows as the first one has
+_DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
+_ROUND = 800  # rows that hardly any search of all stages stays below
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,16 @@ class AutoSearch:
     | space | gradient | rows a problem | method |
     | --- | --- | --- | --- |
     | codes | - | as many as there are grids | [ExhaustiveSearch][latentsearch.ExhaustiveSearch] |
-    | codes | yes | fewer than 150 | [RelaxedSearch][latentsearch.RelaxedSearch] |
-    | codes | yes | more, or no limit | RelaxedSearch, then [CoordinateSearch][latentsearch.CoordinateSearch] |
+    | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
+    | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
+    | codes | yes | more, or no limit | RelaxedSearch, then swaps to a certificate; all afresh with what is left |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
     | numbers | yes | - | [GradientSearch][latentsearch.GradientSearch] |
     | numbers | no | - | [CMAESSearch][latentsearch.CMAESSearch] |
+
+    Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
+    of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
+    at last those of [CoordinateSearch][latentsearch.CoordinateSearch].
 
     What was chosen is told by [choose][latentsearch.AutoSearch.choose].
 
@@ -64,7 +73,7 @@ class AutoSearch:
             return ExhaustiveSearch()
         if not constraint.differentiable:
             return EvolutionSearch()
-        return _on_codes(rows)
+        return _on_codes(rows, constraint, space)
 
     def search(
         self,
@@ -110,12 +119,43 @@ def search(
     return AutoSearch().search(generator, constraint, init=init, seed=seed, run=run)
 
 
-def _on_codes(rows: float) -> Searcher:
-    """A relaxation to find a good basin, and coordinate moves to find its floor."""
-    if math.isinf(rows):
-        return Then(RelaxedSearch(), CoordinateSearch(batch=64))
+def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
+    """A relaxation to find a good basin, swaps to find its floor, and others with what is left."""
     if rows < _ALONE:
         return RelaxedSearch()
-    basin = min(max(rows / 2, _LEAST), _MOST)
-    polish = CoordinateSearch(batch=64 if rows - basin >= _MANY else 32, patience=None)
-    return Then(RelaxedSearch(), polish, shares=(basin / rows, 1.0))
+    coloured = constraint.pixel_separable and fits_colours(space.shape)
+    if rows < _DEEP:
+        # No time for certificates: what is quick goes on to the end.
+        swaps = ColouredSearch(patience=_DEEP) if coloured else _squares(constraint, 32, None) or _plain(32, None)
+        return Then(RelaxedSearch(), swaps, shares=(_basin(rows) / rows, 1.0))
+    stages = [RelaxedSearch(), *_to_the_floor(constraint, coloured)]
+    if math.isinf(rows):
+        return Then(*stages, shares=(1.0,) * len(stages))
+    first = Then(*stages, shares=(_basin(rows) / rows, *(1.0,) * (len(stages) - 1)))
+    rounds = int(rows // _ROUND)
+    if rounds < 2:
+        return first
+    again = Afresh(Then(RelaxedSearch(steps=_STEPS), *stages[1:], shares=(1.0,) * len(stages)))
+    return Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
+
+
+def _basin(rows: float) -> float:
+    return min(rows / 2, _BASIN)
+
+
+def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
+    """Searches by swaps, each of which ends by itself; the last one with a certificate."""
+    squares = _squares(constraint, 64, 512)
+    return [
+        *([ColouredSearch()] if coloured else []),
+        *([squares] if squares is not None else []),
+        _plain(64, 512),
+    ]
+
+
+def _squares(constraint: Constraint, batch: int, patience: int | None) -> Searcher | None:
+    return PursuitSearch(batch=batch, patience=patience) if constraint.least_squares else None
+
+
+def _plain(batch: int, patience: int | None) -> Searcher:
+    return CoordinateSearch(batch=batch, patience=patience)

@@ -27,6 +27,11 @@ _FADE = 0.8  # of what was learnt about the curvature, in every step
 _SIZES = (1, 6, 36, 216)
 
 
+def fits_colours(shape: tuple[int, ...], spacing: int = 3) -> bool:
+    """Whether a grid has two axes, of two blocks at least: one decode then scores several swaps."""
+    return len(shape) == 2 and min(shape) >= 2 * spacing
+
+
 @dataclass
 class ColouredState:
     """Where each row stands.
@@ -103,7 +108,7 @@ class ColouredSearch(IterativeSearcher):
     def validate(self, generator: Generator) -> None:
         """Raise unless the grid has two axes, of two blocks at least."""
         shape = generator.space.shape
-        if len(shape) == 2 and min(shape) >= 2 * self.spacing:
+        if fits_colours(shape, self.spacing):
             return
         smaller = len(shape) == 2 and min(shape) >= 4
         raise Unsupported(

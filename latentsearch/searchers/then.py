@@ -15,7 +15,7 @@ from latentsearch import _checkpoint
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Score
 from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
-from latentsearch.noise import problem_seeds
+from latentsearch.noise import Noise, problem_seeds
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
@@ -23,7 +23,43 @@ from latentsearch.searchers._iterative import IterativeSearcher
 from latentsearch.searchers._start import check_arguments, check_types
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
+_AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
+
+
+@dataclass(frozen=True)
+class Afresh:
+    """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
+
+    What it finds is taken where it is better. ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with
+    the rows that the first search did not need.
+
+    Attributes:
+        searcher: The search.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> twice = Then(ls.CoordinateSearch(), Afresh(ls.CoordinateSearch()), shares=(1, 1))
+        >>> result = twice.search(toy.generator, toy.constraint, seed=0)
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
+
+    searcher: Searcher
+
+    def search(
+        self,
+        generator: Generator,
+        constraint: Constraint,
+        *,
+        init: Tensor | None = None,
+        seed: int | Sequence[int] | None = None,
+        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+    ) -> SearchResult:
+        """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
+        return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)
 
 
 @dataclass(frozen=True, init=False)
@@ -32,6 +68,7 @@ class Then:
 
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together.
+    [Afresh][latentsearch.searchers.Afresh] makes one start anew.
 
     Args:
         *searchers: Two or more.
@@ -131,7 +168,7 @@ class _Stages:
         """One more stage for the problems that can still gain by it."""
         if Status.INTERRUPTED in before.status:
             return before
-        problems = [b for b, status in enumerate(before.status) if status not in _ENDED]
+        problems = [b for b in self._payable(number, before) if before.status[b] not in _ENDED]
         if not problems:
             return before
         index = torch.tensor(problems, device=before.latent.device)
@@ -139,7 +176,7 @@ class _Stages:
         constraint = self.constraint.select(index)
         try:
             after = searcher.search(
-                self.generator, constraint, init=_handed_on(before, index, searcher),
+                self.generator, constraint, init=self._start(number, before, index, searcher),
                 seed=self._seeds(number, problems), run=run,
             )  # fmt: skip
         except BrokenFile:
@@ -151,6 +188,21 @@ class _Stages:
         except Exception as error:
             raise _failed(error, before, index) from error
         return _joined(before, after, index)
+
+    def _payable(self, number: int, before: SearchResult) -> list[int]:
+        """The problems with rows enough for one step of a stage."""
+        least, limits = _step_rows(self.plan.searchers[number]), self.limits["rows"]
+        return [b for b, spent in enumerate(before.rows.tolist()) if limits[b] - spent >= least]
+
+    def _start(self, number: int, before: SearchResult, index: Tensor, searcher: Searcher) -> Tensor | None:
+        """Where a stage starts: where those before it ended, or at draws from the prior."""
+        if not isinstance(searcher, Afresh):
+            return _handed_on(before, index, searcher)
+        noise = Noise.from_seed(self._seeds(number, index.tolist()), len(index), 1, index.device).fold(_AFRESH)
+        z = self.generator.prior.sample(noise)
+        limit = self.constraint.select(index).to(index.device, self.generator.dtype).limit
+        # Within a hard limit a search that is not told otherwise would start at the centre each time.
+        return z if limit is None else limit.project(z, noise.fold(1).uniform(*z.shape[1:]))
 
     def _seeds(self, number: int, problems: Sequence[int]) -> list[int]:
         """The first stage searches with the seeds given, as it would alone."""
@@ -224,7 +276,16 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 
 def _restarts(searcher: Searcher) -> int:
-    return int(getattr(searcher, "restarts", 1))
+    return _restarts(searcher.searcher) if isinstance(searcher, Afresh) else int(getattr(searcher, "restarts", 1))
+
+
+def _step_rows(searcher: Searcher) -> int:
+    """The least rows that a search can do anything with; 0 where it does not say."""
+    if isinstance(searcher, Afresh):
+        return _step_rows(searcher.searcher)
+    if isinstance(searcher, Then):
+        return min(map(_step_rows, searcher.searchers))
+    return searcher.step_rows * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
 
 
 def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
@@ -237,6 +298,8 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
     moved = after.rows > 0
     if not bool(moved.any()):
         return before
+    # One that started afresh may have found nothing better.
+    moved = moved & ~_better(before.score, after.score, index)
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
@@ -245,8 +308,9 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
         return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
 
     status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
-    for b, ended, spent in zip(index.tolist(), after.status, after.rows.tolist(), strict=True):
-        status[b] = ended if spent else status[b]
+    for b, ended, taken in zip(index.tolist(), after.status, moved.tolist(), strict=True):
+        # Ctrl-C ends the stages that are to come, too.
+        status[b] = ended if taken or ended == Status.INTERRUPTED else status[b]
     latent = put(before.latent, after.latent)
     total = score(before.score, after.score)
     return SearchResult(
@@ -258,16 +322,23 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
         rows=rows,
         steps=before.steps + after.steps,
         seconds=before.seconds + after.seconds,
-        candidates=_candidates(before, after, latent, total, status),
+        candidates=_candidates(before, after, bool(moved.all()), latent, total, status),
         trace=_trace(before, after, index),
     )
 
 
+def _better(a: Score, b: Score, index: Tensor) -> Tensor:
+    """Whether a's problems in ``index`` are better than b's: satisfied and not, or of a lower loss."""
+    loss, satisfied = a.loss[index], a.satisfied[index]
+    lower = (loss < b.loss) | b.loss.isnan()
+    return (satisfied & ~b.satisfied) | (lower & (satisfied == b.satisfied))
+
+
 def _candidates(
-    before: SearchResult, after: SearchResult, latent: Tensor, score: Score, status: list[Status]
+    before: SearchResult, after: SearchResult, taken: bool, latent: Tensor, score: Score, status: list[Status]
 ) -> Candidates:
     """Those of the last search where it had all problems and searched them; else the best of each problem."""
-    if len(after.latent) == len(before.latent) and bool((after.rows > 0).all()):
+    if len(after.latent) == len(before.latent) and taken:
         return after.candidates
     values = torch.tensor([int(value) for value in status], device=latent.device)
     return Candidates(latent[:, None], Score(*(part[:, None] for part in score)), values[:, None])
