@@ -212,6 +212,16 @@ class TermsOfTheirOwn(ls.Matches):
         return super().terms(output, latent) | {"more": self(output, latent)}
 
 
+class HalfAResidual(ls.Matches):
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        return 0.5 * super().residuals(output, latent)
+
+
+class LeftWhereItIs(ls.Within):
+    def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
+        return latent
+
+
 class PleasedWithoutJudging(ls.Matches):
     """A sum would overrule it, so it makes its own."""
 
@@ -249,7 +259,8 @@ BOWL, CODES = toys.bowl(problems=3), toys.codes(problems=3)
 
 
 def matching(kind: type[ls.Matches]) -> tuple[ls.Constraint, ls.Generator]:
-    return kind(BOWL.constraint.target), BOWL.generator  # type: ignore[attr-defined]
+    # No sum of squares: a fake that meddles with the loss would break the law of residuals, too.
+    return kind(BOWL.constraint.target, distance="huber"), BOWL.generator  # type: ignore[attr-defined]
 
 
 CONSTRAINTS = {
@@ -263,6 +274,8 @@ CONSTRAINTS = {
     constraints.reads_only_what_it_says: matching(ReadingTheLatent),
     constraints.gradients_are_finite: matching(WithoutGraph),
     constraints.soft_codes_agree_with_hard_ones: (NearerWhenHard(CODES.solution), CODES.generator),
+    constraints.residuals_square_to_the_loss: (HalfAResidual(BOWL.constraint.target), BOWL.generator),  # type: ignore[attr-defined]
+    constraints.limits_put_back_within: (LeftWhereItIs(CODES.solution, 1), CODES.generator),
     constraints.loss_maps_sum_to_the_loss: (MapOfTheSum(CODES.constraint.target), CODES.generator),  # type: ignore[attr-defined]
 }
 
@@ -420,7 +433,16 @@ class LookingAtEachStep(GoodSearch):
         return replace(request, run=replace(request.run, callbacks=[*request.run.callbacks, look]))
 
 
+class LeavingTheBall(GoodSearch):
+    def asked(self, request: Request) -> Request:
+        if request.constraint.limit is None:
+            return request
+        assert isinstance(request.constraint, Sum)
+        return replace(request, constraint=request.constraint.parts[0])
+
+
 SEARCHERS = {
+    searchers.hard_limits_are_kept: LeavingTheBall(),
     searchers.unsupported_spaces_raise_before_decoding: TryingBeforeRefusing(),
     searchers.scores_are_those_of_the_latents: OutputsOfSomethingElse(),
     searchers.results_are_never_worse_than_init: ForgettingInit(),

@@ -21,6 +21,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
+from latentsearch.searchers import Afresh
 from latentsearch.testing import Check, parametrize_with_checks, toys
 
 DTYPES = (torch.float32, torch.float64)
@@ -220,6 +221,9 @@ SEARCHERS = (
     ls.BranchAndBoundSearch(bound=ToyBound(), batch=4),
     ls.BranchAndBoundSearch(bound=ToyBound(), batch=1, restarts=2),
     ls.BranchAndBoundSearch(),  # which refuses the toys
+    ls.PursuitSearch(),
+    ls.PursuitSearch(batch=3, patience=9, restarts=2),
+    ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),

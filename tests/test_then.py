@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
+from latentsearch.searchers import Afresh
 from latentsearch.testing import toys
 
 
@@ -155,3 +156,33 @@ def test_a_checkpoint_of_a_single_search_is_not_passed_over(tmp_path):
     ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     with pytest.raises(ls.BrokenFile, match="of one stage"):
         ls.Then(ls.RandomSearch(), ls.RandomSearch()).search(toy.generator, toy.constraint, seed=0, run=run)
+
+
+def test_a_search_afresh_is_taken_where_it_is_better_and_only_there():
+    """Straight-through searches get stuck, one here and one there."""
+    toy = toys.codes(problems=12)
+    once = ls.StraightThroughSearch(lr=0.5)
+    twice = ls.Then(once, Afresh(once), Afresh(once), shares=(1, 1, 1))
+    start = (toy.solution + 2) % 5
+    first = once.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(rows=300))
+    all_of_it = twice.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(rows=300))
+    assert bool((all_of_it.score.loss <= first.score.loss).all()) and bool(
+        (all_of_it.score.loss < first.score.loss).any()
+    )
+    same = (all_of_it.latent == first.latent).flatten(1).all(1)
+    for b in same.nonzero().flatten().tolist():
+        assert all_of_it.status[b] == first.status[b], "who keeps the latent keeps the reason why it ended"
+    assert bool((all_of_it.rows >= first.rows).all()) and bool((all_of_it.rows <= 300).all())
+    assert torch.equal(all_of_it.trace.rows[-1], all_of_it.rows)
+    assert torch.allclose(all_of_it.trace.loss[-1], all_of_it.score.loss)
+
+
+def test_a_search_afresh_stays_within_a_hard_limit_and_starts_elsewhere():
+    toy = toys.codes(problems=3)
+    source = (toy.solution + 2) % 5
+    starts = []
+    run = ls.Run(rows=400, callbacks=[lambda step: starts.append(step.latent) if step.latent is not None else None])
+    once = ls.CoordinateSearch(batch=4)
+    goal = toy.constraint + ls.Within(source, 2)
+    result = ls.Then(once, Afresh(once), shares=(1, 1)).search(toy.generator, goal, seed=0, run=run)
+    assert bool(((result.latent != source).flatten(1).sum(1) <= 2).all())

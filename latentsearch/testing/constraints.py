@@ -178,11 +178,6 @@ def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> N
     """A loss map ``(N, h, w)`` sums to the loss, row by row; who says that there is none raises Unsupported."""
     output, z = _rows(constraint, generator)
     law = loss_maps_sum_to_the_loss
-    if constraint.limit is not None:
-        # Beyond a hard limit the loss is infinite, which no pixel says.
-        z = constraint.limit.project(z)
-        with torch.no_grad():
-            output = generator.decode(z)
     if not constraint.pixel_separable:
         try:
             constraint.loss_map(output)
@@ -191,8 +186,10 @@ def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> N
         require(False, law, constraint, "pixel_separable is False, and there is a loss map")
     found = constraint.loss_map(output)
     require(found.ndim == 3 and len(found) == len(z), law, constraint, f"the map has the shape {tuple(found.shape)}")
-    total = found.flatten(1).sum(1)
-    require(close(total, constraint(output, z).loss), law, constraint, f"the maps sum to {total.tolist()}")
+    # Beyond a hard limit the loss is infinite, which no pixel says.
+    loss = constraint(output, z).loss
+    total = torch.where(loss.isinf(), loss, found.flatten(1).sum(1))
+    require(close(total, loss), law, constraint, f"the maps sum to {total.tolist()}")
     for row in range(len(z)):
         index = torch.tensor([row], device=z.device)
         alone = constraint.select(index).loss_map(output[index])

@@ -218,6 +218,13 @@ class _Poison(Constraint):
         # 0, or NaN, at any resolution.
         return self(output, output).loss[:, None, None]
 
+    @property
+    def least_squares(self) -> bool:
+        return True
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        return self(output, latent).loss[:, None]
+
 
 def killed_and_resumed_equals_uninterrupted(searcher: Searcher, dtype: torch.dtype) -> None:
     """A search killed between two steps and started again ends, to the last bit, as if nothing had been."""
