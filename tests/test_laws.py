@@ -223,6 +223,7 @@ SEARCHERS = (
     ls.BranchAndBoundSearch(),  # which refuses the toys
     ls.PursuitSearch(),
     ls.PursuitSearch(batch=3, patience=9, restarts=2),
+    Afresh(ls.RandomSearch(batch=5)),
     ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
