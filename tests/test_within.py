@@ -165,3 +165,17 @@ def test_pictures_are_edited_within_eight_codes():
     before = goal(generator.decode(source), source).loss
     assert bool(((result.latent != source).flatten(1).sum(1) <= 8).all())
     assert bool((result.score.loss < 0.3 * before).all())
+
+
+@pytest.mark.parametrize("searcher", [ls.GradientSearch(), ls.LangevinSearch(steps=50), ls.CMAESSearch()])
+def test_numbers_move_from_the_source_to_the_border(searcher):
+    """The distance has no gradient at the source, where searches start."""
+    toy = toys.bowl()
+    source = toy.solution + 1.0
+    limit = ls.Within(source, 0.5)
+    result = searcher.search(toy.generator, toy.constraint + limit, seed=0, run=ls.Run(rows=300))
+    before = toy.constraint(toy.generator.decode(source), source).loss
+    assert bool((result.score.loss < 0.7 * before).all()) and bool(
+        (limit(result.latent, result.latent).loss == 0).all()
+    )
+    assert "NONFINITE" not in {status.name for status in result.status}

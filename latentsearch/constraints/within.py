@@ -64,18 +64,21 @@ class Within(Limit):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         distance = self._distance(latent)
         # Expectations over soft codes are off by rounding; distances between hard ones are whole.
-        slack = 0.0 if self.source.is_floating_point() else 0.5
-        loss = torch.where(distance <= self.radius + slack, 0 * distance, torch.inf)
+        far = distance.sqrt() if self.source.is_floating_point() else distance - 0.5
+        loss = torch.where(far <= self.radius, 0 * distance, torch.inf)
         return Score(loss, nothing_satisfied(loss))
 
     def _distance(self, latent: Tensor) -> Tensor:
+        """``(N,)``: codes that differ; the squared distance of numbers, whose root has no gradient at the source."""
         if self.source.is_floating_point():
-            return sum_rows((latent - self.source).square()).sqrt()
+            return sum_rows((latent - self.source).square())
         if latent.is_floating_point():
             return sum_rows(1 - latent.gather(-1, self._source_like(latent)[..., None])[..., 0])
         return sum_rows((latent != self.source).to(self.radius.dtype))
 
     def room(self, latent: Tensor) -> Tensor:
+        if self.source.is_floating_point():
+            return super().room(latent)
         return (latent != self.source) | per_row(self._distance(latent) < self.radius, latent)
 
     def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
@@ -88,7 +91,7 @@ class Within(Limit):
         way = latent - self.source
         eps = torch.finfo(way.dtype).eps
         reach = self.radius * (1 - 16 * eps) / sum_rows(way.square()).sqrt().clamp(min=torch.finfo(way.dtype).tiny)
-        within = self._distance(latent) <= self.radius
+        within = self._distance(latent).sqrt() <= self.radius
         return torch.where(per_row(within, latent), latent, self.source + per_row(reach, way) * way)
 
     def _reverted(self, latent: Tensor, favour: Tensor | None) -> Tensor:

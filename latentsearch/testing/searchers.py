@@ -271,6 +271,8 @@ def hard_limits_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
             require(
                 not outside.any(), law, searcher, f"it left the ball in problems {outside.nonzero()[:, 0].tolist()}"
             )
+        whole = Status.NONFINITE not in result.status
+        require(whole, law, searcher, "a loss or a gradient at the centre of the ball is not a number")
         least = toy.constraint(toy.generator.decode(source), source).loss
         detail = f"losses {result.score.loss.tolist()}, and at the source {least.tolist()}"
         require((result.score.loss <= least).all(), law, searcher, detail)
