@@ -145,6 +145,41 @@ def test_a_threshold_after_a_weight_is_on_the_weighted_loss() -> None:
     assert score((2 * PRIOR).below(loss)).satisfied.sum() == 0 and score(2 * PRIOR.below(loss)).satisfied.all()
 
 
+# -- sums of squares ---------------------------------------------------------------------------------
+
+MATCH, SHRUNK, LINES = WISHES["match"], WISHES["shrunk enough"], WISHES["one match"]
+SQUARES = {
+    "weight": 3 * MATCH,
+    "no weight": 0 * MATCH,
+    "threshold": MATCH.below(0.2),
+    "sum": MATCH + SHRUNK,
+    "all of them": (2 * (MATCH + 0.5 * SHRUNK)).below(0.1) + MATCH,
+}
+
+
+@pytest.mark.parametrize("wish", SQUARES.values(), ids=SQUARES)
+def test_residuals_go_with_weights_sums_and_thresholds(wish: ls.Constraint) -> None:
+    assert wish.least_squares
+    assert torch.allclose(wish.residuals(OUTPUT, LATENT).square().sum(1), score(wish).loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [-1 * MATCH, 2 * LINES, LINES.below(1.0), MATCH + PRIOR, MATCH + -1 * SHRUNK],
+    ids=["negative", "weight", "threshold", "sum", "difference"],
+)
+def test_one_part_that_is_no_sum_of_squares_is_enough(wish: ls.Constraint) -> None:
+    assert not wish.least_squares
+
+
+def test_a_hard_limit_has_no_residuals_of_its_own() -> None:
+    limit = ls.Within(LATENT, 1.0)
+    assert limit.least_squares and (MATCH + 2 * limit).least_squares
+    assert limit.residuals(OUTPUT, LATENT).shape == (ROWS, 0)
+    total = MATCH + 2 * limit
+    assert torch.equal(total.residuals(OUTPUT, LATENT), MATCH.residuals(OUTPUT, LATENT))
+
+
 # -- the report --------------------------------------------------------------------------------------
 
 

@@ -165,6 +165,20 @@ CASES = {
         f"{name} on a continuous space": Case("over Continuous", "wanted a Discrete space", by=name, error=Unsupported)
         for name in ("straight through", "single", "relaxed", "evolution")
     },
+    "sets of swaps on a continuous space": Case(
+        "over Continuous", "wanted a Discrete space", by=ls.PursuitSearch(), error=Unsupported,
+    ),
+    **{
+        f"{name}, by PursuitSearch": Case(
+            "no sum of squares", "Matches with distance='l2'", "CoordinateSearch", by=ls.PursuitSearch(),
+            generator=codes, wish=wish, error=Unsupported,
+        )
+        for name, wish in (
+            ("absolute differences", lambda: ls.Matches(PICTURES, distance="l1")),
+            ("a classifier", lambda: ls.Classified(nn.Flatten().eval(), 0)),
+            ("a prior among squares", lambda: MATCH + ls.LogPrior(codes().prior)),
+        )
+    },
     "CMA-ES on codes": Case("Discrete", "a Continuous space", by="cmaes", generator=codes, error=Unsupported),
     "gradient on codes": Case("Discrete", "a Continuous space", by="gradient", generator=codes, error=Unsupported),
     **{
@@ -269,6 +283,8 @@ SETTINGS = {
     ),  # type: ignore[arg-type]
     "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: given 0"),
     "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: given 0"),
+    "swaps of sets": (lambda: ls.PursuitSearch(batch=0), "PursuitSearch.batch: given 0"),
+    "sets in vain": (lambda: ls.PursuitSearch(patience=0), "PursuitSearch.patience: given 0"),
     "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: given 0"),
     "codes of an arm": (lambda: ls.BanditSearch(codes=0), "BanditSearch.codes: given 0"),
     "spacing": (lambda: ls.ColouredSearch(spacing=1), "spacing: given 1, wanted a whole number of at least 2"),

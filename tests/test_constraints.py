@@ -219,6 +219,53 @@ def test_given_replaces_the_targets_of_a_copy() -> None:
     assert losses(other, torch.ones(3, 2)) == [0, 2, 2]
 
 
+# -- sums of squares ---------------------------------------------------------------------------------
+
+
+def test_residuals_of_a_match_are_its_differences_over_the_root_of_their_number() -> None:
+    wish = ls.Matches(TARGET)
+    assert wish.least_squares
+    assert wish.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.025, -0.25, 0.5, 1.0)
+
+
+def test_residuals_of_a_masked_match_are_0_where_it_does_not_look() -> None:
+    wish = ls.Matches(TARGET, mask=torch.tensor([[0.25, 0, 1, 0]]))
+    root = math.sqrt(1.25)
+    assert wish.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.5 * 0.05 / root, 0, 1 / root, 0)
+
+
+@pytest.mark.parametrize("mode", ["area", "bicubic"])
+def test_residuals_of_a_downscaled_picture_are_those_of_the_small_one(mode: Any) -> None:
+    output = torch.arange(16.0).view(1, 1, 4, 4)
+    wish = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode, tolerance=0.1)
+    assert wish.least_squares
+    assert torch.allclose(wish.residuals(output, NO_LATENT), wish.shrink(output).flatten(1) / 2)
+
+
+def test_residuals_follow_selected_problems() -> None:
+    wish = ls.Matches(torch.tensor([[1.0], [3.0]]), mask=torch.ones(1, 1))
+    chosen = wish.select(torch.tensor([1, 0, 1]))
+    assert chosen.residuals(torch.zeros(3, 1), NO_LATENT)[:, 0].tolist() == [-3, -1, -3]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        ls.Matches(TARGET, distance="l1"),
+        ls.Matches(TARGET, distance="huber"),
+        ls.Classified(identity, 0),
+        ls.Near(HERE),
+        ls.LogPrior(StandardNormal((2,))),
+        ls.Satisfies(lambda x: x.mean(1)),
+    ],
+    ids=lambda wish: wish.name,
+)
+def test_what_is_no_sum_of_squares_has_no_residuals(wish: ls.Constraint) -> None:
+    assert not wish.least_squares
+    with pytest.raises(ls.Unsupported, match=r"residuals: given .*, wanted one whose loss is a sum of squares"):
+        wish.residuals(OUTPUT, NO_LATENT)
+
+
 # -- what is refused ---------------------------------------------------------------------------------
 
 PICTURE = torch.zeros(2, 1, 4, 4)

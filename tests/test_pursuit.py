@@ -61,6 +61,14 @@ def test_promised_losses_of_sets_are_those_decoded_where_effects_add_up():
     assert torch.equal(changed, (sets >= 0).sum(2)), "each member changes a position of its own"
 
 
+def test_no_set_puts_two_codes_at_one_position_though_there_are_no_other_pairs():
+    """Which of the two is written would be a matter of luck on some devices."""
+    position, code = torch.zeros(1, 3, dtype=torch.int64), torch.tensor([[1, 2, 3]])
+    pool = Pool(position, code, torch.tensor([[[-1.0], [-2.0], [4.0]]]))
+    sets = chosen_sets(pool, torch.tensor([[2.0]]), 8)
+    assert bool(((sets >= 0).sum(2) <= 1).all())
+
+
 def test_a_pool_seen_from_another_grid_is_that_of_the_other_grid():
     generator, wish, z = linear_problem()
     pool, residual = pool_at(generator, wish, z, 20)
@@ -96,11 +104,70 @@ def test_two_swaps_that_help_only_together_are_found():
     assert found.latent.tolist() == [[1, 2]] and float(found.score.loss) < 1e-20
 
 
+def noting_rows(generator: toys.CodeGenerator) -> list[int]:
+    """How many rows the generator decodes from now on, call by call."""
+    decoded: list[int] = []
+    inner = generator.decode_embedding
+
+    def noting(e: torch.Tensor) -> torch.Tensor:
+        decoded.append(len(e))
+        return inner(e)
+
+    generator.decode_embedding = noting
+    return decoded
+
+
 def test_it_is_refused_before_anything_is_decoded_where_the_loss_is_no_sum_of_squares():
     toy = toys.codes()
-    for wish in (ls.Matches(toy.constraint.target, distance="l1"), toy.constraint + ls.LogPrior(toy.generator.prior)):
-        with pytest.raises(ls.Unsupported, match="no sum of squares"):
-            ls.PursuitSearch().search(toy.generator, wish, seed=0)
+    match, prior = toy.constraint, ls.LogPrior(toy.generator.prior)
+    classified = ls.Classified(lambda x: x.flatten(1), 1)
+    decoded = noting_rows(toy.generator)
+    for wish in (ls.Matches(match.target, distance="l1"), match + prior, classified, match + classified, -1 * match):
+        for method in (ls.PursuitSearch(), ls.Then(ls.RelaxedSearch(), ls.PursuitSearch())):
+            with pytest.raises(ls.Unsupported, match=r"no sum of squares.*CoordinateSearch"):
+                method.search(toy.generator, wish, seed=0)
+    assert decoded == []
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 2), (3, 3)])
+@pytest.mark.parametrize(
+    "method", [ls.PursuitSearch(), ls.PursuitSearch(batch=3, patience=None)], ids=["default", "few"]
+)
+def test_the_known_optimum_is_found(method, shape):
+    toy = toys.codes(problems=4, shape=shape)
+    result = method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    assert torch.equal(result.score.loss, toy.optimum)
+
+
+def test_steps_cost_what_they_decode_and_a_budget_is_never_overshot():
+    toy, step = toys.codes(shape=(4, 4)), 2 + 1 + 10 + 16  # a gradient, the grid held, single swaps, sets
+    method = ls.PursuitSearch(batch=10, restarts=2)
+    assert method.step_rows == step
+    for run, steps in ((ls.Run(steps=1), 1), (ls.Run(steps=3), 3), (ls.Run(rows=2 * step * 3 - 1), 2)):
+        assert method.search(toy.generator, toy.constraint, seed=0, run=run).rows.tolist() == [2 * step * steps] * 2
+    decoded = noting_rows(toy.generator)
+    totals = []
+    for steps in (1, 3):
+        decoded.clear()
+        method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(steps=steps))
+        totals.append(sum(decoded))
+    # A gradient counts two rows and decodes one; what comes before and after the steps is the same.
+    assert totals[1] - totals[0] == 2 * (step - 1) * 2 * len(toy.optimum)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_no_step_leaves_the_hard_limit_and_the_wish_is_still_furthered(radius):
+    generator, match, source = linear_problem()
+    seen: list[torch.Tensor] = []
+
+    def look(step: ls.Step) -> None:
+        seen.append((step.latent != source[step.problem]).sum(1))
+
+    run = ls.Run(rows=400, callbacks=[look])
+    result = ls.PursuitSearch(batch=8).search(generator, match + ls.Within(source, radius), seed=0, run=run)
+    assert all(bool((changed <= radius).all()) for changed in seen)
+    assert bool(((result.latent != source).sum(1) <= radius).all())
+    assert bool((result.score.loss < match(generator.decode(source), source).loss).all())
 
 
 def test_on_pictures_it_goes_below_single_swaps():

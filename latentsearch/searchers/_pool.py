@@ -110,6 +110,8 @@ def _grown(position: Tensor, effect: Tensor, residual: Tensor, seeds: int) -> Te
         place = torch.where(helps, place, members[..., 0])
         gain = torch.where(helps[..., None], gain + 2 * _of(products, place), gain)
         gain = gain.masked_fill(_of(same, place), torch.inf)
+    # Where there are too few pairs at different positions, others fill their places: no sets at all.
+    members = torch.where((promise < torch.inf)[..., None], members, -1)
     best = promise.argmin(1)[:, None, None].expand(-1, 1, _LARGEST)
     longest = members.gather(1, best).expand(-1, len(_PREFIXES), -1)
     sizes = torch.tensor(_PREFIXES, device=position.device)[:, None]
