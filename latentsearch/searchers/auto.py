@@ -24,11 +24,12 @@ from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.then import Afresh, Then
 from latentsearch.spaces import Continuous, Discrete
 
-# Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second.
-_ALONE, _BASIN = 140, 200
-_STEPS = 90  # of a relaxation in later rounds: with its checks, as many rows as the first one has
+# Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
+# up to the third for each position.
+_ALONE, _BASIN, _A_POSITION = 140, 200, 3
+_PER_STEP = 2.1  # rows of a relaxation's step, with its checks
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
-_ROUND = 800  # rows that hardly any search of all stages stays below
+_ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
 
 
 @dataclass(frozen=True)
@@ -127,20 +128,22 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     if rows < _DEEP:
         # No time for certificates: what is quick goes on to the end.
         swaps = ColouredSearch(patience=_DEEP) if coloured else _squares(constraint, 32, None) or _plain(32, None)
-        return Then(RelaxedSearch(), swaps, shares=(_basin(rows) / rows, 1.0))
+        return Then(RelaxedSearch(), swaps, shares=(_basin(rows, space) / rows, 1.0))
     stages = [RelaxedSearch(), *_to_the_floor(constraint, coloured)]
     if math.isinf(rows):
         return Then(*stages, shares=(1.0,) * len(stages))
-    first = Then(*stages, shares=(_basin(rows) / rows, *(1.0,) * (len(stages) - 1)))
-    rounds = int(rows // _ROUND)
+    first = Then(*stages, shares=(_basin(rows, space) / rows, *(1.0,) * (len(stages) - 1)))
+    deep = _basin(math.inf, space)
+    rounds = int(rows // (_ROUNDS * deep))
     if rounds < 2:
         return first
-    again = Afresh(Then(RelaxedSearch(steps=_STEPS), *stages[1:], shares=(1.0,) * len(stages)))
+    again = Afresh(Then(RelaxedSearch(steps=int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
     return Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
 
 
-def _basin(rows: float) -> float:
-    return min(rows / 2, _BASIN)
+def _basin(rows: float, space: Discrete) -> float:
+    """Rows for a relaxation: many codes take longer to agree with each other."""
+    return min(rows / 2, max(_BASIN, _A_POSITION * space.positions))
 
 
 def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
