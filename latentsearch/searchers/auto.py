@@ -27,7 +27,7 @@ from latentsearch.spaces import Continuous, Discrete
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
 # up to the third for each position.
 _ALONE, _BASIN, _A_POSITION = 140, 200, 3
-_PER_STEP = 2.1  # rows of a relaxation's step, with its checks
+_PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
 

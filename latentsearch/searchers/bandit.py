@@ -69,9 +69,7 @@ class BanditSearch(IterativeSearcher):
     with every change of the grid, and nothing can cycle.
 
     It is for the way down from random codes, where it needs fewer rows than CoordinateSearch: one swap at
-    each of a few positions tells more than several at one. What pays most of what is learnt is the age:
-    a position that gave nothing lately is left alone for a while. Given the promise, the gradient's norm
-    adds next to nothing, and so does exploration. It ends as CoordinateSearch does: STALLED once the
+    each of a few positions tells more than several at one. It ends as CoordinateSearch does: STALLED once the
     ``patience`` most promising swaps were tried at a grid in vain, and OPTIMAL once all were.
 
     Attributes:

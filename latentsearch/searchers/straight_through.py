@@ -35,8 +35,7 @@ class StraightThroughSearch(CodeDescent):
         lr: $\alpha$. Its scale is that of the loss and of the codebook. The default suits the mean
             square of ``Matches`` on small pictures; the paper's is 0.1, on a loss whose scale it
             does not tell. Try others by factors of ten, up and down; or None, for steps that set
-            themselves: on the package's VQ-VAEs they come near what the best number reaches, not up to
-            it, whence the number.
+            themselves.
         patience: $\lambda$, the steps that may pass without a code changing.
         optimizer: A factory of torch optimisers, such as ``partial(torch.optim.Adam, lr=0.1)``, in
             place of plain steps of size ``lr``, which is then not read; every step is then decoded.

@@ -223,8 +223,8 @@ class _NevergradTeller:
     """Codes as bins of equal probability of a normal number a position.
 
     That is what nevergrad's own ``TransitionChoice`` holds, and what its discrete mutations redraw from.
-    A ``TransitionChoice`` of 512 codes also holds 512 parameters, and copying these at every question takes a
-    hundred times as long as all else.
+    A ``TransitionChoice`` of 512 codes also holds 512 parameters, and copying these at every question is
+    slow.
     """
 
     def __init__(self, nevergrad: Any, name: str, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> None:
