@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from latentsearch.noise import Noise
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """``f(z, row) -> (M,)``: the loss of latents ``(M, *S)`` or ``(M, *S, K)``; ``row`` says whose each is."""
+
+
+@runtime_checkable
+class NeighbourhoodLoss(Protocol):
+    """A [Loss][latentsearch.relaxations.Loss] that knows a cheaper way to many grids that differ in one code."""
+
+    def __call__(self, z: Tensor, row: Tensor) -> Tensor:
+        """The loss of latents, ``(M,)``."""
+
+    def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
+        """The losses of grids that differ from given ones in one code at most.
+
+        Args:
+            z: ``(N, *S)`` int64, one grid for each row.
+            code: ``(N, P, C)`` int64, what to put at each of the P positions; None for all K codes.
+
+        Returns:
+            ``(N, P, C)``, or ``(N, P, K)``; without a gradient.
+        """
 
 
 @runtime_checkable
@@ -24,15 +44,57 @@ class Estimator(Protocol):
     @property
     def unbiased(self) -> bool: ...
 
+    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+        """What one call costs for each row: a loss is one, a loss with its gradient two.
+
+        Args:
+            shape: S, the shape of a grid.
+            codes: K, the size of the codebook.
+        """
+
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate of each row.
 
         Args:
             logits: ``(N, *S, K)``, unnormalised log-probabilities of the codes.
-            f: The loss of latents, hard or soft.
+            f: The loss of latents, hard or soft; where it is a
+                [NeighbourhoodLoss][latentsearch.relaxations.NeighbourhoodLoss], its shorter way is taken.
             noise: N rows of noise.
 
         Returns:
             ``(N,)``: the value of f at the estimator's sample. Its gradient with respect to the
             logits is the estimate; parameters of f receive the gradient of that value alone.
         """
+
+
+def own_rows(logits: Tensor) -> Tensor:
+    """``(N,)``: each row serves itself."""
+    return torch.arange(len(logits), device=logits.device)
+
+
+def injected(value: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+    """``(N,)``: the value as it is, with a gradient of its own with respect to ``target``, ``(N, ...)``."""
+    nothing = (gradient.detach() * (target - target.detach())).flatten(1).sum(1)
+    return value + nothing
+
+
+@torch.no_grad()
+def neighbourhood(f: Loss, z: Tensor, codes: int, code: Tensor | None = None) -> Tensor:
+    """``(N, P, C)``: the losses of ``z`` with each of some codes put at each position, or of all K.
+
+    Args:
+        f: The loss; asked for its shorter way if it has one, and for N * P * C grids otherwise.
+        z: ``(N, *S)`` int64.
+        codes: K.
+        code: ``(N, P, C)`` int64, the codes to put; None for all.
+    """
+    if isinstance(f, NeighbourhoodLoss):
+        return f.neighbourhood(z, code)
+    flat = z.flatten(1)
+    rows, positions = flat.shape
+    if code is None:
+        code = torch.arange(codes, device=z.device).expand(rows, positions, codes)
+    put = torch.eye(positions, dtype=torch.bool, device=z.device)[None, :, None]
+    grids = torch.where(put, code[..., None], flat[:, None, None])
+    row = own_rows(z).repeat_interleave(grids[0, ..., 0].numel())
+    return f(grids.view(-1, *z.shape[1:]), row).view(code.shape)

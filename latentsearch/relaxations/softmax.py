@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.relaxations.estimator import Loss
+from latentsearch.relaxations._checks import require_positive
+from latentsearch.relaxations.estimator import Loss, own_rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class SoftmaxRelaxation:
             as it falls.
 
     Example:
+        >>> import torch
         >>> logits = torch.zeros(2, 3, 4, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(4.0)).sum((1, 2))
         >>> SoftmaxRelaxation()(logits, f, Noise.from_seed(0, 2)).tolist()
@@ -37,12 +37,12 @@ class SoftmaxRelaxation:
     unbiased: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        # Tensors come from a search, and to look at them would make the host wait.
-        if not isinstance(self.temperature, Tensor) and not self.temperature > 0:
-            raise InvalidArgument(
-                "SoftmaxRelaxation.temperature", given=repr(self.temperature), wanted="a positive number"
-            )
+        require_positive("SoftmaxRelaxation.temperature", self.temperature)
+
+    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+        """A loss with its gradient."""
+        return 2
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
-        return f((logits / self.temperature).softmax(-1), torch.arange(len(logits), device=logits.device))
+        return f((logits / self.temperature).softmax(-1), own_rows(logits))

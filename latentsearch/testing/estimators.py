@@ -22,11 +22,13 @@ class _Quadratic:
         self.table = Noise.from_seed(31, 1).normal(_POSITIONS, _CODES, dtype=dtype)[0]
         self.scale = torch.tensor(1.5, dtype=dtype, requires_grad=True)
         self.seen: list[tuple[Tensor, Tensor]] = []
+        self.cost = 0
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
         soft = z if z.is_floating_point() else torch.nn.functional.one_hot(z, _CODES).to(self.table.dtype)
         loss = self.scale * ((soft * self.table).sum((1, 2)) - 1).square()
         self.seen.append((row, loss.detach()))
+        self.cost += len(row) * (2 if z.requires_grad else 1)
         return loss
 
 
@@ -104,6 +106,13 @@ def parameters_get_the_gradient_of_the_value(estimator: Estimator) -> None:
     )
 
 
+def rows_are_as_declared(estimator: Estimator) -> None:
+    """``rows`` is what a call asks of f for each row, a loss of what has a gradient counting as two."""
+    _, _, f = _run(estimator)
+    declared = estimator.rows((_POSITIONS,), _CODES)
+    require(f.cost <= 4 * declared, rows_are_as_declared, estimator, f"{declared} a row, and it took {f.cost / 4:g}")
+
+
 def unbiased_estimators_are_unbiased(estimator: Estimator, draws: int = 40_000) -> None:
     """An estimator that says ``unbiased`` averages to the gradient of the expected loss, by enumeration."""
     if not estimator.unbiased:
@@ -139,6 +148,7 @@ LAWS = (
     estimates_are_pure,
     estimates_belong_to_rows,
     parameters_get_the_gradient_of_the_value,
+    rows_are_as_declared,
     unbiased_estimators_are_unbiased,
 )
 

@@ -1,0 +1,33 @@
+"""Gumbel perturbations: those of a draw, and those that would have made the same draw."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch.noise import Noise
+
+
+def perturbed(logits: Tensor, noise: Noise) -> Tensor:
+    """Logits plus Gumbel noise: the arg-max is a draw from the softmax."""
+    return logits + noise.gumbel(*logits.shape[1:], dtype=logits.dtype)
+
+
+def perturbed_given(logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
+    r"""Perturbed logits, conditioned on z being their arg-max; differentiable in the logits.
+
+    The largest of all is a Gumbel variable at the logits' log-sum-exp, and the others are Gumbel
+    variables cut off there [Maddison, Tarlow and Minka, *A\* Sampling*, 2014; Tucker et al.,
+    *REBAR*, 2017, appendix].
+
+    Args:
+        logits: ``(N, *S, K)``.
+        z: ``(N, *S)`` int64.
+        noise: N rows.
+    """
+    exponential = -noise.uniform(*logits.shape[1:], dtype=logits.dtype).log()
+    # The draw's own exponential variable makes the largest; K-1 others make the rest.
+    largest = logits.logsumexp(-1, keepdim=True) - exponential.gather(-1, z[..., None]).log()
+    rest = -(exponential / logits.exp() + (-largest).exp()).log()
+    chosen = F.one_hot(z, logits.shape[-1]).bool()
+    return largest.where(chosen, rest)

@@ -1,0 +1,138 @@
+"""REINFORCE with relaxed losses as control variates: REBAR and RELAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.noise import Noise
+from latentsearch.relaxations._checks import require_positive
+from latentsearch.relaxations._codes import log_prob_gradient
+from latentsearch.relaxations._gumbel import perturbed, perturbed_given
+from latentsearch.relaxations.estimator import Loss, injected, own_rows
+
+Control = Callable[[Tensor, Tensor], Tensor]
+"""``c(y, row) -> (M,)`` of soft codes ``(M, *S, K)``."""
+
+
+class Rebar(nn.Module):
+    r"""REINFORCE, with the loss of softened draws as a control variate.
+
+    With $\zeta = \phi + \gamma$, the draw $b = \arg\max \zeta$, $\tilde\zeta$ another $\zeta$ with the
+    same draw, and $c(\zeta) = \eta f(\mathrm{softmax}(\zeta/\tau))$, the estimate is
+
+    $$(f(b) - c(\tilde\zeta))\,\nabla\log q(b) + \nabla c(\zeta) - \nabla c(\tilde\zeta),$$
+
+    unbiased for every $\eta$ and $\tau$. With ``learn`` these two follow the gradient of the
+    estimate's own variance, with the optimiser that has the module's parameters: in training alone,
+    as the temperature's gradient is a second derivative through f.
+
+    Source: Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein, *REBAR* (2017); for categories
+    Grathwohl et al., *Backpropagation through the void* (2018).
+
+    Args:
+        temperature: $\tau > 0$, a number or, if it is not learnt, one for each row, ``(N, 1, ..., 1)``.
+        eta: $\eta$, the control variate's weight.
+        learn: Whether they are parameters.
+
+    Example:
+        >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
+        >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2)) if z.is_floating_point() else z.sum(1).float()
+        >>> Rebar()(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        True
+    """
+
+    unbiased = True
+
+    def __init__(self, temperature: float | Tensor = 0.5, *, eta: float = 1.0, learn: bool = False) -> None:
+        super().__init__()
+        require_positive(f"{type(self).__name__}.temperature", temperature)
+        tau = torch.as_tensor(temperature)
+        self.learn = learn
+        self.log_temperature: Tensor
+        self.eta: Tensor
+        if learn:
+            self.log_temperature = nn.Parameter(tau.log())
+            self.eta = nn.Parameter(torch.tensor(float(eta)))
+        else:
+            self.register_buffer("log_temperature", tau.log())
+            self.register_buffer("eta", torch.tensor(float(eta)))
+
+    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+        """The draw's loss, and those of two softened draws with their gradients."""
+        return 5
+
+    def forward(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
+        """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        with torch.enable_grad():
+            leaf = logits.detach().requires_grad_()
+            moved = perturbed(leaf, noise)
+            z = moved.detach().argmax(-1)
+            again = perturbed_given(leaf, z, noise.fold(1))
+            control = self._control(torch.cat([moved, again]), f, own_rows(logits).repeat(2))
+            free, given = control.chunk(2)
+            (path,) = torch.autograd.grad((free - given).sum(), leaf, create_graph=self.learn, retain_graph=self.learn)
+            value = f(z, own_rows(logits))
+            weight = (value.detach() - given).view(-1, *[1] * (logits.ndim - 1))
+            estimate = weight * log_prob_gradient(z, logits.detach()) + path
+        surrogate = injected(value, logits, estimate)
+        return self._learning(surrogate, estimate) if self.learn else surrogate
+
+    def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
+        """The control variate at perturbed logits, ``(M,)``."""
+        return self.eta.to(moved.dtype) * f(self._softened(moved), row)
+
+    def _softened(self, moved: Tensor) -> Tensor:
+        tau = self.log_temperature.to(moved.dtype).exp()
+        if tau.ndim:
+            tau = torch.cat([tau] * (len(moved) // len(tau)))
+        return (moved / tau).softmax(-1)
+
+    def _learning(self, surrogate: Tensor, estimate: Tensor) -> Tensor:
+        """The surrogate, which hands the module's parameters the gradient of the estimate's second moment.
+
+        The mean does not depend on them, so that is the gradient of the variance.
+        """
+        if not torch.is_grad_enabled():
+            return surrogate
+        own = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        moment = estimate.square().sum()
+        gradients = torch.autograd.grad(moment, own)
+        share = sum(((p - p.detach()) * g).sum() for p, g in zip(own, gradients, strict=True)) / len(surrogate)
+        return surrogate + share
+
+
+class Relax(Rebar):
+    r"""[Rebar][latentsearch.relaxations.Rebar] with a network beside the relaxed loss in the control variate.
+
+    $c(\zeta) = \eta f(\mathrm{softmax}(\zeta/\tau)) + r(\mathrm{softmax}(\zeta/\tau))$, with r learnt along with
+    $\eta$ and $\tau$ to lower the variance. Unbiased for every r.
+
+    Source: Grathwohl, Choi, Wu, Roeder and Duvenaud, *Backpropagation through the void* (2018).
+
+    Args:
+        network: r, from soft codes ``(M, *S, K)`` to ``(M,)`` or ``(M, 1)``.
+        temperature: $\tau > 0$, as in Rebar.
+        eta: $\eta$; with 0 and ``learn=False`` f is not relaxed at all.
+        learn: Whether these, and the network, learn.
+
+    Example:
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(6, 1))
+        >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
+        >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2)) if z.is_floating_point() else z.sum(1).float()
+        >>> Relax(network)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        True
+    """
+
+    def __init__(
+        self, network: nn.Module, temperature: float | Tensor = 0.5, *, eta: float = 1.0, learn: bool = False
+    ) -> None:
+        super().__init__(temperature, eta=eta, learn=learn)
+        self.network = network
+
+    def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
+        soft = self._softened(moved)
+        own: Tensor = self.network(soft).view(len(soft))
+        return own + self.eta.to(moved.dtype) * f(soft, row)

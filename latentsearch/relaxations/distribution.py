@@ -1,0 +1,77 @@
+"""The Gumbel-softmax distribution on the simplex, in logarithms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from latentsearch.noise import Noise
+from latentsearch.relaxations._checks import require_positive
+from latentsearch.relaxations._gumbel import perturbed
+
+
+class GumbelSoftmaxDistribution(Distribution):
+    r"""The distribution of $\mathrm{softmax}((\mathrm{logits} + \gamma)/\tau)$, with its density on the simplex.
+
+    $$\log p(y) = \log\Gamma(K) + (K-1)\log\tau - K\,\mathrm{logsumexp}_j(l_j - \tau\log y_j)
+    + \sum_j \bigl(l_j - (\tau + 1)\log y_j\bigr)$$
+
+    with respect to the first K - 1 coordinates. Draws at low temperatures lie so near a corner that
+    the other coordinates are 0 in floating point: there a draw is known by its logarithm, which
+    ``rsample_log`` and ``log_prob_log`` take, and which are exact at any temperature.
+
+    Source: Maddison, Mnih and Teh, *The concrete distribution* (2017), definition 1; Jang, Gu and Poole
+    (2017), appendix B.
+
+    Args:
+        logits: ``(*B, K)``, unnormalised log-probabilities.
+        temperature: $\tau > 0$.
+
+    Example:
+        >>> gumbel = GumbelSoftmaxDistribution(torch.zeros(2, 3), temperature=0.1)
+        >>> log_y = gumbel.rsample_log(Noise.from_seed(0, 1))
+        >>> log_y.shape, bool(gumbel.log_prob_log(log_y).isfinite().all())
+        (torch.Size([1, 2, 3]), True)
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_vector}
+    support = constraints.simplex
+    has_rsample = True
+
+    def __init__(self, logits: Tensor, temperature: float = 1.0, *, validate_args: bool | None = None) -> None:
+        require_positive("GumbelSoftmaxDistribution.temperature", temperature)
+        self.logits, self.temperature = logits.log_softmax(-1), temperature
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
+
+    @property
+    def mode_code(self) -> Tensor:
+        """``(*B,)`` int64: the likeliest corner."""
+        return self.logits.argmax(-1)
+
+    def rsample_log(self, noise: Noise) -> Tensor:
+        """``(N, *B, K)``: logarithms of one draw for each row of noise, differentiable in the logits."""
+        moved = perturbed(self.logits.expand(len(noise), *self.logits.shape), noise)
+        return (moved / self.temperature).log_softmax(-1)
+
+    def rsample(self, sample_shape: Any = torch.Size(), noise: Noise | None = None) -> Tensor:  # noqa: B008 - as torch has it
+        """``(*sample_shape, *B, K)`` draws; from fresh entropy without ``noise``, of which one row is taken."""
+        count = math.prod(sample_shape)
+        source = (Noise.from_seed(None) if noise is None else noise).split(count)
+        return self.rsample_log(source).exp().view(*sample_shape, *self.logits.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density of points of the simplex ``(..., *B, K)``, as ``(..., *B)``."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return self.log_prob_log(value.clamp(min=torch.finfo(value.dtype).tiny).log())
+
+    def log_prob_log(self, log_y: Tensor) -> Tensor:
+        """The log-density, with respect to y, at logarithms of points of the simplex ``(..., *B, K)``."""
+        count = log_y.shape[-1]
+        score = self.logits - self.temperature * log_y
+        scale = math.lgamma(count) + (count - 1) * math.log(self.temperature)
+        return scale - count * score.logsumexp(-1) + (score - log_y).sum(-1)

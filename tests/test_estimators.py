@@ -1,0 +1,266 @@
+"""Gradient estimators against exact enumeration, their variances, and the Gumbel-softmax density."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from scipy import integrate
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.models import initialised
+from latentsearch.noise import Noise
+from latentsearch.relaxations import (
+    Annealed,
+    DirectArgmax,
+    Estimator,
+    GumbelRao,
+    GumbelSoftmax,
+    GumbelSoftmaxDistribution,
+    LocalExpectation,
+    Loss,
+    Rebar,
+    Reinforce,
+    ReinMax,
+    Relax,
+    Rloo,
+    StraightThrough,
+)  # fmt: skip
+from latentsearch.relaxations._gumbel import perturbed, perturbed_given
+from latentsearch.relaxations.estimator import neighbourhood
+
+POSITIONS, CODES = 2, 3
+TABLE = Noise.from_seed(3, 1).normal(POSITIONS, CODES, dtype=torch.float64)[0]
+PAIRS = Noise.from_seed(4, 1).normal(CODES, CODES, dtype=torch.float64)[0]
+LOGITS = Noise.from_seed(5, 1).normal(POSITIONS, CODES, dtype=torch.float64)
+DRAWS = 60_000
+
+
+def soft(z: Tensor) -> Tensor:
+    return z if z.is_floating_point() else nn.functional.one_hot(z, CODES).double()
+
+
+def linear(z: Tensor, row: Tensor) -> Tensor:
+    return (soft(z) * TABLE).sum((1, 2))
+
+
+def coupled(z: Tensor, row: Tensor) -> Tensor:
+    """Neither linear nor a sum over positions."""
+    y = soft(z)
+    return 2 * (torch.einsum("ni,ij,nj->n", y[:, 0], PAIRS, y[:, 1]) + (y * TABLE).sum((1, 2))).tanh()
+
+
+def exact(f: Loss, logits: Tensor = LOGITS) -> Tensor:
+    leaf = logits[0].clone().requires_grad_()
+    log_q = leaf.log_softmax(-1)
+    grids = torch.tensor(list(itertools.product(range(CODES), repeat=POSITIONS)))
+    chance = (log_q[0, grids[:, 0]] + log_q[1, grids[:, 1]]).exp()
+    (gradient,) = torch.autograd.grad((chance * f(grids, torch.zeros(len(grids)).long())).sum(), leaf)
+    return gradient
+
+
+def samples(estimator: Estimator, f: Loss, draws: int = DRAWS) -> Tensor:
+    logits = LOGITS.expand(draws, -1, -1).clone().requires_grad_()
+    (found,) = torch.autograd.grad(estimator(logits, f, Noise.from_seed(6, draws)).sum(), logits)
+    return found
+
+
+def bias(estimator: Estimator, f: Loss) -> float:
+    """Relative to the exact gradient."""
+    return float((samples(estimator, f).mean(0) - exact(f)).norm() / exact(f).norm())
+
+
+def spread(estimator: Estimator, f: Loss) -> float:
+    return float(samples(estimator, f).std(0).norm() / exact(f).norm())
+
+
+# -- bias ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [StraightThrough(), ReinMax(), LocalExpectation(), Rloo(), Rebar()])
+def test_linear_losses_leave_no_bias(estimator):
+    assert bias(estimator, linear) < 0.03
+
+
+def test_reinmax_is_exact_for_quadratic_losses_of_one_position_and_straight_through_is_not():
+    def quadratic(z, row):
+        return (soft(z)[:, 0] * TABLE[0]).sum(1).square()
+
+    assert bias(ReinMax(), quadratic) < 0.02
+    assert bias(StraightThrough(), quadratic) > 0.1
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("joint", [False, True])
+def test_direct_argmax_points_the_same_way_with_either_sign_and_tends_to_the_gradient(sign, joint):
+    """A wrong sign would give a relative bias of 2; that of a large width is seen at the other end."""
+    wide, narrow = (bias(DirectArgmax(sign * epsilon, joint=joint), coupled) for epsilon in (4.0, 0.1))
+    assert narrow < 0.2 and narrow < 0.5 * wide
+
+
+def test_direct_argmax_from_both_sides_has_less_bias_and_no_more_spread():
+    one, both = DirectArgmax(-0.3), DirectArgmax(0.3, two_sided=True)
+    assert bias(both, coupled) < 0.5 * bias(one, coupled)
+    assert spread(both, coupled) < 1.1 * spread(one, coupled)
+
+
+def test_direct_argmax_of_one_position_is_the_same_jointly_and_by_position():
+    logits = LOGITS[:, :1].expand(500, -1, -1)
+    noise = Noise.from_seed(8, 500)
+
+    def estimate(joint):
+        leaf = logits.clone().requires_grad_()
+        f = lambda z, row: TABLE[0, z[:, 0]]  # noqa: E731
+        return torch.autograd.grad(DirectArgmax(-0.7, joint=joint)(leaf, f, noise).sum(), leaf)[0]
+
+    assert torch.equal(estimate(False), estimate(True))
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_all_codes_as_the_likeliest_are_all_codes(width):
+    full, some = samples(DirectArgmax(-1.0), coupled, 2000), samples(DirectArgmax(-1.0, top=width), coupled, 2000)
+    assert torch.equal(full, some) == (width == CODES)
+
+
+# -- variance: what the papers promise of one another ----------------------------------------------------
+
+
+def test_variances_come_in_the_order_that_theory_promises():
+    found = {
+        "reinforce": spread(Reinforce(), coupled),
+        "rloo": spread(Rloo(2), coupled),
+        "rloo 6": spread(Rloo(6), coupled),
+        "local": spread(LocalExpectation(), coupled),
+        "likeliest two": spread(LocalExpectation(top=2), coupled),
+        "likeliest": spread(LocalExpectation(top=1), coupled),
+        "hard": spread(GumbelSoftmax(0.5, hard=True), coupled),
+        "rao": spread(GumbelRao(0.5, samples=32), coupled),
+    }
+    assert found["local"] < found["likeliest two"] < found["likeliest"] < found["reinforce"]
+    assert found["rloo 6"] < found["rloo"] < found["reinforce"] and found["rao"] < found["hard"]
+
+
+def test_rao_blackwellising_leaves_the_mean():
+    hard, rao = samples(GumbelSoftmax(0.5, hard=True), coupled), samples(GumbelRao(0.5, samples=8), coupled)
+    assert (hard.mean(0) - rao.mean(0)).abs().max() < 6 * hard.std(0).max() / DRAWS**0.5
+
+
+@pytest.mark.parametrize("relax", [False, True])
+def test_control_variates_learn_to_lower_the_variance(relax):
+    with initialised(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(POSITIONS * CODES, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    estimator = Relax(network, 2.0, eta=0.1, learn=True) if relax else Rebar(2.0, eta=0.1, learn=True)
+    before = spread(estimator, coupled)
+    optimizer = torch.optim.Adam(estimator.parameters(), lr=0.03)
+    for step in range(150):
+        optimizer.zero_grad()
+        logits = LOGITS.expand(256, -1, -1).clone().requires_grad_()
+        estimator(logits, coupled, Noise.from_seed(step, 256)).mean().backward()
+        optimizer.step()
+    assert spread(estimator, coupled) < 0.8 * before
+    assert bias(estimator, coupled) < 0.05
+
+
+# -- perturbations -----------------------------------------------------------------------------------------
+
+
+def test_noise_given_a_draw_is_noise_with_that_draw():
+    logits = LOGITS.expand(DRAWS, -1, -1)
+    free = perturbed(logits, Noise.from_seed(1, DRAWS))
+    z = free.argmax(-1)
+    given = perturbed_given(logits, z, Noise.from_seed(2, DRAWS))
+    assert torch.equal(given.argmax(-1), z)
+    # Over all draws, both are the same distribution: means, spreads and a quantile.
+    for moment in (lambda x: x.mean(0), lambda x: x.std(0), lambda x: x.quantile(0.9, 0)):
+        assert (moment(free) - moment(given)).abs().max() < 0.05
+
+
+def test_neighbourhoods_are_the_losses_of_single_swaps():
+    z = torch.tensor([[0, 2], [1, 1]])
+    loss = neighbourhood(coupled, z, CODES)
+    for n, p, j in itertools.product(range(2), range(POSITIONS), range(CODES)):
+        grid = z[n].clone()
+        grid[p] = j
+        assert loss[n, p, j] == coupled(grid[None], torch.zeros(1).long())
+    some = neighbourhood(coupled, z, CODES, torch.tensor([2, 0]).expand(2, POSITIONS, 2))
+    assert torch.equal(some, loss[..., [2, 0]])
+
+
+# -- the density ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_density_integrates_to_one(temperature):
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0, :1, :2], temperature)
+
+    def density(u: float) -> float:
+        """In the log-odds u of two codes, where the density has no poles; dy = y (1 - y) du."""
+        log_y = torch.tensor([[u, 0.0]], dtype=torch.float64).log_softmax(-1)
+        return math.exp(float(gumbel.log_prob_log(log_y)) + float(log_y.sum()))
+
+    assert integrate.quad(density, -60, 60, points=[0.0], limit=200)[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_three_codes_at_a_low_temperature_integrate_to_one_in_logarithms():
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0, 0], 0.1)
+    side = torch.linspace(-120, 120, 1201, dtype=torch.float64)
+    u, v = torch.meshgrid(side, side, indexing="ij")
+    log_y = torch.stack([u, v, torch.zeros_like(u)], -1).log_softmax(-1)
+    density = (gumbel.log_prob_log(log_y) + log_y.sum(-1)).exp()
+    total = torch.trapezoid(torch.trapezoid(density, side, dim=1), side)
+    assert float(total) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_density_is_that_of_torch_where_torch_has_it():
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0], 0.7)
+    y = gumbel.rsample((5,), Noise.from_seed(0))
+    torchs = torch.distributions.RelaxedOneHotCategorical(torch.tensor(0.7).double(), logits=LOGITS[0])
+    assert y.shape == (5, POSITIONS, CODES)
+    assert torch.allclose(gumbel.log_prob(y), torchs.log_prob(y))
+
+
+def test_low_temperatures_stay_finite_and_arg_max_is_drawn_from_the_logits():
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0].float(), 0.1)
+    log_y = gumbel.rsample_log(Noise.from_seed(0, 20_000))
+    assert log_y.isfinite().all() and gumbel.log_prob_log(log_y).isfinite().all()
+    share = nn.functional.one_hot(log_y.argmax(-1), CODES).float().mean(0)
+    assert torch.allclose(share, LOGITS[0].softmax(-1).float(), atol=0.02)
+    assert torch.equal(gumbel.mode_code, LOGITS[0].argmax(-1))
+
+
+# -- schedules and bad settings ------------------------------------------------------------------------------
+
+
+def test_the_schedule_is_a_staircase_with_a_floor():
+    schedule = Annealed(first=2.0, rate=1e-3, every=100, least=0.5)
+    assert schedule(0) == schedule(99) == 2.0
+    assert schedule(100) == pytest.approx(2 * math.exp(-0.1)) and schedule(10**5) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda: GumbelSoftmax(0.0), "GumbelSoftmax.temperature"),
+        (lambda: StraightThrough(-1.0), "StraightThrough.temperature"),
+        (lambda: ReinMax(math.inf), "ReinMax.temperature"),
+        (lambda: GumbelRao(samples=0), "GumbelRao.samples"),
+        (lambda: DirectArgmax(0.0), "DirectArgmax.epsilon"),
+        (lambda: DirectArgmax(top=0), "DirectArgmax.top"),
+        (lambda: Rloo(1), "Rloo.samples"),
+        (lambda: LocalExpectation(top=2.5), "LocalExpectation.top"),  # type: ignore[arg-type]
+        (lambda: Rebar(-0.5), "Rebar.temperature"),
+        (lambda: Annealed(rate=-1.0), "Annealed.rate"),
+        (lambda: GumbelSoftmaxDistribution(LOGITS, 0.0), "GumbelSoftmaxDistribution.temperature"),
+    ],
+)
+def test_bad_settings_say_what_is_wanted(make, wanted):
+    with pytest.raises(InvalidArgument, match=wanted):
+        make()
+
+
+def test_too_many_grids_for_the_joint_estimator_are_refused():
+    with pytest.raises(InvalidArgument, match="4096 grids"):
+        DirectArgmax(joint=True)(torch.zeros(1, 8, 8), lambda z, row: z.sum(1).float(), Noise.from_seed(0, 1))
