@@ -2,6 +2,7 @@
 
 from latentsearch.models._blocks import ResidualBlock
 from latentsearch.models.classifier import Classifier
+from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
 from latentsearch.models.fit import History, Trainable, evaluate, fit, initialised
 from latentsearch.models.vae import VAE
 from latentsearch.models.vqvae import VQVAE, Codebook
@@ -11,7 +12,9 @@ __all__ = [
     "VQVAE",
     "Classifier",
     "Codebook",
+    "DiscreteVAE",
     "History",
+    "PictureLoss",
     "ResidualBlock",
     "Trainable",
     "evaluate",

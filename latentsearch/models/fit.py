@@ -62,13 +62,14 @@ def fit(
     steps: int,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
+    decay: bool = True,
     seed: int = 0,
     validation: Sequence[Tensor] | None = None,
     log_every: int = 100,
     checkpoint: str | os.PathLike[str] | None = None,
     report: Callable[[int, History], None] | None = None,
 ) -> History:
-    """Train a reference model with Adam and a cosine schedule down to nothing.
+    """Train a reference model with Adam, by default with a cosine schedule down to nothing.
 
     The same seed, data and thread count give the same weights, and a fit that was killed goes on
     from its checkpoint to the same weights as if it had not been. The model is left in evaluation
@@ -80,6 +81,7 @@ def fit(
         steps: Gradient steps in all.
         batch_size: Rows a step.
         learning_rate: Adam's, at the start.
+        decay: Whether it falls to nothing over the steps; else it stays as it is.
         seed: For the order of the data and the model's own noise; first weights are the caller's
             (see [initialised][latentsearch.models.initialised]).
         validation: Like ``data``; scored at every log entry.
@@ -99,8 +101,10 @@ def fit(
         raise InvalidArgument("fit.model", given=type(model).__name__, wanted="an nn.Module with training_terms")
     noise = Noise.from_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 0.5 + 0.5 * math.cos(math.pi * s / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(steps) if decay else _constant)
     identity = f"{type(model).__name__} steps={steps} batch={batch_size} lr={learning_rate} seed={seed} rows={count}"
+    identity += "" if decay else " decay=False"
+    order = _Order(noise.fold(2), count, batch_size)
     history, first = History(), 0
     if checkpoint is not None and Path(checkpoint).exists():
         history, first = _resume(checkpoint, identity, model, optimizer, schedule)
@@ -108,7 +112,8 @@ def fit(
     sums: dict[str, Tensor] = {}
     logged = first
     for step in range(first, steps):
-        batch = [tensor[_batch_rows(noise, step, count, batch_size)] for tensor in data]
+        rows = order.batch(step)
+        batch = [tensor[rows] for tensor in data]
         terms = model.training_terms(*batch, noise.fold(1).fold(step))  # type: ignore[operator]
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
@@ -139,12 +144,26 @@ def _check_data(data: Sequence[Tensor]) -> int:
     return lengths.pop()
 
 
-def _batch_rows(noise: Noise, step: int, count: int, batch_size: int) -> Tensor:
-    """The rows of one batch: each epoch a fresh permutation, a pure function of the step."""
-    per_epoch = max(count // batch_size, 1)
-    epoch, position = divmod(step, per_epoch)
-    order = noise.fold(2).fold(epoch).uniform(count)[0].argsort()
-    return order[position * batch_size : (position + 1) * batch_size]
+def _constant(step: int) -> float:
+    return 1.0
+
+
+def _cosine(steps: int) -> Callable[[int], float]:
+    return lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps)
+
+
+class _Order:
+    """The rows of each batch: every epoch a fresh permutation, a pure function of the step."""
+
+    def __init__(self, noise: Noise, count: int, batch_size: int) -> None:
+        self._noise, self._count, self._batch_size = noise, count, batch_size
+        self._epoch, self._rows = -1, torch.empty(0, dtype=torch.int64)
+
+    def batch(self, step: int) -> Tensor:
+        epoch, position = divmod(step, max(self._count // self._batch_size, 1))
+        if epoch != self._epoch:
+            self._epoch, self._rows = epoch, self._noise.fold(epoch).uniform(self._count)[0].argsort()
+        return self._rows[position * self._batch_size : (position + 1) * self._batch_size]
 
 
 def _log(
