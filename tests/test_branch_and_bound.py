@@ -134,7 +134,7 @@ def test_without_the_rows_there_is_no_proof() -> None:
     wish = wish_for(generator, 2, noise=0.5)
     enough = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
     searcher = ls.BranchAndBoundSearch()
-    for missing in (searcher.step_rows, 1):
+    for missing in (searcher.step_rows(generator.space), 1):
         rows = [int(spent) - missing for spent in enough.rows]
         result = searcher.search(generator, wish, seed=0, run=ls.Run(rows=rows))
         assert [status.name for status in result.status] == ["BUDGET"] * 2

@@ -99,7 +99,7 @@ def test_steps_cost_what_was_decoded_and_the_loss_map_is_decoded_once():
         for steps in (1, 3)
     ]
     assert spent[0].tolist() == [2 * (row + 1)] * 2 and spent[1].tolist() == [2 * (3 * row + 1)] * 2
-    assert ls.ColouredSearch().step_rows >= row + 1
+    assert ls.ColouredSearch().step_rows(ls.Discrete((8, 8), 5)) >= row + 1
 
 
 def test_the_loss_only_falls_and_no_swap_is_tried_twice_at_a_grid():

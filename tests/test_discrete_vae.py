@@ -60,6 +60,13 @@ def test_products_of_any_size_are_sums_of_softplus(scale, count):
     assert _products._group(start) == count
 
 
+@pytest.mark.parametrize(("scale", "size"), [(1, 784), (50, 784), (1, 7), (200, 64)])
+def test_totals_of_softplus_are_sums_of_it(scale, size):
+    values = scale * Noise.from_seed(0, 3).normal(size)
+    want = torch.nn.functional.softplus(values.double()).sum(-1)
+    assert torch.allclose(_products.softplus_total(values).double(), want, rtol=1e-6)
+
+
 def test_one_kernel_of_it_gives_the_same():
     base, weight = Noise.from_seed(0, 3).normal(11), Noise.from_seed(1, 4).normal(5, 11)
     z = Noise.from_seed(2, 3).integers(5, 4)

@@ -507,8 +507,7 @@ class SwapSearch(IterativeSearcher):
     spaces: ClassVar[tuple[type, ...]] = (ls.Discrete,)
     needs_gradient: ClassVar[bool] = False
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: ls.Discrete) -> int:
         return self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> SwapState:

@@ -142,7 +142,7 @@ def test_the_known_optimum_is_found(method, shape):
 def test_steps_cost_what_they_decode_and_a_budget_is_never_overshot():
     toy, step = toys.codes(shape=(4, 4)), 2 + 1 + 10 + 16  # a gradient, the grid held, single swaps, sets
     method = ls.PursuitSearch(batch=10, restarts=2)
-    assert method.step_rows == step
+    assert method.step_rows(ls.Discrete((3, 3), 5)) == step
     for run, steps in ((ls.Run(steps=1), 1), (ls.Run(steps=3), 3), (ls.Run(rows=2 * step * 3 - 1), 2)):
         assert method.search(toy.generator, toy.constraint, seed=0, run=run).rows.tolist() == [2 * step * steps] * 2
     decoded = noting_rows(toy.generator)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models, zoo
+from latentsearch import models, relaxations, zoo
 from latentsearch._codes import lookup, nearest
 from latentsearch.searchers._straight_through import CodeState, steps_to_flip
 from latentsearch.testing import toys
@@ -257,3 +257,27 @@ def test_any_row_local_optimiser_will_do(optimizer):
     toy = toys.bowl()
     result = ls.GradientSearch(optimizer=partial(optimizer, lr=0.1)).search(toy.generator, toy.constraint, seed=0)
     assert (result.score.loss < 0.05).all()
+
+
+RELAXATIONS = {
+    "straight-through": relaxations.StraightThrough,
+    "gumbel-softmax": relaxations.GumbelSoftmax,
+    "gumbel-softmax, hard": lambda tau: relaxations.GumbelSoftmax(tau, hard=True),
+    "gumbel-rao": lambda tau: relaxations.GumbelRao(tau, samples=4),
+    "reinmax": lambda tau: relaxations.ReinMax(),
+    "direct": lambda tau: relaxations.DirectArgmax(-10.0),
+    "direct, likeliest": lambda tau: relaxations.DirectArgmax(-10.0, top=2),
+    "local expectation": lambda tau: relaxations.LocalExpectation(),
+    "rloo": lambda tau: relaxations.Rloo(4),
+    "rebar": relaxations.Rebar,
+}
+
+
+@pytest.mark.parametrize("name", RELAXATIONS)
+def test_any_estimator_relaxes_a_search_within_its_budget(name):
+    toy = toys.codes()
+    search = ls.RelaxedSearch(relaxation=RELAXATIONS[name], temperature=(1.0, 0.3))
+    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    start = ls.RandomSearch(batch=1).search(toy.generator, toy.constraint, seed=0, run=ls.Run(steps=1))
+    assert (result.rows <= 2000).all() and (result.rows > 1000).all()
+    assert (result.score.loss < 0.5 * start.score.loss).all()

@@ -43,6 +43,20 @@ def softplus_sums(base: Tensor, z: Tensor, weight: Tensor, *, compiled: bool = F
     return _each(lambda p: _log_products(_others(base, z, weight, p).exp()[:, None], factor[p], count), len(weight))
 
 
+def softplus_total(values: Tensor) -> Tensor:
+    """The sum of softplus over the last dimension, without a gradient; several times as fast as torch's.
+
+    It is the sum of what is positive and of log(1 + exp(-|x|)), whose products are at most 2 to the number of factors.
+    """
+    factors = values.abs().neg_().exp_().add_(1)
+    for _ in range(6):  # 64 factors in (1, 2]
+        if factors.shape[-1] % 2:
+            break
+        first, second = factors.chunk(2, -1)
+        factors = first * second
+    return values.clamp(min=0).sum(-1) + factors.log_().sum(-1)
+
+
 def _group(most: Tensor) -> int:
     """How many pixels can be multiplied without overflow: 8, 4, 2, 1, or 0 where even one may overflow."""
     terms = F.softplus(most)

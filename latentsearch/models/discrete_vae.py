@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument
-from latentsearch.models._products import softplus_sums
+from latentsearch.models._products import softplus_sums, softplus_total
 from latentsearch.noise import Noise
 from latentsearch.relaxations import Annealed, Estimator, GumbelSoftmax
 
@@ -144,6 +144,10 @@ class DiscreteVAE(nn.Module):
 
     # -- training ----------------------------------------------------------------------------------
 
+    def loss(self, images: Tensor) -> PictureLoss:
+        """-log p(x|z) of some pictures, as estimators ask for it."""
+        return PictureLoss(self, images)
+
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
         """The two terms of the negative bound, scalars in nats a picture.
 
@@ -151,7 +155,7 @@ class DiscreteVAE(nn.Module):
             images: ``(N, C, H, W)``.
             noise: One row of noise.
         """
-        logits, loss = self.posterior(images), PictureLoss(self, images)
+        logits, loss = self.posterior(images), self.loss(images)
         rows = noise.split(len(images))
         if self.training:
             surrogate = self._estimator()(logits, loss, rows)
@@ -175,7 +179,7 @@ class DiscreteVAE(nn.Module):
             noise: One row of noise.
             samples: Draws, over which the mean is taken.
         """
-        logits, loss = self.posterior(images), PictureLoss(self, images)
+        logits, loss = self.posterior(images), self.loss(images)
         row = torch.arange(len(images), device=images.device)
         draws = (loss(noise.fold(s).split(len(images)).categorical(logits), row) for s in range(samples))
         return sum(draws, torch.zeros_like(logits[:, 0, 0])) / samples + categorical_kl(logits)
@@ -199,7 +203,8 @@ class PictureLoss:
     def _of(self, output: Tensor, images: Tensor) -> Tensor:
         if self.model.likelihood == "gaussian":
             return 0.5 * (output.tanh() - images).square().sum(-1)
-        return F.softplus(output).sum(-1) - (output * images).sum(-1)
+        positive = F.softplus(output).sum(-1) if output.requires_grad else softplus_total(output)
+        return positive - (output * images).sum(-1)
 
     @torch.no_grad()
     def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:

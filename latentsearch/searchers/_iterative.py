@@ -19,7 +19,7 @@ from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.searchers._loop import Loop
-from latentsearch.spaces import Continuous, Discrete
+from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
 
 class Proposal(NamedTuple):
@@ -59,10 +59,9 @@ class IterativeSearcher(ABC):
     def __post_init__(self) -> None:
         self._require_count("restarts")
 
-    @property
     @abstractmethod
-    def step_rows(self) -> int:
-        """The most rows that one step costs per row."""
+    def step_rows(self, space: LatentSpace) -> int:
+        """The most rows that one step costs per row, in a space of this kind."""
 
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:

@@ -68,7 +68,8 @@ class Loop:
         if any(map(math.isfinite, self.limits["rows"])):
             self.objective.budget = torch.tensor(self.limits["rows"], dtype=torch.float64, device=device)
         self.state = method.start(self.objective, z, noise.fold(_START))
-        step_cost = method.step_rows * restarts
+        self.step_rows = method.step_rows(generator.space)
+        step_cost = self.step_rows * restarts
         if 0 < min(self.limits["rows"]) < step_cost:
             _log.warning("a budget of %g rows pays for no step: one costs %d", min(self.limits["rows"]), step_cost)
         # Steps taken; the time they took; and the step until which no row can run out of budget.
@@ -181,7 +182,7 @@ class Loop:
             self._end(hit[self.board.problem], Status.BUDGET)
         unpaid = self.objective.budget is not None and self.number >= self.paid_until
         if unpaid:
-            self._end(self.objective.rows_left < self.method.step_rows, Status.BUDGET)
+            self._end(self.objective.rows_left < self.step_rows, Status.BUDGET)
         return bool(over) or unpaid
 
     def _end(self, rows: Tensor, status: Status) -> None:
@@ -197,7 +198,7 @@ class Loop:
         if not len(held):
             return False
         least = float(self.objective.rows_left[held].min())
-        self.paid_until = self.number + (int(least) // self.method.step_rows if math.isfinite(least) else 1 << 62)
+        self.paid_until = self.number + (int(least) // self.step_rows if math.isfinite(least) else 1 << 62)
         if self.settings.compile:
             held = _padded(held, alive)
         if len(held) < len(alive):

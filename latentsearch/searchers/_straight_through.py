@@ -25,7 +25,7 @@ from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer
 from latentsearch.searchers._pace import Pace, arrived, departed, standing, step_size
 from latentsearch.searchers._unseen import diverted
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 
 @dataclass
@@ -66,8 +66,7 @@ class CodeDescent(IterativeSearcher):
         self._require_count("patience", least=0)
         self._require("on_repeat", self.on_repeat in ("stop", "continue", "mask"), "'stop', 'continue' or 'mask'")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2
 
     @property

@@ -16,7 +16,7 @@ from latentsearch.searchers._linear_bandit import Belief, nothing_known, updated
 from latentsearch.searchers._moves import ends, made, remembered
 from latentsearch.searchers._population import take
 from latentsearch.searchers._swaps import Swaps, by_position, merge_sizes, most_promising
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step
 _FORGET = 0.9  # of what was learnt about the arms, in every step
@@ -103,8 +103,7 @@ class BanditSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2 + self.arms * self.codes + len(merge_sizes(self.arms, 2))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> BanditState:

@@ -20,7 +20,7 @@ from latentsearch.searchers._board import improves
 from latentsearch.searchers._frontier import Frontier, halved, pushed, ranks_of, root, sorted_for_diving
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_of, score_each
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 
 @dataclass
@@ -97,8 +97,7 @@ class BranchAndBoundSearch(IterativeSearcher):
         self._require_count("batch")
         self._require("bound", isinstance(self.bound, Bound) and not isinstance(self.bound, type), "a Bound")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.batch * (1 + 2 * self.bound.rows)
 
     def search(

@@ -15,7 +15,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import project_each, ranking, score_each, take
-from latentsearch.spaces import Continuous
+from latentsearch.spaces import Continuous, LatentSpace
 
 _SEPARABLE_ABOVE = 200  # dimensions from which d x d numbers a row cost more than they bring
 
@@ -127,8 +127,7 @@ class CMAESSearch(IterativeSearcher):
         self._require_count("population", 4)
         self._require("separable", self.separable in (None, True, False), "True, False, or None to go by the dimension")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.population
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CMAESState:

@@ -19,7 +19,7 @@ from latentsearch.searchers._curvature import curvature, empty_fit, first_guess,
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_or_held, maps_each, take
 from latentsearch.searchers._swaps import Swaps, by_position, merged, most_promising, put_back, worth_keeping
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step
 # How many swaps are made together: one too, since a share is an estimate. Few sizes, since with that many swaps
@@ -101,8 +101,7 @@ class ColouredSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
 
     def validate(self, generator: Generator) -> None:

@@ -14,7 +14,7 @@ from latentsearch.searchers._curvature import curvature, empty_fit, first_guess,
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._moves import ends, made, remembered
 from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _PER_POSITION = 4  # swaps tried at one position in one step: others may make the next ones pointless
 _FADE = 0.8  # of what was learnt about the curvature, in every step
@@ -79,8 +79,7 @@ class CoordinateSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2 + self.batch + len(merge_sizes(self.batch, 2))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CoordinateState:

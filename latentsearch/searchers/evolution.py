@@ -15,7 +15,7 @@ from latentsearch.objective import Objective
 from latentsearch.protocols import EmbeddingGenerator, Generator
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import project_each, ranking, score_each, take
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 # How a child was made; the first three are the columns of `gains` and `trials`.
 _CROSSED, _NEAR, _FAR, _FOUNDED = range(4)
@@ -116,8 +116,7 @@ class EvolutionSearch(IterativeSearcher):
         self._require_count("population")
         self._require_count("children")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.children
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:

@@ -15,7 +15,7 @@ from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_of, score_each
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _MOST = 10_000_000  # grids; hours of decoding with any decoder
 
@@ -60,8 +60,7 @@ class ExhaustiveSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("batch")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.batch
 
     def validate(self, generator: Generator) -> None:

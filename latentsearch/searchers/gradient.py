@@ -15,7 +15,7 @@ from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
-from latentsearch.spaces import Continuous
+from latentsearch.spaces import Continuous, LatentSpace
 
 
 @dataclass
@@ -57,8 +57,7 @@ class GradientSearch(IterativeSearcher):
         super().__post_init__()
         self._require("tolerance", self.tolerance is None or self.tolerance >= 0, "None, or a number >= 0")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2
 
     def validate(self, generator: Generator) -> None:

@@ -15,7 +15,7 @@ from latentsearch.searchers._curvature import curvature, empty_fit, first_guess,
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_or_held, score_each
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, put_back, worth_keeping
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.5  # of what was learnt about the curvature, in every step
 _SHORTEST = 2.0**-10  # of the step that the curvature calls for
@@ -63,8 +63,7 @@ class JacobiSearch(IterativeSearcher):
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2 + len(merge_sizes(1 << 62))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> JacobiState:

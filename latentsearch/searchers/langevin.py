@@ -15,7 +15,7 @@ from latentsearch.searchers._chain import Kernel, Move, Pace, Point, metropolis
 from latentsearch.searchers._drift import DriftKernel
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._jumps import JumpKernel
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 300  # where there is no budget to go by
 # How fast the pace adapts: slower in long runs, where what is learnt can be more exact.
@@ -110,8 +110,7 @@ class LangevinSearch(IterativeSearcher):
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
         self._require("acceptance", 0 < self.acceptance < 1, "a number between 0 and 1")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> LangevinState:
@@ -128,7 +127,11 @@ class LangevinSearch(IterativeSearcher):
         left = objective.rows_left
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        return torch.where(left.isinf(), _STEPS, (left / self.step_rows).floor()).clamp(min=1).long()
+        return (
+            torch.where(left.isinf(), _STEPS, (left / self.step_rows(objective.generator.space)).floor())
+            .clamp(min=1)
+            .long()
+        )
 
     def step(self, objective: Objective, state: LangevinState, noise: Noise) -> tuple[LangevinState, Proposal]:
         kernel: Kernel = JumpKernel() if isinstance(objective.generator.space, Discrete) else DriftKernel()

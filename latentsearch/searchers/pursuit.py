@@ -17,7 +17,7 @@ from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._pool import Pool, chosen_sets, with_sets
 from latentsearch.searchers._population import best_or_held, project_each, score_each
 from latentsearch.searchers._swaps import Swaps, alone, most_promising, worth_keeping
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _PER_POSITION = 4  # swaps tried at one position in one step
 _SEEDS = 8  # pairs that are grown into sets
@@ -90,8 +90,7 @@ class PursuitSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 3 + self.batch + _SETS
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> PursuitState:

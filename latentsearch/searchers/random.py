@@ -12,6 +12,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_of, project_each, score_each
+from latentsearch.spaces import LatentSpace
 
 
 @dataclass
@@ -48,8 +49,7 @@ class RandomSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("batch")
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RandomState:

@@ -19,7 +19,7 @@ from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 100  # where there is no budget to go by
 _FADE = 0.5  # of what was learnt about the curvature, at every check
@@ -101,9 +101,13 @@ class RelaxedSearch(IterativeSearcher):
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
 
-    @property
-    def step_rows(self) -> int:
-        return 3
+    def step_rows(self, space: LatentSpace) -> int:
+        return 1 + self._descent_rows(space)
+
+    def _descent_rows(self, space: LatentSpace) -> int:
+        """What the relaxation asks for a step, beside the hard check."""
+        assert isinstance(space, Discrete)
+        return self.relaxation(torch.ones(())).rows(space.shape, space.codebook_size)
 
     def validate(self, generator: Generator) -> None:
         check_row_local("RelaxedSearch.optimizer", self.optimizer)
@@ -119,8 +123,9 @@ class RelaxedSearch(IterativeSearcher):
         left, every = objective.rows_left, self.check_every
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        # A step costs 2 rows and a check 1; the last check comes with a step that is of no use any more.
-        affordable = every * ((left - self.step_rows) / (2 * every + 1)).floor()
+        # A check costs a row; the last one comes with a step that is of no use any more.
+        cost = self._descent_rows(objective.generator.space)
+        affordable = every * ((left - cost - 1) / (cost * every + 1)).floor()
         return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:
@@ -182,6 +187,15 @@ class _SpreadPriced:
         spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
         price = 0.5 * self._weight * curvature(self.fit).to(loss.dtype)
         return loss + price[row] * spread.flatten(1).sum(1)
+
+    def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
+        """Losses of single swaps, ``(M, P, C)``, as an estimator asks for them; patches where they are cheaper."""
+        rows, positions = z.flatten(1).shape
+        if code is None:
+            size = self.objective.codebook.shape[-2]
+            code = torch.arange(size, device=z.device).expand(rows, positions, size)
+        position = torch.arange(positions, device=z.device).repeat_interleave(code.shape[-1]).expand(rows, -1)
+        return self.objective.swaps(z, position, code.flatten(1)).loss.view(code.shape)
 
     def _learn(self, z: Tensor, loss: Tensor, check: Proposal) -> None:
         """One more equation for λ: the hard loss is that of the mean, the slope and λ/2 times the way squared."""

@@ -21,6 +21,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers._iterative import IterativeSearcher
 from latentsearch.searchers._start import check_arguments, check_types
+from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _AFRESH = 5  # the stream of noise that draws starts
@@ -191,7 +192,7 @@ class _Stages:
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage."""
-        least, limits = _step_rows(self.plan.searchers[number]), self.limits["rows"]
+        least, limits = _step_rows(self.plan.searchers[number], self.generator.space), self.limits["rows"]
         return [b for b, spent in enumerate(before.rows.tolist()) if limits[b] - spent >= least]
 
     def _start(self, number: int, before: SearchResult, index: Tensor, searcher: Searcher) -> Tensor | None:
@@ -279,13 +280,13 @@ def _restarts(searcher: Searcher) -> int:
     return _restarts(searcher.searcher) if isinstance(searcher, Afresh) else int(getattr(searcher, "restarts", 1))
 
 
-def _step_rows(searcher: Searcher) -> int:
+def _step_rows(searcher: Searcher, space: LatentSpace) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
     if isinstance(searcher, Afresh):
-        return _step_rows(searcher.searcher)
+        return _step_rows(searcher.searcher, space)
     if isinstance(searcher, Then):
-        return min(map(_step_rows, searcher.searchers))
-    return searcher.step_rows * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
+        return min(_step_rows(stage, space) for stage in searcher.searchers)
+    return searcher.step_rows(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
 
 
 def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:

@@ -15,7 +15,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers import IterativeSearcher, Proposal
 from latentsearch.searchers._population import best_of, project_each, score_each
-from latentsearch.spaces import Discrete
+from latentsearch.spaces import Discrete, LatentSpace
 
 
 @dataclass
@@ -40,8 +40,7 @@ class GCG(IterativeSearcher):
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return 2 + self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:
@@ -78,8 +77,7 @@ class OnePlusLambda(IterativeSearcher):
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
     needs_gradient: ClassVar[bool] = False
 
-    @property
-    def step_rows(self) -> int:
+    def step_rows(self, space: LatentSpace) -> int:
         return self.children
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:

@@ -1,0 +1,72 @@
+"""Training steps a second of `DirectArgmax`, by how the losses of all single swaps are had."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from argmax import digits
+from argmax.bounds import BATCH
+from latentsearch.models import DiscreteVAE, PictureLoss, initialised
+from latentsearch.noise import Noise
+from latentsearch.relaxations import DirectArgmax, Loss
+
+
+def looped(f: Loss, z: Tensor, codes: int) -> Tensor:
+    """n k decodes, one after the other, each of a whole batch."""
+    row, losses = torch.arange(len(z)), []
+    with torch.no_grad():
+        for position in range(z.shape[1]):
+            for code in range(codes):
+                grid = z.clone()
+                grid[:, position] = code
+                losses.append(f(grid, row))
+    return torch.stack(losses, 1).view(*z.shape, codes)
+
+
+class _Looped(PictureLoss):
+    def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
+        return looped(lambda grid, row: self(grid, row), z, self.model.categories)
+
+
+class _ByLoop(DiscreteVAE):
+    def loss(self, images: Tensor) -> PictureLoss:
+        return _Looped(self, images)
+
+
+def steps_a_second(make: Callable[[], DiscreteVAE], steps: int = 20) -> float:
+    """The median over steps of a whole one: the estimate, the backward pass and Adam's update."""
+    images = digits.parts()["train"][:BATCH]
+    net = make()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    times = []
+    for step in range(steps + 2):
+        start = time.perf_counter()
+        terms = net.training_terms(images, Noise.from_seed(step))
+        optimizer.zero_grad()
+        (terms["reconstruction"] + terms["kl"]).backward()
+        optimizer.step()
+        times.append(time.perf_counter() - start)
+    return 1 / statistics.median(times[2:])
+
+
+def measure(variables: int = 20, categories: int = 10) -> dict[str, float]:
+    """Of a linear model of n variables of k categories."""
+
+    def make(kind: type[DiscreteVAE], compiled: bool = False) -> Callable[[], DiscreteVAE]:
+        def build() -> DiscreteVAE:
+            with initialised(0):
+                return kind(
+                    (1, 28, 28), variables=variables, categories=categories, compiled=compiled,
+                    estimator=lambda epsilon: DirectArgmax(-epsilon),
+                )  # fmt: skip
+
+        return build
+
+    found = {"a loop of decodes": steps_a_second(make(_ByLoop), 5)}
+    found |= {"at once": steps_a_second(make(DiscreteVAE)), "compiled": steps_a_second(make(DiscreteVAE, True))}
+    return {name: round(value, 2) for name, value in found.items()}
