@@ -25,9 +25,10 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [path for path in (str(ROOT / "examples"), str(Path(__file__).parent)) if path not in sys.path]
-from argmax import bounds, gradients, speed  # noqa: E402
+from argmax import bounds, figures, gradients, speed, tables  # noqa: E402
 
 LOGS = ROOT / "examples" / "logs"
+PAGE = ROOT / "docs" / "results" / "direct_argmax.md"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -75,9 +76,26 @@ def run_speed(options: argparse.Namespace) -> None:
         print(f"{variables}x{categories}, steps a second: {record}", flush=True)
 
 
+SHOWN = {
+    "20x10": "20 x 10, linear",
+    "20x2": "20 x 2, linear",
+    "20x10, 300 hidden": "20 x 10, 300 hidden",
+    "6x10, deep, grey": "6 x 10, deep (Figure 6)",
+}
+
+
+def run_report(options: argparse.Namespace) -> None:
+    logs = {name: read(options.logs / f"argmax_{name}.json") for name in ("bounds", "gradients", "speed")}
+    tables.write(PAGE, logs)
+    pictures = PAGE.parent / "img"
+    if logs["gradients"]:
+        figures.gradients(logs["gradients"]["1 x 10, 300 hidden"], pictures / "argmax_gradients.png")
+    figures.courses(logs["bounds"], SHOWN, pictures / "argmax_courses.png")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["bounds", "gradients", "speed"])
+    parser.add_argument("command", choices=["bounds", "gradients", "speed", "report"])
     parser.add_argument("--settings", nargs="+", default=list(bounds.SETTINGS), choices=list(bounds.SETTINGS))
     parser.add_argument("--methods", nargs="+", default=list(bounds.METHODS), choices=list(bounds.METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -90,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    {"bounds": run_bounds, "gradients": run_gradients, "speed": run_speed}[options.command](options)
+    {"bounds": run_bounds, "gradients": run_gradients, "speed": run_speed, "report": run_report}[options.command](
+        options
+    )
 
 
 if __name__ == "__main__":

@@ -56,9 +56,8 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
     panels, looks, handles = figure.subplots(1, len(measured), squeeze=False)[0], styles(), {}
     for panel, (name, by_method) in zip(panels, measured.items(), strict=True):
         for method, records in by_method.items():
-            budgets = [b for b in tables.budgets_of({method: records}) if tables.ratios(records, b)]
-            means = [max(statistics.fmean(tables.ratios(records, b)), tables.FLOOR) for b in budgets]
-            (handles[method],) = panel.loglog(budgets, means, ms=4, lw=1.3, **looks[method])
+            for budgets, means in stretches(records):
+                (handles[method],) = panel.loglog(budgets, means, ms=4, lw=1.3, **looks[method])
         panel.axhline(1, color="0.6", lw=0.8, zorder=0)
         panel.set(title=name, xlabel="rows decoded")
         panel.grid(which="major", color="0.92", lw=0.6)
@@ -73,6 +72,17 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return path
+
+
+def stretches(records: tables.Records) -> list[tuple[list[int], list[float]]]:
+    """Budgets and mean ratios of one method; means over other pictures are not joined to those before."""
+    parts: dict[int, tuple[list[int], list[float]]] = {}
+    for budget in tables.budgets_of({"": records}):
+        if found := tables.ratios(records, budget):
+            budgets, means = parts.setdefault(len(found), ([], []))
+            budgets.append(budget)
+            means.append(max(statistics.fmean(found), tables.FLOOR))
+    return list(parts.values())
 
 
 def strip(name: str, task: str, steps: Mapping[str, float | None], folder: Path) -> Path:
