@@ -19,7 +19,7 @@ from latentsearch._rows import flatten, map_rows
 from latentsearch.algebra import Constraint
 from latentsearch.errors import SearchFailed
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import Objective, canonical_of, check_gradients, check_scores
+from latentsearch.objective import Objective, canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
@@ -27,6 +27,7 @@ from latentsearch.searchers._board import Board
 from latentsearch.searchers._progress import Progress
 from latentsearch.searchers._saved import SavedSearch
 from latentsearch.searchers._start import check_arguments, initial_latents
+from latentsearch.searchers._trial import check_gradients, check_scores
 
 if TYPE_CHECKING:
     from latentsearch.searchers._iterative import IterativeSearcher, Proposal

@@ -18,11 +18,12 @@ import latentsearch as ls
 from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import Objective, check_scores
+from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.searchers._board import Board
 from latentsearch.searchers._population import best_of, project_each
 from latentsearch.searchers._start import check_arguments, initial_latents
+from latentsearch.searchers._trial import check_scores
 from latentsearch.spaces import Discrete
 
 # What stands for a loss that is no number: these packages want a finite one.
