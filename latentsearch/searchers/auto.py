@@ -21,7 +21,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.then import Afresh, Then
+from latentsearch.searchers.then import Afresh, Then, Uncertified
 from latentsearch.spaces import Continuous, Discrete
 
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
@@ -30,6 +30,7 @@ _ALONE, _BASIN, _A_POSITION = 140, 200, 3
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
+_CERTIFICATE = 700  # rows kept for one, where there are rounds: 512 swaps in vain take 600, and some are not in vain
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,16 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     stages = [RelaxedSearch(), *_to_the_floor(constraint, coloured)]
     if math.isinf(rows):
         return Then(*stages, shares=(1.0,) * len(stages))
-    first = Then(*stages, shares=(_basin(rows, space) / rows, *(1.0,) * (len(stages) - 1)))
     deep = _basin(math.inf, space)
-    rounds = int(rows // (_ROUNDS * deep))
-    if rounds < 2:
+    # A round may find the best grid and have no rows left to say so.
+    kept = _CERTIFICATE if rows - _CERTIFICATE >= 2 * _ROUNDS * deep else 0
+    rounds = int((rows - kept) // (_ROUNDS * deep))
+    first = Then(*stages, shares=(_basin(rows, space) / (rows - kept), *(1.0,) * (len(stages) - 1)))
+    if not kept:
         return first
     again = Afresh(Then(RelaxedSearch(steps=int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
-    return Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
+    found = Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
+    return Then(found, Uncertified(stages[-1]), shares=(1 - kept / rows, 1.0))
 
 
 def _basin(rows: float, space: Discrete) -> float:

@@ -23,12 +23,32 @@ from latentsearch.searchers._iterative import IterativeSearcher
 from latentsearch.searchers._start import check_arguments, check_types
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
+_CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
 
 
 @dataclass(frozen=True)
-class Afresh:
+class _Stage:
+    """A search with a rule of its own in [Then][latentsearch.Then]; anywhere else the search itself."""
+
+    searcher: Searcher
+
+    def search(
+        self,
+        generator: Generator,
+        constraint: Constraint,
+        *,
+        init: Tensor | None = None,
+        seed: int | Sequence[int] | None = None,
+        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+    ) -> SearchResult:
+        """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
+        return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class Afresh(_Stage):
     """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
 
     What it finds is taken where it is better. ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with
@@ -47,19 +67,26 @@ class Afresh:
         ['OPTIMAL', 'OPTIMAL']
     """
 
-    searcher: Searcher
 
-    def search(
-        self,
-        generator: Generator,
-        constraint: Constraint,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
-    ) -> SearchResult:
-        """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
-        return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)
+@dataclass(frozen=True)
+class Uncertified(_Stage):
+    """In [Then][latentsearch.Then]: a search for those problems alone whose answer has no certificate yet.
+
+    A certificate is a problem's status: STALLED, a search found nothing better among what it deems likely,
+    or OPTIMAL. ``Then(a, Uncertified(b), shares=(0.8, 1))`` keeps a fifth of the rows for it.
+
+    Attributes:
+        searcher: The search.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> search = Then(ls.RandomSearch(), Uncertified(ls.CoordinateSearch()), shares=(0.5, 1))
+        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
 
 
 @dataclass(frozen=True, init=False)
@@ -168,11 +195,13 @@ class _Stages:
         """One more stage for the problems that can still gain by it."""
         if Status.INTERRUPTED in before.status:
             return before
-        problems = [b for b in self._payable(number, before) if before.status[b] not in _ENDED]
+        searcher = self.plan.searchers[number]
+        done = (*_ENDED, *_CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
+        problems = [b for b in self._payable(number, before) if before.status[b] not in done]
         if not problems:
             return before
         index = torch.tensor(problems, device=before.latent.device)
-        searcher, run = self.plan.searchers[number], self._run(number, problems, before)
+        run = self._run(number, problems, before)
         constraint = self.constraint.select(index)
         try:
             after = searcher.search(
@@ -187,7 +216,7 @@ class _Stages:
             return replace(before, status=tuple(stopped))
         except Exception as error:
             raise _failed(error, before, index) from error
-        return _joined(before, after, index)
+        return _joined(before, after, index, afresh=isinstance(searcher, Afresh))
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage."""
@@ -276,12 +305,12 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 
 def _restarts(searcher: Searcher) -> int:
-    return _restarts(searcher.searcher) if isinstance(searcher, Afresh) else int(getattr(searcher, "restarts", 1))
+    return _restarts(searcher.searcher) if isinstance(searcher, _Stage) else int(getattr(searcher, "restarts", 1))
 
 
 def _step_rows(searcher: Searcher) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
-    if isinstance(searcher, Afresh):
+    if isinstance(searcher, _Stage):
         return _step_rows(searcher.searcher)
     if isinstance(searcher, Then):
         return min(map(_step_rows, searcher.searchers))
@@ -292,14 +321,15 @@ def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
     return whole.index_copy(dim, index, part.to(whole.dtype))
 
 
-def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchResult:
+def _joined(before: SearchResult, after: SearchResult, index: Tensor, afresh: bool) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
     # A stage that could pay for no step has nothing to say: not even which restart was the best.
     moved = after.rows > 0
     if not bool(moved.any()):
         return before
-    # One that started afresh may have found nothing better.
-    moved = moved & ~_better(before.score, after.score, index)
+    own, new = Score(*(part[index] for part in before.score)), after.score
+    # One that started afresh may have found nothing better; of equals the first has its certificate.
+    moved = moved & (_better(new, own) if afresh else ~_better(own, new))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
@@ -327,11 +357,10 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
     )
 
 
-def _better(a: Score, b: Score, index: Tensor) -> Tensor:
-    """Whether a's problems in ``index`` are better than b's: satisfied and not, or of a lower loss."""
-    loss, satisfied = a.loss[index], a.satisfied[index]
-    lower = (loss < b.loss) | b.loss.isnan()
-    return (satisfied & ~b.satisfied) | (lower & (satisfied == b.satisfied))
+def _better(a: Score, b: Score) -> Tensor:
+    """Whether a's problems are better than b's: satisfied and not, or of a lower loss."""
+    lower = (a.loss < b.loss) | b.loss.isnan()
+    return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
 
 
 def _candidates(
