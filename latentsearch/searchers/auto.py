@@ -30,6 +30,7 @@ _ALONE, _BASIN, _A_POSITION = 140, 200, 3
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
+_PURSUED = 128  # swaps tried in vain before sets of them give way to single ones, which find more from there on
 _CERTIFICATE = 700  # rows kept for one, where there are rounds: 512 swaps in vain take 600, and some are not in vain
 
 
@@ -152,7 +153,7 @@ def _basin(rows: float, space: Discrete) -> float:
 
 def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
     """Searches by swaps, each of which ends by itself; the last one with a certificate."""
-    squares = _squares(constraint, 64, 512)
+    squares = _squares(constraint, 64, _PURSUED)
     return [
         *([ColouredSearch()] if coloured else []),
         *([squares] if squares is not None else []),

@@ -51,8 +51,8 @@ class _Stage:
 class Afresh(_Stage):
     """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
 
-    What it finds is taken where it is better. ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with
-    the rows that the first search did not need.
+    What it finds is taken where it is better; of equals the first stays, with its certificate.
+    ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with the rows that the first search did not need.
 
     Attributes:
         searcher: The search.
@@ -95,7 +95,8 @@ class Then:
 
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together.
-    [Afresh][latentsearch.searchers.Afresh] makes one start anew.
+    [Afresh][latentsearch.searchers.Afresh] makes one start anew, and
+    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate.
 
     Args:
         *searchers: Two or more.
@@ -328,7 +329,7 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor, afresh: bo
     if not bool(moved.any()):
         return before
     own, new = Score(*(part[index] for part in before.score)), after.score
-    # One that started afresh may have found nothing better; of equals the first has its certificate.
+    # One that started afresh may have found nothing better.
     moved = moved & (_better(new, own) if afresh else ~_better(own, new))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
