@@ -50,7 +50,8 @@ class AutoSearch:
 
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
     of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
-    at last those of [CoordinateSearch][latentsearch.CoordinateSearch].
+    at last those of [CoordinateSearch][latentsearch.CoordinateSearch], which ends with a certificate. Where rows are
+    enough to search afresh, some are kept for it, and spent where the best grid has none yet.
 
     What was chosen is told by [choose][latentsearch.AutoSearch.choose].
 
