@@ -224,6 +224,7 @@ SEARCHERS = (
     ls.PursuitSearch(),
     ls.PursuitSearch(batch=3, patience=9, restarts=2),
     Afresh(ls.RandomSearch(batch=5)),
+    Uncertified(ls.CoordinateSearch(batch=5)),
     ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
     ls.Then(ls.RelaxedSearch(steps=8), Uncertified(ls.CoordinateSearch(batch=4)), shares=(0.5, 1)),
     ls.JacobiSearch(),

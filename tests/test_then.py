@@ -210,3 +210,17 @@ def test_certificates_are_paid_for_once_and_only_where_they_are_lacking():
     assert {status.name for status in result.status} == {"OPTIMAL"}
     more = result.rows > first.rows
     assert more.tolist() == [False, True, True] and bool((result.rows <= 300).all())
+
+
+def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
+    toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
+    first, second = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=64, patience=64)
+    alone = first.search(toy.generator, toy.constraint, seed=0)
+    assert {status.name for status in alone.status} == {"STALLED"}
+    rows = int(alone.rows.max()) + 1
+    both = ls.Then(first, second, shares=(1, 1))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    assert (result.score.loss <= alone.score.loss).all()
+    unpaid = (rows - alone.rows < second.step_rows).tolist()
+    assert any(unpaid)
+    assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)

@@ -196,9 +196,11 @@ class _Stages:
         """One more stage for the problems that can still gain by it."""
         if Status.INTERRUPTED in before.status:
             return before
-        searcher = self.plan.searchers[number]
+        searcher, payable = self.plan.searchers[number], self._payable(number, before)
+        if not isinstance(searcher, _Stage):
+            before = _cut_short(before, payable)
         done = (*_ENDED, *_CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
-        problems = [b for b in self._payable(number, before) if before.status[b] not in done]
+        problems = [b for b in payable if before.status[b] not in done]
         if not problems:
             return before
         index = torch.tensor(problems, device=before.latent.device)
@@ -270,6 +272,15 @@ class _Stages:
                 f"problem, and now of {rows}, would hand on other latents. Resume it with the budget that it was "
                 "begun with, or give this search a path of its own"
             )
+
+
+def _cut_short(before: SearchResult, payable: list[int]) -> SearchResult:
+    """The result, its problems that stalled being out of budget where the next stage, which would go on, is."""
+    status = (
+        Status.BUDGET if ended is Status.STALLED and b not in payable else ended
+        for b, ended in enumerate(before.status)
+    )  # fmt: skip
+    return replace(before, status=tuple(status))
 
 
 def _left(limits: list[float]) -> list[Any] | None:
