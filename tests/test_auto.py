@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
+from latentsearch.searchers import Uncertified
 from latentsearch.testing import toys
 
 CODES, NUMBERS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
@@ -55,3 +56,11 @@ def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
     assert (result.rows > 0).all()
     if rows >= 32:
         assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+def test_where_there_are_rounds_all_answers_have_certificates():
+    toy = toys.codes(problems=6, shape=(4, 4), codebook_size=16)
+    run = ls.Run(rows=2400)
+    assert any(isinstance(s, Uncertified) for s in ls.AutoSearch().choose(toy.generator, toy.constraint, run).searchers)
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=run)
+    assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}

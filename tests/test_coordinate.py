@@ -16,7 +16,7 @@ from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, learn
-from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising
+from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, untried_first
 from latentsearch.testing import toys
 
 
@@ -147,3 +147,13 @@ def test_a_term_that_reads_the_codes_is_ranked_with_the_others():
     linear = held.linearise(z)
     swaps = most_promising(held.codebook, z, linear, torch.zeros(2), 9, 4, z.new_zeros(2, 0))
     assert (swaps.code == 0).all()
+
+
+def test_swaps_that_failed_lately_come_last_of_the_promising_ones():
+    none = torch.zeros(1, 6)
+    swaps = Swaps(torch.tensor([[0, 1, 1, 1, 2, 3]]), torch.arange(6)[None], none, none, none == 0)
+    lately = torch.tensor([[-1, 0, 1 * 9 + 1]])
+    taken = untried_first(swaps, torch.tensor([4]), lately, 9, 6, 9)
+    assert taken.code.tolist() == [[2, 3, 0, 1, 4, 5]], "those beyond the first four wait for all of these"
+    spread = untried_first(swaps, torch.tensor([4]), lately, 9, 5, 1)
+    assert spread.code.tolist() == [[2, 0, 4, 5, 3]], "one a position, as long as there are others"

@@ -57,7 +57,7 @@ def test_blocks_are_boxes_of_every_size_and_place(shape):
 def test_mutations_begin_where_the_codes_differ(seed, shape, size):
     noise = ls.Noise.from_seed(seed, 3)
     z, codes = noise.fold(1).integers(size, 7, *shape), noise.fold(2).integers(size, 7, *shape)
-    rank, number = mutation(z, codes, noise.fold(3))
+    rank, number = mutation(z, codes, 3.5, noise.fold(3))
     differ = (z != codes).flatten(2)
     assert torch.equal(rank.sort(-1).values, torch.arange(differ.shape[2]).expand_as(rank))
     assert torch.equal(rank < differ.sum(2, keepdim=True), differ)
@@ -66,9 +66,16 @@ def test_mutations_begin_where_the_codes_differ(seed, shape, size):
 
 def test_mutations_are_mostly_of_one_code_and_sometimes_of_many():
     z = torch.zeros(1, 20_000, 6, 6, dtype=torch.int64)
-    number = mutation(z, z + 1, ls.Noise.from_seed(0))[1]
-    assert 0.85 < (number == 1).float().mean() < 0.93
-    assert number.max() > 10
+    for tail, low, high in ((3.5, 0.85, 0.93), (1.5, 0.35, 0.5)):
+        number = mutation(z, z + 1, tail, ls.Noise.from_seed(0))[1]
+        assert low < (number == 1).float().mean() < high
+        assert number.max() > 10
+
+
+def test_mutations_are_large_at_first_and_small_in_the_end():
+    search = ls.EvolutionSearch(children=4)
+    tails = [search._tail(number) for number in (0, 75, 150, 1000)]
+    assert tails == [1.5, 2.5, 3.5, 3.5]
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch.searchers import Afresh
+from latentsearch.searchers import Afresh, Uncertified
 from latentsearch.testing import toys
 
 
@@ -186,3 +186,41 @@ def test_a_search_afresh_stays_within_a_hard_limit_and_starts_elsewhere():
     goal = toy.constraint + ls.Within(source, 2)
     result = ls.Then(once, Afresh(once), shares=(1, 1)).search(toy.generator, goal, seed=0, run=run)
     assert bool(((result.latent != source).flatten(1).sum(1) <= 2).all())
+
+
+def test_of_equals_the_search_afresh_gives_way():
+    toy = toys.codes(problems=3)
+    proof, glance = ls.CoordinateSearch(patience=None), ls.RandomSearch(batch=2)
+    both = ls.Then(proof, Afresh(ls.Then(proof, glance, shares=(1, 1))), shares=(1, 1))
+    first = proof.search(toy.generator, toy.constraint, seed=0)
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=300))
+    assert torch.equal(result.score.loss, first.score.loss) and bool((result.rows > first.rows).all())
+    assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+def test_certificates_are_paid_for_once_and_only_where_they_are_lacking():
+    toy = toys.codes(problems=3, shape=(3, 3))
+    start = (toy.solution + 1) % 5
+    start[0] = toy.solution[0]
+    proof = ls.CoordinateSearch(batch=8, patience=None)
+    first = proof.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(rows=80))
+    assert [status.name for status in first.status] == ["OPTIMAL", "BUDGET", "BUDGET"]
+    both = ls.Then(proof, Uncertified(proof), shares=(80 / 300, 1))
+    result = both.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(rows=300))
+    assert {status.name for status in result.status} == {"OPTIMAL"}
+    more = result.rows > first.rows
+    assert more.tolist() == [False, True, True] and bool((result.rows <= 300).all())
+
+
+def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
+    toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
+    first, second = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=64, patience=64)
+    alone = first.search(toy.generator, toy.constraint, seed=0)
+    assert {status.name for status in alone.status} == {"STALLED"}
+    rows = int(alone.rows.max()) + 1
+    both = ls.Then(first, second, shares=(1, 1))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    assert (result.score.loss <= alone.score.loss).all()
+    unpaid = (rows - alone.rows < second.step_rows).tolist()
+    assert any(unpaid)
+    assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)

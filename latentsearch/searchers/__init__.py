@@ -18,7 +18,7 @@ from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
 from latentsearch.searchers.straight_through import StraightThroughSearch
-from latentsearch.searchers.then import Afresh, Then
+from latentsearch.searchers.then import Afresh, Then, Uncertified
 
 __all__ = [
     "Afresh",
@@ -41,6 +41,7 @@ __all__ = [
     "SinglePositionSearch",
     "StraightThroughSearch",
     "Then",
+    "Uncertified",
     "improves",
     "search",
 ]

@@ -65,6 +65,37 @@ def most_promising(
     return Swaps(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+def untried_first(
+    swaps: Swaps, first: Tensor, lately: Tensor, codebook_size: int, count: int, per_position: int
+) -> Swaps:
+    """So many of the swaps: of the first few those that failed lately come last; otherwise they stay in order.
+
+    Args:
+        swaps: ``(M, C)``.
+        first: ``(M,)`` int64, how many come before all others.
+        lately: ``(M, T)`` int64 ids, T at least 1.
+        codebook_size: K.
+        count: How many to take.
+        per_position: How many at most for one position, as long as there are others.
+    """
+    ids, known = swaps.ids(codebook_size), lately.sort(1).values
+    place = torch.searchsorted(known, ids).clamp(max=known.shape[1] - 1)
+    failed = known.gather(1, place) == ids
+    later = torch.arange(ids.shape[1], device=ids.device) >= first[:, None]
+    order = torch.where(swaps.new, 2 * later + 1 * failed, 4).argsort(dim=1, stable=True)
+    swaps = Swaps(*(part.gather(1, order) for part in swaps))
+    crowded = _rank_at_position(swaps.position) >= per_position
+    order = torch.where(swaps.new, 1 * crowded, 2).argsort(dim=1, stable=True)[:, :count]
+    return Swaps(*(part.gather(1, order) for part in swaps))
+
+
+def _rank_at_position(position: Tensor) -> Tensor:
+    """``(M, C)``: how many swaps before each one are at its position."""
+    ordered, order = position.sort(dim=1, stable=True)
+    rank = torch.arange(position.shape[1], device=position.device) - torch.searchsorted(ordered, ordered)
+    return torch.empty_like(rank).scatter_(1, order, rank)
+
+
 def by_position(swaps: Swaps, positions: int) -> Swaps:
     """Swaps as a table, ``(M, P, C)`` each; every position must have as many, and they stay in order."""
     order = swaps.position.argsort(dim=1, stable=True)

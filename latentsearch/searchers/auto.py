@@ -21,7 +21,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.then import Afresh, Then
+from latentsearch.searchers.then import Afresh, Then, Uncertified
 from latentsearch.spaces import Continuous, Discrete
 
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
@@ -30,6 +30,8 @@ _ALONE, _BASIN, _A_POSITION = 140, 200, 3
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
+_PURSUED = 128  # swaps tried in vain before sets of them give way to single ones, which find more from there on
+_CERTIFICATE = 700  # rows kept for one, where there are rounds: 512 swaps in vain take 600, and some are not in vain
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class AutoSearch:
 
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
     of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
-    at last those of [CoordinateSearch][latentsearch.CoordinateSearch].
+    at last those of [CoordinateSearch][latentsearch.CoordinateSearch], which ends with a certificate. Where rows are
+    enough to search afresh, some are kept for it, and spent where the best grid has none yet.
 
     What was chosen is told by [choose][latentsearch.AutoSearch.choose].
 
@@ -132,13 +135,16 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     stages = [RelaxedSearch(), *_to_the_floor(constraint, coloured)]
     if math.isinf(rows):
         return Then(*stages, shares=(1.0,) * len(stages))
-    first = Then(*stages, shares=(_basin(rows, space) / rows, *(1.0,) * (len(stages) - 1)))
     deep = _basin(math.inf, space)
-    rounds = int(rows // (_ROUNDS * deep))
-    if rounds < 2:
+    # A round may find the best grid and have no rows left to say so.
+    kept = _CERTIFICATE if rows - _CERTIFICATE >= 2 * _ROUNDS * deep else 0
+    rounds = int((rows - kept) // (_ROUNDS * deep))
+    first = Then(*stages, shares=(_basin(rows, space) / (rows - kept), *(1.0,) * (len(stages) - 1)))
+    if not kept:
         return first
     again = Afresh(Then(RelaxedSearch(steps=int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
-    return Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
+    found = Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
+    return Then(found, Uncertified(stages[-1]), shares=(1 - kept / rows, 1.0))
 
 
 def _basin(rows: float, space: Discrete) -> float:
@@ -148,7 +154,7 @@ def _basin(rows: float, space: Discrete) -> float:
 
 def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
     """Searches by swaps, each of which ends by itself; the last one with a certificate."""
-    squares = _squares(constraint, 64, 512)
+    squares = _squares(constraint, 64, _PURSUED)
     return [
         *([ColouredSearch()] if coloured else []),
         *([squares] if squares is not None else []),

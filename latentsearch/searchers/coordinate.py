@@ -13,11 +13,12 @@ from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
 from latentsearch.searchers._moves import ends, made, remembered
-from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising
+from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising, untried_first
 from latentsearch.spaces import Discrete, LatentSpace
 
 _PER_POSITION = 4  # swaps tried at one position in one step: others may make the next ones pointless
 _FADE = 0.8  # of what was learnt about the curvature, in every step
+_LATELY = 512  # swaps remembered as failures when the grid has changed, and looked at for others before them
 
 
 @dataclass
@@ -30,12 +31,15 @@ class CoordinateState:
         tried: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
             that position 0 holds, which is no swap.
         count: ``(M,)`` int64, how many swaps were tried at this grid.
+        lately: ``(M, 512)`` int64, ids of the last swaps that helped nowhere, at this grid or at those
+            before it; -1 where there were fewer.
     """
 
     z: Tensor
     fit: Tensor
     tried: Tensor
     count: Tensor
+    lately: Tensor
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class CoordinateSearch(IterativeSearcher):
     with one curvature $\lambda$ a row, fitted to the swaps that were tried: codes are far apart, and
     near a good grid the slope alone says next to nothing. The best ``batch`` swaps are decoded. Those
     that help are then made together, the best two, the best three and so on, and the best grid of
-    all is the next. A swap that did not help is not tried again until the grid has changed. So the
+    all is the next. A swap that did not help is not tried again until the grid has changed, and then
+    after those that were not tried lately: near the end most of what failed would fail again. So the
     loss falls with every change of the grid, and nothing can cycle.
 
     A row is STALLED once the ``patience`` most promising swaps were tried at its grid in vain, and
@@ -84,7 +89,8 @@ class CoordinateSearch(IterativeSearcher):
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CoordinateState:
         zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        return CoordinateState(z, empty_fit(objective, len(z)), zeros.new_zeros(len(z), 0), zeros)
+        lately = zeros.new_full((len(z), _LATELY), -1)
+        return CoordinateState(z, empty_fit(objective, len(z)), zeros.new_zeros(len(z), 0), zeros, lately)
 
     def step(self, objective: Objective, state: CoordinateState, noise: Noise) -> tuple[CoordinateState, Proposal]:
         """Rank, try, make together, and move on to the best grid if it is better."""
@@ -93,10 +99,14 @@ class CoordinateSearch(IterativeSearcher):
         merges = len(merge_sizes(min(self.batch, state.z[0].numel()), 2))
         swaps = self._ranked(objective, state, linear, bend, self.batch + merges)
         move = made(objective, state.z, linear, bend, swaps, merges)
-        tried = remembered(state.z, state.tried, swaps, move, objective.codebook.shape[-2])
+        size, singles = objective.codebook.shape[-2], move.change.shape[1]
+        tried = remembered(state.z, state.tried, swaps, move, size)
         count = torch.where(move.better, 0, state.count + move.used.sum(1))
-        way = swaps.way[:, : move.change.shape[1]]
-        after = CoordinateState(move.z, learn(state.fit, move.beyond_slope, way, _FADE), tried, count)
+        # What helped but was not made may help still.
+        vain = torch.where(move.change < 0, -1, swaps.ids(size)[:, :singles])
+        lately = torch.cat([state.lately, vain], 1)[:, -_LATELY:]
+        fit = learn(state.fit, move.beyond_slope, swaps.way[:, :singles], _FADE)
+        after = CoordinateState(move.z, fit, tried, count, lately)
         status = ends(objective.generator.space, count, move.used, self.patience)
         return after, Proposal(move.z, move.score, status)
 
@@ -105,5 +115,10 @@ class CoordinateSearch(IterativeSearcher):
         return torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
 
     def _ranked(self, objective: Objective, state: CoordinateState, linear: Linear, bend: Tensor, count: int) -> Swaps:
-        each = max(_PER_POSITION, -(-count // state.z[0].numel()))
-        return most_promising(objective.codebook, state.z, linear, bend, count, each, state.tried)
+        positions, size = state.z[0].numel(), objective.codebook.shape[-2]
+        ahead = max(count, _LATELY if self.patience is None else self.patience)
+        each = max(_PER_POSITION, -(-ahead // positions))
+        swaps = most_promising(objective.codebook, state.z, linear, bend, ahead, each, state.tried)
+        each = max(_PER_POSITION, -(-count // positions))
+        # The most promising ones are to be tried before a row ends, be it last.
+        return untried_first(swaps, ahead - state.count, state.lately, size, count, each)

@@ -21,7 +21,9 @@ from latentsearch.spaces import Discrete, LatentSpace
 _CROSSED, _NEAR, _FAR, _FOUNDED = range(4)
 
 _POOL = 32  # prior draws a row among which a near mutation looks for its codes
-_TAIL = 3.5  # exponent of the number of codes that a mutation changes: 1 in 89 of 100, and rarely many
+# Exponent of the number of codes that a mutation changes, first and after so many children: from 1 in 40 of
+# 100, and often many, to 1 in 89 of 100, and rarely many. A bad grid gains most by large changes, a good one loses.
+_TAIL, _SETTLED = (1.5, 3.5), 600
 _ROUNDS = 3  # how often a child that is known already is mutated further
 _SEEN = 1024  # grids remembered a row
 _MEMORY = 0.95  # share of the gains and trials that is kept from one generation to the next
@@ -84,7 +86,8 @@ class EvolutionSearch(IterativeSearcher):
     proportion to what it has lately gained per child, as in D. Thierens, *An adaptive pursuit
     strategy for allocating operator probabilities* (GECCO 2005; this is its probability matching).
     The number of mutated codes has a heavy tail, so that no dip is for ever [Doerr, Le, Makhmara
-    and Nguyen, *Fast Genetic Algorithms*, GECCO 2017].
+    and Nguyen, *Fast Genetic Algorithms*, GECCO 2017]. It is heaviest at first, as a bad grid gains
+    most by large changes, and settles within 600 children.
 
     A child that was scored already is mutated, and further if that one was scored too: no row is
     wasted on it, and a dip that has been searched is searched more widely. Of equally good grids
@@ -175,7 +178,9 @@ class EvolutionSearch(IterativeSearcher):
         close, far = nearest_codes(generator, z, pool), pool[:, :count]
         known = torch.cat([state.seen, _hashes(generator, state.z)], 1)
         mutated = torch.zeros_like(crossed)
-        rank, number = mutation(z, torch.where(_per_child(near, z), close, far), noise.fold(5))
+        rank, number = mutation(
+            z, torch.where(_per_child(near, z), close, far), self._tail(state.number), noise.fold(5)
+        )
         for more in range(_ROUNDS):
             again = _repeated(_hashes(generator, z), known)
             # Where the near ones are known they run out: on with far ones.
@@ -186,6 +191,11 @@ class EvolutionSearch(IterativeSearcher):
             mutated = mutated | again
         way = torch.where(mutated, torch.where(near, _NEAR, _FAR), _CROSSED)
         return _Brood(z, way, take(state.loss, torch.where(mutated, first, parents.amin(1))))
+
+    def _tail(self, number: int) -> float:
+        """The exponent of how many codes a mutation changes, in a generation."""
+        first, last = _TAIL
+        return first + (last - first) * min(number * self.children / _SETTLED, 1.0)
 
 
 def random_blocks(noise: Noise, count: int, shape: tuple[int, ...]) -> Tensor:
@@ -226,8 +236,14 @@ def _embedded(generator: EmbeddingGenerator, z: Tensor) -> Tensor:
     return e.reshape(*z.shape[:2], -1, e.shape[-1]).transpose(1, 2)
 
 
-def mutation(z: Tensor, codes: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+def mutation(z: Tensor, codes: Tensor, tail: float, noise: Noise) -> tuple[Tensor, Tensor]:
     """Where grids ``(M, C, *S)`` are to take other codes of the same shape.
+
+    Args:
+        z: The grids.
+        codes: What they are to take.
+        tail: Exponent of how many: the chance of n is in proportion to ``n ** -tail``.
+        noise: One key a row.
 
     Returns:
         ``(M, C, positions)``, the rank of each position in a random order, those that would not
@@ -235,7 +251,7 @@ def mutation(z: Tensor, codes: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
     """
     flat = z.flatten(2)
     count, positions = flat.shape[1:]
-    chance = torch.arange(1, positions + 1, dtype=torch.float32, device=z.device) ** -_TAIL
+    chance = torch.arange(1, positions + 1, dtype=torch.float32, device=z.device) ** -tail
     edges = (chance.cumsum(0) / chance.sum())[:-1]
     number = 1 + torch.searchsorted(edges, noise.fold(1).uniform(count, 1))
     order = (noise.fold(2).uniform(count, positions) + (flat == codes.flatten(2))).argsort(-1)

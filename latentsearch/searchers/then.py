@@ -24,29 +24,14 @@ from latentsearch.searchers._start import check_arguments, check_types
 from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
+_CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
 
 
 @dataclass(frozen=True)
-class Afresh:
-    """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
-
-    What it finds is taken where it is better. ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with
-    the rows that the first search did not need.
-
-    Attributes:
-        searcher: The search.
-
-    Example:
-        >>> import latentsearch as ls
-        >>> from latentsearch.testing import toys
-        >>> toy = toys.codes()
-        >>> twice = Then(ls.CoordinateSearch(), Afresh(ls.CoordinateSearch()), shares=(1, 1))
-        >>> result = twice.search(toy.generator, toy.constraint, seed=0)
-        >>> [status.name for status in result.status]
-        ['OPTIMAL', 'OPTIMAL']
-    """
+class _Stage:
+    """A search with a rule of its own in [Then][latentsearch.Then]; anywhere else the search itself."""
 
     searcher: Searcher
 
@@ -63,13 +48,56 @@ class Afresh:
         return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)
 
 
+@dataclass(frozen=True)
+class Afresh(_Stage):
+    """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
+
+    What it finds is taken where it is better; of equals the first stays, with its certificate.
+    ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with the rows that the first search did not need.
+
+    Attributes:
+        searcher: The search.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> twice = Then(ls.CoordinateSearch(), Afresh(ls.CoordinateSearch()), shares=(1, 1))
+        >>> result = twice.search(toy.generator, toy.constraint, seed=0)
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
+
+
+@dataclass(frozen=True)
+class Uncertified(_Stage):
+    """In [Then][latentsearch.Then]: a search for those problems alone whose answer has no certificate yet.
+
+    A certificate is a problem's status: STALLED, a search found nothing better among what it deems likely,
+    or OPTIMAL. ``Then(a, Uncertified(b), shares=(0.8, 1))`` keeps a fifth of the rows for it.
+
+    Attributes:
+        searcher: The search.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> search = Then(ls.RandomSearch(), Uncertified(ls.CoordinateSearch()), shares=(0.5, 1))
+        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
+
+
 @dataclass(frozen=True, init=False)
 class Then:
     """All of one search, then the next for the problems that are not solved, within one budget.
 
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together.
-    [Afresh][latentsearch.searchers.Afresh] makes one start anew.
+    [Afresh][latentsearch.searchers.Afresh] makes one start anew, and
+    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate.
 
     Args:
         *searchers: Two or more.
@@ -169,11 +197,15 @@ class _Stages:
         """One more stage for the problems that can still gain by it."""
         if Status.INTERRUPTED in before.status:
             return before
-        problems = [b for b in self._payable(number, before) if before.status[b] not in _ENDED]
+        searcher, payable = self.plan.searchers[number], self._payable(number, before)
+        if not isinstance(searcher, _Stage):
+            before = _cut_short(before, payable)
+        done = (*_ENDED, *_CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
+        problems = [b for b in payable if before.status[b] not in done]
         if not problems:
             return before
         index = torch.tensor(problems, device=before.latent.device)
-        searcher, run = self.plan.searchers[number], self._run(number, problems, before)
+        run = self._run(number, problems, before)
         constraint = self.constraint.select(index)
         try:
             after = searcher.search(
@@ -188,7 +220,7 @@ class _Stages:
             return replace(before, status=tuple(stopped))
         except Exception as error:
             raise _failed(error, before, index) from error
-        return _joined(before, after, index)
+        return _joined(before, after, index, afresh=isinstance(searcher, Afresh))
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage."""
@@ -243,6 +275,15 @@ class _Stages:
             )
 
 
+def _cut_short(before: SearchResult, payable: list[int]) -> SearchResult:
+    """The result, its problems that stalled being out of budget where the next stage, which would go on, is."""
+    status = (
+        Status.BUDGET if ended is Status.STALLED and b not in payable else ended
+        for b, ended in enumerate(before.status)
+    )  # fmt: skip
+    return replace(before, status=tuple(status))
+
+
 def _left(limits: list[float]) -> list[Any] | None:
     return None if math.isinf(min(limits)) else [max(limit, 0) for limit in limits]
 
@@ -277,12 +318,12 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 
 def _restarts(searcher: Searcher) -> int:
-    return _restarts(searcher.searcher) if isinstance(searcher, Afresh) else int(getattr(searcher, "restarts", 1))
+    return _restarts(searcher.searcher) if isinstance(searcher, _Stage) else int(getattr(searcher, "restarts", 1))
 
 
 def _step_rows(searcher: Searcher, space: LatentSpace) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
-    if isinstance(searcher, Afresh):
+    if isinstance(searcher, _Stage):
         return _step_rows(searcher.searcher, space)
     if isinstance(searcher, Then):
         return min(_step_rows(stage, space) for stage in searcher.searchers)
@@ -293,14 +334,15 @@ def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
     return whole.index_copy(dim, index, part.to(whole.dtype))
 
 
-def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchResult:
+def _joined(before: SearchResult, after: SearchResult, index: Tensor, afresh: bool) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
     # A stage that could pay for no step has nothing to say: not even which restart was the best.
     moved = after.rows > 0
     if not bool(moved.any()):
         return before
+    own, new = Score(*(part[index] for part in before.score)), after.score
     # One that started afresh may have found nothing better.
-    moved = moved & ~_better(before.score, after.score, index)
+    moved = moved & (_better(new, own) if afresh else ~_better(own, new))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
@@ -328,11 +370,10 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor) -> SearchR
     )
 
 
-def _better(a: Score, b: Score, index: Tensor) -> Tensor:
-    """Whether a's problems in ``index`` are better than b's: satisfied and not, or of a lower loss."""
-    loss, satisfied = a.loss[index], a.satisfied[index]
-    lower = (loss < b.loss) | b.loss.isnan()
-    return (satisfied & ~b.satisfied) | (lower & (satisfied == b.satisfied))
+def _better(a: Score, b: Score) -> Tensor:
+    """Whether a's problems are better than b's: satisfied and not, or of a lower loss."""
+    lower = (a.loss < b.loss) | b.loss.isnan()
+    return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
 
 
 def _candidates(
