@@ -221,6 +221,6 @@ def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
     both = ls.Then(first, second, shares=(1, 1))
     result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
     assert (result.score.loss <= alone.score.loss).all()
-    unpaid = (rows - alone.rows < second.step_rows).tolist()
+    unpaid = (rows - alone.rows < second.step_rows(toy.generator.space)).tolist()
     assert any(unpaid)
     assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)
