@@ -63,7 +63,7 @@ def run_bounds(options: argparse.Namespace) -> None:
 
 def run_gradients(options: argparse.Namespace) -> None:
     images = gradients.digits.parts()["validation"][: bounds.BATCH]
-    for variables in (1, 5):
+    for variables in (1, 3):
         net = gradients.trained(variables, options.epochs)
         record = gradients.measure(net, images) | {"epochs": options.epochs}
         put(options.logs / "argmax_gradients.json", [f"{variables} x 10, 300 hidden"], record)
