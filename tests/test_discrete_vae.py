@@ -116,6 +116,14 @@ def test_every_estimator_trains(name):
     assert after < 0.6 * before and int(net.steps) == 120
 
 
+def test_the_kl_is_let_in_by_and_by_and_counts_in_full_in_evaluation():
+    net, plain = model(warm_up=4), model()
+    seen = [net.training_terms(IMAGES, Noise.from_seed(0))["kl"] for _ in range(6)]
+    whole = plain.training_terms(IMAGES, Noise.from_seed(0))["kl"]
+    assert torch.allclose(torch.stack(seen) / whole, torch.tensor([0.25, 0.5, 0.75, 1.0, 1.0, 1.0]))
+    assert torch.equal(model(warm_up=9).eval().training_terms(IMAGES, Noise.from_seed(0))["kl"], whole)
+
+
 def test_parameters_of_the_decoder_see_the_drawn_codes_alone():
     """The decoder's gradient under an estimator that decodes many is that of its own draw."""
     net = model(estimator=LocalExpectation())
@@ -168,6 +176,7 @@ def test_its_codes_are_searched(hidden):
         ({"categories": -1}, "categories"),
         ({"hidden": (4, 0)}, "hidden"),
         ({"likelihood": "poisson"}, "likelihood"),
+        ({"warm_up": -1}, "warm_up"),
     ],
 )
 def test_bad_settings_are_named(settings, named):

@@ -55,7 +55,7 @@ def test_bounds_are_logged_once_and_fits_go_on(few, tmp_path, capsys):
 
 @pytest.mark.parametrize("method", bounds.METHODS)
 def test_every_method_takes_a_step(few, method):
-    net = bounds.model(bounds.Setting(2, 3), method, seed=0, epochs=50).train()
+    net = bounds.model(bounds.Setting(2, 3), method, 0, bounds.Fitting(50)).train()
     terms = net.training_terms(few["train"][:5], Noise.from_seed(0))
     (terms["reconstruction"] + terms["kl"]).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.encoder.parameters())
@@ -82,7 +82,7 @@ def test_gradients_of_an_unbiased_estimator_have_no_bias_and_those_of_enumeratio
 
 
 def test_the_loop_that_speed_is_measured_against_gives_the_same_losses(few):
-    net = bounds.model(bounds.Setting(4, 3), "direct", seed=0, epochs=1)
+    net = bounds.model(bounds.Setting(4, 3), "direct", 0, bounds.Fitting(1))
     loss, z = PictureLoss(net, few["train"][:6]), Noise.from_seed(0, 6).integers(3, 4)
     assert torch.allclose(speed.looped(loss, z, 3), neighbourhood(loss, z, 3), rtol=1e-5)
 

@@ -52,7 +52,7 @@ def run_bounds(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for name in options.settings:
             for method in options.methods:
-                fitting = bounds.Fitting(options.epochs, options.rate, options.decay, options.compiled)
+                fitting = bounds.Fitting(options.epochs, options.rate, options.decay, options.warm_up, options.compiled)
                 key = f"{fitting}, seed {seed}"
                 if key in read(path).get(name, {}).get(method, {}):
                     continue
@@ -102,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--rate", type=float, default=bounds.RATE, help="Adam's")
     parser.add_argument("--decay", action="store_true", help="a cosine schedule in place of a constant rate")
+    parser.add_argument("--warm-up", type=int, default=0, help="epochs over which the KL's weight rises to 1")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--logs", type=Path, default=LOGS)
     parser.add_argument("--runs", type=Path, default=Path("runs/argmax"))

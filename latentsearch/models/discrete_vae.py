@@ -48,6 +48,9 @@ class DiscreteVAE(nn.Module):
             schedule's number: ``GumbelSoftmax``, ``lambda epsilon: DirectArgmax(-epsilon)``. One that is a
             module, as Relax is, is a part of the model and learns with it.
         schedule: From a training step to that number; `Annealed()` if not given.
+        warm_up: Training steps over which the weight of the KL rises from 0 to 1. From the start at full
+            weight it may switch variables off before the decoder has learnt to use them [Bowman et al.,
+            *Generating sentences from a continuous space*, 2016].
         compiled: Compile the losses of all single swaps with ``torch.compile``, for estimators that
             ask for them and a linear Bernoulli decoder. It takes a minute, once, and a C++ compiler.
 
@@ -74,10 +77,13 @@ class DiscreteVAE(nn.Module):
         likelihood: Likelihood = "bernoulli",
         estimator: Estimator | Callable[[float], Estimator] = GumbelSoftmax,
         schedule: Callable[[int], float] | None = None,
+        warm_up: int = 0,
         compiled: bool = False,
     ) -> None:
         super().__init__()
         _check(image_shape, variables, categories, hidden, likelihood)
+        if warm_up < 0:
+            raise InvalidArgument("DiscreteVAE.warm_up", given=repr(warm_up), wanted="a number of steps, or 0")
         self.settings = {
             "image_shape": tuple(image_shape),
             "variables": variables,
@@ -86,7 +92,7 @@ class DiscreteVAE(nn.Module):
             "likelihood": likelihood,
         }
         self.image_shape, self.latent_shape, self.categories = tuple(image_shape), (variables,), categories
-        self.likelihood, self.compiled = likelihood, compiled
+        self.likelihood, self.warm_up, self.compiled = likelihood, warm_up, compiled
         sizes = [math.prod(image_shape), *hidden, variables * categories]
         self.encoder = nn.Sequential(nn.Flatten(), _layers(sizes))
         self.decoder = _layers(sizes[::-1])
@@ -149,7 +155,7 @@ class DiscreteVAE(nn.Module):
         return PictureLoss(self, images)
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
-        """The two terms of the negative bound, scalars in nats a picture.
+        """The two terms of the negative bound, scalars in nats a picture; the KL by its weight of the moment.
 
         Args:
             images: ``(N, C, H, W)``.
@@ -157,12 +163,14 @@ class DiscreteVAE(nn.Module):
         """
         logits, loss = self.posterior(images), self.loss(images)
         rows = noise.split(len(images))
+        kl = categorical_kl(logits).mean()
         if self.training:
             surrogate = self._estimator()(logits, loss, rows)
             self.steps += 1
+            kl = kl * min(1.0, int(self.steps) / self.warm_up) if self.warm_up else kl
         else:
             surrogate = loss(rows.categorical(logits), torch.arange(len(images), device=images.device))
-        return {"reconstruction": surrogate.mean(), "kl": categorical_kl(logits).mean()}
+        return {"reconstruction": surrogate.mean(), "kl": kl}
 
     def _estimator(self) -> Estimator:
         if isinstance(self.estimator, Estimator) and not isinstance(self.estimator, type):

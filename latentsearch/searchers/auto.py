@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from latentsearch.algebra import Constraint
@@ -27,6 +29,7 @@ from latentsearch.spaces import Continuous, Discrete
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
 # up to the third for each position.
 _ALONE, _BASIN, _A_POSITION = 140, 200, 3
+_MANY, _A_POSITION_OF_MANY = 128, 10  # of more positions than this, up to so many, in steps twice as long
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
@@ -126,13 +129,13 @@ def search(
 def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     """A relaxation to find a good basin, swaps to find its floor, and others with what is left."""
     if rows < _ALONE:
-        return RelaxedSearch()
+        return _relaxed(space)
     coloured = constraint.pixel_separable and fits_colours(space.shape)
     if rows < _DEEP:
         # No time for certificates: what is quick goes on to the end.
         swaps = ColouredSearch(patience=_DEEP) if coloured else _squares(constraint, 32, None) or _plain(32, None)
-        return Then(RelaxedSearch(), swaps, shares=(_basin(rows, space) / rows, 1.0))
-    stages = [RelaxedSearch(), *_to_the_floor(constraint, coloured)]
+        return Then(_relaxed(space), swaps, shares=(_basin(rows, space) / rows, 1.0))
+    stages = [_relaxed(space), *_to_the_floor(constraint, coloured)]
     if math.isinf(rows):
         return Then(*stages, shares=(1.0,) * len(stages))
     deep = _basin(math.inf, space)
@@ -142,14 +145,21 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     first = Then(*stages, shares=(_basin(rows, space) / (rows - kept), *(1.0,) * (len(stages) - 1)))
     if not kept:
         return first
-    again = Afresh(Then(RelaxedSearch(steps=int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
+    again = Afresh(Then(_relaxed(space, int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
     found = Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
     return Then(found, Uncertified(stages[-1]), shares=(1 - kept / rows, 1.0))
 
 
 def _basin(rows: float, space: Discrete) -> float:
     """Rows for a relaxation: many codes take longer to agree with each other."""
-    return min(rows / 2, max(_BASIN, _A_POSITION * space.positions))
+    each = _A_POSITION if space.positions <= _MANY else _A_POSITION_OF_MANY
+    return min(rows / 2, max(_BASIN, each * space.positions))
+
+
+def _relaxed(space: Discrete, steps: int | None = None) -> RelaxedSearch:
+    if space.positions <= _MANY:
+        return RelaxedSearch(steps=steps)
+    return RelaxedSearch(steps=steps, optimizer=partial(torch.optim.Adam, lr=1.0, betas=(0.9, 0.9), eps=1e-20))
 
 
 def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:

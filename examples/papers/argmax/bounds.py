@@ -69,10 +69,12 @@ class Fitting:
     epochs: int
     rate: float = RATE
     decay: bool = False
+    warm_up: int = 0
     compiled: bool = False
 
     def __str__(self) -> str:
-        return f"{self.epochs} epochs, {self.rate:g}{' cosine' if self.decay else ''}"
+        warm_up = f", KL from 0 in {self.warm_up}" if self.warm_up else ""
+        return f"{self.epochs} epochs, {self.rate:g}{' cosine' if self.decay else ''}{warm_up}"
 
 
 class Enumerated:
@@ -135,13 +137,14 @@ def schedule(epochs: int) -> Annealed:
     return Annealed(rate=1e-5 * EPOCHS / epochs, every=max(1000 * epochs // EPOCHS, 1))
 
 
-def model(setting: Setting, method: str, seed: int, epochs: int, compiled: bool = False) -> DiscreteVAE:
+def model(setting: Setting, method: str, seed: int, fitting: Fitting) -> DiscreteVAE:
     """The model to be trained; first weights depend on the seed alone."""
     make = WithoutKL if method.endswith("no KL in the encoder") else DiscreteVAE
     with initialised(seed):
         return make(
             (1, 28, 28), variables=setting.variables, categories=setting.categories, hidden=setting.hidden,
-            likelihood="gaussian" if setting.grey else "bernoulli", schedule=schedule(epochs), compiled=compiled,
+            likelihood="gaussian" if setting.grey else "bernoulli", schedule=schedule(fitting.epochs),
+            warm_up=fitting.warm_up * digits.TRAIN // BATCH, compiled=fitting.compiled,
             **METHODS[method](setting),
         )  # fmt: skip
 
@@ -150,7 +153,7 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
     """The record of one fit: the test bound of the epoch that validation chose, and the course."""
     setting = SETTINGS[name]
     data = digits.parts(threshold=setting.threshold, grey=setting.grey)
-    net = model(setting, method, seed, fitting.epochs, fitting.compiled)
+    net = model(setting, method, seed, fitting)
     key = f"{name}-{method}-{seed}-{fitting}".replace(",", "").replace(" ", "_")
     best = folder / f"{key}.best.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
