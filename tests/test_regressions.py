@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
+from latentsearch import models
 from latentsearch._identity import describe_settings
 from latentsearch.errors import BrokenLaw
 from latentsearch.searchers import improves
@@ -203,3 +204,45 @@ def test_ctrl_c_while_the_result_is_made_loses_nothing():
     result = ls.RandomSearch(batch=16).search(toy.generator, wish, seed=0, run=run)
     plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=32))
     assert not ended and torch.equal(result.latent, plain.latent)
+
+
+def squares(positions: int, codes: int, problems: int = 4) -> tuple[ls.CodebookGenerator, ls.Constraint]:
+    """A small grid behind a layer, and targets that no grid reaches."""
+    noise = ls.Noise.from_seed(positions * 10 + codes)
+    with models.initialised(positions):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(3 * positions, 32), nn.Unflatten(1, (2, 4, 4)), nn.Tanh()).eval()
+    generator = ls.CodebookGenerator(net, noise.fold(1).normal(codes, 3)[0], (positions,))
+    return generator, ls.Matches(noise.fold(2).normal(problems, 2, 4, 4)[0])
+
+
+@pytest.mark.parametrize("codes", range(2, 7))
+@pytest.mark.parametrize("positions", [1, 2, 5, 9])
+def test_a_search_by_sets_of_swaps_ends_by_itself_on_small_grids(positions, codes):
+    """All swaps are known from earlier grids soon; with no rows to run out of, nothing else would end it."""
+    generator, wish = squares(positions, codes)
+    endless = ls.Run(rows=None, steps=200)
+    for method in (ls.PursuitSearch(), ls.PursuitSearch(batch=3), ls.PursuitSearch(batch=64, patience=None)):
+        result = method.search(generator, wish, seed=0, run=endless)
+        assert {status.name for status in result.status} == {"STALLED"}, result.steps
+    found = ls.Then(ls.PursuitSearch(), ls.CoordinateSearch(patience=None), shares=(1, 1))
+    result = found.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=400))
+    assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+@pytest.mark.parametrize("searcher", [ls.CoordinateSearch(), ls.BanditSearch(), ls.PursuitSearch()])
+def test_swaps_without_a_gradient_end_a_search(searcher):
+    """A root's slope at 0 is no number: no swap is promising from the first step on."""
+
+    class Root(ls.Constraint):
+        least_squares = True
+
+        def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+            loss = output.flatten(1).square().sum(1) + 0 * output.flatten(1).sub(output.flatten(1)).sqrt().sum(1)
+            return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+
+        def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+            return output.flatten(1)
+
+    generator, _ = squares(3, 4)
+    result = searcher.search(generator, Root(), seed=0, run=ls.Run(rows=None, steps=50))
+    assert {status.name for status in result.status} == {"STALLED"}
