@@ -246,3 +246,56 @@ def test_swaps_without_a_gradient_end_a_search(searcher):
     generator, _ = squares(3, 4)
     result = searcher.search(generator, Root(), seed=0, run=ls.Run(rows=None, steps=50))
     assert {status.name for status in result.status} == {"STALLED"}
+
+
+MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", name="mean code")
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (MEAN_CODE, r"mean code: given losses \[.*as one-hot vectors.*F.one_hot"),
+        (0.1 * MEAN_CODE, "mean code: given losses"),
+        (ls.Satisfies(lambda x, z: x.flatten(1).sum(1) + z.flatten(1).sum(1), of="both", name="both"), "both: given losses"),
+        (
+            ls.Satisfies(lambda z: z.float().mean((1, 2)), of="latent", name="no axis"),
+            r"no axis: given .*shape \(2, 5\)",
+        ),
+        (
+            ls.Satisfies(lambda z: torch.ones(5)[z].mean((1, 2)), of="latent", name="a table"),
+            "a table: given IndexError for soft codes",
+        ),
+    ],
+    ids=["mean", "weighted", "both", "no axis", "table"],
+)
+@pytest.mark.parametrize(
+    "searcher", [ls.RelaxedSearch(), ls.CoordinateSearch(), ls.Then(ls.RelaxedSearch(), ls.JacobiSearch())]
+)
+def test_a_wish_that_means_something_else_of_soft_codes_is_refused(wish, message, searcher):
+    """One-hot vectors all have the same mean: the gradient would be nothing, and nobody would say so."""
+    toy = toys.codes()
+    with pytest.raises(ls.Unsupported, match=message):
+        searcher.search(toy.generator, toy.constraint + wish, seed=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_wishes_that_read_soft_codes_rightly_are_taken(dtype):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8)).to(dtype).eval()
+    generator = ls.CodebookGenerator(net, torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).to(dtype), (4,))
+    source = torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1]])
+
+    def mean_code(z: Tensor) -> Tensor:
+        value = z @ torch.arange(5, dtype=z.dtype) if z.is_floating_point() else z.to(dtype)
+        return torch.where(value.mean(1) > 9, torch.nan, value.mean(1))
+
+    soft = ls.Satisfies(mean_code, of="latent") + ls.Near(source) + ls.LogPrior(generator.prior)
+    match = ls.Matches(torch.zeros(1, 8, dtype=dtype))
+    for wish in (soft, soft + ls.Within(source, 1), 2 * soft.below(0.1)):
+        result = ls.RelaxedSearch().search(generator, wish + match, seed=0, run=ls.Run(rows=20))
+        assert len(result.status) == 2
+
+
+def test_a_loss_that_is_no_number_is_no_difference():
+    toy = toys.codes()
+    endless = ls.Satisfies(lambda z: 0 * (z.flatten(1)[:, 0] + 1).float().log() + torch.inf, of="latent")
+    ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(rows=200))
