@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
+from latentsearch import models
 from latentsearch.searchers import Uncertified
 from latentsearch.testing import toys
 
@@ -56,6 +57,17 @@ def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
     assert (result.rows > 0).all()
     if rows >= 32:
         assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+def test_without_a_limit_it_ends_with_certificates():
+    """Few swaps and many grids: sets of swaps must know their end."""
+    with models.initialised(0):
+        net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(15, 32), torch.nn.Tanh()).eval()
+    noise = ls.Noise.from_seed(0)
+    generator = ls.CodebookGenerator(net, noise.fold(1).normal(6, 3)[0], (5,))
+    wish = ls.Matches(noise.fold(2).normal(4, 32)[0])
+    result = ls.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=2000))
+    assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
 def test_where_there_are_rounds_all_answers_have_certificates():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
+from latentsearch import models
 from latentsearch._identity import describe_settings
 from latentsearch.errors import BrokenLaw
 from latentsearch.searchers import improves
@@ -203,3 +204,98 @@ def test_ctrl_c_while_the_result_is_made_loses_nothing():
     result = ls.RandomSearch(batch=16).search(toy.generator, wish, seed=0, run=run)
     plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=32))
     assert not ended and torch.equal(result.latent, plain.latent)
+
+
+def squares(positions: int, codes: int, problems: int = 4) -> tuple[ls.CodebookGenerator, ls.Constraint]:
+    """A small grid behind a layer, and targets that no grid reaches."""
+    noise = ls.Noise.from_seed(positions * 10 + codes)
+    with models.initialised(positions):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(3 * positions, 32), nn.Unflatten(1, (2, 4, 4)), nn.Tanh()).eval()
+    generator = ls.CodebookGenerator(net, noise.fold(1).normal(codes, 3)[0], (positions,))
+    return generator, ls.Matches(noise.fold(2).normal(problems, 2, 4, 4)[0])
+
+
+@pytest.mark.parametrize("codes", range(2, 7))
+@pytest.mark.parametrize("positions", [1, 2, 5, 9])
+def test_a_search_by_sets_of_swaps_ends_by_itself_on_small_grids(positions, codes):
+    """All swaps are known from earlier grids soon; with no rows to run out of, nothing else would end it."""
+    generator, wish = squares(positions, codes)
+    endless = ls.Run(rows=None, steps=200)
+    for method in (ls.PursuitSearch(), ls.PursuitSearch(batch=3), ls.PursuitSearch(batch=64, patience=None)):
+        result = method.search(generator, wish, seed=0, run=endless)
+        assert {status.name for status in result.status} == {"STALLED"}, result.steps
+    found = ls.Then(ls.PursuitSearch(), ls.CoordinateSearch(patience=None), shares=(1, 1))
+    result = found.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=400))
+    assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+@pytest.mark.parametrize("searcher", [ls.CoordinateSearch(), ls.BanditSearch(), ls.PursuitSearch()])
+def test_swaps_without_a_gradient_end_a_search(searcher):
+    """A root's slope at 0 is no number: no swap is promising from the first step on."""
+
+    class Root(ls.Constraint):
+        least_squares = True
+
+        def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+            loss = output.flatten(1).square().sum(1) + 0 * output.flatten(1).sub(output.flatten(1)).sqrt().sum(1)
+            return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+
+        def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+            return output.flatten(1)
+
+    generator, _ = squares(3, 4)
+    result = searcher.search(generator, Root(), seed=0, run=ls.Run(rows=None, steps=50))
+    assert {status.name for status in result.status} == {"STALLED"}
+
+
+MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", name="mean code")
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (MEAN_CODE, r"mean code: given losses \[.*as one-hot vectors.*F.one_hot"),
+        (0.1 * MEAN_CODE, "mean code: given losses"),
+        (ls.Satisfies(lambda x, z: x.flatten(1).sum(1) + z.flatten(1).sum(1), of="both", name="both"), "both: given losses"),
+        (
+            ls.Satisfies(lambda z: z.float().mean((1, 2)), of="latent", name="no axis"),
+            r"no axis: given .*shape \(2, 5\)",
+        ),
+        (
+            ls.Satisfies(lambda z: torch.ones(5)[z].mean((1, 2)), of="latent", name="a table"),
+            "a table: given IndexError for soft codes",
+        ),
+    ],
+    ids=["mean", "weighted", "both", "no axis", "table"],
+)
+@pytest.mark.parametrize(
+    "searcher", [ls.RelaxedSearch(), ls.CoordinateSearch(), ls.Then(ls.RelaxedSearch(), ls.JacobiSearch())]
+)
+def test_a_wish_that_means_something_else_of_soft_codes_is_refused(wish, message, searcher):
+    """One-hot vectors all have the same mean: the gradient would be nothing, and nobody would say so."""
+    toy = toys.codes()
+    with pytest.raises(ls.Unsupported, match=message):
+        searcher.search(toy.generator, toy.constraint + wish, seed=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_wishes_that_read_soft_codes_rightly_are_taken(dtype):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8)).to(dtype).eval()
+    generator = ls.CodebookGenerator(net, torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).to(dtype), (4,))
+    source = torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1]])
+
+    def mean_code(z: Tensor) -> Tensor:
+        value = z @ torch.arange(5, dtype=z.dtype) if z.is_floating_point() else z.to(dtype)
+        return torch.where(value.mean(1) > 9, torch.nan, value.mean(1))
+
+    soft = ls.Satisfies(mean_code, of="latent") + ls.Near(source) + ls.LogPrior(generator.prior)
+    match = ls.Matches(torch.zeros(1, 8, dtype=dtype))
+    for wish in (soft, soft + ls.Within(source, 1), 2 * soft.below(0.1)):
+        result = ls.RelaxedSearch().search(generator, wish + match, seed=0, run=ls.Run(rows=20))
+        assert len(result.status) == 2
+
+
+def test_a_loss_that_is_no_number_is_no_difference():
+    toy = toys.codes()
+    endless = ls.Satisfies(lambda z: 0 * (z.flatten(1)[:, 0] + 1).float().log() + torch.inf, of="latent")
+    ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(rows=200))

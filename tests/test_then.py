@@ -145,9 +145,25 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ls.BrokenFile, match="begun with another budget: stage 0"):
         search(300)
+    with pytest.raises(ls.BrokenFile, match=r"stage 0 had 50 rows a problem.*150.*delete \S*search\.\*\.safetensors"):
+        search(300)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     again = search(100)
     assert torch.equal(again.latent, whole.latent) and torch.equal(again.rows, whole.rows)
+
+
+def test_a_stage_of_another_search_names_the_files_of_all(tmp_path):
+    toy = toys.codes(problems=2, shape=(3, 3))
+    random = ls.RandomSearch(batch=5)
+    nested = ls.Then(ls.Then(random, random), random)
+    run = ls.Run(rows=60, checkpoint=tmp_path / "search.safetensors")
+    nested.search(toy.generator, toy.constraint, seed=0, run=run)
+    with pytest.raises(ls.BrokenFile, match=r"its seeds differ\..*delete \S*/search\.\*\.safetensors$") as caught:
+        nested.search(toy.generator, toy.constraint, seed=1, run=run)
+    assert str(caught.value).count("a file a stage") == 1
+    start = toy.solution
+    with pytest.raises(ls.BrokenFile, match="its init differs"):
+        nested.search(toy.generator, toy.constraint, init=start, seed=0, run=run)
 
 
 def test_a_checkpoint_of_a_single_search_is_not_passed_over(tmp_path):

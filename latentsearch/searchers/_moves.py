@@ -82,19 +82,19 @@ def remembered(z: Tensor, tried: Tensor, swaps: Swaps, move: Move, codebook_size
     return torch.where(move.better[:, None], held, seen)
 
 
-def ends(space: LatentSpace, count: Tensor, used: Tensor, patience: int | None) -> Tensor:
+def ends(space: LatentSpace, count: Tensor, move: Move, patience: int | None) -> Tensor:
     """``(M,)`` status: OPTIMAL where all swaps were tried in vain, STALLED where the most promising ones were.
 
     Args:
         space: That of the grids.
         count: ``(M,)`` int64, swaps tried at the grid held.
-        used: ``(M, C)`` bool, swaps of this step that were not tried before.
+        move: What came of this step.
         patience: Swaps tried in vain before a row ends; None for all there are.
     """
     assert isinstance(space, Discrete)
     total = space.positions * (space.codebook_size - 1)
     limit = total if patience is None else min(patience, total)
     # Swaps whose score is not a number are never promising, and may be all that are left.
-    stalled = (count >= limit) | ((count > 0) & ~used.any(1))
+    stalled = (count >= limit) | ~(move.better | move.used.any(1))
     status = torch.where(stalled, Status.STALLED, Status.RUNNING)
     return torch.where(count >= total, Status.OPTIMAL, status)

@@ -46,6 +46,15 @@ class Pool:
         parts = ((self.position, swaps.position), (self.code, swaps.code), (self.effect, effect))
         return Pool(*(torch.cat(part, 1)[:, -most:] for part in parts))
 
+    def without(self, rows: Tensor, z: Tensor) -> Pool:
+        """Nothing is known any more of the rows in ``(M,)`` bool, which hold the grids ``(M, P)``."""
+        gone = rows[:, None]
+        return Pool(
+            torch.where(gone, 0, self.position),
+            torch.where(gone, z[:, :1], self.code),
+            torch.where(gone[..., None], 0, self.effect),
+        )
+
     def moved(self, z: Tensor, new: Tensor) -> Pool:
         """The same swaps seen from the grids ``new``, ``(M, P)``, in place of ``z``.
 

@@ -100,14 +100,16 @@ class SavedSearch:
         """Raise unless the file is of this very search and this very decoder."""
         different = [name for name, value in self.identity.items() if header["identity"].get(name) != value]
         if different:
+            verb = "differs" if len(different) == 1 and different != ["seeds"] else "differ"
             raise BrokenFile(
-                f"the checkpoint {self.path} is of another search: its {' and '.join(different)} differ. "
+                f"the checkpoint {self.path} is of another search: its {' and '.join(different)} {verb}. "
                 "Give this search a path of its own, or delete the file"
             )
         if not torch.allclose(tensors["probe"], self.loop.probe.loss, rtol=1e-3, equal_nan=True):
             raise BrokenFile(
                 f"the checkpoint {self.path} is of another decoder: two latents that had losses "
-                f"{tensors['probe'].tolist()} now have {self.loop.probe.loss.tolist()}"
+                f"{tensors['probe'].tolist()} now have {self.loop.probe.loss.tolist()}. "
+                "Give this search a path of its own, or delete the file"
             )
 
 

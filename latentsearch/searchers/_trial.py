@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score
+from latentsearch.algebra import Below, Constraint, Score, Sum, Weighted
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -44,9 +44,15 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
 
 
 def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:
-    """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run."""
+    """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
+
+    What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
+    gradients hand it such, and a wish that is blind to the difference would be searched for in vain.
+    """
     problem = torch.tensor([0, constraint.problems - 1], device=z.device)
     objective = Objective(generator, constraint, problem, Run())
+    if isinstance(generator.space, Discrete) and constraint.needs_latent:
+        _check_soft(generator, generator.space, constraint.select(problem), z)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)
@@ -59,3 +65,44 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
             wanted="a decoder and a constraint that torch can differentiate",
             mend="say Satisfies(..., differentiable=False) of a rule without a gradient, and use RandomSearch",
         ) from error
+
+
+def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z: Tensor) -> None:
+    """Raise unless each term gives the same loss for hard codes ``(2, *S)`` and for these as one-hot vectors."""
+    soft = space.one_hot(z, generator.dtype)
+    with torch.no_grad():
+        output = generator.decode(z) if constraint.needs_output else z
+        for term in _terms(constraint):
+            if term.needs_latent:
+                hard = term(output, z).loss
+                try:
+                    found = term(output if constraint.needs_output else soft, soft).loss
+                except Exception as error:
+                    raise _no_soft(term, f"{type(error).__name__} for soft codes: {error}") from error
+                _compare(term, hard, found)
+
+
+def _terms(constraint: Constraint) -> list[Constraint]:
+    """What a sum is made of, without weights and thresholds."""
+    if isinstance(constraint, Sum):
+        return [term for part in constraint.parts for term in _terms(part)]
+    return _terms(constraint.inner) if isinstance(constraint, Weighted | Below) else [constraint]
+
+
+def _compare(term: Constraint, hard: Tensor, soft: Tensor) -> None:
+    if soft.shape != hard.shape:
+        raise _no_soft(term, f"a loss of shape {tuple(soft.shape)} for two rows of soft codes")
+    slack = max(1e-3, torch.finfo(hard.dtype).eps ** 0.5)
+    if not torch.allclose(soft.to(hard.dtype), hard, rtol=slack, atol=1e-2 * slack, equal_nan=True):
+        given = f"losses {hard.tolist()} for two grids of codes, and {soft.tolist()} for the same as one-hot vectors"
+        raise _no_soft(term, given)
+
+
+def _no_soft(term: Constraint, given: str) -> Unsupported:
+    return Unsupported(
+        term.name,
+        given=given,
+        wanted="the same loss for codes (N, *S) and for one-hot vectors (N, *S, K), which have a gradient",
+        mend="write it for soft codes, of which F.one_hot(z, K) are the hard ones, with z.is_floating_point() to tell "
+        "them apart; or say Satisfies(..., differentiable=False), and use EvolutionSearch",
+    )

@@ -130,7 +130,7 @@ class BanditSearch(IterativeSearcher):
         fit = learn(state.fit, move.beyond_slope, first.way, _FADE)
         age = (state.age + 1).scatter(1, arms, 0)
         count = torch.where(move.better, 0, state.count + move.used.sum(1))
-        status = ends(objective.generator.space, count, move.used, self.patience)
+        status = ends(objective.generator.space, count, move, self.patience)
         return BanditState(move.z, fit, belief, age, tried, count), Proposal(move.z, move.score, status)
 
     def _table(

@@ -107,7 +107,7 @@ class CoordinateSearch(IterativeSearcher):
         lately = torch.cat([state.lately, vain], 1)[:, -_LATELY:]
         fit = learn(state.fit, move.beyond_slope, swaps.way[:, :singles], _FADE)
         after = CoordinateState(move.z, fit, tried, count, lately)
-        status = ends(objective.generator.space, count, move.used, self.patience)
+        status = ends(objective.generator.space, count, move, self.patience)
         return after, Proposal(move.z, move.score, status)
 
     def _bend(self, objective: Objective, state: CoordinateState, linear: Linear) -> Tensor:

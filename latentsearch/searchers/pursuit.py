@@ -34,12 +34,14 @@ class PursuitState:
         fit: ``(M, 2)``, the curvature's fit.
         pool: Swaps whose effect on the residual is known.
         count: ``(M,)`` int64, how many swaps were tried at this grid.
+        own: ``(M,)`` bool, whether all effects in the pool are those at this grid.
     """
 
     z: Tensor
     fit: Tensor
     pool: Pool
     count: Tensor
+    own: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class PursuitSearch(IterativeSearcher):
     Zhang, *Matching pursuits with time-frequency dictionaries*, 1993] with coefficients 0 and 1, and one
     swap a position. The best sets are decoded, and the best grid of all is the next, if it is better: the
     loss only falls, and nothing can cycle. Effects in the pool are those at the grids at which they were
-    decoded; what that is wrong by, decoding finds out.
+    decoded; what that is wrong by, decoding finds out. Where all swaps are in the pool and no set of them
+    helps any more, they are decoded once more at the grid held.
 
     A row is STALLED once the ``patience`` most promising swaps, and the sets of them, were tried at its
     grid in vain; [CoordinateSearch][latentsearch.CoordinateSearch] after it proves what it left.
@@ -98,7 +101,7 @@ class PursuitSearch(IterativeSearcher):
         nothing = zeros.new_zeros(len(z), 0)
         # How many numbers a residual has is known with the first of them.
         pool = Pool(nothing, nothing, torch.zeros(len(z), 0, 0, dtype=objective.generator.dtype, device=z.device))
-        return PursuitState(z, empty_fit(objective, len(z)), pool, zeros)
+        return PursuitState(z, empty_fit(objective, len(z)), pool, zeros, zeros == 0)
 
     def step(self, objective: Objective, state: PursuitState, noise: Noise) -> tuple[PursuitState, Proposal]:
         """Decode swaps, grow sets of all that are known, decode these, and move on to the best."""
@@ -124,15 +127,19 @@ class PursuitSearch(IterativeSearcher):
         change = (effect * (2 * residual[:, None] + effect)).sum(2)
         fit = learn(state.fit, change - swaps.slope, swaps.way, _FADE)
         count = torch.where(better, 0, state.count + swaps.new.sum(1))
-        status = torch.where(self._in_vain(objective, count, swaps), Status.STALLED, Status.RUNNING)
-        return PursuitState(z, fit, pool, count), Proposal(z, best, status)
+        over = ~better & ~swaps.new.any(1)
+        # Effects at earlier grids do not tell that there is nothing to find at this one.
+        pool = pool.without(over & ~state.own, z.flatten(1))
+        stalled = (count >= self._enough(objective)) | (over & state.own)
+        status = torch.where(stalled, Status.STALLED, Status.RUNNING)
+        return PursuitState(z, fit, pool, count, ~better & (state.own | over)), Proposal(z, best, status)
 
-    def _in_vain(self, objective: Objective, count: Tensor, swaps: Swaps) -> Tensor:
+    def _enough(self, objective: Objective) -> int:
+        """Swaps tried at one grid in vain after which a row ends."""
         space = objective.generator.space
         assert isinstance(space, Discrete)
         total = space.positions * (space.codebook_size - 1)
-        limit = total if self.patience is None else min(self.patience, total)
-        return (count >= limit) | ((count > 0) & ~swaps.new.any(1))
+        return total if self.patience is None else min(self.patience, total)
 
 
 def _decoded(objective: Objective, z: Tensor, swaps: Swaps) -> tuple[Score, Tensor, Tensor]:

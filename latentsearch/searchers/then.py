@@ -188,10 +188,12 @@ class _Stages:
             raise BrokenFile(f"the checkpoint {run.checkpoint} is of a search of one stage; give this one another path")
 
     def first(self, init: Tensor | None) -> SearchResult:
-        run = self._run(0, list(range(self.constraint.problems)), None)
-        return self.plan.searchers[0].search(
-            self.generator, self.constraint, init=init, seed=self._seeds(0, range(self.constraint.problems)), run=run
-        )
+        problems = list(range(self.constraint.problems))
+        run, seeds = self._run(0, problems, None), self._seeds(0, problems)
+        try:
+            return self.plan.searchers[0].search(self.generator, self.constraint, init=init, seed=seeds, run=run)
+        except BrokenFile as error:
+            raise self._broken(error) from _root(error)
 
     def next(self, number: int, before: SearchResult) -> SearchResult:
         """One more stage for the problems that can still gain by it."""
@@ -212,8 +214,9 @@ class _Stages:
                 self.generator, constraint, init=self._start(number, before, index, searcher),
                 seed=self._seeds(number, problems), run=run,
             )  # fmt: skip
-        except BrokenFile:
-            raise  # before anything was done, and the files of all stages are as they were
+        except BrokenFile as error:
+            # Before anything was done, and the files of all stages are as they were.
+            raise self._broken(error) from _root(error)
         except KeyboardInterrupt:
             # Between two stages, or while the next one was being set up: what there is, is kept.
             stopped = [Status.INTERRUPTED if b in problems else status for b, status in enumerate(before.status)]
@@ -260,6 +263,15 @@ class _Stages:
             callbacks=[_seen_whole(c, problems, restarts, steps, seconds) for c in self.run.callbacks],
         )
 
+    def _broken(self, error: BrokenFile) -> BrokenFile:
+        """The error of a stage's file, with the names of all that belong together."""
+        return BrokenFile(f"{_root(error)}. This search has a file a stage: to begin afresh, delete {self._files()}")
+
+    def _files(self) -> Path:
+        """What matches the files of all stages."""
+        assert self.run.checkpoint is not None
+        return _numbered(Path(self.run.checkpoint), "*")
+
     def _check_budget(self, number: int, rows: list[float]) -> None:
         """Raise if a stage that has handed on already would now go on, and hand on something else."""
         path, following = (_stage_path(self.run, stage) for stage in (number, number + 1))
@@ -269,9 +281,9 @@ class _Stages:
         begun = [math.inf if limit is None else limit for limit in header["rows"]]
         if begun != [max(limit, 0) for limit in rows]:
             raise BrokenFile(
-                f"the checkpoint {self.run.checkpoint} was begun with another budget: stage {number} of {begun} rows a "
-                f"problem, and now of {rows}, would hand on other latents. Resume it with the budget that it was "
-                "begun with, or give this search a path of its own"
+                f"the checkpoint {path} was begun with another budget: stage {number} had {_rows_in_words(begun)} rows "
+                f"a problem, and would now have {_rows_in_words(rows)}; it would hand on other latents to the next. "
+                f"Say Run(rows=...) as you did then; or, to begin afresh, delete {self._files()} or give another path"
             )
 
 
@@ -295,8 +307,22 @@ def _part(limit: float, share: float) -> float:
 def _stage_path(run: Run, number: int) -> Path | None:
     if run.checkpoint is None:
         return None
-    path = Path(run.checkpoint)
+    return _numbered(Path(run.checkpoint), number)
+
+
+def _numbered(path: Path, number: int | str) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def _root(error: BrokenFile) -> BrokenFile:
+    """What a stage of a stage raised first."""
+    return error.__cause__ if isinstance(error.__cause__, BrokenFile) else error
+
+
+def _rows_in_words(rows: Sequence[float]) -> str:
+    """One number where all problems have as many."""
+    words = ["no limit of" if math.isinf(limit) else f"{limit:g}" for limit in rows]
+    return words[0] if len(set(words)) == 1 else f"[{', '.join(words)}]"
 
 
 def _seen_whole(callback: Callback, problems: list[int], restarts: int, steps: int, seconds: float) -> Callback:
