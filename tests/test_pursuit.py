@@ -172,12 +172,12 @@ def test_no_step_leaves_the_hard_limit_and_the_wish_is_still_furthered(radius):
 
 def test_on_pictures_it_goes_below_single_swaps():
     """x4 super-resolution, where what is left over is small against what any swap does."""
-    generator, images = ls.wrap(zoo.load("mnist-vqvae-512")), zoo.images()[0][:4]
+    generator, images = ls.wrap(zoo.load("mnist-vqvae-512")), zoo.images()[0][:8]
     wish = ls.Downscales(torch.nn.functional.avg_pool2d(images, 4), factor=4, mode="area")
     start = ls.RelaxedSearch().search(generator, wish, seed=0, run=ls.Run(rows=150)).latent
     losses = [
         searcher.search(generator, wish, init=start, seed=0, run=ls.Run(rows=600)).score.loss.mean()
-        for searcher in (ls.PursuitSearch(), ls.CoordinateSearch(batch=64, patience=None))
+        for searcher in (ls.PursuitSearch(batch=64), ls.CoordinateSearch(batch=64, patience=None))
     ]
     assert losses[0] < losses[1]
 
