@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,14 +39,16 @@ def read(path: Path) -> dict[str, Any]:
 
 def put(path: Path, keys: Sequence[str], record: Any) -> None:
     """One record more; two processes may write to one log."""
-    with open(path.with_suffix(".lock"), "w") as lock:
+    with open(Path(tempfile.gettempdir()) / f"{path.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         log = read(path)
         inner = log
         for key in keys[:-1]:
             inner = inner.setdefault(key, {})
         inner[keys[-1]] = record
-        path.write_text(json.dumps(log, indent=1) + "\n")
+        # A list of numbers takes one line.
+        text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: f"[{re.sub(r'\s+', '', m[1])}]", json.dumps(log, indent=1))
+        path.write_text(text + "\n")
 
 
 def run_bounds(options: argparse.Namespace) -> None:
