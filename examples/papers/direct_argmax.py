@@ -30,6 +30,7 @@ sys.path[:0] = [path for path in (str(ROOT / "examples"), str(Path(__file__).par
 from argmax import bounds, figures, gradients, speed, tables  # noqa: E402
 
 LOGS = ROOT / "examples" / "logs"
+_LISTS = re.compile(r"\[[^\[\]{}\"]*\]")  # of numbers, which take a line each
 PAGE = ROOT / "docs" / "results" / "direct_argmax.md"
 
 
@@ -46,8 +47,7 @@ def put(path: Path, keys: Sequence[str], record: Any) -> None:
         for key in keys[:-1]:
             inner = inner.setdefault(key, {})
         inner[keys[-1]] = record
-        # A list of numbers takes one line.
-        text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: f"[{re.sub(r'\s+', '', m[1])}]", json.dumps(log, indent=1))
+        text = _LISTS.sub(lambda found: "".join(found[0].split()), json.dumps(log, indent=1))
         path.write_text(text + "\n")
 
 
