@@ -21,6 +21,7 @@ sys.path.append(str(ROOT / "examples" / "benchmarks"))
 
 import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
+import relaxations  # noqa: E402
 import swap_scores  # noqa: E402
 import train_models  # noqa: E402
 from codes_bench import asktell, figures, generators, logs, measure, methods, outsiders, tables, tasks  # noqa: E402
@@ -35,6 +36,20 @@ def test_the_page_on_swaps_shows_the_log():
 def test_the_page_on_codes_shows_the_logs():
     found = {name: logs.read(logs.FOLDER, name) for name in generators.GENERATORS}
     assert tables.report(found) in tables.PAGE.read_text(), "run codes.py report --write"
+
+
+def test_the_page_on_estimators_shows_the_log_of_relaxations():
+    page = relaxations.PAGE.read_text()
+    for line in relaxations.table(json.loads(relaxations.LOG.read_text())).splitlines():
+        assert line in page, "run relaxations.py report"
+
+
+@pytest.mark.parametrize("name", relaxations.RELAXATIONS)
+def test_every_relaxation_of_the_table_searches_within_its_budget(name):
+    toy = toys.codes()
+    searcher = relaxations.searcher(name, relaxations.RELAXATIONS[name][1][0], 0.5)
+    result = searcher.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=150))
+    assert (result.rows <= 150).all() and result.score.loss.isfinite().all()
 
 
 def test_the_page_on_proofs_shows_the_log():

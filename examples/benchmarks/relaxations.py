@@ -2,7 +2,7 @@
 
     python examples/benchmarks/relaxations.py tune       # temperatures and widths, on other pictures
     python examples/benchmarks/relaxations.py run        # examples/logs/relaxations.json
-    python examples/benchmarks/relaxations.py report     # the table of docs/results/direct_argmax.md, printed
+    python examples/benchmarks/relaxations.py report     # the table of docs/results/direct_argmax.md
 
 Tasks, generators, starts and yardsticks are those of `codes.py`. Each estimator takes the best on 16 other
 pictures of a few last temperatures (or widths) and of two learning rates, with 300 rows; nothing is tuned per picture.
@@ -30,6 +30,7 @@ import latentsearch as ls
 from latentsearch import relaxations
 
 LOG = Path(__file__).parents[1] / "logs" / "relaxations.json"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "direct_argmax.md"
 BUDGETS, TUNING_ROWS, TUNING_COUNT = (100, 300, 1000), 300, 16
 RATES = (0.2, 0.5)
 _LAST = (0.05, 0.2, 0.5)  # temperatures, from 1
@@ -78,7 +79,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     log: dict[str, Any] = json.loads(LOG.read_text()) if LOG.exists() else {}
     if options.command == "report":
-        print(table(log))
+        write(log)
         return
     for generator_name, name in itertools.product(options.generators, RELAXATIONS):
         generator, _ = generators.load(generator_name)
@@ -99,6 +100,13 @@ def main() -> None:
                         of[key] = [float(f"{found.mean():.4g}"), float(f"{found.median():.4g}")]
                         print(generator_name, name, key, of[key], flush=True)
         LOG.write_text(json.dumps(log, indent=1) + "\n")
+
+
+def write(log: dict[str, Any]) -> None:
+    """Put the table between the markers of the page."""
+    before, rest = PAGE.read_text().split("<!-- begin: relaxations -->\n")
+    after = rest.split("<!-- end: relaxations -->")[1]
+    PAGE.write_text(f"{before}<!-- begin: relaxations -->\n\n{table(log)}\n<!-- end: relaxations -->{after}")
 
 
 def table(log: dict[str, Any]) -> str:
