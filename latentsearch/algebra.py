@@ -41,6 +41,7 @@ class Constraint(ABC):
         judges: Whether there is a threshold, hence an opinion on ``satisfied``.
         differentiable: Whether the loss has a useful gradient.
         tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
+        latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
     """
 
     problems: int = 1
@@ -49,6 +50,7 @@ class Constraint(ABC):
     judges: bool = False
     differentiable: bool = True
     tensors: ClassVar[tuple[str, ...]] = ()
+    latents: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
@@ -189,6 +191,13 @@ class Limit(Constraint):
             latent: ``(N, *S)``, or soft ``(N, *S, K)``.
             favour: ``(N, *S)``: by how much each number of a hard latent is worth keeping, where there is a choice.
         """
+
+
+def terms_of(constraint: Constraint) -> list[Constraint]:
+    """What a wish is a sum of, without weights and thresholds."""
+    if isinstance(constraint, Sum):
+        return [term for part in constraint.parts for term in terms_of(part)]
+    return terms_of(constraint.inner) if isinstance(constraint, (Weighted, Below)) else [constraint]
 
 
 def _addends(constraint: Constraint) -> tuple[Constraint, ...]:

@@ -120,6 +120,12 @@ CASES = {
     ),
     "sides that do not divide": Case("divisible by 3", wish=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
     "near a latent of another shape": Case("Near.latent", "(1, 3)", "(2, 4)", wish=lambda: ls.Near(torch.zeros(1, 3))),
+    "near codes that there are not": Case(
+        "Near.latent", "codes 7 to 7", generator=codes, wish=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
+    ),
+    "within a grid without its problem": Case(
+        "Within's centre", "x[None]", generator=codes, wish=lambda: ls.Within(torch.zeros(2, 2).long(), 1),
+    ),
     "near codes, in a continuous space": Case("Near.latent", wish=lambda: ls.Near(torch.zeros(1, 4).long())),
     "prior over other latents": Case("LogPrior.prior", "fails on a float32", wish=lambda: ls.LogPrior(PriorOfCodes())),
     # plain functions
@@ -315,6 +321,7 @@ SETTINGS = {
     "callbacks": (lambda: Run(callbacks=[print, 3]), "Run.callbacks: given .*functions of one Step"),  # type: ignore[list-item]
     "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: given 20.*write \(20,\)"),  # type: ignore[arg-type]
     "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: given \(7, 0\)"),
+    "no axis": (lambda: ls.Discrete((), 5), r"Discrete.shape: given \(\), wanted one axis .*write \(1,\)"),
     "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: given 0, wanted a positive integer"),
 }
 

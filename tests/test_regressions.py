@@ -256,7 +256,10 @@ MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", na
     [
         (MEAN_CODE, r"mean code: given losses \[.*as one-hot vectors.*F.one_hot"),
         (0.1 * MEAN_CODE, "mean code: given losses"),
-        (ls.Satisfies(lambda x, z: x.flatten(1).sum(1) + z.flatten(1).sum(1), of="both", name="both"), "both: given losses"),
+        (
+            ls.Satisfies(lambda x, z: x.flatten(1).sum(1) + z.flatten(1).sum(1), of="both", name="both"),
+            "both: given losses",
+        ),
         (
             ls.Satisfies(lambda z: z.float().mean((1, 2)), of="latent", name="no axis"),
             r"no axis: given .*shape \(2, 5\)",
