@@ -216,14 +216,37 @@ def common_problems(what: str, sizes: Iterable[int]) -> int:
     return several.pop() if several else 1
 
 
-def check_per_problem(what: str, tensor: object) -> Tensor:
-    """A tensor fit to hold one row a problem: at least one row, and no NaN."""
+def _check_problems(parts: tuple[Constraint, ...]) -> None:
+    """Raise unless the parts agree on the number of problems, and name those that do not."""
+    terms = [term for part in parts for term in terms_of(part) if term.problems > 1]
+    if len({term.problems for term in terms}) > 1:
+        held = [f"{term.name} for {term.problems} problems{_shapes(term)}" for term in terms]
+        raise InvalidArgument(
+            "a sum of constraints",
+            given=" and ".join(held),
+            wanted="the same number of problems everywhere, or 1",
+            mend="x[None] adds the dimension of problems to what serves all of them",
+        )
+
+
+def _shapes(term: Constraint) -> str:
+    """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
+    held = [(name, getattr(term, name)) for name in term.tensors]
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == term.problems]
+    return f" ({', '.join(shapes)})" if shapes else ""
+
+
+def check_per_problem(what: str, tensor: object, *, finite: bool = False, mend: str = "") -> Tensor:
+    """A tensor fit to hold one row a problem: at least one row, no NaN, and no infinity where it must be finite."""
     if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
         given = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise InvalidArgument(what, given=given, wanted="a tensor with one row a problem", mend="x[None] adds the row")
-    if tensor.is_floating_point() and bool(tensor.isnan().any()):
-        rows = tensor.isnan().flatten(1).any(1).nonzero().flatten().tolist() if tensor.ndim > 1 else []
-        raise InvalidArgument(what, given=f"NaN in rows {rows}", wanted="numbers", mend="put 0 there and mask it")
+    if tensor.is_floating_point():
+        for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
+            if bool(bad.any()):
+                rows = bad.reshape(len(bad), -1).any(1).nonzero().flatten().tolist()
+                wanted = "finite numbers" if finite else "numbers"
+                raise InvalidArgument(what, given=f"{kind} in rows {rows}", wanted=wanted, mend=mend)
     return tensor
 
 
@@ -355,8 +378,14 @@ class Sum(Constraint):
 
     def __init__(self, parts: tuple[Constraint, ...]) -> None:
         if sum(part.limit is not None for part in parts) > 1:
-            raise InvalidArgument("a sum of constraints", given="several hard limits", wanted="one at most")
+            raise InvalidArgument(
+                "a sum of constraints",
+                given="several hard limits",
+                wanted="one at most, such as one Within a wish",
+                mend="take the smaller ball, or write the other as a soft Near",
+            )
         self.parts = parts
+        _check_problems(parts)
         self.problems = common_problems("a sum of constraints", (part.problems for part in parts))
         self.needs_output = any(part.needs_output for part in parts)
         self.needs_latent = any(part.needs_latent for part in parts)

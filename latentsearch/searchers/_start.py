@@ -51,7 +51,7 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
             name,
             given="a constraint with a term that has no gradient",
             wanted="differentiable terms only",
-            mend="use a gradient-free searcher such as RandomSearch",
+            mend="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
         )
     if method.needs_loss_map and not constraint.pixel_separable:
         raise not_separable(name, constraint)

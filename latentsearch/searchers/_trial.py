@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentsearch.algebra import Constraint, Score, terms_of
 from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.objective import Objective, canonical_of
+from latentsearch.objective import WITHOUT_GRADIENT, Objective, canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
@@ -83,7 +83,7 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
             "the objective",
             given=f"a gradient that fails with {type(error).__name__}: {error}",
             wanted="a decoder and a constraint that torch can differentiate",
-            mend="say Satisfies(..., differentiable=False) of a rule without a gradient, and use RandomSearch",
+            mend=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
         ) from error
 
 
