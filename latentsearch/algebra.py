@@ -61,6 +61,9 @@ class Constraint(ABC):
         """The name of this term in reports."""
         return type(self).__name__
 
+    def __repr__(self) -> str:
+        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name
+
     @property
     def limit(self) -> Limit | None:
         """The hard limit on latents, if there is one."""
@@ -216,6 +219,10 @@ def common_problems(what: str, sizes: Iterable[int]) -> int:
     return several.pop() if several else 1
 
 
+def _in_brackets(constraint: Constraint, kinds: type | tuple[type, ...]) -> str:
+    return f"({constraint!r})" if isinstance(constraint, kinds) else repr(constraint)
+
+
 def _check_problems(parts: tuple[Constraint, ...]) -> None:
     """Raise unless the parts agree on the number of problems, and name those that do not."""
     terms = [term for part in parts for term in terms_of(part) if term.problems > 1]
@@ -280,6 +287,9 @@ class Weighted(Constraint):
         self.problems, self.judges, self.differentiable = inner.problems, inner.judges, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
 
+    def __repr__(self) -> str:
+        return f"{self.weight:g} * {_in_brackets(self.inner, Sum)}"
+
     @property
     def name(self) -> str:
         return self.inner.name
@@ -331,6 +341,9 @@ class Below(Constraint):
         self.inner, self.threshold = inner, float(threshold)
         self.problems, self.differentiable = inner.problems, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
+
+    def __repr__(self) -> str:
+        return f"{_in_brackets(self.inner, (Sum, Weighted))}.below({self.threshold:g})"
 
     @property
     def name(self) -> str:
@@ -391,6 +404,9 @@ class Sum(Constraint):
         self.needs_latent = any(part.needs_latent for part in parts)
         self.judges = any(part.judges for part in parts)
         self.differentiable = all(part.differentiable for part in parts)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts))
 
     @property
     def limit(self) -> Limit | None:

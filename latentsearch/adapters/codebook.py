@@ -129,6 +129,9 @@ class CodebookGenerator:
             self._try_decoder()
             check_generator(self, encode=self.encode if encode else None, output_range=output_range)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space})"
+
     # -- the generator ---------------------------------------------------------------------------
 
     def decode(self, z: Tensor) -> Tensor:
