@@ -41,6 +41,7 @@ class Constraint(ABC):
         judges: Whether there is a threshold, hence an opinion on ``satisfied``.
         differentiable: Whether the loss has a useful gradient.
         tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
+        latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
     """
 
     problems: int = 1
@@ -49,6 +50,7 @@ class Constraint(ABC):
     judges: bool = False
     differentiable: bool = True
     tensors: ClassVar[tuple[str, ...]] = ()
+    latents: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
@@ -58,6 +60,9 @@ class Constraint(ABC):
     def name(self) -> str:
         """The name of this term in reports."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name
 
     @property
     def limit(self) -> Limit | None:
@@ -191,6 +196,13 @@ class Limit(Constraint):
         """
 
 
+def terms_of(constraint: Constraint) -> list[Constraint]:
+    """What a wish is a sum of, without weights and thresholds."""
+    if isinstance(constraint, Sum):
+        return [term for part in constraint.parts for term in terms_of(part)]
+    return terms_of(constraint.inner) if isinstance(constraint, (Weighted, Below)) else [constraint]
+
+
 def _addends(constraint: Constraint) -> tuple[Constraint, ...]:
     return constraint.parts if isinstance(constraint, Sum) else (constraint,)
 
@@ -207,14 +219,41 @@ def common_problems(what: str, sizes: Iterable[int]) -> int:
     return several.pop() if several else 1
 
 
-def check_per_problem(what: str, tensor: object) -> Tensor:
-    """A tensor fit to hold one row a problem: at least one row, and no NaN."""
+def _in_brackets(constraint: Constraint, kinds: type | tuple[type, ...]) -> str:
+    return f"({constraint!r})" if isinstance(constraint, kinds) else repr(constraint)
+
+
+def _check_problems(parts: tuple[Constraint, ...]) -> None:
+    """Raise unless the parts agree on the number of problems, and name those that do not."""
+    terms = [term for part in parts for term in terms_of(part) if term.problems > 1]
+    if len({term.problems for term in terms}) > 1:
+        held = [f"{term.name} for {term.problems} problems{_shapes(term)}" for term in terms]
+        raise InvalidArgument(
+            "a sum of constraints",
+            given=" and ".join(held),
+            wanted="the same number of problems everywhere, or 1",
+            mend="x[None] adds the dimension of problems to what serves all of them",
+        )
+
+
+def _shapes(term: Constraint) -> str:
+    """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
+    held = [(name, getattr(term, name)) for name in term.tensors]
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == term.problems]
+    return f" ({', '.join(shapes)})" if shapes else ""
+
+
+def check_per_problem(what: str, tensor: object, *, finite: bool = False, mend: str = "") -> Tensor:
+    """A tensor fit to hold one row a problem: at least one row, no NaN, and no infinity where it must be finite."""
     if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
         given = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise InvalidArgument(what, given=given, wanted="a tensor with one row a problem", mend="x[None] adds the row")
-    if tensor.is_floating_point() and bool(tensor.isnan().any()):
-        rows = tensor.isnan().flatten(1).any(1).nonzero().flatten().tolist() if tensor.ndim > 1 else []
-        raise InvalidArgument(what, given=f"NaN in rows {rows}", wanted="numbers", mend="put 0 there and mask it")
+    if tensor.is_floating_point():
+        for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
+            if bool(bad.any()):
+                rows = bad.reshape(len(bad), -1).any(1).nonzero().flatten().tolist()
+                wanted = "finite numbers" if finite else "numbers"
+                raise InvalidArgument(what, given=f"{kind} in rows {rows}", wanted=wanted, mend=mend)
     return tensor
 
 
@@ -247,6 +286,9 @@ class Weighted(Constraint):
         self.inner, self.weight = inner, weight
         self.problems, self.judges, self.differentiable = inner.problems, inner.judges, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
+
+    def __repr__(self) -> str:
+        return f"{self.weight:g} * {_in_brackets(self.inner, Sum)}"
 
     @property
     def name(self) -> str:
@@ -300,6 +342,9 @@ class Below(Constraint):
         self.problems, self.differentiable = inner.problems, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
 
+    def __repr__(self) -> str:
+        return f"{_in_brackets(self.inner, (Sum, Weighted))}.below({self.threshold:g})"
+
     @property
     def name(self) -> str:
         return self.inner.name
@@ -346,13 +391,22 @@ class Sum(Constraint):
 
     def __init__(self, parts: tuple[Constraint, ...]) -> None:
         if sum(part.limit is not None for part in parts) > 1:
-            raise InvalidArgument("a sum of constraints", given="several hard limits", wanted="one at most")
+            raise InvalidArgument(
+                "a sum of constraints",
+                given="several hard limits",
+                wanted="one at most, such as one Within a wish",
+                mend="take the smaller ball, or write the other as a soft Near",
+            )
         self.parts = parts
+        _check_problems(parts)
         self.problems = common_problems("a sum of constraints", (part.problems for part in parts))
         self.needs_output = any(part.needs_output for part in parts)
         self.needs_latent = any(part.needs_latent for part in parts)
         self.judges = any(part.judges for part in parts)
         self.differentiable = all(part.differentiable for part in parts)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts))
 
     @property
     def limit(self) -> Limit | None:

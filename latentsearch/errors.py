@@ -39,7 +39,8 @@ class InvalidArgument(LatentSearchError, ValueError):
 
     def __init__(self, what: str, *, given: str, wanted: str, mend: str = "") -> None:
         self.what, self.given, self.wanted, self.mend = what, given, wanted, mend
-        super().__init__(f"{what}: given {given}, wanted {wanted}" + (f"; {mend}" if mend else ""))
+        # What another library said may end in a stop of its own.
+        super().__init__(f"{what}: given {given.removesuffix('.')}, wanted {wanted}" + (f"; {mend}" if mend else ""))
 
 
 class Unsupported(InvalidArgument, TypeError):
@@ -80,4 +81,5 @@ class BrokenFile(LatentSearchError, RuntimeError):
 def describe(tensor: Tensor) -> str:
     """Shape, dtype and device of a tensor in words, for error messages."""
     kind = str(tensor.dtype).removeprefix("torch.")
-    return f"a {kind} tensor of shape {tuple(tensor.shape)} on {tensor.device}"
+    article = "an" if kind.startswith("int") else "a"
+    return f"{article} {kind} tensor of shape {tuple(tensor.shape)} on {tensor.device}"

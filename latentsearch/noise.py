@@ -77,8 +77,9 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
         seed = int(torch.empty((), dtype=torch.int64).random_(generator=_fresh()).item())
     if isinstance(seed, Integral):
         return tuple(mix_int(mix_int(int(seed)) + (b + 1) * _GAMMA) for b in range(problems))
-    if not isinstance(seed, Iterable) or not all(isinstance(s, Integral) for s in seed):
-        raise InvalidArgument("seed", given=repr(seed), wanted="an integer or one per problem")
+    if isinstance(seed, Tensor) or not isinstance(seed, Iterable) or not all(isinstance(s, Integral) for s in seed):
+        mend = ("give int(seed)" if seed.ndim == 0 else "give seed.tolist()") if isinstance(seed, Tensor) else ""
+        raise InvalidArgument("seed", given=repr(seed), wanted="an integer or one per problem", mend=mend)
     if len(seed) != problems:
         raise InvalidArgument(
             "seed", given=f"{len(seed)} seeds", wanted=f"one integer, or one for each of {problems} problems"

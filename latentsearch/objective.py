@@ -23,6 +23,13 @@ _PASTED = {"cpu": 1 << 22}
 _PASTED_ELSEWHERE = 1 << 27
 
 
+# What helps where a gradient is lacking.
+WITHOUT_GRADIENT = (
+    "or search without a gradient, with ls.EvolutionSearch() on codes and ls.CMAESSearch() on numbers, and say "
+    "Satisfies(..., differentiable=False) of a rule that has none"
+)
+
+
 class Linear(NamedTuple):
     """The objective near a grid of codes, to first order.
 
@@ -430,6 +437,5 @@ def _no_gradient() -> Unsupported:
         "the objective",
         given="a loss that no gradient flows through",
         wanted="a decoder and a constraint that torch can differentiate",
-        mend="look for no_grad, detach, numpy or argmax in them; of a rule without a gradient say "
-        "Satisfies(..., differentiable=False), and use a gradient-free searcher",
+        mend=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",
     )

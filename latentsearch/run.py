@@ -98,14 +98,36 @@ class Run:
         for name in ("rows", "steps", "seconds"):
             limit = getattr(self, name)
             values = [] if limit is None else list(limit) if isinstance(limit, Sequence) else [limit]
-            if not all(isinstance(v, Real) and float(v) >= 0 for v in values):
+            if not all(isinstance(v, Real) and not isinstance(v, bool) and float(v) >= 0 for v in values):
                 raise InvalidArgument(f"Run.{name}", given=repr(limit), wanted="numbers >= 0, or None for no limit")
         for name in ("checkpoint_every", "compact_every", "chunk_rows"):
             count = getattr(self, name)
-            if count is not None and count < 1:
-                raise InvalidArgument(f"Run.{name}", given=repr(count), wanted="at least 1")
+            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+                raise InvalidArgument(f"Run.{name}", given=repr(count), wanted="a whole number of at least 1")
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
             raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="a list of functions of one Step")
+        self._check_checkpoint()
+        self._check_speed()
+
+    def _check_checkpoint(self) -> None:
+        if self.checkpoint is None:
+            return
+        if not isinstance(self.checkpoint, (str, os.PathLike)):
+            raise InvalidArgument("Run.checkpoint", given=repr(self.checkpoint), wanted="a path of a file, or None")
+        if os.path.isdir(self.checkpoint):
+            given, mend = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as search.safetensors"
+            raise InvalidArgument("Run.checkpoint", given=given, wanted="a path of a file", mend=mend)
+
+    def _check_speed(self) -> None:
+        dtype = self.autocast
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            wanted = "a floating dtype of torch's, such as torch.bfloat16, or None"
+            raise InvalidArgument("Run.autocast", given=repr(dtype), wanted=wanted)
+        if not isinstance(self.compile, (bool, str)):
+            raise InvalidArgument("Run.compile", given=repr(self.compile), wanted="True, False, or a backend's name")
+        if isinstance(self.compile, str) and self.compile not in torch.compiler.list_backends(exclude_tags=()):
+            wanted = f"True, False, or a backend's name, such as {', '.join(torch.compiler.list_backends())}"
+            raise InvalidArgument("Run.compile", given=repr(self.compile), wanted=wanted)
 
     def limit(self, name: str, problems: int) -> list[float]:
         """One of ``rows``, ``steps`` or ``seconds`` as a number a problem; infinity for no limit."""

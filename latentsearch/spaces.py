@@ -12,6 +12,8 @@ from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
 
+_ONE_MORE = "x[None] adds the dimension of problems"
+
 
 def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
@@ -45,7 +47,9 @@ class Continuous:
     def check(self, what: str, z: Tensor) -> None:
         """Raise InvalidArgument unless ``z`` is a batch of latents of this space, and finite."""
         if not self.contains(z):
-            raise InvalidArgument(what, given=describe(z), wanted=f"floating latents of shape (N, {_list(self.shape)})")
+            wanted = f"floating latents of shape (N, {_list(self.shape)})"
+            mend = _ONE_MORE if tuple(z.shape) == self.shape else ""
+            raise InvalidArgument(what, given=describe(z), wanted=wanted, mend=mend)
         if not z.isfinite().all():
             raise InvalidArgument(what, given="latents with NaN or infinity", wanted="finite latents")
 
@@ -71,6 +75,9 @@ class Discrete:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _check_shape("Discrete", self.shape))
+        if not self.shape:
+            mend = "write (1,) for one code"
+            raise InvalidArgument("Discrete.shape", given="()", wanted="one axis of positions at least", mend=mend)
         if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
             raise InvalidArgument("Discrete.codebook_size", given=repr(self.codebook_size), wanted="a positive integer")
 
@@ -95,11 +102,14 @@ class Discrete:
             given = describe(z)
             if z.dtype == torch.int64 and z.numel():
                 given += f" with codes {int(z.min())} to {int(z.max())}"
+            mend = (
+                "soft latents become codes by .argmax(-1), other integers by .long()" if z.dtype != torch.int64 else ""
+            )
             raise InvalidArgument(
                 what,
                 given=given,
                 wanted=f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})",
-                mend="soft latents become codes by .argmax(-1), other integers by .long()",
+                mend=_ONE_MORE if tuple(z.shape) == self.shape else mend,
             )
 
     def one_hot(self, z: Tensor, dtype: torch.dtype) -> Tensor:

@@ -156,7 +156,7 @@ IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "codebook of rank 1": (lambda **k: ls.CodebookGenerator(conv(), book(5), (4, 4), **k), r"floating \(K, D\), or"),
     "codebook of rank 3": (lambda **k: ls.CodebookGenerator(conv(), book(4, 5, 3), (4, 4), **k), r"floating \(K, D\)"),
     "codebook of whole numbers": (
-        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK.long(), (4, 4), **k), "given a int64.*wanted a floating",
+        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK.long(), (4, 4), **k), "given an int64.*wanted a floating",
     ),
     "embedding module for a codebook": (
         lambda **k: ls.CodebookGenerator(conv(), nn.Embedding(5, 3), (4, 4), **k), "given Embedding.*give its .weight",

@@ -22,6 +22,8 @@ RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(),
         (CODES, CODES.constraint, None, ls.Then),
         (CODES, RULE, 300, ls.EvolutionSearch),
         (toys.codes(), toys.codes().constraint, 1000, ls.ExhaustiveSearch),
+        (toys.codes(), toys.codes().constraint, None, ls.ExhaustiveSearch),
+        (toys.codes(), RULE, None, ls.ExhaustiveSearch),
         (NUMBERS, NUMBERS.constraint, 300, ls.GradientSearch),
         (NUMBERS, RULE, 300, ls.CMAESSearch),
     ],
@@ -68,6 +70,20 @@ def test_without_a_limit_it_ends_with_certificates():
     wish = ls.Matches(noise.fold(2).normal(4, 32)[0])
     result = ls.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=2000))
     assert {status.name for status in result.status} == {"OPTIMAL"}
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        ls.CodebookGenerator(lambda e: torch.as_tensor(e.detach().numpy()).flatten(1), torch.eye(9), (7,)),
+        ls.ContinuousGenerator(lambda z: torch.as_tensor(z.detach().numpy()), (4,)),
+    ],
+    ids=["codes", "numbers"],
+)
+def test_a_decoder_without_a_gradient_is_refused_and_told_what_takes_it(generator):
+    wish = ls.Matches(generator.decode(generator.prior.sample(ls.Noise.from_seed(0, 2))))
+    with pytest.raises(ls.Unsupported, match=r"ls.EvolutionSearch\(\) on codes and ls.CMAESSearch\(\) on numbers"):
+        ls.search(generator, wish, seed=0)
 
 
 def test_where_there_are_rounds_all_answers_have_certificates():

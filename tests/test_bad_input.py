@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,15 @@ class PriorOfCodes:
         return torch.zeros(5)[z[:, 0]]
 
 
+def continuous_in(output_range: Any) -> ls.ContinuousGenerator:
+    return ls.ContinuousGenerator(Alarmed().eval(), (4,), output_range=output_range)
+
+
+def by_numpy(z: Tensor) -> Tensor:
+    return Alarmed()(torch.as_tensor(z.numpy()))
+
+
+CODES = torch.zeros(2, 2, 2, dtype=torch.int64)
 PICTURES = torch.zeros(2, 3, 4, 2)
 MATCH = ls.Matches(PICTURES)
 SGD = partial(torch.optim.SGD, lr=0.1)
@@ -91,7 +101,7 @@ LAST = MATCH.target.movedim(1, -1)
 CASES = {
     # where to start
     "init of another shape": Case("init: given a float32", "(2, 3)", "shape (N, 4)", init=torch.zeros(2, 3)),
-    "init of whole numbers": Case("init: given a int64", "floating latents", init=torch.zeros(2, 4).long()),
+    "init of whole numbers": Case("init: given an int64", "floating latents", init=torch.zeros(2, 4).long()),
     "init with NaN": Case("init: given latents with NaN", "finite", init=torch.full((2, 4), torch.nan)),
     "init for 3 problems": Case("(3, 4)", "each of 2 problems", "number of targets", init=torch.zeros(3, 4)),
     "init with other restarts": Case("2 x 1 with restarts", init=torch.zeros(2, 5, 4)),
@@ -120,6 +130,12 @@ CASES = {
     ),
     "sides that do not divide": Case("divisible by 3", wish=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
     "near a latent of another shape": Case("Near.latent", "(1, 3)", "(2, 4)", wish=lambda: ls.Near(torch.zeros(1, 3))),
+    "near codes that there are not": Case(
+        "Near.latent", "codes 7 to 7", generator=codes, wish=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
+    ),
+    "within a grid without its problem": Case(
+        "Within's centre", "x[None]", generator=codes, wish=lambda: ls.Within(torch.zeros(2, 2).long(), 1),
+    ),
     "near codes, in a continuous space": Case("Near.latent", wish=lambda: ls.Near(torch.zeros(1, 4).long())),
     "prior over other latents": Case("LogPrior.prior", "fails on a float32", wish=lambda: ls.LogPrior(PriorOfCodes())),
     # plain functions
@@ -183,7 +199,7 @@ CASES = {
     "gradient on codes": Case("Discrete", "a Continuous space", by="gradient", generator=codes, error=Unsupported),
     **{
         f"wish without gradient, by {name}": Case(
-            "no gradient", "gradient-free searcher such as RandomSearch", by=name, error=Unsupported,
+            "no gradient", "gradient-free searcher", "EvolutionSearch", by=name, error=Unsupported,
             generator=generator, wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
         )
         for name, generator in (
@@ -192,7 +208,8 @@ CASES = {
     },
     **{
         f"decoder without gradient, by {name}": Case(
-            "no gradient flows through", "no_grad", by=name, generator=generator, error=Unsupported,
+            "no gradient flows through", "no_grad", "torch.inference_mode", "ls.EvolutionSearch()", "ls.CMAESSearch()",
+            by=name, generator=generator, error=Unsupported,
         )
         for name, generator in (
             ("gradient", lambda: continuous(unreachable)),
@@ -201,6 +218,10 @@ CASES = {
             ("langevin", lambda: continuous(unreachable)),
         )
     },
+    "decoder in numpy": Case(
+        "detach().numpy() instead, wanted", "ls.EvolutionSearch()", by="relaxed", generator=lambda: codes(by_numpy),
+        error=Unsupported,
+    ),
     "wish that cuts the graph": Case(
         "no gradient flows through", by="gradient", error=Unsupported,
         wish=lambda: satisfies(lambda o: o.detach().mean((1, 2, 3))),
@@ -228,6 +249,8 @@ CASES = {
     ),
     # seeds, budgets, and what is no generator
     "seeds of another number": Case("seed: given 3 seeds", "each of 2 problems", seed=[1, 2, 3]),
+    "seed of a tensor": Case("seed: given tensor(3)", "an integer", "int(seed)", seed=torch.tensor(3)),
+    "seeds of a tensor": Case("seed: given tensor", "seed.tolist()", seed=torch.tensor([3, 4])),
     "seed of letters": Case("seed: given 'lucky'", "an integer", seed="lucky"),
     "run as a number": Case("run: given 500", "wanted a Run", "run=Run(rows=500)", run=500),
     "budgets of another number": Case("Run.rows: given 3 values", "each of 2 problems", run=Run(rows=[1, 2, 3])),
@@ -309,12 +332,45 @@ SETTINGS = {
     "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]
     "run's steps": (lambda: Run(steps=-2), "Run.steps: given -2"),
     "seconds": (lambda: Run(seconds=float("nan")), "Run.seconds: given nan"),
-    "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: given 0, wanted at least 1"),
+    "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: given 0, wanted a whole number of at least 1"),
     "compact_every": (lambda: Run(compact_every=0), "Run.compact_every: given 0"),
     "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: given 0"),
+    "chunk_rows as text": (lambda: Run(chunk_rows="all"), "Run.chunk_rows: given 'all', wanted a whole number"),  # type: ignore[arg-type]
+    "rows as a yes": (lambda: Run(rows=True), "Run.rows: given True, wanted numbers"),
+    "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: given the folder '.', wanted .*search.safetensors"),
+    "a number for a path": (lambda: Run(checkpoint=3), "Run.checkpoint: given 3, wanted a path"),  # type: ignore[arg-type]
+    "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: given 'bf16', wanted .*torch.bfloat16"),  # type: ignore[arg-type]
+    "dtype as a yes": (lambda: Run(autocast=True), "Run.autocast: given True"),  # type: ignore[arg-type]
+    "dtype of integers": (lambda: Run(autocast=torch.int64), "Run.autocast: given torch.int64"),
+    "backend": (lambda: Run(compile="nonsense"), "Run.compile: given 'nonsense', wanted .*inductor"),
+    "no backend": (lambda: Run(compile=3), "Run.compile: given 3, wanted True, False"),  # type: ignore[arg-type]
+    "no radius": (lambda: ls.Within(CODES, None), "Within.radius: given None, wanted a positive whole number"),  # type: ignore[arg-type]
+    "radius as text": (lambda: ls.Within(CODES, "4"), "Within.radius: given '4'"),  # type: ignore[arg-type]
+    "radius as a yes": (lambda: ls.Within(CODES, True), "Within.radius: given True"),
+    "radii of yes and no": (lambda: ls.Within(CODES, torch.tensor([True, True])), "Within.radius: given tensor"),
+    "source with NaN": (
+        lambda: ls.Within(torch.full((2, 4), torch.nan), 1.0),
+        r"rows \[0, 1\], wanted finite numbers",
+    ),
+    "infinite target": (
+        lambda: ls.Matches(PICTURES + torch.inf),
+        r"infinity in rows \[0, 1\], wanted .*mask",
+    ),
+    "two hard limits": (lambda: ls.Within(CODES, 1) + ls.Within(CODES, 2), "several hard .*smaller ball.*Near"),
+    "a source for others": (
+        lambda: MATCH + ls.Within(torch.zeros(3, 2, 2).long(), 1),
+        r"Matches for 2 .*\(target \(2, .*and Within for 3 problems \(source \(3, 2, 2\)\), .*x\[None\]",
+    ),
+    "range upside down": (lambda: continuous_in((1, 0)), r"output_range: given \(1, 0\), wanted .*lower one first"),
+    "range of a number": (lambda: continuous_in(1), "output_range: given 1, wanted two numbers"),
+    "array for a codebook": (
+        lambda: ls.CodebookGenerator(nn.Flatten().eval(), np.ones((5, 3), np.float32), (2,)),  # type: ignore[arg-type]
+        r"CodebookGenerator.codebook: given ndarray, wanted a tensor; torch.as_tensor\(codebook\)",
+    ),
     "callbacks": (lambda: Run(callbacks=[print, 3]), "Run.callbacks: given .*functions of one Step"),  # type: ignore[list-item]
     "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: given 20.*write \(20,\)"),  # type: ignore[arg-type]
     "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: given \(7, 0\)"),
+    "no axis": (lambda: ls.Discrete((), 5), r"Discrete.shape: given \(\), wanted one axis .*write \(1,\)"),
     "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: given 0, wanted a positive integer"),
 }
 

@@ -26,6 +26,8 @@ import swap_scores  # noqa: E402
 import train_models  # noqa: E402
 from codes_bench import asktell, figures, generators, logs, measure, methods, outsiders, tables, tasks  # noqa: E402
 
+REAL_JUDGE = generators.judge  # as the tests have another
+
 
 def test_the_page_on_swaps_shows_the_log():
     page = (ROOT / "docs" / "explanation" / "swaps.md").read_text()
@@ -262,6 +264,21 @@ def test_a_run_is_logged_reported_and_drawn_and_never_mixed(tmp_path, monkeypatc
     assert text in page.read_text() and "old" not in page.read_text()
     bench.plot(options(tmp_path))
     assert (tmp_path / "codes_match.png").stat().st_size > 1000
+
+
+def test_a_run_without_its_judge_ends_before_anything_is_searched(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators, "judge", REAL_JUDGE)
+    monkeypatch.setenv("LATENTSEARCH_MODELS", str(tmp_path))
+    monkeypatch.setattr(bench, "run_stage", lambda *_: pytest.fail("it searched"))
+    with pytest.raises(SystemExit, match=r"judge of mnist .*LATENTSEARCH_MODELS.*mnist_lenet.safetensors"):
+        bench.run(options(tmp_path))
+
+
+def test_a_method_that_takes_no_part_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "plan", lambda task, seeds, count: [measure.Stage("short", (20,), 2, 1)])
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("it searched"))
+    bench.run(options(tmp_path, tasks=["bright"], methods=["GCG"]))
+    assert "mnist-40 bright short 0 GCG: takes no part" in capsys.readouterr().out
 
 
 def test_strips_show_what_was_found(tmp_path):

@@ -89,7 +89,7 @@ def test_a_mask_of_bools_or_bytes_is_a_mask() -> None:
 
 def test_nan_in_the_target_can_be_masked() -> None:
     target = torch.tensor([[0.0, torch.nan]])
-    with pytest.raises(InvalidArgument, match=r"Matches.target: given NaN in rows \[0\], wanted numbers; put 0"):
+    with pytest.raises(InvalidArgument, match=r"Matches.target: given NaN in rows \[0\], wanted finite numbers; put 0"):
         ls.Matches(target)
 
 

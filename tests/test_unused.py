@@ -158,6 +158,8 @@ def test_a_limit_around_unused_codes_is_refused() -> None:
     generator = wrapped(used=USED)
     with pytest.raises(InvalidArgument, match=r"Within's centre: given 4 codes that stand for.*generator.canonical"):
         ls.RandomSearch().search(generator, ls.Matches(TARGET) + ls.Within(BEST, 1), seed=0)
+    with pytest.raises(InvalidArgument, match=r"Near.latent: given 4 codes that stand for.*generator.canonical"):
+        ls.RandomSearch().search(generator, ls.Matches(TARGET) + 2 * ls.Near(BEST), seed=0)
 
 
 def test_what_stands_for_the_centre_is_no_change() -> None:

@@ -26,6 +26,8 @@ sys.path.append(str(Path(__file__).parent))
 from codes_bench import figures, generators, logs, methods, tables, tasks
 from codes_bench.measure import Stage, baselines, measure, plan, search
 
+from latentsearch.errors import BrokenFile
+
 TUNING_ROWS = 300
 _EXTENSIONS = 3  # steps beyond the ends of a list, as long as the best is at its end
 
@@ -77,6 +79,7 @@ def check_same(logged: object, now: object, what: str) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Every method on every task of every generator, seed by seed."""
+    find_judges(options.generators)
     for name in options.generators:
         log = logs.read(options.logs, name)
         generator, sha = generators.load(name)
@@ -92,6 +95,15 @@ def run(options: argparse.Namespace) -> None:
                     run_stage(options, name, log, task, stage, seed, problem)
 
 
+def find_judges(names: list[str]) -> None:
+    """End now, and not after hours of search, if a classifier that judges the answers is missing."""
+    for data in dict.fromkeys(map(generators.data_of, names)):
+        try:
+            generators.judge(data)
+        except (FileNotFoundError, BrokenFile) as error:
+            raise SystemExit(f"the judge of {data} answers: {error}") from error
+
+
 def run_stage(
     options: argparse.Namespace, name: str, log: logs.Log, task: str, stage: Stage, seed: int, problem: tasks.Problem
 ) -> None:
@@ -101,7 +113,11 @@ def run_stage(
     if "baselines" not in of_task:
         of_task["yardstick"] = float(f"{problem.yardstick.mean().item():.4g}")
         of_task["baselines"] = baselines(problem, data)
-    for method in methods.names(problem.wish, certifying=5000 in stage.budgets):
+    taking_part = methods.names(problem.wish, certifying=5000 in stage.budgets)
+    for method in options.methods or ():
+        if method not in taking_part:
+            print(f"{name} {task} {key} {method}: takes no part, see codes_bench/methods.py", flush=True)
+    for method in taking_part:
         if options.methods and method not in options.methods:
             continue
         done = of_task["methods"].setdefault(method, {})

@@ -63,6 +63,8 @@ def check_generator(
 ) -> None:
     """Decode a few draws from the prior and see that a search could stand on them."""
     name = type(generator).__name__
+    if output_range is not None:
+        _check_limits(name, output_range)
     if not isinstance(generator.prior, Prior):
         given = type(generator.prior).__name__
         raise InvalidArgument(f"{name}.prior", given=given, wanted="an object with sample and log_prob")
@@ -119,6 +121,13 @@ def _check_rows(name: str, generator: Generator, z: Tensor, output: Tensor) -> N
             wanted="row n of the output to depend on latent n alone",
             mend="batch norm in train mode and attention over the batch do this; call .eval()",
         )
+
+
+def _check_limits(name: str, wanted: object) -> None:
+    good = isinstance(wanted, (tuple, list)) and len(wanted) == 2 and all(isinstance(v, (int, float)) for v in wanted)
+    if not good or not wanted[0] < wanted[1]:  # type: ignore[index]  # which is what good says
+        asked = "two numbers, the lower one first, such as (0, 1)"
+        raise InvalidArgument(f"{name}.output_range", given=repr(wanted), wanted=asked)
 
 
 def _check_range(name: str, output: Tensor, wanted: tuple[float, float]) -> None:

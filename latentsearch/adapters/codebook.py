@@ -129,6 +129,9 @@ class CodebookGenerator:
             self._try_decoder()
             check_generator(self, encode=self.encode if encode else None, output_range=output_range)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space})"
+
     # -- the generator ---------------------------------------------------------------------------
 
     def decode(self, z: Tensor) -> Tensor:
@@ -289,7 +292,7 @@ class CodebookGenerator:
 def _checked_grids(
     codebook: Tensor | Sequence[Tensor], shape: tuple[int, ...] | Sequence[tuple[int, ...]]
 ) -> tuple[list[Tensor], list[tuple[int, ...]]]:
-    several = isinstance(codebook, Iterable) and not isinstance(codebook, Tensor)
+    several = isinstance(codebook, Iterable) and not hasattr(codebook, "shape")  # as tensors and arrays have
     codebooks: list[Any] = list(codebook) if several else [codebook]
     shapes: list[Any] = list(shape) if several else [shape]
     if several and not all(isinstance(grid, Iterable) for grid in shapes):
@@ -307,6 +310,9 @@ def _checked_grids(
         )
     shapes = [Discrete(grid, 1).shape for grid in shapes]  # which looks them over
     for book, grid in zip(codebooks, shapes, strict=True):
+        if type(book).__module__ == "numpy":
+            mend = "torch.as_tensor(codebook)"
+            raise InvalidArgument("CodebookGenerator.codebook", given=type(book).__name__, wanted="a tensor", mend=mend)
         per_position = isinstance(book, Tensor) and book.ndim == len(grid) + 2 and not several
         if not isinstance(book, Tensor) or not book.is_floating_point() or (book.ndim != 2 and not per_position):
             raise InvalidArgument(

@@ -72,6 +72,9 @@ class ContinuousGenerator:
             self._try_decoder()
             check_generator(self, encode=self.encode if encode else None, output_range=output_range)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space})"
+
     def decode(self, z: Tensor) -> Tensor:
         """``(N, *S)`` to outputs ``(N, *O)``."""
         output = self._decoder(z)

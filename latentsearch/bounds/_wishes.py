@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import mean_rows, sum_rows
-from latentsearch.algebra import Below, Constraint, Sum, Weighted
+from latentsearch.algebra import Below, Constraint, Limit, Sum, Weighted
 from latentsearch.bounds._layers import Interval
 from latentsearch.constraints import Downscales, LogPrior, Matches, Near
 from latentsearch.errors import Unsupported
@@ -29,6 +29,13 @@ def check_wish(constraint: Constraint) -> None:
             pass
         case LogPrior() if isinstance(constraint.prior, UniformCodes):
             pass
+        case Limit():
+            raise Unsupported(
+                "IntervalBound",
+                given=f"the hard limit {constraint.name}",
+                wanted="a wish about the whole space",
+                mend="CoordinateSearch keeps within it, and proves that no swap within it is better",
+            )
         case _:
             raise Unsupported(
                 "IntervalBound",

@@ -28,7 +28,7 @@ class Downscales(Constraint):
         tolerance: Satisfied where the loss is at most this; None does not judge.
 
     Raises:
-        InvalidArgument: If ``small`` is no floating picture or holds NaN, or ``factor`` is below 2.
+        InvalidArgument: If ``small`` is no floating picture or holds NaN or infinity, or ``factor`` is below 2.
 
     Example:
         >>> import torch
@@ -47,7 +47,7 @@ class Downscales(Constraint):
         mode: Literal["bicubic", "area"] = "bicubic",
         tolerance: float | None = None,
     ) -> None:
-        self.small = check_per_problem("Downscales.small", small)
+        self.small = check_per_problem("Downscales.small", small, finite=True)
         check_floating("Downscales.small", small)
         if small.ndim != 4:
             raise InvalidArgument("Downscales.small", given=describe(small), wanted="pictures (B, C, h, w)")

@@ -34,7 +34,7 @@ class Matches(Constraint):
         distance: ``"l2"`` (squared), ``"l1"``, or ``"huber"`` (quadratic up to 0.1).
 
     Raises:
-        InvalidArgument: If the target is not floating or holds NaN, or the mask does not fit it,
+        InvalidArgument: If the target is not floating or holds NaN or infinity, or the mask does not fit it,
             leaves [0, 1], or hides everything.
 
     Example:
@@ -46,7 +46,7 @@ class Matches(Constraint):
     tensors: ClassVar[tuple[str, ...]] = ("target", "mask")
 
     def __init__(self, target: Tensor, *, mask: Tensor | None = None, distance: Distance = "l2") -> None:
-        self.target = check_per_problem("Matches.target", target)
+        self.target = check_per_problem("Matches.target", target, finite=True, mend="put 0 there and mask it")
         check_floating("Matches.target", target)
         if distance not in DISTANCES:
             raise InvalidArgument("Matches.distance", given=repr(distance), wanted=" or ".join(map(repr, DISTANCES)))

@@ -41,9 +41,10 @@ class Near(Constraint):
     needs_output = False
     needs_latent = True
     tensors: ClassVar[tuple[str, ...]] = ("latent", "scale")
+    latents: ClassVar[tuple[str, ...]] = ("latent",)
 
     def __init__(self, latent: Tensor, *, metric: Metric | None = None, scale: float | Tensor = 1.0) -> None:
-        self.latent = check_per_problem("Near.latent", latent)
+        self.latent = check_per_problem("Near.latent", latent, finite=True)
         if metric is None:
             metric = "l2" if latent.is_floating_point() else "hamming"
         if metric not in ("l2", "log", "hamming"):

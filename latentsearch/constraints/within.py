@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -44,15 +46,15 @@ class Within(Limit):
     tensors: ClassVar[tuple[str, ...]] = ("source", "radius")
 
     def __init__(self, source: Tensor, radius: float | Tensor) -> None:
-        self.source = check_per_problem("Within.source", source)
+        self.source = check_per_problem("Within.source", source, finite=True)
         codes = not source.is_floating_point()
         if codes and source.dtype != torch.int64:
             raise InvalidArgument("Within.source", given=describe(source), wanted="int64 codes, or floating numbers")
-        self.radius = torch.as_tensor(radius, dtype=torch.get_default_dtype(), device=source.device).reshape(-1)
+        self.radius = _numbers(radius, source.device)
         good = self.radius.isfinite() & (self.radius > 0)
         if codes:
             good = good & (self.radius == self.radius.round())
-        if not bool(good.all()):
+        if not len(good) or not bool(good.all()):
             wanted = "a positive whole number of codes" if codes else "a positive distance"
             raise InvalidArgument("Within.radius", given=repr(radius), wanted=f"{wanted}, or one a problem")
         self.problems = common_problems("Within", (source.shape[0], len(self.radius)))
@@ -146,3 +148,13 @@ class Within(Limit):
                 given=describe(self.source),
                 wanted=f"latents of the generator, such as {describe(latent)}",
             )
+
+
+def _numbers(radius: object, device: torch.device) -> Tensor:
+    """A number, or one a problem, as ``(1,)`` or ``(B,)``; nothing at all where it is neither."""
+    dtype = torch.get_default_dtype()
+    if isinstance(radius, Tensor):
+        return radius.to(device, dtype).reshape(-1)[: 0 if radius.dtype == torch.bool else None]
+    values = list(radius) if isinstance(radius, Iterable) and not isinstance(radius, str) else [radius]
+    numbers = [float(v) for v in values if isinstance(v, Real) and not isinstance(v, bool)]
+    return torch.tensor(numbers if len(numbers) == len(values) else [], dtype=dtype, device=device)

@@ -27,7 +27,7 @@ from latentsearch.searchers._board import Board
 from latentsearch.searchers._progress import Progress
 from latentsearch.searchers._saved import SavedSearch
 from latentsearch.searchers._start import check_arguments, initial_latents
-from latentsearch.searchers._trial import check_gradients, check_scores
+from latentsearch.searchers._trial import check_gradients, check_latents, check_scores
 
 if TYPE_CHECKING:
     from latentsearch.searchers._iterative import IterativeSearcher, Proposal
@@ -59,6 +59,7 @@ class Loop:
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
         probe = canonical_of(generator)(probe)
         constraint, self.probe = check_scores(generator, constraint, probe)
+        check_latents(generator, constraint)
         if method.needs_gradient:
             check_gradients(generator, constraint, probe)
 

@@ -14,6 +14,7 @@ from latentsearch.noise import Noise
 from latentsearch.objective import canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
+from latentsearch.searchers._trial import check_canonical
 from latentsearch.spaces import Continuous
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
             name,
             given="a constraint with a term that has no gradient",
             wanted="differentiable terms only",
-            mend="use a gradient-free searcher such as RandomSearch",
+            mend="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
         )
     if method.needs_loss_map and not constraint.pixel_separable:
         raise not_separable(name, constraint)
@@ -79,8 +80,7 @@ def initial_latents(
     if limit is not None:
         limit = limit.to(generator.device, generator.dtype).limit
         assert limit is not None
-        space.check(f"{limit.name}'s centre", limit.center)
-        _check_canonical(limit, generator)
+        check_canonical(f"{limit.name}'s centre", limit.center, generator)
         if init is None:
             init = limit.center
     if init is None:
@@ -132,18 +132,6 @@ def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
     z = generator.prior.sample(noise)
     generator.space.check("a sample of generator.prior", z)
     return z.to(generator.dtype) if isinstance(generator.space, Continuous) else canonical_of(generator)(z)
-
-
-def _check_canonical(limit: Limit, generator: Generator) -> None:
-    """Raise if the centre holds codes that stand for others: no search could return to it, nor count from it."""
-    beside = int((canonical_of(generator)(limit.center) != limit.center).sum())
-    if beside:
-        raise InvalidArgument(
-            f"{limit.name}'s centre",
-            given=f"{beside} codes that stand for others, as those never used in training do",
-            wanted="codes that are used",
-            mend="generator.canonical(source) has them",
-        )
 
 
 def _checked(init: object, generator: Generator) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Below, Constraint, Score, Sum, Weighted
+from latentsearch.algebra import Constraint, Score, terms_of
 from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.objective import Objective
+from latentsearch.objective import WITHOUT_GRADIENT, Objective, canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
@@ -43,6 +43,26 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
     return constraint, score
 
 
+def check_latents(generator: Generator, constraint: Constraint) -> None:
+    """Raise if a term holds latents that are none of the generator's, or codes that stand for others."""
+    for term in terms_of(constraint):
+        for name in term.latents:
+            check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
+
+
+def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
+    """Raise if latents hold codes that stand for others: no answer would hold them, no distance count from them."""
+    generator.space.check(what, latent)
+    beside = int((canonical_of(generator)(latent) != latent).sum())
+    if beside:
+        raise InvalidArgument(
+            what,
+            given=f"{beside} codes that stand for others, as those never used in training do",
+            wanted="codes that are used",
+            mend="generator.canonical(source) has them",
+        )
+
+
 def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
@@ -63,7 +83,7 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
             "the objective",
             given=f"a gradient that fails with {type(error).__name__}: {error}",
             wanted="a decoder and a constraint that torch can differentiate",
-            mend="say Satisfies(..., differentiable=False) of a rule without a gradient, and use RandomSearch",
+            mend=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
         ) from error
 
 
@@ -72,7 +92,7 @@ def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z
     soft = space.one_hot(z, generator.dtype)
     with torch.no_grad():
         output = generator.decode(z) if constraint.needs_output else z
-        for term in _terms(constraint):
+        for term in terms_of(constraint):
             if term.needs_latent:
                 hard = term(output, z).loss
                 try:
@@ -80,13 +100,6 @@ def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z
                 except Exception as error:
                     raise _no_soft(term, f"{type(error).__name__} for soft codes: {error}") from error
                 _compare(term, hard, found)
-
-
-def _terms(constraint: Constraint) -> list[Constraint]:
-    """What a sum is made of, without weights and thresholds."""
-    if isinstance(constraint, Sum):
-        return [term for part in constraint.parts for term in _terms(part)]
-    return _terms(constraint.inner) if isinstance(constraint, Weighted | Below) else [constraint]
 
 
 def _compare(term: Constraint, hard: Tensor, soft: Tensor) -> None:

@@ -30,6 +30,7 @@ from latentsearch.spaces import Continuous, Discrete
 # up to the third for each position.
 _ALONE, _BASIN, _A_POSITION = 140, 200, 3
 _MANY, _A_POSITION_OF_MANY = 128, 10  # of more positions than this, up to so many, in steps twice as long
+_FEW = 4096  # grids that are all decoded where rows have no limit
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
 _ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
@@ -44,6 +45,7 @@ class AutoSearch:
     | space | gradient | rows a problem | method |
     | --- | --- | --- | --- |
     | codes | - | as many as there are grids | [ExhaustiveSearch][latentsearch.ExhaustiveSearch] |
+    | codes | - | no limit, and at most 4,096 grids | ExhaustiveSearch |
     | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
     | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
     | codes | yes | more, or no limit | RelaxedSearch, then swaps to a certificate; all afresh with what is left |
@@ -55,6 +57,9 @@ class AutoSearch:
     of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
     at last those of [CoordinateSearch][latentsearch.CoordinateSearch], which ends with a certificate. Where rows are
     enough to search afresh, some are kept for it, and spent where the best grid has none yet.
+
+    Whether a gradient is there is what the wish says. A decoder that none flows through is refused in words; give such
+    a one to EvolutionSearch or CMAESSearch yourself.
 
     What was chosen is told by [choose][latentsearch.AutoSearch.choose].
 
@@ -76,7 +81,7 @@ class AutoSearch:
         if isinstance(space, Continuous):
             return GradientSearch() if constraint.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)
-        if ExhaustiveSearch().cost(space) <= rows < math.inf:
+        if ExhaustiveSearch().cost(space) <= rows and (rows < math.inf or _few_grids(space)):
             return ExhaustiveSearch()
         if not constraint.differentiable:
             return EvolutionSearch()
@@ -124,6 +129,12 @@ def search(
         torch.Size([2, 4])
     """
     return AutoSearch().search(generator, constraint, init=init, seed=seed, run=run)
+
+
+def _few_grids(space: Discrete) -> bool:
+    """Whether decoding all grids is what anybody would do."""
+    grids: int = space.codebook_size**space.positions
+    return grids <= _FEW
 
 
 def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:

@@ -97,7 +97,8 @@ class Then:
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together.
     [Afresh][latentsearch.searchers.Afresh] makes one start anew, and
-    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate.
+    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate. A problem for which a stage
+    ends NONFINITE is not searched any further: it keeps the best that was found, which is finite if anything was.
 
     Args:
         *searchers: Two or more.

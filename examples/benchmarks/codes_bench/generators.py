@@ -90,7 +90,7 @@ def judge(data: str) -> nn.Module:
 
     path = Path(os.environ.get("LATENTSEARCH_MODELS", MODELS)) / "mnist_lenet.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"no {path}: set LATENTSEARCH_MODELS to the folder that holds the judge's weights")
+        raise FileNotFoundError(f"no {path}: set LATENTSEARCH_MODELS to the folder that holds {path.name}")
     net = LeNet()
     net.load_state_dict(load_file(path))
     return net.eval().requires_grad_(False)
