@@ -22,20 +22,62 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [path for path in (str(ROOT / "examples"), str(Path(__file__).parent)) if path not in sys.path]
-from argmax import semi  # noqa: E402
+from argmax import attributes, semi  # noqa: E402
 from tto import logs  # noqa: E402
+
+from latentsearch import plots  # noqa: E402
+
+IMAGES = ROOT / "docs" / "results" / "img"
+
+
+def section_of(options: argparse.Namespace) -> str:
+    """Where the log has the runs of a recipe."""
+    return options.recipe + (f" x{options.times}" if options.times > 1 else "")
 
 
 def run_semi(options: argparse.Namespace) -> None:
     """Every method, seed and number of labels asked for, as the log lacks them."""
     recipe = semi.longer(semi.RECIPES[options.recipe], options.times)
-    section = options.recipe + (f" x{options.times}" if options.times > 1 else "")
+    section = section_of(options)
     path, data = options.logs / "argmax_semi.json", semi.load()
     for seed in options.seeds:
         for method in options.methods:
             done = logs.read(path).get(section, {})
             runs = semi.chain(data, section, recipe, method, seed, tuple(options.counts), options.runs, done)
             logs.write(path, section, runs)
+
+
+def run_attributes(options: argparse.Namespace) -> None:
+    """One model a seed."""
+    path = options.logs / "argmax_attributes.json"
+    for seed in options.seeds:
+        done = logs.read(path).get("direct", {})
+        logs.write(path, "direct", attributes.run(seed, 5 * options.times, options.runs, done))
+
+
+def report(folder: Path) -> None:
+    """All figures as tables."""
+    for section, log in logs.read(folder / "argmax_semi.json").items():
+        for which in ("validation", "test"):
+            print(f"\n## {section}, {which}\n\n{semi.table(log, which)}")
+    for section, log in logs.read(folder / "argmax_attributes.json").items():
+        print(f"\n## attributes, {section}\n\n{attributes.table(log)}")
+
+
+def pictures(runs: Path, section: str, seed: int) -> None:
+    """Figures 7 and 4, of the models whose weights are there."""
+    for count in semi.COUNTS:
+        path = semi.weights(runs, section, f"direct-{count}-{seed}")
+        if path.exists():
+            rows = semi.classes_by_style(semi.load_model(path), styles=8)
+            plots.save_grid(IMAGES / f"argmax_classes_{count}.png", rows, [""] * len(rows), scale=2,
+                            titles={0: f"{count} labels; a row is one style in all ten classes"})  # fmt: skip
+            break
+    path = attributes.weights(runs, seed)
+    if path.exists():
+        rows = attributes.switches(semi.load_model(path), attributes.load()[2][:8])
+        title = "picture, decoded, then switched: " + ", ".join(attributes.NAMES)
+        plots.save_grid(IMAGES / "argmax_attributes.png", rows, [""] * len(rows), scale=2, titles={0: title})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.runs.mkdir(parents=True, exist_ok=True)
     if options.command == "run":
-        run_semi(options)
+        run_semi(options) if options.data == "digits" else run_attributes(options)
+    elif options.command == "report":
+        report(options.logs)
+    else:
+        pictures(options.runs, section_of(options), options.seeds[0])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from latentsearch.models import MixedVAE
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax, GumbelSoftmax
 
-CLASSES, TRAIN, BATCH = 10, 50_000, 200
+CLASSES, TRAIN = 10, 50_000
 COUNTS = (50, 100, 300, 600)
 METHODS = ("direct", "gsm")
 BINARISED, LABELLED, MOVED = 2018, 600, 7  # seeds: of the pixels, of who is labelled (with the run's own), of guesses
@@ -49,7 +49,9 @@ class Recipe:
         epochs: Passes over the training pictures with the whole loss.
         warm_epochs: Passes before that, of the discrete encoder alone.
         more_epochs: Both, where a run goes on from one with fewer labels; None if each begins anew.
-        labelled: Labelled pictures in each batch, beside the 200 others.
+        batch: Pictures a step.
+        warm_batch: The same, in the warm passes.
+        labelled: Labelled pictures a step, beside the others.
         consistency: Weight of the cross-entropy between the classes of a picture and of the same one moved.
         balance: Weight of KL(mean q(class) || uniform) over a batch.
         sure: Chance from which a class that the warm model sees is taken for a label; None for never.
@@ -62,6 +64,8 @@ class Recipe:
     epochs: int
     warm_epochs: int = 0
     more_epochs: tuple[int, int] | None = None
+    batch: int = 100
+    warm_batch: int = 200
     labelled: int = 50
     consistency: float = 0.0
     balance: float = 0.0
@@ -75,7 +79,7 @@ class Recipe:
 RECIPES = {
     "paper": Recipe(epochs=4),
     "ours": Recipe(
-        epochs=4, warm_epochs=8, more_epochs=(1, 2), consistency=5.0, balance=5.0, sure=0.9, dropout=0.0, top=3,
+        epochs=3, warm_epochs=12, more_epochs=(2, 1), consistency=5.0, balance=5.0, sure=0.9, dropout=0.0, top=3,
         learning_rate=2e-3,
     ),
 }  # fmt: skip
@@ -146,15 +150,14 @@ class SemiSupervised(nn.Module):
     def training_terms(self, images: Tensor, guessed: Tensor, noise: Noise) -> dict[str, Tensor]:
         rows = noise.fold(10).integers(len(self.labels), self.recipe.labelled)[0]
         labelled = Split(self.images[rows], self.labels[rows])
-        if not self.whole:
-            return self.consistency(images, labelled, noise)
-        terms = self.model.training_terms(images, guessed, noise)
-        pictures = moved(labelled.images, noise.fold(13)) if self.recipe.consistency else labelled.images
-        return terms | {"labelled": self.supervised(self.model.logits(pictures), labelled.labels, noise)}
+        terms = self.model.training_terms(images, guessed, noise) if self.whole else {}
+        if self.recipe.consistency:
+            return terms | self.consistency(images, labelled, noise)
+        share = self.recipe.labelled / (len(images) + self.recipe.labelled)
+        return terms | {"labelled": self.supervised(self.model.logits(labelled.images), labelled.labels, share, noise)}
 
-    def supervised(self, logits: Tensor, labels: Tensor, noise: Noise) -> Tensor:
-        """The loss of the labels, as if the labelled pictures were rows of the batch."""
-        share = len(labels) / (BATCH + len(labels))
+    def supervised(self, logits: Tensor, labels: Tensor, share: float, noise: Noise) -> Tensor:
+        """The loss of the labels, whose pictures are a share of the batch."""
         return share * self.model.supervise(logits, labels[:, None], noise.fold(12)).mean()
 
     def consistency(self, images: Tensor, labelled: Split, noise: Noise) -> dict[str, Tensor]:
@@ -172,7 +175,9 @@ class SemiSupervised(nn.Module):
         return {
             "consistency": -self.recipe.consistency * (target * log_q).sum(-1).mean(),
             "balance": self.recipe.balance * ((mean * mean.log()).sum() + math.log(CLASSES)),
-            "labelled": self.supervised(logits[len(images) :], labelled.labels, noise),
+            "labelled": self.supervised(
+                logits[len(images) :], labelled.labels, len(labelled.labels) / len(logits), noise
+            ),
         }
 
 
@@ -200,35 +205,46 @@ def build(method: str, recipe: Recipe, seed: int) -> MixedVAE:
         return MixedVAE(dropout=recipe.dropout, estimator=lambda heat: GumbelSoftmax(heat), supervision="cross_entropy")
 
 
-def train(model: MixedVAE, recipe: Recipe, pictures: Tensor, labelled: Split, seed: int, name: str) -> dict[str, Any]:
+def train(
+    model: MixedVAE, recipe: Recipe, data: dict[str, Split], rows: Tensor, seed: int, name: str
+) -> dict[str, Any]:
     """The warm passes, the guesses, and the rest."""
-    start, steps = time.perf_counter(), max(len(pictures) // BATCH, 1)
+    pictures, start = data["train"].images, time.perf_counter()
+    guess, figures = guesses(model, pictures, None), {}
 
-    def report(step: int, history: models.History) -> None:
-        terms = {term: round(values[-1], 3) for term, values in history.train.items()}
-        print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
+    def passes(whole: bool, epochs: int, batch: int, learning_rate: float) -> None:
+        steps = max(len(pictures) // batch, 1)
 
-    settings = {"batch_size": BATCH, "seed": seed, "log_every": steps, "report": report}
-    guess = guesses(model, pictures, None)
+        def report(step: int, history: models.History) -> None:
+            terms = {term: round(values[-1], 3) for term, values in history.train.items()}
+            print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
+
+        trained = SemiSupervised(model, data["train"][rows], recipe, whole)
+        models.fit(trained, (pictures, guess), steps=steps * epochs, batch_size=batch, learning_rate=learning_rate,
+                   seed=seed, log_every=steps, report=report)  # fmt: skip
+
     if recipe.warm_epochs:
-        warm = SemiSupervised(model, labelled, recipe, whole=False)
-        models.fit(warm, (pictures, guess), steps=steps * recipe.warm_epochs,
-                   learning_rate=recipe.warm_learning_rate, **settings)  # fmt: skip
+        passes(False, recipe.warm_epochs, recipe.warm_batch, recipe.warm_learning_rate)
         guess = guesses(model, pictures, recipe.sure)
-    whole = SemiSupervised(model, labelled, recipe)
-    models.fit(whole, (pictures, guess), steps=steps * recipe.epochs, learning_rate=recipe.learning_rate, **settings)
-    return {"guessed": round((guess >= 0).float().mean().item(), 4), "seconds": round(time.perf_counter() - start)}
+        figures["warm_accuracy"] = accuracy(model, data["validation"])
+        print(f"  {name} warm: {figures['warm_accuracy']} % of the validation pictures", flush=True)
+    passes(True, recipe.epochs, recipe.batch, recipe.learning_rate)
+    guessed = round((guess >= 0).float().mean().item(), 4)
+    return {**figures, "guessed": guessed, "seconds": round(time.perf_counter() - start)}
 
 
 @torch.no_grad()
-def measure(model: MixedVAE, split: Split) -> dict[str, float]:
-    """Accuracy of the likeliest class, and the negative bound with one hard draw a picture and exact divergences."""
+def accuracy(model: MixedVAE, split: Split) -> float:
+    """Per cent of pictures whose likeliest class is their label."""
     classes = torch.cat([model.logits(part)[:, 0].argmax(-1) for part in split.images.split(1000)])
+    return round(100 * (classes == split.labels).float().mean().item(), 2)
+
+
+def measure(model: MixedVAE, split: Split) -> dict[str, float]:
+    """Accuracy, and the negative bound with one hard draw a picture and exact divergences."""
     terms = models.evaluate(model, (split.images, torch.full_like(split.labels, -1)))
-    return {
-        "accuracy": round(100 * (classes == split.labels).float().mean().item(), 2),
-        "bound": round(terms["expected_loss"] + terms["discrete_kl"], 2),
-    }
+    bound = round(terms["expected_loss"] + terms["discrete_kl"], 2)
+    return {"accuracy": accuracy(model, split), "bound": bound}
 
 
 # -- all runs ---------------------------------------------------------------------------------------
@@ -264,9 +280,53 @@ def chain(
                 model = build(method, recipe, seed)
             warm, epochs = (recipe.warm_epochs, recipe.epochs) if first else recipe.more_epochs or (0, 0)
             own = replace(recipe, warm_epochs=warm, epochs=epochs)
-            labelled = data["train"][labelled_rows(data["train"].labels, count, seed)]
-            figures = train(model.train(), own, data["train"].images, labelled, seed, name)
+            rows = labelled_rows(data["train"].labels, count, seed)
+            figures = train(model, own, data, rows, seed, name)
             _checkpoint.save(path, model.state_dict(), {"kind": "model", "settings": model.settings})
             scores = {which: measure(model, data[which]) for which in ("validation", "test")}
             own_settings = {k: v for k, v in asdict(own).items() if k != "more_epochs"}
             yield name, {**scores, **figures, "seed": seed, "goes_on": not first, "settings": own_settings}
+
+
+# -- what came out ------------------------------------------------------------------------------------
+
+PAPER = {  # Figure 3
+    "direct": {"accuracy": (95.51, 95.71, 95.94, 96.31), "bound": (104.15, 99.88, 99.89, 100.21)},
+    "gsm": {"accuracy": (91.78, 94.79, 95.04, 95.53), "bound": (104.75, 100.17, 100.08, 100.38)},
+}
+
+
+def table(log: dict[str, Any], which: str = "test") -> str:
+    """Figure 3 as Markdown: of each method and figure the mean over seeds, the extremes, and the paper's."""
+    head = ["labels", *(f"{method}: {figure}" for figure in ("accuracy", "bound") for method in METHODS)]
+    rows = [head, ["---"] * len(head)]
+    for place, count in enumerate(COUNTS):
+        cells = [
+            _cell([run[which][figure] for name, run in log.items() if name.startswith(f"{method}-{count}-")],
+                  PAPER[method][figure][place])
+            for figure in ("accuracy", "bound") for method in METHODS
+        ]  # fmt: skip
+        rows.append([str(count), *cells])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(found: list[float], paper: float) -> str:
+    if not found:
+        return f"- (paper {paper})"
+    spread = f" [{min(found)}, {max(found)}]" if len(found) > 1 else ""
+    return f"{sum(found) / len(found):.2f}{spread}, {len(found)} seeds (paper {paper})"
+
+
+def load_model(path: Path) -> MixedVAE:
+    """A model that a run wrote."""
+    tensors, header = _checkpoint.load(path, kind="model")
+    model = MixedVAE(**header["settings"])
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False)
+
+
+def classes_by_style(model: MixedVAE, styles: int, seed: int = 0) -> list[Tensor]:
+    """Figure 7: for each style `(10, 1, 28, 28)`, the ten classes."""
+    draws = Noise.from_seed(seed).fold(21).split(styles).normal(*model.style_shape)
+    digits = torch.arange(CLASSES)[:, None]
+    return [model.decode(digits, draw.expand(CLASSES, *model.style_shape)) for draw in draws]
