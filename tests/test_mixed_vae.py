@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,10 @@ from latentsearch import models
 from latentsearch.models.mixed_vae import _Loss, _softplus_sum
 from latentsearch.relaxations import Annealed, DirectArgmax, GumbelSoftmax, LocalExpectation
 from latentsearch.relaxations.estimator import NeighbourhoodLoss, neighbourhood
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "papers")]
+from argmax import attributes, semi  # noqa: E402
 
 SHAPE = (1, 6, 6)
 TINY = {"image_shape": SHAPE, "categories": 2, "style": 3, "widths": (16, 12, 10, 8)}
@@ -237,3 +243,65 @@ def test_generators_want_a_class_and_a_style():
         model.style_generator(-1)
     with pytest.raises(ls.InvalidArgument, match=r"MixedVAE\.style"):
         model.class_generator(torch.zeros(2, 3))
+
+
+# -- examples/papers/semi_supervised.py -----------------------------------------------------------------
+
+
+def squares(rows: int) -> semi.Split:
+    """Ten classes: a bar at one of ten heights."""
+    labels = torch.arange(rows) % 10
+    images = torch.zeros(rows, 1, 28, 28)
+    for height in range(10):
+        images[labels == height, :, 4 + 2 * height : 6 + 2 * height, 6:22] = 1.0
+    return semi.Split(images, labels)
+
+
+def test_labelled_rows_are_balanced_and_nested():
+    labels = squares(2000).labels
+    few, many = (semi.labelled_rows(labels, count, seed=1) for count in (50, 100))
+    assert labels[few].bincount().tolist() == [5] * 10
+    assert set(few.tolist()) < set(many.tolist()) and set(few.tolist()) != set(
+        semi.labelled_rows(labels, 50, 2).tolist()
+    )
+
+
+def test_moved_pictures_keep_their_luck_and_most_of_their_ink():
+    images, noise = squares(20).images, ls.Noise.from_seed(5)
+    once = semi.moved(images, noise)
+    assert torch.equal(once, semi.moved(images, noise)) and set(once.unique().tolist()) == {0.0, 1.0}
+    assert 0.6 < float(once.sum() / images.sum()) < 1.5
+    assert semi.moved(images[:1], noise).shape == (1, 1, 28, 28)
+
+
+@pytest.mark.parametrize("method", semi.METHODS)
+def test_a_chain_of_runs_goes_on_from_its_log(method, tmp_path):
+    recipe = semi.Recipe(epochs=1, warm_epochs=1, more_epochs=(1, 1), consistency=1.0, balance=1.0, sure=0.9, top=2)
+    data = {which: squares(400) for which in ("train", "validation", "test")}
+    entries = dict(semi.chain(data, "ours", recipe, method, 0, (50, 100), tmp_path, {}))
+    assert list(entries) == [f"{method}-50-0", f"{method}-100-0"]
+    assert [entry["goes_on"] for entry in entries.values()] == [False, True]
+    first = {f"{method}-50-0": entries[f"{method}-50-0"]}
+    rest = dict(semi.chain(data, "ours", recipe, method, 0, (50, 100), tmp_path, first))
+    mine = rest[f"{method}-100-0"]
+    assert {k: mine[k] for k in ("test", "validation")} == {
+        k: entries[f"{method}-100-0"][k] for k in ("test", "validation")
+    }
+    assert "1 seeds (paper 95.51)" in semi.table(entries) or method == "gsm"
+    model = semi.load_model(semi.weights(tmp_path, "ours", f"{method}-100-0"))
+    assert [row.shape for row in semi.classes_by_style(model, 2)] == [(10, 1, 28, 28)] * 2
+
+
+def test_rules_read_what_was_drawn():
+    ring, bar, high = torch.zeros(3, 1, 28, 28).unbind(0)
+    ring[:, 8:20, 8:20] = 1.0
+    ring[:, 11:17, 11:17] = 0.0
+    bar[:, 13:15, 4:24] = 1.0
+    high[:, 4:8, 10:18] = 1.0
+    high[:, 8:24, 13:15] = 1.0
+    found = dict(zip(attributes.NAMES, attributes.measures(torch.stack([ring, bar, high])).unbind(1), strict=True))
+    assert found["looped"].tolist() == [36, 0, 0]
+    assert found["wide"].argmax() == 1 and found["tall"].argmax() == 2
+    assert found["top-heavy"].argmax() == 2 and found["top-heavy"][0] == pytest.approx(0.5)
+    assert found["left-heavy"].tolist() == pytest.approx([0.5] * 3)
+    assert found["slanted"].abs().max() < 1e-6
