@@ -7,8 +7,8 @@
     python examples/papers/semi_supervised.py pictures                  # docs/results/img/argmax_*.png
     python examples/papers/semi_supervised.py report                    # the figures, as tables
 
-Everything is seeded. What a log in `examples/logs/` holds already is not done again; weights go to
-`runs/`, and without them a run whose figures are there is not done again either.
+Everything is seeded. What a log in `examples/logs/` holds already is not done again, and a run that was stopped
+goes on from its last pass. Weights go to `runs/`: runs with more labels, and the pictures, begin from them.
 """
 
 from __future__ import annotations

@@ -115,13 +115,14 @@ def run(seed: int, epochs: int, runs: Path, done: dict[str, Any]) -> Iterator[tu
         terms = {term: round(values[-1], 3) for term, values in history.train.items()}
         print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
 
-    steps = len(images) // BATCH
+    steps, half = len(images) // BATCH, weights(runs, seed).with_suffix(".fit")
     models.fit(
         model, (images, labels), steps=steps * epochs, batch_size=BATCH, learning_rate=2e-3, seed=seed,
-        log_every=steps, report=report,
+        log_every=steps, report=report, checkpoint=half,
     )  # fmt: skip
     seconds = round(time.perf_counter() - start)
     _checkpoint.save(weights(runs, seed), model.state_dict(), {"kind": "model", "settings": model.settings})
+    half.unlink()
     terms = models.evaluate(model, (test_images, torch.full_like(test_says, -1)))
     entry = {"read_off": shares(model.logits(test_images).argmax(-1) == test_says)}
     entry |= judged(model, test_images[:JUDGED], limits(), seed)

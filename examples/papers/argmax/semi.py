@@ -206,29 +206,34 @@ def build(method: str, recipe: Recipe, seed: int) -> MixedVAE:
 
 
 def train(
-    model: MixedVAE, recipe: Recipe, data: dict[str, Split], rows: Tensor, seed: int, name: str
+    model: MixedVAE, recipe: Recipe, data: dict[str, Split], rows: Tensor, seed: int, path: Path
 ) -> dict[str, Any]:
-    """The warm passes, the guesses, and the rest."""
+    """The warm passes, the guesses, and the rest; where they were cut short they go on from files beside ``path``."""
     pictures, start = data["train"].images, time.perf_counter()
     guess, figures = guesses(model, pictures, None), {}
+    halves: list[Path] = []
 
     def passes(whole: bool, epochs: int, batch: int, learning_rate: float) -> None:
         steps = max(len(pictures) // batch, 1)
 
         def report(step: int, history: models.History) -> None:
             terms = {term: round(values[-1], 3) for term, values in history.train.items()}
-            print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
+            print(f"  {path.stem} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
 
         trained = SemiSupervised(model, data["train"][rows], recipe, whole)
+        halves.append(path.with_suffix(f".{'whole' if whole else 'warm'}.fit"))
         models.fit(trained, (pictures, guess), steps=steps * epochs, batch_size=batch, learning_rate=learning_rate,
-                   seed=seed, log_every=steps, report=report)  # fmt: skip
+                   seed=seed, log_every=steps, report=report, checkpoint=halves[-1])  # fmt: skip
 
     if recipe.warm_epochs:
         passes(False, recipe.warm_epochs, recipe.warm_batch, recipe.warm_learning_rate)
         guess = guesses(model, pictures, recipe.sure)
         figures["warm_accuracy"] = accuracy(model, data["validation"])
-        print(f"  {name} warm: {figures['warm_accuracy']} % of the validation pictures", flush=True)
+        print(f"  {path.stem} warm: {figures['warm_accuracy']} % of the validation pictures", flush=True)
     passes(True, recipe.epochs, recipe.batch, recipe.learning_rate)
+    _checkpoint.save(path, model.state_dict(), {"kind": "model", "settings": model.settings})
+    for half in halves:
+        half.unlink()
     guessed = round((guess >= 0).float().mean().item(), 4)
     return {**figures, "guessed": guessed, "seconds": round(time.perf_counter() - start)}
 
@@ -266,26 +271,22 @@ def chain(
 ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
     """The runs of one method and seed, from few labels to many; what is done already is not done again.
 
-    With `more_epochs` each goes on from the last, whose labels are among its own.
+    With `more_epochs` each goes on from the weights of the last, whose labels are among its own.
     """
-    model = build(method, recipe, seed)
+    last: Path | None = None
     for count in counts:
         name = f"{method}-{count}-{seed}"
         path = weights(runs, section, name)
-        if name in done and path.exists():
-            model.load_state_dict(_checkpoint.load(path, kind="model")[0])
         if name not in done:
-            first = recipe.more_epochs is None or count == counts[0]
-            if recipe.more_epochs is None:
-                model = build(method, recipe, seed)
-            warm, epochs = (recipe.warm_epochs, recipe.epochs) if first else recipe.more_epochs or (0, 0)
-            own = replace(recipe, warm_epochs=warm, epochs=epochs)
-            rows = labelled_rows(data["train"].labels, count, seed)
-            figures = train(model, own, data, rows, seed, name)
-            _checkpoint.save(path, model.state_dict(), {"kind": "model", "settings": model.settings})
+            model, own = build(method, recipe, seed), recipe
+            if last is not None and recipe.more_epochs is not None:
+                model.load_state_dict(_checkpoint.load(last, kind="model")[0])
+                own = replace(recipe, warm_epochs=recipe.more_epochs[0], epochs=recipe.more_epochs[1])
+            figures = train(model, own, data, labelled_rows(data["train"].labels, count, seed), seed, path)
             scores = {which: measure(model, data[which]) for which in ("validation", "test")}
-            own_settings = {k: v for k, v in asdict(own).items() if k != "more_epochs"}
-            yield name, {**scores, **figures, "seed": seed, "goes_on": not first, "settings": own_settings}
+            settings = {k: v for k, v in asdict(own).items() if k != "more_epochs"}
+            yield name, {**scores, **figures, "seed": seed, "goes_on": own is not recipe, "settings": settings}
+        last = path
 
 
 # -- what came out ------------------------------------------------------------------------------------
