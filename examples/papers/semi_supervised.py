@@ -66,13 +66,12 @@ def report(folder: Path) -> None:
 
 def pictures(runs: Path, section: str, seed: int) -> None:
     """Figures 7 and 4, of the models whose weights are there."""
-    for count in semi.COUNTS:
+    for count in (min(semi.COUNTS), max(semi.COUNTS)):
         path = semi.weights(runs, section, f"direct-{count}-{seed}")
         if path.exists():
             rows = semi.classes_by_style(semi.load_model(path), styles=8)
             plots.save_grid(IMAGES / f"argmax_classes_{count}.png", rows, [""] * len(rows), scale=2,
                             titles={0: f"{count} labels; a row is one style in all ten classes"})  # fmt: skip
-            break
     path = attributes.weights(runs, seed)
     if path.exists():
         rows = attributes.switches(semi.load_model(path), attributes.load()[2][:8])

@@ -224,7 +224,7 @@ class MixedVAE(nn.Module):
         Raises:
             InvalidArgument: If the labels have another shape or dtype, or name no category.
         """
-        labels = self.checked_labels(labels, len(images))
+        labels = self._checked_labels(labels, len(images))
         features = self.trunk(images)
         logits = self._split(self.discrete(features))
         expected = self._expected_loss(images, features, logits, noise)
@@ -285,7 +285,7 @@ class MixedVAE(nn.Module):
         estimate = known * (drawn - wanted) / self.supervision_epsilon
         return loss.detach() + (estimate * (logits - logits.detach())).sum((1, 2))
 
-    def checked_labels(self, labels: Tensor, rows: int) -> Tensor:
+    def _checked_labels(self, labels: Tensor, rows: int) -> Tensor:
         """Labels as int64 ``(N, n)``.
 
         Raises:
@@ -309,7 +309,7 @@ class MixedVAE(nn.Module):
             label: The class, or ``(n,)`` int64.
         """
         codes = torch.as_tensor(label, device=self.steps.device).reshape(-1)
-        codes = self.checked_labels(codes[None], 1)[0]
+        codes = self._checked_labels(codes[None], 1)[0]
         if bool((codes < 0).any()):
             raise InvalidArgument("MixedVAE.label", given=str(codes.tolist()), wanted="a category for each variable")
         return ContinuousGenerator(lambda style: self.decode(codes.expand(len(style), -1), style), self.style_shape)
