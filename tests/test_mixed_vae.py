@@ -305,3 +305,20 @@ def test_rules_read_what_was_drawn():
     assert found["top-heavy"].argmax() == 2 and found["top-heavy"][0] == pytest.approx(0.5)
     assert found["left-heavy"].tolist() == pytest.approx([0.5] * 3)
     assert found["slanted"].abs().max() < 1e-6
+
+
+def test_a_wish_for_attributes_moves_the_decoder_alone():
+    model = attributes.build(0).train()
+    attributes.Asked(model, 1.0).misread(squares(4).images, NOISE).backward()
+    moved = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert moved == {"seen", "decoder"}
+
+
+def test_attributes_are_judged_by_name():
+    model = attributes.build(0).eval()
+    images = squares(6).images
+    entry = attributes.judged(model, images, attributes.thresholds(attributes.measures(images)), seed=0)
+    entry["read_off"] = attributes.shares(torch.ones(6, 8, dtype=torch.bool))
+    assert set(entry["switched"]) == set(entry["any"]) == set(attributes.NAMES)
+    assert "| thick | 100.0 % |" in attributes.table({"run": entry})
+    assert [row.shape for row in attributes.switches(model, images[:2])] == [(10, 1, 28, 28)] * 2

@@ -48,11 +48,11 @@ def run_semi(options: argparse.Namespace) -> None:
 
 
 def run_attributes(options: argparse.Namespace) -> None:
-    """One model a seed."""
-    path = options.logs / "argmax_attributes.json"
+    """One model a seed, by the bound and the labels or with the wish on top."""
+    path, section = options.logs / "argmax_attributes.json", f"asked {options.asked:g}"
     for seed in options.seeds:
-        done = logs.read(path).get("direct", {})
-        logs.write(path, "direct", attributes.run(seed, 5 * options.times, options.runs, done))
+        done = logs.read(path).get(section, {})
+        logs.write(path, section, attributes.run(seed, 4 * options.times, options.asked, options.runs, done))
 
 
 def report(folder: Path) -> None:
@@ -64,7 +64,7 @@ def report(folder: Path) -> None:
         print(f"\n## attributes, {section}\n\n{attributes.table(log)}")
 
 
-def pictures(runs: Path, section: str, seed: int) -> None:
+def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
     """Figures 7 and 4, of the models whose weights are there."""
     for count in (min(semi.COUNTS), max(semi.COUNTS)):
         path = semi.weights(runs, section, f"direct-{count}-{seed}")
@@ -72,7 +72,7 @@ def pictures(runs: Path, section: str, seed: int) -> None:
             rows = semi.classes_by_style(semi.load_model(path), styles=8)
             plots.save_grid(IMAGES / f"argmax_classes_{count}.png", rows, [""] * len(rows), scale=2,
                             titles={0: f"{count} labels; a row is one style in all ten classes"})  # fmt: skip
-    path = attributes.weights(runs, seed)
+    path = attributes.weights(runs, asked, seed)
     if path.exists():
         rows = attributes.switches(semi.load_model(path), attributes.load()[2][:8])
         title = "picture, decoded, then switched: " + ", ".join(attributes.NAMES)
@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=semi.METHODS, default=list(semi.METHODS))
     parser.add_argument("--counts", nargs="+", type=int, default=list(semi.COUNTS), help="numbers of labels")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--asked", type=float, default=5.0, help="attributes: weight of reading off what was asked for")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where weights go")
     parser.add_argument("--logs", type=Path, default=ROOT / "examples" / "logs")
     options = parser.parse_args(arguments)
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.command == "report":
         report(options.logs)
     else:
-        pictures(options.runs, section_of(options), options.seeds[0])
+        pictures(options.runs, section_of(options), options.asked, options.seeds[0])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from data import mnist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from argmax import semi
 from latentsearch import _checkpoint, models
@@ -82,8 +84,46 @@ def build(seed: int) -> models.MixedVAE:
         )  # fmt: skip
 
 
-def weights(runs: Path, seed: int) -> Path:
-    return runs / f"argmax_attributes-{seed}.safetensors"
+class Asked(nn.Module):
+    """A model, and the wish that what is asked for can be read off: what `fit` trains.
+
+    The bound alone is content to put attributes into the style too, and a decoder that finds them
+    there does not listen to the codes. So pictures' styles are decoded with attributes switched at random, and
+    the model's own encoder, held fixed, is to read off what was asked for, as in Hu et al., *Toward controlled
+    generation of text* (2017). It sees binary draws: shades that a drawn picture lacks cannot please it.
+
+    Args:
+        model: What is trained.
+        weight: Of the wish; 0 for the bound and the labels alone.
+    """
+
+    def __init__(self, model: models.MixedVAE, weight: float) -> None:
+        super().__init__()
+        self.model, self.weight = model, weight
+
+    def training_terms(self, images: Tensor, labels: Tensor, noise: Noise) -> dict[str, Tensor]:
+        terms = self.model.training_terms(images, labels, noise)
+        return terms | {"asked": self.weight * self.misread(images, noise.fold(10))} if self.weight else terms
+
+    def misread(self, images: Tensor, noise: Noise) -> Tensor:
+        """Cross-entropy of the codes asked for, in nats a picture; its gradient reaches the decoder alone."""
+        with torch.no_grad():
+            codes, style = self.model.encode(images)
+        asked = codes ^ noise.fold(0).integers(2, *codes.shape)[0]
+        chance = self.model.decode(asked, style)
+        drawn = (noise.fold(1).uniform(*chance.shape)[0] < chance).to(chance.dtype)
+        pictures = drawn + chance - chance.detach()
+        features = functional_call(self.model.trunk, _fixed(self.model.trunk), (pictures,))
+        logits = functional_call(self.model.discrete, _fixed(self.model.discrete), (features,))
+        return F.cross_entropy(logits.view(-1, 2), asked.view(-1)) * len(NAMES)
+
+
+def _fixed(module: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+
+def weights(runs: Path, weight: float, seed: int) -> Path:
+    return runs / f"argmax_attributes-{weight:g}-{seed}.safetensors"
 
 
 def load() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -100,7 +140,9 @@ def limits() -> Tensor:
     return thresholds(measures(mnist("train")[0][: semi.TRAIN]))
 
 
-def run(seed: int, epochs: int, runs: Path, done: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def run(
+    seed: int, epochs: int, weight: float, runs: Path, done: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Train one model and judge it, unless the log has it."""
     name = f"{epochs} epochs, seed {seed}"
     if name in done:
@@ -115,19 +157,30 @@ def run(seed: int, epochs: int, runs: Path, done: dict[str, Any]) -> Iterator[tu
         terms = {term: round(values[-1], 3) for term, values in history.train.items()}
         print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
 
-    steps, half = len(images) // BATCH, weights(runs, seed).with_suffix(".fit")
+    steps, half = len(images) // BATCH, weights(runs, weight, seed).with_suffix(".fit")
     models.fit(
-        model, (images, labels), steps=steps * epochs, batch_size=BATCH, learning_rate=2e-3, seed=seed,
+        Asked(model, weight), (images, labels), steps=steps * epochs, batch_size=BATCH, learning_rate=2e-3, seed=seed,
         log_every=steps, report=report, checkpoint=half,
     )  # fmt: skip
     seconds = round(time.perf_counter() - start)
-    _checkpoint.save(weights(runs, seed), model.state_dict(), {"kind": "model", "settings": model.settings})
+    _checkpoint.save(weights(runs, weight, seed), model.state_dict(), {"kind": "model", "settings": model.settings})
     half.unlink()
     terms = models.evaluate(model, (test_images, torch.full_like(test_says, -1)))
     entry = {"read_off": shares(model.logits(test_images).argmax(-1) == test_says)}
     entry |= judged(model, test_images[:JUDGED], limits(), seed)
     bound = round(terms["expected_loss"] + terms["discrete_kl"], 2)
-    yield name, {**entry, "bound": bound, "seed": seed, "epochs": epochs, "labelled": LABELLED, "seconds": seconds}
+    yield (
+        name,
+        {
+            **entry,
+            "bound": bound,
+            "asked": weight,
+            "seed": seed,
+            "epochs": epochs,
+            "labelled": LABELLED,
+            "seconds": seconds,
+        },
+    )
 
 
 def shares(right: Tensor) -> dict[str, float]:
