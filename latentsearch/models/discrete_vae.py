@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument
+from latentsearch.models._estimator import chosen
 from latentsearch.models._products import softplus_sums, softplus_total
 from latentsearch.noise import Noise
 from latentsearch.relaxations import Annealed, Estimator, GumbelSoftmax
@@ -165,18 +166,12 @@ class DiscreteVAE(nn.Module):
         rows = noise.split(len(images))
         kl = categorical_kl(logits).mean()
         if self.training:
-            surrogate = self._estimator()(logits, loss, rows)
+            surrogate = chosen(self.estimator, self.schedule, int(self.steps))(logits, loss, rows)
             self.steps += 1
             kl = kl * min(1.0, int(self.steps) / self.warm_up) if self.warm_up else kl
         else:
             surrogate = loss(rows.categorical(logits), torch.arange(len(images), device=images.device))
         return {"reconstruction": surrogate.mean(), "kl": kl}
-
-    def _estimator(self) -> Estimator:
-        if isinstance(self.estimator, Estimator) and not isinstance(self.estimator, type):
-            return self.estimator
-        make = cast("Callable[[float], Estimator]", self.estimator)
-        return make(self.schedule(int(self.steps)))
 
     @torch.no_grad()
     def bound(self, images: Tensor, noise: Noise, *, samples: int = 100) -> Tensor:
