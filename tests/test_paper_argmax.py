@@ -73,7 +73,7 @@ def test_the_control_keeps_the_laws(check: Check) -> None:
 
 
 def test_gradients_of_an_unbiased_estimator_have_no_bias_and_those_of_enumeration_no_deviation(few):
-    net = gradients.trained(1, epochs=1)
+    net = gradients.trained(1, steps=2)
     exact = gradients.gradient(net, bounds.Enumerated(), few["train"][:20], 0)
     bias, deviation = gradients.figures(net, bounds.Enumerated(), few["train"][:20], exact, draws=5)
     assert bias < 1e-3 and deviation < 1e-3
@@ -89,7 +89,6 @@ def test_the_loop_that_speed_is_measured_against_gives_the_same_losses(few):
 
 def test_the_page_shows_the_logs():
     page = script.PAGE.read_text()
-    logs = {name: script.read(script.LOGS / f"argmax_{name}.json") for name in ("bounds", "gradients", "speed")}
-    for name, body in (("bounds", tables.bounds), ("gradients", tables.gradients), ("speed", tables.speed)):
-        for line in body(logs[name]).splitlines():
+    for name, make in tables.PARTS.items():
+        for line in make(script.read(script.LOGS / f"argmax_{name}.json")).splitlines():
             assert line in page, f"{name}: run direct_argmax.py report"

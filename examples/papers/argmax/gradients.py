@@ -28,6 +28,9 @@ from latentsearch.relaxations import (
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 DRAWS = 200  # as in the caption's text
+# Variables, and steps of the fit. One variable is sure of its category after a few dozen steps: from there on
+# there is hardly a gradient to estimate.
+MODELS = {1: 10, 3: 500}
 
 # By epsilon, by temperature, and with nothing to choose.
 BY_WIDTH: Mapping[str, Callable[[float], Estimator]] = {
@@ -50,12 +53,12 @@ FIXED: Mapping[str, Estimator] = {
 }
 
 
-def trained(variables: int, epochs: int) -> DiscreteVAE:
+def trained(variables: int, steps: int) -> DiscreteVAE:
     """784-300 and n variables of 10, with a matching decoder, fitted by an unbiased estimator."""
     images = digits.parts()["train"]
     with initialised(0):
         net = DiscreteVAE((1, 28, 28), variables=variables, categories=10, hidden=(300,), estimator=Rloo(4))
-    fit(net, (images,), steps=epochs * len(images) // BATCH, batch_size=BATCH, decay=False)
+    fit(net, (images,), steps=steps, batch_size=BATCH, decay=False)
     return net.train()
 
 

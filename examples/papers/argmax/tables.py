@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from argmax import attributes, semi
 from argmax.bounds import METHODS, SETTINGS
 
 # Test bounds in nats of the paper's Figure 2 and section 6.1.
@@ -24,9 +25,9 @@ PAPER: Mapping[str, Mapping[str, float]] = {
 
 def write(page: Path, logs: Mapping[str, Any]) -> None:
     """Put what the logs say between the markers of the page."""
-    parts = {"bounds": bounds(logs["bounds"]), "gradients": gradients(logs["gradients"]), "speed": speed(logs["speed"])}
     text = page.read_text()
-    for name, body in parts.items():
+    for name, make in PARTS.items():
+        body = make(logs[name])
         pattern = re.compile(rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
         if not pattern.search(text):
             raise SystemExit(f"{page} has no place for {name}")
@@ -70,6 +71,16 @@ def gradients(log: Mapping[str, Any]) -> str:
     return table(["model", "estimator", "epsilon or temperature", "bias", "standard deviation"], rows)
 
 
+def labelled(log: Mapping[str, Any]) -> str:
+    """Accuracy and bound on the test pictures, a table a recipe."""
+    return "\n".join(f"### {recipe}\n\n{semi.table(records)}\n" for recipe, records in log.items())
+
+
+def switched(log: Mapping[str, Any]) -> str:
+    """The share of attributes that the rules find as asked."""
+    return "\n".join(f"### {section}\n\n{attributes.table(records)}\n" for section, records in log.items())
+
+
 def speed(log: Mapping[str, Mapping[str, float]]) -> str:
     """Steps a second, and how many times the loop's."""
     rows = []
@@ -77,3 +88,9 @@ def speed(log: Mapping[str, Mapping[str, float]]) -> str:
         least = found["a loop of decodes"]
         rows += [[model, name, value, f"{value / least:.1f}"] for name, value in found.items()]
     return table(["model", "losses of all swaps", "steps a second", "times a loop's"], rows)
+
+
+# What each part of the page is made by, under the name of its log.
+PARTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "bounds": bounds, "gradients": gradients, "speed": speed, "semi": labelled, "attributes": switched,
+}  # fmt: skip
