@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ def write(page: Path, logs: Mapping[str, Any]) -> None:
     text = page.read_text()
     for name, make in PARTS.items():
         body = make(logs[name])
-        pattern = re.compile(rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
-        if not pattern.search(text):
+        pattern = re.compile(rf"^( *)(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL | re.MULTILINE)
+        if (place := pattern.search(text)) is None:
             raise SystemExit(f"{page} has no place for {name}")
-        text = pattern.sub(lambda found, body=body: f"{found[1]}\n{body}\n{found[2]}", text)
+        # Within a block that folds away, what it holds is indented as its markers are.
+        own = textwrap.indent(f"\n{body}\n", place[1])
+        text = f"{text[: place.start()]}{place[1]}{place[2]}{own}{place[1]}{place[3]}{text[place.end() :]}"
     page.write_text(text)
 
 
