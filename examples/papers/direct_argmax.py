@@ -28,14 +28,11 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [path for path in (str(ROOT / "examples"), str(Path(__file__).parent)) if path not in sys.path]
 from argmax import bounds, figures, gradients, speed, tables  # noqa: E402
+from tto.logs import read  # noqa: E402
 
 LOGS = ROOT / "examples" / "logs"
 _LISTS = re.compile(r"\[[^\[\]{}\"]*\]")  # of numbers, which take a line each
 PAGE = ROOT / "docs" / "results" / "direct_argmax.md"
-
-
-def read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def put(path: Path, keys: Sequence[str], record: Any) -> None:

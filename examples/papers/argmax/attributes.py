@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from argmax import semi
+from argmax.digits import TRAIN
 from latentsearch import _checkpoint, models
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax
@@ -130,14 +131,14 @@ def load() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Binary training pictures and what the rules say of them, `(N, 8)` int64; the same of the test pictures."""
     data = semi.load()
     grey = [measures(mnist(which)[0]) for which in ("train", "test")]
-    limit = thresholds(grey[0][: semi.TRAIN])
+    limit = thresholds(grey[0][:TRAIN])
     says = [(measured > limit).long() for measured in grey]
-    return data["train"].images, says[0][: semi.TRAIN], data["test"].images, says[1]
+    return data["train"].images, says[0][:TRAIN], data["test"].images, says[1]
 
 
 def limits() -> Tensor:
     """The thresholds, from the training pictures' grey values."""
-    return thresholds(measures(mnist("train")[0][: semi.TRAIN]))
+    return thresholds(measures(mnist("train")[0][:TRAIN]))
 
 
 def run(

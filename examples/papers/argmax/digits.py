@@ -16,8 +16,14 @@ def binary(images: Tensor, file: int, *, threshold: bool = False) -> Tensor:
     """Pictures in {0, 1}; with ``threshold`` pixels of at least one half are 1, and nothing is drawn."""
     if threshold:
         return (images >= 0.5).float()
-    chance = Noise.from_seed(SEED, 2)[file : file + 1].split(len(images)).uniform(*images.shape[1:])
-    return (chance < images).float()
+    return drawn(images, Noise.from_seed(SEED, 2)[file : file + 1])
+
+
+def drawn(images: Tensor, noise: Noise, block: int = 5000) -> Tensor:
+    """One Bernoulli draw a pixel, of its grey value; each picture has its own luck, from one row of noise."""
+    luck = noise.split(len(images)).keys.split(block)
+    pairs = zip(luck, images.split(block), strict=True)
+    return torch.cat([(Noise(keys).uniform(*part.shape[1:]) < part).float() for keys, part in pairs])
 
 
 def parts(*, threshold: bool = False, grey: bool = False) -> dict[str, Tensor]:
@@ -26,9 +32,3 @@ def parts(*, threshold: bool = False, grey: bool = False) -> dict[str, Tensor]:
     if not grey:
         files = [binary(images, number, threshold=threshold) for number, images in enumerate(files)]
     return {"train": files[0][:TRAIN], "validation": files[0][TRAIN:], "test": files[1]}
-
-
-def labels() -> dict[str, Tensor]:
-    """The labels of the same parts, ``(N,)`` int64."""
-    train, test = (torch.as_tensor(mnist(split)[1]).long() for split in ("train", "test"))
-    return {"train": train[:TRAIN], "validation": train[TRAIN:], "test": test}

@@ -19,15 +19,16 @@ import torch.nn.functional as F
 from data import mnist
 from torch import Tensor, nn
 
+from argmax.digits import SEED, TRAIN, drawn
 from latentsearch import _checkpoint, models
 from latentsearch.models import MixedVAE
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax, GumbelSoftmax
 
-CLASSES, TRAIN = 10, 50_000
+CLASSES = 10
 COUNTS = (50, 100, 300, 600)
 METHODS = ("direct", "gsm")
-BINARISED, LABELLED, MOVED = 2018, 600, 7  # seeds: of the pixels, of who is labelled (with the run's own), of guesses
+LABELLED, MOVED = 600, 7  # seeds: of who is labelled (with the run's own), of guesses
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,13 @@ RECIPES = {
 # -- data -------------------------------------------------------------------------------------------
 
 
-def binarised(images: Tensor, noise: Noise, block: int = 5000) -> Tensor:
-    """One Bernoulli draw a pixel, of its grey value; each picture has its own luck."""
-    luck = noise.split(len(images))
-    parts = range(0, len(images), block)
-    return torch.cat([(luck[at : at + block].uniform(1, 28, 28) < images[at : at + block]).float() for at in parts])
-
-
 def load() -> dict[str, Split]:
     """`train`, `validation` and `test`."""
-    noise = Noise.from_seed(BINARISED)
+    noise = Noise.from_seed(SEED)
     images, labels = mnist("train")
-    both = Split(binarised(images, noise.fold(0)), labels)
+    both = Split(drawn(images, noise.fold(0)), labels)
     images, labels = mnist("test")
-    test = Split(binarised(images, noise.fold(1)), labels)
+    test = Split(drawn(images, noise.fold(1)), labels)
     return {"train": both[:TRAIN], "validation": both[TRAIN:], "test": test}
 
 
