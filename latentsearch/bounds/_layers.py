@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch.errors import Unsupported
-from latentsearch.models import ResidualBlock
 
 # Units of rounding by which intervals are widened before every sum, so that they hold what is
 # rounded in another order too.
@@ -72,6 +71,8 @@ def refused(given: str) -> Unsupported:
 
 def check_layer(layer: nn.Module) -> None:
     """Raise Unsupported for a layer that has no rule here. Subclasses may do anything, so types must be exact."""
+    from latentsearch.models import ResidualBlock  # late: most who import the package never ask for a bound
+
     kind = type(layer)
     known = kind in (*AFFINE, *_INCREASING, *_SAME, *_TURNS, ResidualBlock)
     known |= kind in _NORMS and bool(getattr(layer, "track_running_stats", False))
@@ -85,6 +86,8 @@ def check_layer(layer: nn.Module) -> None:
 
 def through(layer: Any, x: Interval) -> Interval:
     """What a layer makes of an interval."""
+    from latentsearch.models import ResidualBlock  # late: most who import the package never ask for a bound
+
     kind = type(layer)
     if kind in AFFINE:
         return _affine(lambda t, weight, bias: apply_affine(layer, t, weight, bias), layer.weight, layer.bias, x)

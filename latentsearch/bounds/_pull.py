@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from latentsearch._rows import sum_rows
 from latentsearch.bounds._layers import AFFINE, Interval, through
-from latentsearch.models import ResidualBlock
 
 _LINEAR: tuple[type[nn.Module], ...] = (
     *AFFINE, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Unflatten, nn.AvgPool1d, nn.AvgPool2d, nn.Upsample,
@@ -46,6 +45,8 @@ def pulled(layer: Any, x: Interval, v: Tensor) -> Pulled:
         x: What comes into it, ``(N, ...)``.
         v: ``(N, ...)``, shaped as what comes out of it.
     """
+    from latentsearch.models import ResidualBlock  # late: most who import the package never ask for a bound
+
     if isinstance(layer, _LINEAR):
         return transposed(layer, torch.zeros_like(x.low), v)
     if isinstance(layer, ResidualBlock):

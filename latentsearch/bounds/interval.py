@@ -16,7 +16,6 @@ from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refu
 from latentsearch.bounds._pull import walk
 from latentsearch.bounds._wishes import check_wish, loss_between
 from latentsearch.bounds.bound import Bounded
-from latentsearch.models import VQVAE
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
@@ -103,6 +102,8 @@ def _layers(generator: Generator) -> list[torch.nn.Module]:
         raise refused("a decoder of several grids")
     decoder = generator.decoder
     owner = getattr(decoder, "__self__", None)
+    from latentsearch.models import VQVAE  # late: most who import the package never ask for a bound
+
     network = owner.decoder if isinstance(owner, VQVAE) and decoder == owner.decode_embedding else decoder
     after = [] if generator.output_transform is None else flat_layers(generator.output_transform)
     return [*flat_layers(network), *after]
