@@ -16,6 +16,7 @@ from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, learn
+from latentsearch.searchers._promise import reluctance
 from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, untried_first
 from latentsearch.testing import toys
 
@@ -102,7 +103,11 @@ def test_the_most_promising_swaps_are_those_of_the_full_table(positions, size, s
     bend = torch.tensor([0.3, 2.0])
     score = Score(torch.zeros(2), torch.zeros(2, dtype=torch.bool))
     nothing = z.new_zeros(2, 0)
-    found = most_promising(codebook, z, Linear(score, gradient, None), bend, 4, size, nothing)
+    linear = Linear(score, gradient, None)
+    daring = most_promising(codebook, z, linear, bend, 4, size, nothing)
+    order = reluctance(daring.slope, bend[:, None] * daring.way)
+    assert torch.where(daring.new, order, torch.inf).diff(dim=1).nan_to_num(0).ge(-1e-4).all()
+    found = most_promising(codebook, z, linear, bend, 4, size, nothing, daring=False)
     for row in range(2):
         table = {}
         for p, j in itertools.product(range(positions), range(size)):

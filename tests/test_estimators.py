@@ -264,3 +264,22 @@ def test_bad_settings_say_what_is_wanted(make, wanted):
 def test_too_many_grids_for_the_joint_estimator_are_refused():
     with pytest.raises(InvalidArgument, match="4096 grids"):
         DirectArgmax(joint=True)(torch.zeros(1, 8, 8), lambda z, row: z.sum(1).float(), Noise.from_seed(0, 1))
+
+
+@pytest.mark.parametrize("estimator", [Rebar(), GumbelRao(0.5, samples=4)])
+@pytest.mark.parametrize("shift", [-90.0, 0.0, 200.0])
+def test_sure_encoders_and_shifted_logits_leave_gradients_as_they_are(estimator, shift):
+    weight = torch.tensor([0.0, 1.0, 5.0])
+
+    def loss(z: Tensor, row: Tensor) -> Tensor:
+        soft = z if z.is_floating_point() else torch.nn.functional.one_hot(z, 3).to(weight.dtype)
+        return (soft * weight).sum((1, 2))
+
+    def gradient(logits: list[float]) -> Tensor:
+        rows = torch.tensor(logits).expand(500, 1, 3).clone().requires_grad_()
+        (found,) = torch.autograd.grad(estimator(rows, loss, Noise.from_seed(0, 500)).sum(), rows)
+        return found.mean(0)
+
+    sure = gradient([shift, shift, shift - 60.0])
+    torch.testing.assert_close(sure, gradient([0.0, 0.0, -60.0]), atol=1e-5, rtol=1e-4)
+    assert sure[0, 0] == pytest.approx(-0.25, abs=0.06)

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsearch import _checkpoint
-from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.errors import BrokenFile, InvalidArgument, describe
 from latentsearch.noise import Noise
 
 
@@ -93,17 +93,23 @@ def fit(
         The history, including what was logged before a resume.
 
     Raises:
-        InvalidArgument: If the data are empty or of unequal lengths.
+        InvalidArgument: If the data are empty or of unequal lengths, or a number is not positive.
         BrokenFile: If the checkpoint belongs to another fit.
+        FloatingPointError: If the loss is not finite at a log entry; what was saved before stays.
     """
+    for name, value in (("steps", steps), ("batch_size", batch_size), ("log_every", log_every)):
+        if value < 1:
+            raise InvalidArgument(f"fit.{name}", given=repr(value), wanted="at least 1")
     count = _check_data(data)
+    if validation is not None:
+        _check_data(validation, "validation")
     if not isinstance(model, nn.Module):
         raise InvalidArgument("fit.model", given=type(model).__name__, wanted="an nn.Module with training_terms")
     noise = Noise.from_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(steps) if decay else _constant)
     identity = f"{type(model).__name__} steps={steps} batch={batch_size} lr={learning_rate} seed={seed} rows={count}"
-    identity += "" if decay else " decay=False"
+    identity += ("" if decay else " decay=False") + _described(model)
     order = _Order(noise.fold(2), count, batch_size)
     history, first = History(), 0
     if checkpoint is not None and Path(checkpoint).exists():
@@ -122,6 +128,7 @@ def fit(
         sums = {name: sums.get(name, 0) + term.detach() for name, term in terms.items()}
         if (step + 1) % log_every == 0 or step + 1 == steps:
             means = {name: float(total) / (step + 1 - logged) for name, total in sums.items()}
+            _check_finite(means, step + 1)
             _log(history, step + 1, means, model, validation, noise)
             sums, logged = {}, step + 1
             if checkpoint is not None:
@@ -132,11 +139,35 @@ def fit(
     return history
 
 
-def _check_data(data: Sequence[Tensor]) -> int:
+def _described(model: nn.Module) -> str:
+    """What tells fits of one class apart: its settings and its estimator, where it has any."""
+    settings, estimator = getattr(model, "settings", None), getattr(model, "estimator", None)
+    named = "" if settings is None else f" settings={settings}"
+    if estimator is None:
+        return named
+    # A function or a module has no text that is the same in the next process.
+    plain = is_dataclass(estimator) and not isinstance(estimator, type)
+    return f"{named} estimator={estimator if plain else getattr(estimator, '__qualname__', type(estimator).__name__)}"
+
+
+def _check_finite(means: dict[str, float], step: int) -> None:
+    """Before anything is saved, or a NaN would take the place of the last good weights."""
+    if not all(map(math.isfinite, means.values())):
+        raise FloatingPointError(
+            f"fit: the loss was not finite in the steps up to {step}, {means}; look over the data, take a lower "
+            "learning_rate, or go on from the checkpoint of the entry before"
+        )
+
+
+def _check_data(data: Sequence[Tensor], name: str = "data") -> int:
+    if isinstance(data, Tensor):
+        raise InvalidArgument(
+            f"fit.{name}", given=describe(data), wanted="a sequence of tensors", mend="write (images,) for images alone"
+        )
     lengths = {tensor.shape[0] for tensor in data}
     if len(lengths) != 1 or 0 in lengths:
         raise InvalidArgument(
-            "fit.data",
+            f"fit.{name}",
             given=f"tensors of {sorted(lengths)} rows",
             wanted="a sequence of tensors with the same number of rows",
             mend="write (images,) for images alone",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,9 +26,10 @@ def perturbed_given(logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
         z: ``(N, *S)`` int64.
         noise: N rows.
     """
-    exponential = -noise.uniform(*logits.shape[1:], dtype=logits.dtype).log()
+    log_exponential = (-noise.uniform(*logits.shape[1:], dtype=logits.dtype).log()).log()
     # The draw's own exponential variable makes the largest; K-1 others make the rest.
-    largest = logits.logsumexp(-1, keepdim=True) - exponential.gather(-1, z[..., None]).log()
-    rest = -(exponential / logits.exp() + (-largest).exp()).log()
+    largest = logits.logsumexp(-1, keepdim=True) - log_exponential.gather(-1, z[..., None])
+    # In logarithms all the way: a code that is e^-44 as likely as the best is common once an encoder is sure.
+    rest = -torch.logaddexp(log_exponential - logits, -largest)
     chosen = F.one_hot(z, logits.shape[-1]).bool()
     return largest.where(chosen, rest)

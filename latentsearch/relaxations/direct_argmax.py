@@ -42,7 +42,9 @@ class DirectArgmax:
             losses, so it has their scale.
         two_sided: Take the difference of the arg-max at $\epsilon$ and at $-\epsilon$, over $2\epsilon$: the
             bias falls with $\epsilon^2$ in place of $\epsilon$, for no more losses. Not in the paper.
-        top: Look at the ``top`` likeliest codes of each position alone; None for all.
+        top: Look at the ``top`` likeliest codes of each position alone; None for all. This leaves a bias that no
+            small epsilon takes away: an unlikely draw may move to a likely code, and never the reverse. That of
+            [LocalExpectation][latentsearch.relaxations.LocalExpectation] leaves none.
         joint: Perturb each of the $K^n$ grids, without the approximation; for tiny spaces.
 
     Example:

@@ -11,6 +11,7 @@ from latentsearch._codes import excess, lookup, products, rows_that_fit
 from latentsearch._rows import per_row
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._population import project_each
+from latentsearch.searchers._promise import reluctance
 
 # How many swaps are made together, to see up to where they still help each other.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -42,9 +43,17 @@ class Swaps(NamedTuple):
 
 
 def most_promising(
-    codebook: Tensor, z: Tensor, linear: Linear, curvature: Tensor, count: int, per_position: int, left_out: Tensor
+    codebook: Tensor,
+    z: Tensor,
+    linear: Linear,
+    curvature: Tensor,
+    count: int,
+    per_position: int,
+    left_out: Tensor,
+    *,
+    daring: bool = True,
 ) -> Swaps:
-    """The swaps with the lowest ``slope + curvature * way``, a bounded number at each position.
+    """The swaps from which most improvement can be expected, a bounded number at each position.
 
     Args:
         codebook: ``(K, D)`` or ``(*S, K, D)``.
@@ -54,6 +63,7 @@ def most_promising(
         count: C, how many.
         per_position: How many at most for one position.
         left_out: ``(M, T)`` int64 ids of swaps that come last.
+        daring: Mind that the prediction may err; else those with the lowest ``slope + curvature * way``.
     """
     # All scores of a row are K numbers a position: a few rows at a time.
     rows = rows_that_fit(z.shape[1:], codebook.shape[-2], 1 << 22)
@@ -61,7 +71,8 @@ def most_promising(
     for start in range(0, len(z), rows):
         part = slice(start, start + rows)
         slope, way = _tables(codebook, z[part], linear, part)
-        parts.append(_lowest(slope, way, z[part].flatten(1), curvature[part], count, per_position, left_out[part]))
+        swaps = _best(slope, way, z[part].flatten(1), curvature[part], count, per_position, left_out[part], daring)
+        parts.append(swaps)
     return Swaps(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -113,16 +124,25 @@ def _tables(codebook: Tensor, z: Tensor, linear: Linear, part: slice) -> tuple[T
     return tables[0].flatten(1, -2), tables[1].flatten(1, -2)
 
 
-def _lowest(
-    slope: Tensor, way: Tensor, z: Tensor, curvature: Tensor, count: int, per_position: int, left_out: Tensor
+def _best(
+    slope: Tensor,
+    way: Tensor,
+    z: Tensor,
+    curvature: Tensor,
+    count: int,
+    per_position: int,
+    left_out: Tensor,
+    daring: bool,
 ) -> Swaps:
     """The best few at each position, and of these the best; ``z`` is ``(m, P)``."""
     size = slope.shape[-1]
-    promise = slope + curvature.to(slope.dtype)[:, None, None] * way
-    promise = promise.scatter(2, z[..., None], torch.inf)
-    promise = promise.flatten(1).scatter(1, left_out, torch.inf).view_as(slope)
-    promise = torch.where(promise.isnan(), torch.inf, promise)
-    best, code = promise.topk(min(per_position, size), 2, largest=False)
+    bend = curvature.to(slope.dtype)[:, None, None] * way
+    # Where nothing bends there is no error: what is lowest is best.
+    last = torch.where(curvature[:, None, None] > 0, reluctance(slope, bend), slope) if daring else slope + bend
+    last = last.scatter(2, z[..., None], torch.inf)
+    last = last.flatten(1).scatter(1, left_out, torch.inf).view_as(slope)
+    last = torch.where(last.isnan(), torch.inf, last)
+    best, code = last.topk(min(per_position, size), 2, largest=False)
     best, column = best.flatten(1).topk(min(count, best[0].numel()), 1, largest=False)
     position, code = column // code.shape[2], code.flatten(1).gather(1, column)
     index = position * size + code

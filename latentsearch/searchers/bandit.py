@@ -142,7 +142,9 @@ class BanditSearch(IterativeSearcher):
         bend = torch.where(known, curvature(state.fit), guess)
         positions, size = state.z[0].numel(), objective.codebook.shape[-2]
         each = min(self.codes + -(-spare // min(self.arms, positions)), size)
-        swaps = most_promising(objective.codebook, state.z, linear, bend, positions * each, each, state.tried)
+        swaps = most_promising(
+            objective.codebook, state.z, linear, bend, positions * each, each, state.tried, daring=False
+        )
         table = by_position(swaps, positions)
         promise = table.slope[..., 0].to(bend.dtype) + bend[:, None] * table.way[..., 0].to(bend.dtype)
         return table, bend, torch.where(table.new[..., 0], -promise, -torch.inf)

@@ -129,7 +129,8 @@ class ColouredSearch(IterativeSearcher):
         bend = torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
         positions, size = z[0].numel(), objective.codebook.shape[-2]
         each = min(self.codes, size)
-        swaps = most_promising(objective.codebook, z, linear, bend, positions * each, each, state.tried)
+        # Not daring: of many swaps at once those that fail blur the shares of those that help.
+        swaps = most_promising(objective.codebook, z, linear, bend, positions * each, each, state.tried, daring=False)
         swaps = by_position(swaps, positions)
 
         held = state.loss_map if state.loss_map.numel() else maps_each(objective, z[:, None])[1][:, 0]

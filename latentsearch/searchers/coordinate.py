@@ -51,9 +51,11 @@ class CoordinateSearch(IterativeSearcher):
     $$s(p, j) = g_p \cdot \delta + \tfrac12 \lambda \|\delta\|^2, \qquad \delta = e_j - e_{z_p},$$
 
     with one curvature $\lambda$ a row, fitted to the swaps that were tried: codes are far apart, and
-    near a good grid the slope alone says next to nothing. The best ``batch`` swaps are decoded. Those
-    that help are then made together, the best two, the best three and so on, and the best grid of
-    all is the next. A swap that did not help is not tried again until the grid has changed, and then
+    near a good grid the slope alone says next to nothing. The ``batch`` swaps are decoded from which most
+    improvement can be expected, s being wrong by a quarter of its second part: of lowest s alone would be those
+    to the nearest codes, which change next to nothing [Jones, Schonlau and Welch, *Efficient global
+    optimization*, 1998, equation 15]. Those that help are then made together, the best two, the best three and
+    so on, and the best grid of all is the next. A swap that did not help is not tried again until the grid has changed, and then
     after those that were not tried lately: near the end most of what failed would fail again. So the
     loss falls with every change of the grid, and nothing can cycle.
 

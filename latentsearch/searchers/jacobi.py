@@ -43,8 +43,9 @@ class JacobiSearch(IterativeSearcher):
     Algorithm 2 of *Exploring Test Time Optimization* with its embedding put back on the codebook
     takes the code nearest to $e - \alpha g$: the minimum over codes of
     $g \cdot \delta + \tfrac{1}{2 \alpha} \|\delta\|^2$, at all positions and unchecked. Here
-    $1 / \alpha$ is the curvature fitted to the moves made so far, the moves are sorted by what they
-    promise, and the best one, the best two, the best three and so on are decoded; the best of these
+    $1 / \alpha$ is the curvature fitted to the moves made so far, and the code taken is that of which most
+    improvement can be expected, as in [CoordinateSearch][latentsearch.CoordinateSearch]. The moves are sorted by
+    what they promise, and the best one, the best two, the best three and so on are decoded; the best of these
     grids is the next, if it is better. If none is, the curvature is doubled for the next step.
 
     No step size, a dozen rows a step, and a loss that only falls: a start for other searches. A row

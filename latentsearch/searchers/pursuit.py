@@ -110,7 +110,8 @@ class PursuitSearch(IterativeSearcher):
         bend = torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
         each = max(_PER_POSITION, -(-self.batch // state.z[0].numel()))
         known = state.pool.ids(objective.codebook.shape[-2])
-        swaps = most_promising(objective.codebook, state.z, linear, bend, self.batch, each, known)
+        # Not daring: small effects are what cancels a small residual, and near codes have them.
+        swaps = most_promising(objective.codebook, state.z, linear, bend, self.batch, each, known, daring=False)
         tried, residual, effect = _decoded(objective, state.z, swaps)
         pool = state.pool.joined(swaps, effect)
         grids = with_sets(state.z, pool, chosen_sets(pool, residual, _SEEDS))
