@@ -55,8 +55,8 @@ class CoordinateSearch(IterativeSearcher):
     improvement can be expected, s being wrong by a quarter of its second part: of lowest s alone would be those
     to the nearest codes, which change next to nothing [Jones, Schonlau and Welch, *Efficient global
     optimization*, 1998, equation 15]. Those that help are then made together, the best two, the best three and
-    so on, and the best grid of all is the next. A swap that did not help is not tried again until the grid has changed, and then
-    after those that were not tried lately: near the end most of what failed would fail again. So the
+    so on, and the best grid of all is the next. A swap that did not help is not tried again until the grid has
+    changed, and then after those that were not tried lately: near the end most of what failed would fail again. So the
     loss falls with every change of the grid, and nothing can cycle.
 
     A row is STALLED once the ``patience`` most promising swaps were tried at its grid in vain, and
