@@ -57,7 +57,7 @@ class JacobiSearch(IterativeSearcher):
     Example:
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = JacobiSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = JacobiSearch(restarts=8).search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 0.01).all())
         True
     """
