@@ -20,8 +20,9 @@ def make(estimator=GumbelSoftmax):
 def test_a_checkpoint_of_another_estimator_is_refused(tmp_path):
     models.fit(make(ReinMax()), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
     models.fit(make(ReinMax()), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
-    with pytest.raises(BrokenFile, match="another fit"):
-        models.fit(make(), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
+    for other in (GumbelSoftmax, lambda tau: ReinMax(tau + 1)):
+        with pytest.raises(BrokenFile, match="another fit"):
+            models.fit(make(other), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
 
 
 def test_a_loss_that_is_not_finite_ends_the_fit_and_keeps_what_was_saved(tmp_path):

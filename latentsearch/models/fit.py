@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument, describe
+from latentsearch.models._estimator import chosen
 from latentsearch.noise import Noise
 
 
@@ -141,13 +142,12 @@ def fit(
 
 def _described(model: nn.Module) -> str:
     """What tells fits of one class apart: its settings and its estimator, where it has any."""
-    settings, estimator = getattr(model, "settings", None), getattr(model, "estimator", None)
-    named = "" if settings is None else f" settings={settings}"
-    if estimator is None:
-        return named
-    # A function or a module has no text that is the same in the next process.
-    plain = is_dataclass(estimator) and not isinstance(estimator, type)
-    return f"{named} estimator={estimator if plain else getattr(estimator, '__qualname__', type(estimator).__name__)}"
+    text = f" settings={model.settings}" if hasattr(model, "settings") else ""
+    if not (hasattr(model, "estimator") and hasattr(model, "schedule")):
+        return text
+    # Of a function what it makes at the first step; a module has no text that is the same in the next process.
+    estimator = chosen(model.estimator, model.schedule, 0)  # type: ignore[arg-type]
+    return f"{text} estimator={estimator if is_dataclass(estimator) else type(estimator).__name__}"
 
 
 def _check_finite(means: dict[str, float], step: int) -> None:

@@ -15,8 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-# The typical error of the second part, as a share of it: 0.25 to 0.35 on CIFAR-10's codes, 0.3 to 0.6 on MNIST's, where
-# larger ones than this look too far away all the same.
+# The typical error of the second part, as a share of it. Larger ones look too far away.
 ERROR = 0.25
 _FAR = 5.0  # deviations from which on the difference of two nearly equal numbers gives way to its limit
 
