@@ -39,15 +39,18 @@ def gradients(found: Mapping[str, Any], path: Path) -> None:
 
 
 def courses(log: Mapping[str, Any], settings: Mapping[str, str], path: Path) -> None:
-    """Validation bounds by epoch: a panel a model, a line an estimator, of the first seed."""
+    """Validation bounds by epoch: a panel a model, a line an estimator, of its longest fit."""
     shown = [name for name in settings if log.get(name)]
     figure, panels = _figure(len(shown), 4.2)
     for panel, name in zip(panels, shown, strict=True):
-        for colour, (method, records) in zip(_COLOURS * 2, log[name].items(), strict=False):
-            course = next(iter(records.values()))["validation"]
+        longest = {
+            method: max((record["validation"] for record in records.values()), key=len)
+            for method, records in log[name].items()
+        }
+        for colour, (method, course) in zip(_COLOURS * 2, longest.items(), strict=False):
             panel.plot(range(1, len(course) + 1), course, color=colour, lw=1.2, label=method)
         panel.set(title=settings[name], xlabel="epoch", ylabel="validation bound, nats")
-        best = min(min(next(iter(r.values()))["validation"]) for r in log[name].values())
+        best = min(map(min, longest.values()))
         panel.set_ylim(best - 2, best + 30)
         panel.legend(fontsize=7)
     figure.savefig(path, dpi=110)
