@@ -57,6 +57,7 @@ SETTINGS: Mapping[str, Setting] = {
     "20x2, 300 hidden": Setting(20, 2, hidden=(300,)),
     "1x40, 300 hidden": Setting(1, 40, hidden=(300,)),
     "20x10, threshold": Setting(20, 10, threshold=True),
+    "20x10, 300 hidden, threshold": Setting(20, 10, hidden=(300,), threshold=True),
     "6x10, deep, grey": Setting(6, 10, hidden=(400, 200), grey=True),
     "30x2, deep, grey": Setting(30, 2, hidden=(400, 200), grey=True),
 }
@@ -118,6 +119,9 @@ METHODS: Mapping[str, Callable[[Setting], dict[str, Any]]] = {
     "local expectation, top 2": lambda s: {"estimator": LocalExpectation(top=2)},
     "enumerated": lambda s: {"estimator": Enumerated()},
     "direct, no KL in the encoder": lambda s: {"estimator": lambda epsilon: DirectArgmax(-epsilon)},
+    # Widths and temperatures that stay as they are: is it the schedule that is to blame?
+    "direct, epsilon 0.1": lambda s: {"estimator": DirectArgmax(-0.1)},
+    "gumbel-softmax, temperature 0.5": lambda s: {"estimator": GumbelSoftmax(0.5)},
 }
 
 
