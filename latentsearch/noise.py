@@ -162,7 +162,9 @@ class Noise:
         lanes = self.bits((size + 1) // 2).view(torch.int32)[:, :size]
         # A 24-bit midpoint rounds to 1.0 in float32, hence 23 bits.
         cells = (lanes >> 9).bitwise_and_((1 << 23) - 1)
-        return cells.to(torch.float32).add_(0.5).mul_(2.0**-23).to(dtype).reshape(len(self), *shape)
+        draw = cells.to(torch.float32).add_(0.5).mul_(2.0**-23).to(dtype).reshape(len(self), *shape)
+        # Half precision would round the last of them to 1.
+        return draw if dtype == torch.float32 else draw.clamp_(max=1 - torch.finfo(dtype).eps / 2)
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(N, *shape)`` standard normal, by inversion."""
@@ -184,7 +186,18 @@ class Noise:
 
     def categorical(self, logits: Tensor) -> Tensor:
         """``(N, *S)`` int64 drawn from ``softmax(logits)`` by the Gumbel-max trick; logits ``(N, *S, K)``."""
-        return (logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)).argmax(-1)
+        return self.perturbed(logits).argmax(-1)
+
+    def perturbed(self, logits: Tensor) -> Tensor:
+        """Logits ``(N, *S, K)`` plus Gumbel noise, whose arg-max is a draw from their softmax.
+
+        Raises:
+            InvalidArgument: If there are not as many rows of noise as of logits, which would share it.
+        """
+        if len(logits) != len(self):
+            given = f"noise of {len(self)} rows for logits of {len(logits)}"
+            raise InvalidArgument("Noise", given=given, wanted="a row for each", mend="noise.split(count) makes more")
+        return logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)
 
 
 def _at_least_float32(dtype: torch.dtype) -> torch.dtype:

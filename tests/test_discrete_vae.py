@@ -28,7 +28,7 @@ IMAGES = Noise.from_seed(1, 6).uniform(1, 5, 5).round()
 
 def model(**settings) -> DiscreteVAE:
     with initialised(0):
-        return DiscreteVAE((1, 5, 5), **{"variables": 4, "categories": 3, **settings})
+        return DiscreteVAE(**{"image_shape": (1, 5, 5), "variables": 4, "categories": 3, **settings})
 
 
 # -- losses ------------------------------------------------------------------------------------------
@@ -65,6 +65,20 @@ def test_totals_of_softplus_are_sums_of_it(scale, size):
     values = scale * Noise.from_seed(0, 3).normal(size)
     want = torch.nn.functional.softplus(values.double()).sum(-1)
     assert torch.allclose(_products.softplus_total(values).double(), want, rtol=1e-6)
+
+
+def test_factors_that_overflow_where_their_product_does_not_are_not_multiplied():
+    base = torch.full((2, 3), -150.0)
+    weight, z = torch.tensor([-90.0, 90.0]).expand(3, 2)[None].mT.contiguous(), torch.zeros(2, 1, dtype=torch.int64)
+    want = torch.nn.functional.softplus((base + 90)[:, None, None] + weight).sum(-1)
+    assert torch.allclose(softplus_sums(base, z, weight.view(1, 2, 3)), want.view(2, 1, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_totals_of_softplus_do_not_overflow_in_half_precision(dtype):
+    values = Noise.from_seed(0, 3).normal(512).mul(0.1).to(dtype)
+    want = torch.nn.functional.softplus(values.double()).sum(-1)
+    assert torch.allclose(_products.softplus_total(values).double(), want, rtol=1e-2)
 
 
 def test_one_kernel_of_it_gives_the_same():
@@ -177,8 +191,44 @@ def test_its_codes_are_searched(hidden):
         ({"hidden": (4, 0)}, "hidden"),
         ({"likelihood": "poisson"}, "likelihood"),
         ({"warm_up": -1}, "warm_up"),
+        ({"warm_up": float("nan")}, "warm_up"),
+        ({"image_shape": (28, 28)}, "image_shape"),
+        ({"estimator": None}, "estimator"),
+        ({"estimator": Reinforce}, "estimator"),
+        ({"estimator": lambda tau: Rebar(tau, learn=True)}, "estimator"),
     ],
 )
 def test_bad_settings_are_named(settings, named):
     with pytest.raises(ls.InvalidArgument, match=f"DiscreteVAE.{named}"):
         model(**settings)
+
+
+@pytest.mark.parametrize(
+    ("images", "likelihood", "wanted"),
+    [
+        (255 * IMAGES, "bernoulli", r"pixels from 0 to 255, wanted \[0, 1\]"),
+        (2 * IMAGES - 1, "bernoulli", r"wanted \[0, 1\]"),
+        (3 * IMAGES, "gaussian", r"wanted \[-1, 1\]"),
+        (IMAGES * torch.nan, "bernoulli", "pixels from nan"),
+        (IMAGES[..., :4], "bernoulli", r"floats of shape \(N, 1, 5, 5\)"),
+        (IMAGES.long(), "bernoulli", "floats of shape"),
+    ],
+)
+def test_pictures_that_it_cannot_model_are_refused(images, likelihood, wanted):
+    net = model(likelihood=likelihood)
+    for look in (lambda: net.training_terms(images, Noise.from_seed(0)), lambda: net.bound(images, Noise.from_seed(0))):
+        with pytest.raises(ls.InvalidArgument, match=wanted):
+            look()
+
+
+def test_a_bound_of_no_samples_is_refused():
+    with pytest.raises(ls.InvalidArgument, match="samples"):
+        model().bound(IMAGES, Noise.from_seed(0), samples=0)
+
+
+def test_likeliest_swaps_under_autocast():
+    net = model(estimator=LocalExpectation(top=2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = net.training_terms(IMAGES, Noise.from_seed(0))
+    sum(terms.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())

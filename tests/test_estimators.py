@@ -29,8 +29,9 @@ from latentsearch.relaxations import (
     Rloo,
     StraightThrough,
 )  # fmt: skip
-from latentsearch.relaxations._gumbel import perturbed, perturbed_given
+from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import neighbourhood
+from latentsearch.relaxations.factory import made, require_estimator
 
 POSITIONS, CODES = 2, 3
 TABLE = Noise.from_seed(3, 1).normal(POSITIONS, CODES, dtype=torch.float64)[0]
@@ -119,6 +120,12 @@ def test_direct_argmax_of_one_position_is_the_same_jointly_and_by_position():
     assert torch.equal(estimate(False), estimate(True))
 
 
+@pytest.mark.parametrize("estimator", [DirectArgmax(-0.1, top=2), DirectArgmax(0.1, two_sided=True, top=2)])
+def test_one_unlikely_code_leaves_no_more_bias_than_none(estimator):
+    """Moves to it are never seen, and those from it stand for them; without that the bias is above one half."""
+    assert bias(estimator, coupled) < 0.2
+
+
 @pytest.mark.parametrize("width", [2, 3])
 def test_all_codes_as_the_likeliest_are_all_codes(width):
     full, some = samples(DirectArgmax(-1.0), coupled, 2000), samples(DirectArgmax(-1.0, top=width), coupled, 2000)
@@ -169,7 +176,7 @@ def test_control_variates_learn_to_lower_the_variance(relax):
 
 def test_noise_given_a_draw_is_noise_with_that_draw():
     logits = LOGITS.expand(DRAWS, -1, -1)
-    free = perturbed(logits, Noise.from_seed(1, DRAWS))
+    free = Noise.from_seed(1, DRAWS).perturbed(logits)
     z = free.argmax(-1)
     given = perturbed_given(logits, z, Noise.from_seed(2, DRAWS))
     assert torch.equal(given.argmax(-1), z)
@@ -231,6 +238,31 @@ def test_low_temperatures_stay_finite_and_arg_max_is_drawn_from_the_logits():
     assert torch.equal(gumbel.mode_code, LOGITS[0].argmax(-1))
 
 
+def test_a_temperature_that_is_a_tensor_gets_its_gradient():
+    tau = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    y = GumbelSoftmaxDistribution(LOGITS[0], 0.7).rsample((5,), Noise.from_seed(0))
+    f = lambda tau: GumbelSoftmaxDistribution(LOGITS[0], tau).log_prob(y).sum()  # noqa: E731
+    assert torch.autograd.gradcheck(f, tau)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_distribution_takes_its_own_draws(dtype):
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0].to(dtype), 0.5)
+    assert gumbel.log_prob(gumbel.rsample((50,), Noise.from_seed(0))).shape == (50, POSITIONS)
+
+
+def test_expanded_distributions_are_the_same_in_each_part():
+    gumbel = GumbelSoftmaxDistribution(LOGITS[0], 0.5)
+    many = gumbel.expand((4, POSITIONS))
+    y = many.rsample(noise=Noise.from_seed(0))
+    assert many.batch_shape == (4, POSITIONS) and torch.equal(many.log_prob(y), gumbel.log_prob(y))
+
+
+def test_many_rows_of_noise_for_one_stream_of_draws_are_refused():
+    with pytest.raises(InvalidArgument, match="one row"):
+        GumbelSoftmaxDistribution(LOGITS[0]).rsample((5,), Noise.from_seed(0, 5))
+
+
 # -- schedules and bad settings ------------------------------------------------------------------------------
 
 
@@ -248,8 +280,17 @@ def test_the_schedule_is_a_staircase_with_a_floor():
         (lambda: ReinMax(math.inf), "ReinMax.temperature"),
         (lambda: GumbelRao(samples=0), "GumbelRao.samples"),
         (lambda: DirectArgmax(0.0), "DirectArgmax.epsilon"),
+        (lambda: DirectArgmax(math.nan), "DirectArgmax.epsilon"),
+        (lambda: DirectArgmax("wide"), "DirectArgmax.epsilon"),  # type: ignore[arg-type]
         (lambda: DirectArgmax(top=0), "DirectArgmax.top"),
         (lambda: Rloo(1), "Rloo.samples"),
+        (lambda: Rloo(None), "Rloo.samples"),  # type: ignore[arg-type]
+        (lambda: GumbelRao(samples=None), "GumbelRao.samples"),  # type: ignore[arg-type]
+        (lambda: Annealed(every=None), "Annealed.every"),  # type: ignore[arg-type]
+        (lambda: Rebar(eta=math.nan), "Rebar.eta"),
+        (lambda: Reinforce(baseline="mean"), "Reinforce.baseline"),  # type: ignore[arg-type]
+        (lambda: GumbelSoftmax("warm"), "GumbelSoftmax.temperature"),  # type: ignore[arg-type]
+        (lambda: GumbelSoftmaxDistribution(LOGITS, torch.ones(2)), "GumbelSoftmaxDistribution.temperature"),
         (lambda: LocalExpectation(top=2.5), "LocalExpectation.top"),  # type: ignore[arg-type]
         (lambda: Rebar(-0.5), "Rebar.temperature"),
         (lambda: Annealed(rate=-1.0), "Annealed.rate"),
@@ -283,3 +324,106 @@ def test_sure_encoders_and_shifted_logits_leave_gradients_as_they_are(estimator,
     sure = gradient([shift, shift, shift - 60.0])
     torch.testing.assert_close(sure, gradient([0.0, 0.0, -60.0]), atol=1e-5, rtol=1e-4)
     assert sure[0, 0] == pytest.approx(-0.25, abs=0.06)
+
+
+# -- what is asked of the loss, the noise and the logits --------------------------------------------------------
+
+ALL = {
+    "direct": DirectArgmax(-0.5),
+    "direct, likeliest": DirectArgmax(-0.5, top=1),
+    "direct, jointly": DirectArgmax(-0.5, joint=True),
+    "gumbel-softmax": GumbelSoftmax(0.5),
+    "gumbel-softmax, hard": GumbelSoftmax(0.5, hard=True),
+    "gumbel-rao": GumbelRao(0.5, samples=2),
+    "local": LocalExpectation(),
+    "local, likeliest": LocalExpectation(top=1),
+    "rebar": Rebar(),
+    "reinforce": Reinforce(),
+    "reinmax": ReinMax(),
+    "rloo": Rloo(3),
+    "straight-through": StraightThrough(),
+}
+every_estimator = pytest.mark.parametrize("estimator", ALL.values(), ids=ALL)
+
+
+@every_estimator
+@pytest.mark.parametrize("wrong", [lambda loss: loss[:, None], lambda loss: loss.mean(), lambda loss: loss.tolist()])
+def test_losses_of_another_shape_are_refused(estimator, wrong):
+    """They would be broadcast, into gradients of other rows' losses."""
+    logits = LOGITS.expand(4, -1, -1).clone().requires_grad_()
+    with pytest.raises(InvalidArgument, match="one loss for each of"):
+        estimator(logits, lambda z, row: wrong(linear(z, row)), Noise.from_seed(0, 4))
+
+
+@every_estimator
+def test_one_row_of_noise_for_many_is_refused(estimator):
+    with pytest.raises(InvalidArgument, match="rows for logits of"):
+        estimator(LOGITS.expand(4, -1, -1).clone().requires_grad_(), linear, Noise.from_seed(0, 1))
+
+
+@every_estimator
+def test_codes_that_are_ruled_out_are_never_drawn_and_get_no_gradient(estimator):
+    logits = LOGITS.expand(500, -1, -1).clone()
+    logits[..., 1] = -torch.inf
+    logits.requires_grad_()
+    surrogate = estimator(logits, coupled, Noise.from_seed(0, 500))
+    (gradient,) = torch.autograd.grad(surrogate.sum(), logits)
+    assert surrogate.isfinite().all() and gradient.isfinite().all() and gradient.abs().max() > 0
+    assert (gradient[..., 1] == 0).all()
+
+
+@every_estimator
+def test_a_grid_may_be_one_variable_without_dimensions(estimator):
+    def loss(z, row):
+        return (soft(z) * TABLE[0]).sum(-1)
+
+    flat = LOGITS[:, 0].expand(6, -1).clone().requires_grad_()
+    one = LOGITS[:, :1].expand(6, -1, -1).clone().requires_grad_()
+    noise = Noise.from_seed(0, 6)
+    (found,) = torch.autograd.grad(estimator(flat, loss, noise).sum(), flat)
+    (same,) = torch.autograd.grad(estimator(one, lambda z, row: loss(z[:, 0], row), noise).sum(), one)
+    torch.testing.assert_close(found, same[:, 0])
+
+
+@every_estimator
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_stays_finite(estimator, dtype):
+    logits = LOGITS.expand(2000, -1, -1).to(dtype).requires_grad_()
+    f = lambda z, row: (soft(z).to(dtype) * TABLE.to(dtype)).sum((1, 2))  # noqa: E731
+    (gradient,) = torch.autograd.grad(estimator(logits, f, Noise.from_seed(0, 2000)).sum(), logits)
+    assert gradient.dtype == dtype and gradient.isfinite().all()
+
+
+def test_relax_without_a_relaxed_loss_asks_for_hard_codes_alone():
+    with initialised(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(POSITIONS * CODES, 1))
+    estimator = Relax(network, eta=0.0)
+
+    def hard(z, row):
+        assert not z.is_floating_point()
+        return linear(z, row)
+
+    assert estimator.rows((POSITIONS,), CODES) == 1 and bias(estimator, hard) < 0.05
+
+
+# -- factories ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("estimator", "wanted"),
+    [
+        (None, "given None, wanted an Estimator"),
+        (Reinforce, "Reinforce, which takes no number"),
+        (lambda tau: tau, "makes float"),
+        (lambda tau: Rebar(tau, learn=True), "would be new in every step"),
+    ],
+)
+def test_what_is_no_factory_of_estimators_is_refused(estimator, wanted):
+    with pytest.raises(InvalidArgument, match=wanted):
+        require_estimator("estimator", estimator, 0.5)
+
+
+def test_an_estimator_may_stand_in_the_place_of_its_factory():
+    assert made(ReinMax(), 0.5) == ReinMax() and made(GumbelSoftmax, 0.5) == GumbelSoftmax(0.5)
+    learning = Rebar(learn=True)
+    assert require_estimator("estimator", learning, 1.0) is learning

@@ -75,7 +75,18 @@ def test_bad_labels_are_refused(labels, wanted):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"variables": 0}, {"categories": 1}, {"dropout": 1.0}, {"supervision": "hinge"}, {"supervision_epsilon": 0.0}],
+    [
+        {"variables": 0},
+        {"categories": 1},
+        {"dropout": 1.0},
+        {"supervision": "hinge"},
+        {"supervision_epsilon": 0.0},
+        {"style": 0},
+        {"widths": (4, 4)},
+        {"widths": (4, 4, 4, 0)},
+        {"image_shape": (28, 28)},
+        {"estimator": lambda width: width},
+    ],
     ids=str,
 )
 def test_bad_settings_are_refused(settings):
@@ -173,6 +184,7 @@ def test_the_schedule_follows_the_steps_made():
         return DirectArgmax(epsilon=-width)
 
     model = build(estimator=make, schedule=Annealed(rate=0.5, every=1))
+    seen.clear()  # of the look that the model took at what it was given
     images, labels = stripes(4)
     for _ in range(3):
         model.train().training_terms(images, labels, NOISE)
@@ -235,6 +247,17 @@ def test_classes_are_searched_with_the_style_held(layout):
     torch.testing.assert_close(generator.decode(codes), model.decode(codes, style))
     result = ls.ExhaustiveSearch().search(generator, ls.Matches(model.decode(codes, style).detach()), seed=0)
     assert torch.equal(result.latent, codes)
+
+
+def test_pixels_of_bytes_are_refused():
+    images, labels = stripes(3)
+    with pytest.raises(ls.InvalidArgument, match="divide bytes by 255"):
+        build().training_terms(255 * images, labels, NOISE)
+
+
+def test_wrapping_one_names_its_two_generators():
+    with pytest.raises(ls.InvalidArgument, match=r"model.class_generator\(...\) or model.style_generator"):
+        ls.wrap(build().eval())
 
 
 def test_generators_want_a_class_and_a_style():

@@ -281,3 +281,25 @@ def test_any_estimator_relaxes_a_search_within_its_budget(name):
     start = ls.RandomSearch(batch=1).search(toy.generator, toy.constraint, seed=0, run=ls.Run(steps=1))
     assert (result.rows <= 2000).all() and (result.rows > 1000).all()
     assert (result.score.loss < 0.5 * start.score.loss).all()
+
+
+def test_a_dear_relaxation_is_checked_before_the_rows_end():
+    """Every tenth step would be once in 1,000 rows, and a search of 500 would end where it began."""
+    toy = toys.codes()
+    search = ls.RelaxedSearch(relaxation=relaxations.LocalExpectation(), temperature=(1.0, 0.3))
+    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=500))
+    assert (result.score.loss < result.trace.loss_at(1)).all()
+
+
+@pytest.mark.parametrize("relaxation", [relaxations.ReinMax(), relaxations.Rloo(2)])
+def test_an_estimator_may_be_given_in_place_of_its_factory(relaxation):
+    toy = toys.codes()
+    run = ls.Run(rows=200)
+    found = ls.RelaxedSearch(relaxation=relaxation).search(toy.generator, toy.constraint, seed=0, run=run)
+    made = ls.RelaxedSearch(relaxation=lambda tau: relaxation).search(toy.generator, toy.constraint, seed=0, run=run)
+    assert torch.equal(found.latent, made.latent)
+
+
+def test_a_relaxation_that_is_none_is_refused():
+    with pytest.raises(ls.InvalidArgument, match=r"RelaxedSearch\.relaxation"):
+        ls.RelaxedSearch(relaxation=relaxations.Reinforce)

@@ -58,9 +58,11 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
         )
     if isinstance(model, ContinuousModel):
         return ContinuousGenerator(model.decode, model.latent_shape, encode=model.encode, **settings)
+    own = [f"model.{name}(...)" for name in dir(type(model)) if name.endswith("_generator")]
+    parts = "name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)"
     raise InvalidArgument(
         "wrap.model",
         given=type(model).__name__,
         wanted="a model with latent_shape, decode and encode (and codebook, decode_embedding for codes)",
-        mend="name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)",
+        mend=f"it makes generators itself: {' or '.join(own)}" if own else parts,
     )

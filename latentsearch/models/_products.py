@@ -30,7 +30,9 @@ def softplus_sums(base: Tensor, z: Tensor, weight: Tensor, *, compiled: bool = F
         ``(N, P, K)``.
     """
     most, least = weight.amax(1), weight.amin(1)
-    count = _group(base.amax(0) + (most - least).amax(0))
+    spread = (most - least).amax(0)
+    # The sums of all but one position, and what is multiplied to them: half of its spread, either way.
+    count = _group(torch.maximum(base.amax(0) + spread, spread / 2))
     if count == 0:
         return _each(lambda p: F.softplus(_others(base, z, weight, p)[:, None] + weight[p]).sum(-1), len(weight))
     # What all codes of a position have in common stays with the rest, so that exponentials are moderate.
@@ -48,13 +50,14 @@ def softplus_total(values: Tensor) -> Tensor:
 
     It is the sum of what is positive and of log(1 + exp(-|x|)), whose products are at most 2 to the number of factors.
     """
-    factors = values.abs().neg_().exp_().add_(1)
+    # In half precision the products would overflow.
+    factors = values.abs().neg_().to(torch.promote_types(values.dtype, torch.float32)).exp_().add_(1)
     for _ in range(6):  # 64 factors in (1, 2]
         if factors.shape[-1] % 2:
             break
         first, second = factors.chunk(2, -1)
         factors = first * second
-    return values.clamp(min=0).sum(-1) + factors.log_().sum(-1)
+    return values.clamp(min=0).sum(-1) + factors.log_().sum(-1).to(values.dtype)
 
 
 def _group(most: Tensor) -> int:

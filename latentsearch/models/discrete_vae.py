@@ -15,11 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument
-from latentsearch.models._estimator import chosen
+from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_sums, softplus_total
 from latentsearch.noise import Noise
-from latentsearch.relaxations import Annealed, Estimator, GumbelSoftmax
+from latentsearch.relaxations import Annealed, GumbelSoftmax
+from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
 
 Likelihood = Literal["bernoulli", "gaussian"]
 
@@ -76,15 +78,14 @@ class DiscreteVAE(nn.Module):
         categories: int = 10,
         hidden: Sequence[int] = (),
         likelihood: Likelihood = "bernoulli",
-        estimator: Estimator | Callable[[float], Estimator] = GumbelSoftmax,
+        estimator: EstimatorOrFactory = GumbelSoftmax,
         schedule: Callable[[int], float] | None = None,
         warm_up: int = 0,
         compiled: bool = False,
     ) -> None:
         super().__init__()
         _check(image_shape, variables, categories, hidden, likelihood)
-        if warm_up < 0:
-            raise InvalidArgument("DiscreteVAE.warm_up", given=repr(warm_up), wanted="a number of steps, or 0")
+        require_count("DiscreteVAE.warm_up", warm_up, least=0)
         self.settings = {
             "image_shape": tuple(image_shape),
             "variables": variables,
@@ -99,6 +100,7 @@ class DiscreteVAE(nn.Module):
         self.decoder = _layers(sizes[::-1])
         self.estimator = estimator
         self.schedule = Annealed() if schedule is None else schedule
+        require_estimator("DiscreteVAE.estimator", estimator, self.schedule(0))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     # -- the model ---------------------------------------------------------------------------------
@@ -161,12 +163,16 @@ class DiscreteVAE(nn.Module):
         Args:
             images: ``(N, C, H, W)``.
             noise: One row of noise.
+
+        Raises:
+            InvalidArgument: If the images have another shape, or pixels that the likelihood has no chance for.
         """
+        self._check_images(images)
         logits, loss = self.posterior(images), self.loss(images)
         rows = noise.split(len(images))
         kl = categorical_kl(logits).mean()
         if self.training:
-            surrogate = chosen(self.estimator, self.schedule, int(self.steps))(logits, loss, rows)
+            surrogate = made(self.estimator, self.schedule(int(self.steps)))(logits, loss, rows)
             self.steps += 1
             kl = kl * min(1.0, int(self.steps) / self.warm_up) if self.warm_up else kl
         else:
@@ -181,11 +187,19 @@ class DiscreteVAE(nn.Module):
             images: ``(N, C, H, W)``.
             noise: One row of noise.
             samples: Draws, over which the mean is taken.
+
+        Raises:
+            InvalidArgument: If there are no samples, or the images are none of this model's.
         """
+        require_count("DiscreteVAE.bound.samples", samples)
+        self._check_images(images)
         logits, loss = self.posterior(images), self.loss(images)
         row = torch.arange(len(images), device=images.device)
         draws = (loss(noise.fold(s).split(len(images)).categorical(logits), row) for s in range(samples))
         return sum(draws, torch.zeros_like(logits[:, 0, 0])) / samples + categorical_kl(logits)
+
+    def _check_images(self, images: Tensor) -> None:
+        require_pixels("DiscreteVAE.images", images, self.image_shape, -1 if self.likelihood == "gaussian" else 0)
 
 
 class PictureLoss:
@@ -245,7 +259,8 @@ def _layers(sizes: Sequence[int]) -> nn.Sequential:
 def _check(
     image_shape: tuple[int, int, int], variables: int, categories: int, hidden: Sequence[int], likelihood: str
 ) -> None:
-    numbers = {"variables": [variables], "categories": [categories], "hidden": hidden, "image_shape": image_shape}
+    require_image_shape("DiscreteVAE.image_shape", image_shape)
+    numbers = {"variables": [variables], "categories": [categories], "hidden": hidden}
     for name, values in numbers.items():
         if not all(isinstance(value, int) and value > 0 for value in values):
             raise InvalidArgument(f"DiscreteVAE.{name}", given=repr(values), wanted="whole numbers above 0")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument, describe
-from latentsearch.models._estimator import chosen
 from latentsearch.noise import Noise
+from latentsearch.relaxations.factory import made
 
 
 class Trainable(Protocol):
@@ -146,7 +146,7 @@ def _described(model: nn.Module) -> str:
     if not (hasattr(model, "estimator") and hasattr(model, "schedule")):
         return text
     # Of a function what it makes at the first step; a module has no text that is the same in the next process.
-    estimator = chosen(model.estimator, model.schedule, 0)  # type: ignore[arg-type]
+    estimator = made(model.estimator, model.schedule(0))  # type: ignore[arg-type, operator]
     return f"{text} estimator={estimator if is_dataclass(estimator) else type(estimator).__name__}"
 
 

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latentsearch._checks import require_count, require_positive
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.models._estimator import chosen
+from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_total
 from latentsearch.noise import Noise
 from latentsearch.relaxations import Annealed, DirectArgmax, Estimator
-
-EstimatorFactory = Callable[[float], Estimator]
+from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
 
 
 class MixedVAE(nn.Module):
@@ -90,13 +90,14 @@ class MixedVAE(nn.Module):
         shared_style: bool = False,
         widths: tuple[int, int, int, int] = (400, 200, 100, 66),
         dropout: float = 0.5,
-        estimator: Estimator | EstimatorFactory | None = None,
+        estimator: EstimatorOrFactory | None = None,
         schedule: Callable[[int], float] | None = None,
         supervision: Literal["direct", "cross_entropy"] = "direct",
         supervision_epsilon: float = 0.05,
     ) -> None:
         super().__init__()
-        _check_settings(variables, categories, dropout, supervision, supervision_epsilon)
+        require_image_shape("MixedVAE.image_shape", image_shape)
+        _check_settings(variables, categories, style, widths, dropout, supervision, supervision_epsilon)
         self.settings = {
             "image_shape": tuple(image_shape),
             "variables": variables,
@@ -113,6 +114,7 @@ class MixedVAE(nn.Module):
         self.supervision, self.supervision_epsilon = supervision, supervision_epsilon
         self.estimator = _direct if estimator is None else estimator
         self.schedule = Annealed() if schedule is None else schedule
+        require_estimator("MixedVAE.estimator", self.estimator, self.schedule(0))
         self.style_shape = (style,) if shared_style else (variables, style)
         pixels, codes = math.prod(image_shape), variables * categories
         rows = 1 if shared_style else codes
@@ -224,8 +226,10 @@ class MixedVAE(nn.Module):
             noise: One row of noise.
 
         Raises:
-            InvalidArgument: If the labels have another shape or dtype, or name no category.
+            InvalidArgument: If the images have another shape or pixels outside [0, 1], or the labels another shape
+                or dtype, or name no category.
         """
+        require_pixels("MixedVAE.images", images, self.image_shape)
         labels = self._checked_labels(labels, len(images))
         features = self.trunk(images)
         logits = self._split(self.discrete(features))
@@ -248,7 +252,7 @@ class MixedVAE(nn.Module):
         loss = _Loss(self.decoder, images.flatten(1), *self._parts(draw), kl.expand_as(logits))
         luck = noise.fold(1).split(len(images))
         if self.training:
-            return chosen(self.estimator, self.schedule, int(self.steps))(logits, loss, luck)
+            return made(self.estimator, self.schedule(int(self.steps)))(logits, loss, luck)
         return loss(luck.categorical(logits), torch.arange(len(images), device=images.device))
 
     def supervise(self, logits: Tensor, labels: Tensor, noise: Noise) -> Tensor:
@@ -392,13 +396,25 @@ def _direct(width: float) -> Estimator:
     return DirectArgmax(epsilon=-width)
 
 
-def _check_settings(variables: int, categories: int, dropout: float, supervision: str, epsilon: float) -> None:
-    for name, value, least in (("variables", variables, 1), ("categories", categories, 2)):
-        if value < least:
-            raise InvalidArgument(f"MixedVAE.{name}", given=str(value), wanted=f"at least {least}")
+def _check_settings(
+    variables: int,
+    categories: int,
+    style: int,
+    widths: tuple[int, ...],
+    dropout: float,
+    supervision: str,
+    epsilon: float,
+) -> None:
+    for name, value, least in (("variables", variables, 1), ("categories", categories, 2), ("style", style, 1)):
+        require_count(f"MixedVAE.{name}", value, least)
+    if len(widths) != 4:
+        raise InvalidArgument(
+            "MixedVAE.widths", given=repr(widths), wanted="four: the trunk's two, the heads', the last"
+        )
+    for width in widths:
+        require_count("MixedVAE.widths", width)
     if not 0 <= dropout < 1:
         raise InvalidArgument("MixedVAE.dropout", given=str(dropout), wanted="a share in [0, 1)")
     if supervision not in ("direct", "cross_entropy"):
         raise InvalidArgument("MixedVAE.supervision", given=repr(supervision), wanted="'direct' or 'cross_entropy'")
-    if not epsilon > 0:
-        raise InvalidArgument("MixedVAE.supervision_epsilon", given=str(epsilon), wanted="a positive number")
+    require_positive("MixedVAE.supervision_epsilon", epsilon)

@@ -1,4 +1,4 @@
-"""Gumbel perturbations: those of a draw, and those that would have made the same draw."""
+"""Gumbel perturbations that would have made a given draw."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch.noise import Noise
-
-
-def perturbed(logits: Tensor, noise: Noise) -> Tensor:
-    """Logits plus Gumbel noise: the arg-max is a draw from the softmax."""
-    return logits + noise.gumbel(*logits.shape[1:], dtype=logits.dtype)
 
 
 def perturbed_given(logits: Tensor, z: Tensor, noise: Noise) -> Tensor:

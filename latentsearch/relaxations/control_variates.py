@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from latentsearch._checks import require_finite, require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_positive
 from latentsearch.relaxations._codes import log_prob_gradient
-from latentsearch.relaxations._gumbel import perturbed, perturbed_given
-from latentsearch.relaxations.estimator import Loss, injected, own_rows
+from latentsearch.relaxations._gumbel import perturbed_given
+from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows
 
 Control = Callable[[Tensor, Tensor], Tensor]
 """``c(y, row) -> (M,)`` of soft codes ``(M, *S, K)``."""
@@ -50,7 +50,10 @@ class Rebar(nn.Module):
         super().__init__()
         require_positive(f"{type(self).__name__}.temperature", temperature)
         tau = torch.as_tensor(temperature)
+        require_finite(f"{type(self).__name__}.eta", eta)
         self.learn = learn
+        # Known to the host, so that f is asked for no soft codes where they would count for nothing.
+        self._relaxes = learn or eta != 0
         self.log_temperature: Tensor
         self.eta: Tensor
         if learn:
@@ -61,20 +64,20 @@ class Rebar(nn.Module):
             self.register_buffer("eta", torch.tensor(float(eta)))
 
     def rows(self, shape: tuple[int, ...], codes: int) -> int:
-        """The draw's loss, and those of two softened draws with their gradients."""
-        return 5
+        """The draw's loss, and those of two softened draws with their gradients where they count."""
+        return 5 if self._relaxes else 1
 
     def forward(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         with torch.enable_grad():
             leaf = logits.detach().requires_grad_()
-            moved = perturbed(leaf, noise)
+            moved = noise.perturbed(leaf)
             z = moved.detach().argmax(-1)
             again = perturbed_given(leaf, z, noise.fold(1))
             control = self._control(torch.cat([moved, again]), f, own_rows(logits).repeat(2))
             free, given = control.chunk(2)
             (path,) = torch.autograd.grad((free - given).sum(), leaf, create_graph=self.learn, retain_graph=self.learn)
-            value = f(z, own_rows(logits))
+            value = asked(f, z, own_rows(logits))
             weight = (value.detach() - given).view(-1, *[1] * (logits.ndim - 1))
             estimate = weight * log_prob_gradient(z, logits.detach()) + path
         surrogate = injected(value, logits, estimate)
@@ -82,7 +85,8 @@ class Rebar(nn.Module):
 
     def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
         """The control variate at perturbed logits, ``(M,)``."""
-        return self.eta.to(moved.dtype) * f(self._softened(moved), row)
+        soft = self._softened(moved)
+        return self.eta.to(moved.dtype) * asked(f, soft, row) if self._relaxes else 0 * soft.flatten(1).sum(1)
 
     def _softened(self, moved: Tensor) -> Tensor:
         tau = self.log_temperature.to(moved.dtype).exp()
@@ -115,7 +119,7 @@ class Relax(Rebar):
     Args:
         network: r, from soft codes ``(M, *S, K)`` to ``(M,)`` or ``(M, 1)``.
         temperature: $\tau > 0$, as in Rebar.
-        eta: $\eta$; with 0 and ``learn=False`` f is not relaxed at all.
+        eta: $\eta$; with 0 and ``learn=False`` f is asked for the draw's loss alone, so it need not take soft codes.
         learn: Whether these, and the network, learn.
 
     Example:
@@ -134,5 +138,6 @@ class Relax(Rebar):
 
     def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
         soft = self._softened(moved)
-        own: Tensor = self.network(soft).view(len(soft))
-        return own + self.eta.to(moved.dtype) * f(soft, row)
+        parameter = next(self.network.parameters(), soft)
+        own: Tensor = self.network(soft.to(parameter.dtype)).view(len(soft)).to(moved.dtype)
+        return own + super()._control(moved, f, row)

@@ -9,12 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count, require_nonzero
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_count
 from latentsearch.relaxations._codes import one_hot
-from latentsearch.relaxations._gumbel import perturbed
-from latentsearch.relaxations.estimator import Loss, injected, neighbourhood, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, injected, neighbourhood, own_rows, positionwise
 
 _MOST_GRIDS = 4096
 
@@ -42,9 +41,9 @@ class DirectArgmax:
             losses, so it has their scale.
         two_sided: Take the difference of the arg-max at $\epsilon$ and at $-\epsilon$, over $2\epsilon$: the
             bias falls with $\epsilon^2$ in place of $\epsilon$, for no more losses. Not in the paper.
-        top: Look at the ``top`` likeliest codes of each position alone; None for all. This leaves a bias that no
-            small epsilon takes away: an unlikely draw may move to a likely code, and never the reverse. That of
-            [LocalExpectation][latentsearch.relaxations.LocalExpectation] leaves none.
+        top: Ask for the losses of the ``top`` likeliest codes of each position alone; None for all. A likely draw
+            then never moves to an unlikely code, so an unlikely draw moves to likely ones for both, which
+            comes to the same as epsilon goes to 0. What is left out are moves among unlikely codes.
         joint: Perturb each of the $K^n$ grids, without the approximation; for tiny spaces.
 
     Example:
@@ -62,9 +61,9 @@ class DirectArgmax:
     unbiased: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.epsilon, Tensor) and not abs(self.epsilon) > 0:
-            raise InvalidArgument("DirectArgmax.epsilon", given=repr(self.epsilon), wanted="a number other than 0")
-        require_count("DirectArgmax.top", self.top)
+        require_nonzero("DirectArgmax.epsilon", self.epsilon)
+        if self.top is not None:
+            require_count("DirectArgmax.top", self.top)
 
     def rows(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and that of every code at every position."""
@@ -78,46 +77,53 @@ class DirectArgmax:
             InvalidArgument: If ``joint`` and there are more than 4096 grids.
         """
         rule = self._jointly if self.joint else self._by_position
-        value, far, near = rule(logits, f, noise)
-        width = 2 * self.epsilon if self.two_sided else self.epsilon
-        return injected(value, logits, (one_hot(far, logits) - one_hot(near, logits)) / width)
+        value, move = rule(logits, f, noise)
+        return injected(value, logits, move.view_as(logits) / self.epsilon)
 
-    def _by_position(self, logits: Tensor, f: Loss, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
-        """The draw's loss, and the two grids whose difference is taken, each position by itself."""
-        codes = logits.shape[-1]
-        scores = perturbed(logits.detach(), noise)
-        z = scores.argmax(-1)
-        value = f(z, own_rows(logits))
-        scores = scores.flatten(1, -2)
+    def _by_position(self, logits: Tensor, f: Loss, noise: Noise) -> tuple[Tensor, Tensor]:
+        """The draw's loss, and the difference of the two arg-max of each position by itself, ``(N, P, K)``."""
+        fixed = positionwise(logits.detach())
+        scores, codes = noise.perturbed(fixed), logits.shape[-1]
+        drawn = scores.argmax(-1)
+        z = drawn.view(logits.shape[:-1])
+        value = asked(f, z, own_rows(logits))
         if self.top is None or self.top >= codes:
-            far, near = self._ends(scores, neighbourhood(f, z, codes))
-        else:
-            # The draw is a candidate whatever its chance, and its loss is known.
-            likely, drawn = logits.detach().flatten(1, -2).topk(self.top, -1).indices, z.flatten(1)[..., None]
-            known = value.detach().view(-1, 1, 1).expand(*drawn.shape)
-            code = torch.cat([drawn, likely], -1)
-            loss = torch.cat([known, neighbourhood(f, z, codes, likely)], -1)
-            far, near = (code.gather(-1, at[..., None]) for at in self._ends(scores.gather(-1, code), loss))
-        return value, far.view_as(z), near.view_as(z)
+            far, draw, near = self._ends(scores, neighbourhood(f, z, codes))
+            return value, self._move(one_hot(far, fixed), one_hot(draw, fixed), one_hot(near, fixed))
+        return value, self._among_likely(fixed, scores, drawn, value.detach(), f, z)
 
-    def _jointly(self, logits: Tensor, f: Loss, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+    def _among_likely(self, fixed: Tensor, scores: Tensor, drawn: Tensor, value: Tensor, f: Loss, z: Tensor) -> Tensor:
+        """The same among the likeliest codes and the draw, whose loss is known whatever its chance."""
+        assert self.top is not None
+        likely, known = fixed.topk(self.top, -1).indices, value.view(-1, 1, 1).expand(*drawn.shape, 1)
+        code = torch.cat([drawn[..., None], likely], -1)
+        loss = torch.cat([known, neighbourhood(f, z, fixed.shape[-1], likely)], -1)
+        ends = self._ends(scores.gather(-1, code), loss)
+        far, draw, near = (one_hot(code.gather(-1, end[..., None])[..., 0], fixed) for end in ends)
+        # From a to b at epsilon and from b to a at -epsilon are as likely: one draw may stand for both.
+        other = ~(likely == drawn[..., None]).any(-1, keepdim=True)
+        return torch.where(other, far - near, self._move(far, draw, near))
+
+    def _jointly(self, logits: Tensor, f: Loss, noise: Noise) -> tuple[Tensor, Tensor]:
         """The same among all grids, each with Gumbel noise of its own."""
-        flat = logits.detach().flatten(1, -2)
+        flat = positionwise(logits.detach())
         grids = _all_grids(*flat.shape[1:]).to(logits.device)
-        scores = perturbed(flat[:, torch.arange(grids.shape[1], device=logits.device), grids].sum(-1), noise)
+        scores = noise.perturbed(flat[:, torch.arange(grids.shape[1], device=logits.device), grids].sum(-1))
         z = grids.view(-1, *logits.shape[1:-1])
-        value = f(z[scores.argmax(-1)], own_rows(logits))
+        value = asked(f, z[scores.argmax(-1)], own_rows(logits))
         with torch.no_grad():
             row = own_rows(logits).repeat_interleave(len(z))
-            loss = f(z.repeat(len(logits), *[1] * (z.ndim - 1)), row).view(scores.shape)
-        far, near = self._ends(scores, loss)
-        return value, z[far], z[near]
+            loss = asked(f, z.repeat(len(logits), *[1] * (z.ndim - 1)), row).view(scores.shape)
+        return value, self._move(*(one_hot(grids[end], flat) for end in self._ends(scores, loss)))
 
-    def _ends(self, scores: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
-        """The two arg-max over the last dimension, of which the second is the draw itself if not two-sided."""
+    def _ends(self, scores: Tensor, loss: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The arg-max over the last dimension at epsilon, at 0, which is the draw, and at minus epsilon."""
         epsilon = self.epsilon.view(-1, *[1] * (loss.ndim - 1)) if isinstance(self.epsilon, Tensor) else self.epsilon
-        near = scores - epsilon * loss if self.two_sided else scores
-        return (scores + epsilon * loss).argmax(-1), near.argmax(-1)
+        return (scores + epsilon * loss).argmax(-1), scores.argmax(-1), (scores - epsilon * loss).argmax(-1)
+
+    def _move(self, far: Tensor, draw: Tensor, near: Tensor) -> Tensor:
+        """From the draw to the far end, or half of the way from the other end."""
+        return (far - near) / 2 if self.two_sided else far - draw
 
 
 def _all_grids(positions: int, codes: int) -> Tensor:

@@ -9,9 +9,19 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from latentsearch._checks import require_positive
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_positive
-from latentsearch.relaxations._gumbel import perturbed
+
+
+class _Simplex(constraints.Constraint):
+    """Points that sum to 1 as nearly as their dtype can; torch's own refuses draws in half precision."""
+
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        slack = max(1e-6, torch.finfo(value.dtype).eps * value.shape[-1])
+        return (value >= 0).all(-1) & ((value.sum(-1, dtype=torch.float64) - 1).abs() < slack)
 
 
 class GumbelSoftmaxDistribution(Distribution):
@@ -29,7 +39,7 @@ class GumbelSoftmaxDistribution(Distribution):
 
     Args:
         logits: ``(*B, K)``, unnormalised log-probabilities.
-        temperature: $\tau > 0$.
+        temperature: $\tau > 0$, a number, or a scalar tensor, which gets its gradient.
 
     Example:
         >>> gumbel = GumbelSoftmaxDistribution(torch.zeros(2, 3), temperature=0.1)
@@ -39,13 +49,24 @@ class GumbelSoftmaxDistribution(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_vector}
-    support = constraints.simplex
+    support = _Simplex()
     has_rsample = True
 
-    def __init__(self, logits: Tensor, temperature: float = 1.0, *, validate_args: bool | None = None) -> None:
-        require_positive("GumbelSoftmaxDistribution.temperature", temperature)
+    def __init__(self, logits: Tensor, temperature: float | Tensor = 1.0, *, validate_args: bool | None = None) -> None:
+        number = temperature
+        if isinstance(temperature, Tensor):
+            if temperature.ndim:
+                given, wanted = describe(temperature), "a number, or a tensor without dimensions"
+                raise InvalidArgument("GumbelSoftmaxDistribution.temperature", given=given, wanted=wanted)
+            number = float(temperature.detach())
+        require_positive("GumbelSoftmaxDistribution.temperature", number)
         self.logits, self.temperature = logits.log_softmax(-1), temperature
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> GumbelSoftmaxDistribution:
+        """The same distribution with a larger ``B``, as torch's distributions have it."""
+        logits = self.logits.expand(*batch_shape, self.logits.shape[-1])
+        return type(self)(logits, self.temperature, validate_args=self._validate_args)
 
     @property
     def mode_code(self) -> Tensor:
@@ -54,13 +75,17 @@ class GumbelSoftmaxDistribution(Distribution):
 
     def rsample_log(self, noise: Noise) -> Tensor:
         """``(N, *B, K)``: logarithms of one draw for each row of noise, differentiable in the logits."""
-        moved = perturbed(self.logits.expand(len(noise), *self.logits.shape), noise)
+        moved = noise.perturbed(self.logits.expand(len(noise), *self.logits.shape))
         return (moved / self.temperature).log_softmax(-1)
 
     def rsample(self, sample_shape: Any = torch.Size(), noise: Noise | None = None) -> Tensor:  # noqa: B008 - as torch has it
         """``(*sample_shape, *B, K)`` draws; from fresh entropy without ``noise``, of which one row is taken."""
         count = math.prod(sample_shape)
-        source = (Noise.from_seed(None) if noise is None else noise).split(count)
+        source = Noise.from_seed(None, device=self.logits.device) if noise is None else noise
+        if len(source) != 1:
+            wanted = "one row, of which all draws are split"
+            raise InvalidArgument("GumbelSoftmaxDistribution.noise", given=f"{len(source)} rows", wanted=wanted)
+        source = source.split(count)
         return self.rsample_log(source).exp().view(*sample_shape, *self.logits.shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -73,5 +98,6 @@ class GumbelSoftmaxDistribution(Distribution):
         """The log-density, with respect to y, at logarithms of points of the simplex ``(..., *B, K)``."""
         count = log_y.shape[-1]
         score = self.logits - self.temperature * log_y
-        scale = math.lgamma(count) + (count - 1) * math.log(self.temperature)
+        tau = torch.as_tensor(self.temperature, dtype=log_y.dtype, device=log_y.device)
+        scale = math.lgamma(count) + (count - 1) * tau.log()
         return scale - count * score.logsumexp(-1) + (score - log_y).sum(-1)

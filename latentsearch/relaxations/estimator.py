@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -72,10 +73,32 @@ def own_rows(logits: Tensor) -> Tensor:
     return torch.arange(len(logits), device=logits.device)
 
 
+def positionwise(logits: Tensor) -> Tensor:
+    """``(N, *S, K)`` as ``(N, P, K)``; of a scalar grid P is 1."""
+    return logits.reshape(len(logits), -1, logits.shape[-1])
+
+
+def asked(f: Loss, z: Tensor, row: Tensor) -> Tensor:
+    """The losses of latents, ``(M,)``.
+
+    Raises:
+        InvalidArgument: If f gives anything else, which would be broadcast into gradients of other losses.
+    """
+    loss = f(z, row)
+    if not isinstance(loss, Tensor) or loss.shape != row.shape:
+        given = describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
+        raise InvalidArgument("the loss f(z, row)", given=given, wanted=f"one loss for each of {len(row)} latents")
+    return loss
+
+
 def injected(value: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
     """``(N,)``: the value as it is, with a gradient of its own with respect to ``target``, ``(N, ...)``."""
-    nothing = (gradient.detach() * (target - target.detach())).flatten(1).sum(1)
-    return value + nothing
+    return value + (gradient.detach() * as_zero(target)).flatten(1).sum(1)
+
+
+def as_zero(target: Tensor) -> Tensor:
+    """Zeros through which a gradient comes to ``target``, but for codes that a logit of -inf rules out."""
+    return (target - target.detach()).masked_fill(target == -torch.inf, 0)
 
 
 @torch.no_grad()
@@ -90,11 +113,11 @@ def neighbourhood(f: Loss, z: Tensor, codes: int, code: Tensor | None = None) ->
     """
     if isinstance(f, NeighbourhoodLoss):
         return f.neighbourhood(z, code)
-    flat = z.flatten(1)
+    flat = z.reshape(len(z), -1)
     rows, positions = flat.shape
     if code is None:
         code = torch.arange(codes, device=z.device).expand(rows, positions, codes)
     put = torch.eye(positions, dtype=torch.bool, device=z.device)[None, :, None]
     grids = torch.where(put, code[..., None], flat[:, None, None])
     row = own_rows(z).repeat_interleave(grids[0, ..., 0].numel())
-    return f(grids.view(-1, *z.shape[1:]), row).view(code.shape)
+    return asked(f, grids.view(-1, *z.shape[1:]), row).view(code.shape)

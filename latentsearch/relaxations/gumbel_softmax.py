@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from latentsearch._checks import require_count, require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_count, require_positive
 from latentsearch.relaxations._codes import with_gradient_of
-from latentsearch.relaxations._gumbel import perturbed, perturbed_given
-from latentsearch.relaxations.estimator import Loss, own_rows
+from latentsearch.relaxations._gumbel import perturbed_given
+from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class GumbelSoftmax:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
-        moved = perturbed(logits, noise)
+        moved = noise.perturbed(logits)
         soft = (moved / self.temperature).softmax(-1)
-        return f(with_gradient_of(moved.argmax(-1), soft) if self.hard else soft, own_rows(logits))
+        return asked(f, with_gradient_of(moved.argmax(-1), soft) if self.hard else soft, own_rows(logits))
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class GumbelRao:
         z = noise.categorical(logits.detach())
         soft = sum(self._softened(logits, z, noise.fold(1 + number)) for number in range(self.samples))
         assert isinstance(soft, Tensor)
-        return f(with_gradient_of(z, soft / self.samples), own_rows(logits))
+        return asked(f, with_gradient_of(z, soft / self.samples), own_rows(logits))
 
     def _softened(self, logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
         # The noise that is given the draw moves with the logits; the estimator differentiates past that.
-        moved = logits + (perturbed_given(logits, z, noise) - logits).detach()
+        moved = perturbed_given(logits.detach(), z, noise) + as_zero(logits)
         return (moved / self.temperature).softmax(-1)

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_count
 from latentsearch.relaxations._codes import one_hot
-from latentsearch.relaxations.estimator import Loss, injected, neighbourhood, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, injected, neighbourhood, own_rows, positionwise
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class LocalExpectation:
     unbiased: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_count("LocalExpectation.top", self.top)
+        if self.top is not None:
+            require_count("LocalExpectation.top", self.top)
 
     def rows(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and that of every code at every position."""
@@ -60,8 +61,8 @@ class LocalExpectation:
         codes = logits.shape[-1]
         fixed = logits.detach()
         z = noise.categorical(fixed)
-        value = f(z, own_rows(logits))
-        q = fixed.flatten(1, -2).softmax(-1)
+        value = asked(f, z, own_rows(logits))
+        q = positionwise(fixed).softmax(-1)
         if self.top is None or self.top >= codes:
             weight = q * neighbourhood(f, z, codes)
         else:
@@ -73,10 +74,10 @@ class LocalExpectation:
         """``(N, P, K)``: ``q S`` for the likeliest codes, and the draw's S where it is none of them."""
         assert self.top is not None
         share, likely = q.topk(self.top, -1)
-        loss = neighbourhood(f, z, q.shape[-1], likely)
-        drawn = z.flatten(1)[..., None]
+        loss = neighbourhood(f, z, q.shape[-1], likely).to(q.dtype)
+        drawn = z.view(q.shape[:-1])[..., None]
         other = ~(likely == drawn).any(-1, keepdim=True)
         # Measured from the mean of the likely ones, which does not look at the draw: of less variance.
         mean = (share * loss).sum(-1, keepdim=True) / share.sum(-1, keepdim=True)
         weight = torch.zeros_like(q).scatter(-1, likely, share * (loss - mean))
-        return weight + one_hot(z.flatten(1), q) * other * (value.view(-1, 1, 1) - mean)
+        return weight + one_hot(drawn[..., 0], q) * other * (value.view(-1, 1, 1) - mean)

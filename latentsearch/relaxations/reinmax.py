@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_positive
 from latentsearch.relaxations._codes import one_hot, with_gradient_of
-from latentsearch.relaxations.estimator import Loss, own_rows
+from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,5 @@ class ReinMax:
         z = noise.categorical(fixed)
         halfway = ((fixed / self.temperature).softmax(-1) + one_hot(z, logits)) / 2
         # A softmax that lies at the halfway point, so that its Jacobian is taken there.
-        there = (halfway.log() + (logits - fixed)).softmax(-1)
-        return f(with_gradient_of(z, 2 * there - 0.5 * logits.softmax(-1)), own_rows(logits))
+        there = (halfway.log() + as_zero(logits)).softmax(-1)
+        return asked(f, with_gradient_of(z, 2 * there - 0.5 * logits.softmax(-1)), own_rows(logits))

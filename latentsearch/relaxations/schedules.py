@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from latentsearch.relaxations._checks import require_count, require_positive
+from latentsearch._checks import require_count, require_positive
 
 
 @dataclass(frozen=True)

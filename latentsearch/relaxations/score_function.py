@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count, require_finite
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_count
 from latentsearch.relaxations._codes import log_prob_gradient
-from latentsearch.relaxations.estimator import Loss, injected, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)  # not a factory from temperatures, which are no baselines
 class Reinforce:
     r"""$(f(z) - b)\,\nabla \log q(z)$ at a draw z.
 
@@ -38,6 +38,9 @@ class Reinforce:
 
     unbiased: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        require_finite("Reinforce.baseline", self.baseline)
+
     def rows(self, shape: tuple[int, ...], codes: int) -> int:
         """One loss."""
         return 1
@@ -45,7 +48,7 @@ class Reinforce:
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         z = noise.categorical(logits.detach())
-        value = f(z, own_rows(logits))
+        value = asked(f, z, own_rows(logits))
         weight = (value.detach() - self.baseline).view(-1, *[1] * (logits.ndim - 1))
         return injected(value, logits, weight * log_prob_gradient(z, logits))
 
@@ -86,7 +89,7 @@ class Rloo:
         draws = logits.detach().repeat_interleave(self.samples, 0)
         z = noise.split(self.samples).categorical(draws)
         first = z[:: self.samples]
-        value = f(first, own_rows(logits))
+        value = asked(f, first, own_rows(logits))
         loss = self._others(z, f, value.detach())
         weight = (loss - loss.mean(1, keepdim=True)) / (self.samples - 1)
         scores = log_prob_gradient(z, draws).unflatten(0, (-1, self.samples))
@@ -97,4 +100,4 @@ class Rloo:
         """``(N, m)``: the losses of all draws, of which the first is known."""
         more = z.unflatten(0, (-1, self.samples))[:, 1:]
         row = own_rows(first).repeat_interleave(self.samples - 1)
-        return torch.cat([first[:, None], f(more.flatten(0, 1), row).view(-1, self.samples - 1)], 1)
+        return torch.cat([first[:, None], asked(f, more.flatten(0, 1), row).view(-1, self.samples - 1)], 1)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_positive
-from latentsearch.relaxations.estimator import Loss, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, own_rows
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ class SoftmaxRelaxation:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
-        return f((logits / self.temperature).softmax(-1), own_rows(logits))
+        return asked(f, (logits / self.temperature).softmax(-1), own_rows(logits))

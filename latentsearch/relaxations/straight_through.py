@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._checks import require_positive
 from latentsearch.relaxations._codes import with_gradient_of
-from latentsearch.relaxations.estimator import Loss, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, own_rows
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,4 @@ class StraightThrough:
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         z = noise.categorical(logits.detach())
-        return f(with_gradient_of(z, (logits / self.temperature).softmax(-1)), own_rows(logits))
+        return asked(f, with_gradient_of(z, (logits / self.temperature).softmax(-1)), own_rows(logits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -14,7 +14,8 @@ from torch import Tensor
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
-from latentsearch.relaxations import Estimator, SoftmaxRelaxation
+from latentsearch.relaxations import SoftmaxRelaxation
+from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
@@ -65,11 +66,12 @@ class RelaxedSearch(IterativeSearcher):
             ``check_every`` as the row budget pays for, and 100 where there is none.
         temperature: First and last temperature.
         curvature: Last weight of the spread: 1 is the expansion above, 0 leaves it out.
-        check_every: Steps between hard checks.
+        check_every: Steps between hard checks, of a relaxation that takes two rows a step. One that takes more is
+            checked so much oftener, so that checks take the same share of the rows.
         sharpness: Logit of the initial code, all others being 0.
         optimizer: A factory of torch optimisers.
-        relaxation: From temperatures ``(N, 1, ..., 1)``, one a row, to an
-            [Estimator][latentsearch.relaxations.Estimator].
+        relaxation: An [Estimator][latentsearch.relaxations.Estimator], or a factory of them from the temperatures,
+            ``(N, 1, ..., 1)``, one a row.
         restarts: Independent starts a problem.
 
     Example:
@@ -87,7 +89,7 @@ class RelaxedSearch(IterativeSearcher):
     sharpness: float = 1.0
     # With an eps of 1e-8, losses of another scale would be searched in another way.
     optimizer: OptimizerFactory = partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9), eps=1e-20)
-    relaxation: Callable[[Tensor], Estimator] = SoftmaxRelaxation
+    relaxation: EstimatorOrFactory = SoftmaxRelaxation
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
@@ -100,6 +102,7 @@ class RelaxedSearch(IterativeSearcher):
         self._require("sharpness", self.sharpness > 0, "a positive number, so that the search starts at its init")
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
+        require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones(()))
 
     def step_rows(self, space: LatentSpace) -> int:
         return 1 + self._descent_rows(space)
@@ -107,7 +110,11 @@ class RelaxedSearch(IterativeSearcher):
     def _descent_rows(self, space: LatentSpace) -> int:
         """What the relaxation asks for a step, beside the hard check."""
         assert isinstance(space, Discrete)
-        return self.relaxation(torch.ones(())).rows(space.shape, space.codebook_size)
+        return made(self.relaxation, torch.ones(())).rows(space.shape, space.codebook_size)
+
+    def _between(self, space: LatentSpace) -> int:
+        """Steps between hard checks."""
+        return max(1, min(self.check_every, self.check_every * 2 // self._descent_rows(space)))
 
     def validate(self, generator: Generator) -> None:
         check_row_local("RelaxedSearch.optimizer", self.optimizer)
@@ -120,7 +127,7 @@ class RelaxedSearch(IterativeSearcher):
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
-        left, every = objective.rows_left, self.check_every
+        left, every = objective.rows_left, self._between(objective.generator.space)
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
         # A check costs a row; the last one comes with a step that is of no use any more.
@@ -131,7 +138,7 @@ class RelaxedSearch(IterativeSearcher):
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:
         last = state.number == self.steps  # which the host knows only where it was told
         proposal = None
-        if last or state.number % self.check_every == 0:
+        if last or state.number % self._between(objective.generator.space) == 0:
             z = _hardened(objective, state.logits.value)
             ended = torch.where(state.number >= state.steps, Status.FINISHED, Status.RUNNING)
             proposal = Proposal(z, objective(z), ended)
@@ -146,7 +153,7 @@ class RelaxedSearch(IterativeSearcher):
         temperature = (first * (final / first) ** share).view(-1, *[1] * (leaf.ndim - 1))
         loss = _SpreadPriced(objective, state.fit, self.curvature * share if self.curvature else None, check)
         with torch.enable_grad():
-            surrogate = self.relaxation(temperature)(leaf, loss, noise)
+            surrogate = made(self.relaxation, temperature)(leaf, loss, noise)
             (gradient,) = torch.autograd.grad(surrogate.sum(), leaf)
         state.logits.step(gradient)
         return loss.fit

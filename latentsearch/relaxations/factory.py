@@ -1,0 +1,46 @@
+"""An estimator as it is, or a factory of them from the temperature or width of the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.relaxations.estimator import Estimator
+
+EstimatorOrFactory = Estimator | Callable[[Any], Estimator]
+
+
+def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
+    """The estimator itself, or what a factory makes of a number."""
+    # A class is a factory, though it has all that the protocol looks for.
+    if isinstance(estimator, Estimator) and not isinstance(estimator, type):
+        return estimator
+    return estimator(number)  # type: ignore[arg-type, call-arg, return-value]
+
+
+def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
+    """What is made of a first number.
+
+    Raises:
+        InvalidArgument: If it is no estimator, or one that could not learn.
+    """
+    wanted = "an Estimator, or a factory such as GumbelSoftmax that makes one of a number"
+    if not callable(estimator):
+        raise InvalidArgument(name, given=repr(estimator), wanted=wanted)
+    try:
+        first = made(estimator, number)
+    except TypeError as error:
+        called = getattr(estimator, "__name__", repr(estimator))
+        mend = f"write {called}() with its own settings" if isinstance(estimator, type) else ""
+        raise InvalidArgument(
+            name, given=f"{called}, which takes no number ({error})", wanted=wanted, mend=mend
+        ) from None
+    if not isinstance(first, Estimator):
+        raise InvalidArgument(name, given=f"a factory that makes {type(first).__name__}", wanted=wanted)
+    if first is not estimator and isinstance(first, nn.Module) and any(p.requires_grad for p in first.parameters()):
+        given = f"a factory of {type(first).__name__}, whose parameters would be new in every step"
+        raise InvalidArgument(name, given=given, wanted="what learns as it is, outside a factory")
+    return first
