@@ -39,8 +39,9 @@ class DirectArgmax:
     Attributes:
         epsilon: $\epsilon$, a number other than 0, or one for each row, ``(N, 1, ..., 1)``; it multiplies
             losses, so it has their scale.
-        two_sided: Take the difference of the arg-max at $\epsilon$ and at $-\epsilon$, over $2\epsilon$: the
-            bias falls with $\epsilon^2$ in place of $\epsilon$, for no more losses. Not in the paper.
+        two_sided: Take the difference of the arg-max at $\epsilon$ and at $-\epsilon$, over $2\epsilon$, for no more
+            losses. As $\epsilon$ goes to 0 the bias falls with $\epsilon^2$ in place of $\epsilon$; at a large one it
+            may be the larger. Not in the paper.
         top: Ask for the losses of the ``top`` likeliest codes of each position alone; None for all. A likely draw
             then never moves to an unlikely code, so an unlikely draw moves to likely ones for both, which
             comes to the same as epsilon goes to 0. What is left out are moves among unlikely codes.
