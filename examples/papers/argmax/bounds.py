@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Setting:
     threshold: bool = False  # pictures cut at one half in place of drawn
 
 
-SETTINGS: Mapping[str, Setting] = {
+_OF_THE_PAPER = {
     "20x10": Setting(20, 10),
     "20x2": Setting(20, 2),
     "1x40": Setting(1, 40),
@@ -56,8 +56,10 @@ SETTINGS: Mapping[str, Setting] = {
     "20x10, 300 hidden": Setting(20, 10, hidden=(300,)),
     "20x2, 300 hidden": Setting(20, 2, hidden=(300,)),
     "1x40, 300 hidden": Setting(1, 40, hidden=(300,)),
-    "20x10, threshold": Setting(20, 10, threshold=True),
-    "20x10, 300 hidden, threshold": Setting(20, 10, hidden=(300,), threshold=True),
+}
+SETTINGS: Mapping[str, Setting] = {
+    **{f"{name}, threshold": replace(setting, threshold=True) for name, setting in _OF_THE_PAPER.items()},
+    **_OF_THE_PAPER,
     "6x10, deep, grey": Setting(6, 10, hidden=(400, 200), grey=True),
     "30x2, deep, grey": Setting(30, 2, hidden=(400, 200), grey=True),
 }
