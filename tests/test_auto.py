@@ -88,7 +88,7 @@ def test_a_decoder_without_a_gradient_is_refused_and_told_what_takes_it(generato
 
 def test_where_there_are_rounds_all_answers_have_certificates():
     toy = toys.codes(problems=6, shape=(4, 4), codebook_size=16)
-    run = ls.Run(rows=2400)
+    run = ls.Run(rows=3400)
     assert any(isinstance(s, Uncertified) for s in ls.AutoSearch().choose(toy.generator, toy.constraint, run).searchers)
     result = ls.search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}

@@ -21,7 +21,7 @@ from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import StandardNormal, UniformCodes
-from latentsearch.searchers import Afresh, Uncertified
+from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import Check, parametrize_with_checks, toys
 
 DTYPES = (torch.float32, torch.float64)
@@ -225,8 +225,10 @@ SEARCHERS = (
     ls.PursuitSearch(batch=3, patience=9, restarts=2),
     Afresh(ls.RandomSearch(batch=5)),
     Uncertified(ls.CoordinateSearch(batch=5)),
+    Further(ls.CoordinateSearch(batch=5)),
     ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
     ls.Then(ls.RelaxedSearch(steps=8), Uncertified(ls.CoordinateSearch(batch=4)), shares=(0.5, 1)),
+    ls.Then(ls.CoordinateSearch(batch=4, patience=5), Further(ls.CoordinateSearch(patience=None)), shares=(0.5, 1)),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),

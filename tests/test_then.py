@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch.searchers import Afresh, Uncertified
+from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import toys
 
 
@@ -226,6 +226,18 @@ def test_certificates_are_paid_for_once_and_only_where_they_are_lacking():
     assert {status.name for status in result.status} == {"OPTIMAL"}
     more = result.rows > first.rows
     assert more.tolist() == [False, True, True] and bool((result.rows <= 300).all())
+
+
+def test_going_further_loses_no_certificate_and_keeps_what_is_better():
+    toy = toys.codes(problems=8, shape=(4, 4), codebook_size=16)
+    shallow, deep = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=16, patience=None)
+    alone = shallow.search(toy.generator, toy.constraint, seed=0)
+    both = ls.Then(shallow, Further(deep), shares=(1, 1))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=alone.rows.tolist()[0] + 200))
+    better = result.score.loss < alone.score.loss
+    assert bool(better.any()) and bool((result.score.loss <= alone.score.loss).all())
+    for ended, before, moved in zip(result.status, alone.status, better.tolist(), strict=True):
+        assert moved or ended is before
 
 
 def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():

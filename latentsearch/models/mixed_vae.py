@@ -58,8 +58,9 @@ class MixedVAE(nn.Module):
             ``schedule`` gives. ``DirectArgmax`` at minus that number if not given.
         schedule: From the training step to that number; ``Annealed()`` if not given.
         supervision: What labelled rows add, see [supervise][latentsearch.models.MixedVAE.supervise].
-        supervision_epsilon: Its width; 0.05 in the authors' program. The term is a mean over all rows of a batch, labelled
-            or not: where a share s of the data has labels, 0.05 s gives them the weight that they had if all had.
+        supervision_epsilon: Its width; 0.05 in the authors' program. The term is a mean over all rows of a batch,
+            labelled or not: where a share s of the data has labels, 0.05 s gives them the weight that they would
+            have if all had.
 
     Attributes:
         steps: int64, training steps made so far: ``schedule`` reads it, and a resumed fit goes on with it.

@@ -18,7 +18,7 @@ from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
 from latentsearch.searchers.straight_through import StraightThroughSearch
-from latentsearch.searchers.then import Afresh, Then, Uncertified
+from latentsearch.searchers.then import Afresh, Further, Then, Uncertified
 
 __all__ = [
     "Afresh",
@@ -30,6 +30,7 @@ __all__ = [
     "CoordinateSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",
+    "Further",
     "GradientSearch",
     "IterativeSearcher",
     "JacobiSearch",

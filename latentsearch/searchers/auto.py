@@ -23,7 +23,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.then import Afresh, Then, Uncertified
+from latentsearch.searchers.then import Afresh, Further, Then, Uncertified
 from latentsearch.spaces import Continuous, Discrete
 
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
@@ -33,7 +33,8 @@ _MANY, _A_POSITION_OF_MANY = 128, 10  # of more positions than this, up to so ma
 _FEW = 4096  # grids that are all decoded where rows have no limit
 _PER_STEP = 2.2  # rows of a relaxation's step, with its checks, and some to spare
 _DEEP = 500  # rows from which on sets of swaps pay, and a certificate can be had
-_ROUNDS = 4  # times the rows of its relaxation that hardly any search of all stages stays below
+_FLOOR = 600  # rows in which swaps after a relaxation come to their end, as a rule
+_LONGER = 6  # times the rows of the first relaxation has the second; each after that has twice those of the one before
 _PURSUED = 128  # swaps tried in vain before sets of them give way to single ones, which find more from there on
 _CERTIFICATE = 700  # rows kept for one, where there are rounds: 512 swaps in vain take 600, and some are not in vain
 
@@ -48,7 +49,7 @@ class AutoSearch:
     | codes | - | no limit, and at most 4,096 grids | ExhaustiveSearch |
     | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
     | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
-    | codes | yes | more, or no limit | RelaxedSearch, then swaps to a certificate; all afresh with what is left |
+    | codes | yes | more, or no limit | all that to a certificate; afresh, with longer relaxations; more swaps |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
     | numbers | yes | - | [GradientSearch][latentsearch.GradientSearch] |
     | numbers | no | - | [CMAESSearch][latentsearch.CMAESSearch] |
@@ -56,7 +57,8 @@ class AutoSearch:
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
     of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
     at last those of [CoordinateSearch][latentsearch.CoordinateSearch], which ends with a certificate. Where rows are
-    enough to search afresh, some are kept for it, and spent where the best grid has none yet.
+    enough to search afresh, some are kept for it, and spent where the best grid has none yet. What rows are left then
+    go to swaps that look less likely, until all were tried.
 
     Whether a gradient is there is what the wish says. A decoder that none flows through is refused in words; give such
     a one to EvolutionSearch or CMAESSearch yourself.
@@ -149,16 +151,31 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     stages = [_relaxed(space), *_to_the_floor(constraint, coloured)]
     if math.isinf(rows):
         return Then(*stages, shares=(1.0,) * len(stages))
-    deep = _basin(math.inf, space)
+    further = Further(_plain(64, None))
+    longer = _longer_rounds(rows - _CERTIFICATE, space)
     # A round may find the best grid and have no rows left to say so.
-    kept = _CERTIFICATE if rows - _CERTIFICATE >= 2 * _ROUNDS * deep else 0
-    rounds = int((rows - kept) // (_ROUNDS * deep))
-    first = Then(*stages, shares=(_basin(rows, space) / (rows - kept), *(1.0,) * (len(stages) - 1)))
-    if not kept:
-        return first
-    again = Afresh(Then(_relaxed(space, int(deep / _PER_STEP)), *stages[1:], shares=(1.0,) * len(stages)))
-    found = Then(first, *(again,) * (rounds - 1), shares=(1.0,) * rounds)
-    return Then(found, Uncertified(stages[-1]), shares=(1 - kept / rows, 1.0))
+    rows_of_rounds = rows - _CERTIFICATE if longer else rows
+    first = Then(*stages, shares=(_basin(rows, space) / rows_of_rounds, *(1.0,) * (len(stages) - 1)))
+    if not longer:
+        return Then(first, further, shares=(1.0, 1.0))
+    rounds: list[Searcher] = [first]
+    for steps in longer:
+        rounds.append(Afresh(Then(_relaxed(space, steps), *stages[1:], shares=(1.0,) * len(stages))))
+    found = Then(*rounds, shares=(1.0,) * len(rounds))
+    return Then(found, Uncertified(stages[-1]), further, shares=(rows_of_rounds / rows, 1.0, 1.0))
+
+
+def _longer_rounds(rows: float, space: Discrete) -> list[int]:
+    """The steps of the relaxations that searches afresh begin with, as many as rows are enough for.
+
+    One that is long finds basins that short ones, however many, do not.
+    """
+    deep, steps = _basin(math.inf, space), []
+    left, own = rows - deep - _FLOOR, _LONGER * deep
+    while left >= own + _FLOOR:
+        steps.append(int(own / _PER_STEP))
+        left, own = left - own - _FLOOR, 2 * own
+    return steps
 
 
 def _basin(rows: float, space: Discrete) -> float:

@@ -90,14 +90,36 @@ class Uncertified(_Stage):
     """
 
 
+@dataclass(frozen=True)
+class Further(_Stage):
+    """In [Then][latentsearch.Then]: a search that goes on from the best, and is heard where it finds better.
+
+    Elsewhere the problem keeps its status, so that a certificate is not lost to a search that looked further than it
+    and ran out of rows.
+
+    Attributes:
+        searcher: The search.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
+        >>> search = Then(ls.CoordinateSearch(), Further(ls.RandomSearch()), shares=(1, 1))
+        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> [status.name for status in result.status]
+        ['OPTIMAL', 'OPTIMAL']
+    """
+
+
 @dataclass(frozen=True, init=False)
 class Then:
     """All of one search, then the next for the problems that are not solved, within one budget.
 
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together.
-    [Afresh][latentsearch.searchers.Afresh] makes one start anew, and
-    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate. A problem for which a stage
+    [Afresh][latentsearch.searchers.Afresh] makes one start anew,
+    [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate, and after
+    [Further][latentsearch.searchers.Further] what was not bettered keeps its own. A problem for which a stage
     ends NONFINITE is not searched any further: it keeps the best that was found, which is finite if anything was.
 
     Args:
@@ -224,7 +246,7 @@ class _Stages:
             return replace(before, status=tuple(stopped))
         except Exception as error:
             raise _failed(error, before, index) from error
-        return _joined(before, after, index, afresh=isinstance(searcher, Afresh))
+        return _joined(before, after, index, if_better=isinstance(searcher, Afresh | Further))
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage."""
@@ -361,15 +383,14 @@ def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
     return whole.index_copy(dim, index, part.to(whole.dtype))
 
 
-def _joined(before: SearchResult, after: SearchResult, index: Tensor, afresh: bool) -> SearchResult:
+def _joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: bool) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
     # A stage that could pay for no step has nothing to say: not even which restart was the best.
     moved = after.rows > 0
     if not bool(moved.any()):
         return before
     own, new = Score(*(part[index] for part in before.score)), after.score
-    # One that started afresh may have found nothing better.
-    moved = moved & (_better(new, own) if afresh else ~_better(own, new))
+    moved = moved & (_better(new, own) if if_better else ~_better(own, new))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
