@@ -92,3 +92,10 @@ def test_where_there_are_rounds_all_answers_have_certificates():
     assert any(isinstance(s, Uncertified) for s in ls.AutoSearch().choose(toy.generator, toy.constraint, run).searchers)
     result = ls.search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}
+
+
+@pytest.mark.parametrize("rows", [8, 11, 23])
+def test_a_handful_of_rows_is_not_spent_for_nothing(rows):
+    toy = toys.codes(problems=4, shape=(7, 7), codebook_size=64)
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    assert (result.rows <= rows).all() and (result.score.loss < result.trace.loss[0]).any()

@@ -302,3 +302,52 @@ def test_a_loss_that_is_no_number_is_no_difference():
     toy = toys.codes()
     endless = ls.Satisfies(lambda z: 0 * (z.flatten(1)[:, 0] + 1).float().log() + torch.inf, of="latent")
     ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(rows=200))
+
+
+def test_a_grid_of_one_dimension_may_decode_to_one():
+    class Wave(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose1d(3, 1, 4, stride=4)
+
+        def forward(self, e: Tensor) -> Tensor:
+            return self.up(e)[:, 0]
+
+    with models.initialised(0):
+        generator = ls.CodebookGenerator(Wave().eval(), torch.randn(64, 3), (16,))
+    assert generator.patches is not None
+    result = ls.search(generator, ls.Matches(torch.zeros(1, 64)), seed=0, run=ls.Run(rows=300))
+    assert (result.score.loss < result.trace.loss[0]).all()
+
+
+@pytest.mark.parametrize("search", [ls.CoordinateSearch(), ls.BanditSearch()], ids=lambda s: type(s).__name__)
+def test_a_wish_with_targets_on_one_position(search):
+    """No merge is made of one position's swaps: a batch of no rows has targets all the same."""
+    generator = ls.CodebookGenerator(
+        nn.Sequential(nn.Flatten(), nn.Tanh()).eval(), ls.Noise.from_seed(0).normal(6, 3)[0], (1,)
+    )
+    wish = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(2, 3), name="near")
+    result = search.search(generator, wish, seed=0)
+    best = ls.ExhaustiveSearch().search(generator, wish, seed=0)
+    assert torch.equal(result.latent, best.latent) and {status.name for status in result.status} == {"OPTIMAL"}
+
+
+def test_half_precision_searches_logits_to_the_end():
+    """Adam's epsilon of 1e-20 is 0 in half precision, and 0 / 0 ended every row at once."""
+    toy = toys.codes(shape=(3, 3), dtype=torch.float16)
+    result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
+    assert {status.name for status in result.status} == {"FINISHED"}
+    assert (result.score.loss <= result.trace.loss[0]).all() and (result.score.loss < 1e-3).all()
+
+
+def test_curvatures_that_overflow_half_precision_leave_swaps_to_try():
+    weight = ls.Noise.from_seed(0).normal(12, 6)[0]
+
+    def decode(e: Tensor) -> Tensor:
+        return torch.tanh(e.flatten(1).float() @ weight * 100).to(e.dtype)
+
+    codebook = (ls.Noise.from_seed(1).normal(40, 3)[0] * 0.003).half()
+    generator = ls.CodebookGenerator(decode, codebook, (4,))
+    wish = ls.Matches(generator.decode(torch.tensor([[1, 2, 3, 4]])))
+    result = ls.CoordinateSearch(patience=None).search(generator, wish, seed=0, run=ls.Run(rows=5000))
+    assert [status.name for status in result.status] == ["OPTIMAL"]

@@ -252,3 +252,20 @@ def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
     unpaid = (rows - alone.rows < second.step_rows(toy.generator.space)).tolist()
     assert any(unpaid)
     assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+@pytest.mark.parametrize("at", [20, 21, 22])
+def test_a_stop_at_any_step_ends_the_stages_that_are_to_come(at, interrupt):
+    """Step 21 is the last of the first stage: all its problems have ended, and none is there to be interrupted."""
+    toy = toys.codes(shape=(3, 3), codebook_size=7)
+
+    def stop(step):
+        if step.number == at and interrupt:
+            raise KeyboardInterrupt
+        return step.number == at
+
+    both = ls.Then(ls.RelaxedSearch(steps=20), ls.RandomSearch(), shares=(0.5, 0.5))
+    run = ls.Run(rows=400, callbacks=[stop])
+    result = both.search(toy.generator, toy.constraint.below(-1.0), seed=0, run=run)
+    assert result.steps == at and {status.name for status in result.status} == {"INTERRUPTED"}

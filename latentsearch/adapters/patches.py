@@ -263,7 +263,7 @@ class _Finder:
     def _local(self, reached: Tensor, grid: int, output: int, scale: int) -> LocalAxis | None:
         """What a code reaches along one axis; None where that is all of it."""
         side = self.space.shape[grid]
-        found = reached.movedim(output, 0).flatten(1).any(1).nonzero()[:, 0].tolist()
+        found = reached.movedim(output, 0).reshape(reached.shape[output], -1).any(1).nonzero()[:, 0].tolist()
         first, last = found[0], found[-1]
         if first == 0 or last == side * scale - 1:
             return None

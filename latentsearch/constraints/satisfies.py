@@ -72,6 +72,11 @@ class Satisfies(Constraint):
     def name(self) -> str:
         return self._name
 
+    @property
+    def _has_targets(self) -> bool:
+        # Of a batch of no rows targets have no elements either.
+        return self.targets.shape[1:] != (0,)
+
     def given(self, targets: Tensor) -> Satisfies:
         """The same wish with other per-problem data ``(B, ...)``."""
         clone = copy.copy(self)
@@ -88,7 +93,7 @@ class Satisfies(Constraint):
 
     def _arguments(self, output: Tensor, latent: Tensor) -> tuple[Tensor, ...]:
         read = {"output": (output,), "latent": (latent,), "both": (output, latent)}[self.of]
-        if not self.targets.numel():
+        if not self._has_targets:
             return read
         return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
 
@@ -100,7 +105,7 @@ class Satisfies(Constraint):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
                 given=f"a function that fails with {type(error).__name__}: {error}",
-                wanted=f"one that takes a batch of {self.of}s" + (" and targets" if self.targets.numel() else ""),
+                wanted=f"one that takes a batch of {self.of}s" + (" and targets" if self._has_targets else ""),
             ) from error
         if not isinstance(value, Tensor) or tuple(value.shape) != (2,):
             raise InvalidArgument(

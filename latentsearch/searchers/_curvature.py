@@ -20,7 +20,8 @@ def empty_fit(objective: Objective, rows: int) -> Tensor:
 
 def learn(fit: Tensor, beyond_slope: Tensor, way: Tensor, fade: float) -> Tensor:
     """The fit with more moves, ``(M,)`` or ``(M, C)`` of them; those with a loss that is not finite teach nothing."""
-    equations = torch.stack([beyond_slope * way, way * way], -1).to(fit.dtype)
+    beyond_slope, way = beyond_slope.to(fit.dtype), way.to(fit.dtype)
+    equations = torch.stack([beyond_slope * way, way * way], -1)
     equations = torch.where(equations.isfinite().all(-1, keepdim=True), equations, 0)
     return fade * fit + (equations if equations.ndim == 2 else equations.sum(1))
 
@@ -37,6 +38,8 @@ def first_guess(codebook: Tensor, gradient: Tensor) -> Tensor:
         codebook: ``(K, D)`` or ``(*S, K, D)``.
         gradient: ``(M, *S, D)``.
     """
-    apart = 2 * codebook.var(-2, correction=0).sum(-1).mean()
-    steepness = gradient.square().sum(-1).flatten(1).mean(1)
+    # Squares and their quotient leave the range of half precision.
+    wide = torch.promote_types(codebook.dtype, torch.float32)
+    apart = 2 * codebook.to(wide).var(-2, correction=0).sum(-1).mean()
+    steepness = gradient.to(wide).square().sum(-1).flatten(1).mean(1)
     return (steepness / apart.clamp(min=torch.finfo(apart.dtype).tiny)).sqrt()

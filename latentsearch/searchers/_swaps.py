@@ -136,7 +136,8 @@ def _best(
 ) -> Swaps:
     """The best few at each position, and of these the best; ``z`` is ``(m, P)``."""
     size = slope.shape[-1]
-    bend = curvature.to(slope.dtype)[:, None, None] * way
+    # In the curvature's dtype, which does not overflow where distances are in half precision.
+    bend = curvature[:, None, None] * way.to(curvature.dtype)
     # Where nothing bends there is no error: what is lowest is best.
     last = torch.where(curvature[:, None, None] > 0, reluctance(slope, bend), slope) if daring else slope + bend
     last = last.scatter(2, z[..., None], torch.inf)
@@ -162,7 +163,7 @@ def worth_keeping(objective: Objective, z: Tensor, linear: Linear, curvature: Te
     assert objective.limit is not None
     center = objective.limit.center.expand_as(z)
     way = objective.embed(center) - objective.embed(z)
-    rise = (linear.gradient * way).sum(-1) + per_row(curvature, z).to(way.dtype) * 0.5 * way.square().sum(-1)
+    rise = (linear.gradient * way).sum(-1) + per_row(curvature, z) * 0.5 * way.square().sum(-1).to(curvature.dtype)
     if linear.table is not None:
         there, here = (linear.table.gather(-1, code[..., None])[..., 0] for code in (center, z))
         rise = rise + there - here

@@ -26,6 +26,7 @@ from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.then import Afresh, Further, Then, Uncertified
 from latentsearch.spaces import Continuous, Discrete
 
+_CHECKED = 24  # rows with which a relaxation comes to its first check after the start, if it has not to hurry
 # Rows a problem: below the first a relaxation is left alone; of more it takes half, up to the second, or
 # up to the third for each position.
 _ALONE, _BASIN, _A_POSITION = 140, 200, 3
@@ -49,7 +50,8 @@ class AutoSearch:
     | codes | - | no limit, and at most 4,096 grids | ExhaustiveSearch |
     | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
     | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
-    | codes | yes | more, or no limit | all that to a certificate; afresh, with longer relaxations; more swaps |
+    | codes | yes | no limit | all that to a certificate |
+    | codes | yes | more | the same; afresh, with longer relaxations; more swaps |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
     | numbers | yes | - | [GradientSearch][latentsearch.GradientSearch] |
     | numbers | no | - | [CMAESSearch][latentsearch.CMAESSearch] |
@@ -142,7 +144,7 @@ def _few_grids(space: Discrete) -> bool:
 def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     """A relaxation to find a good basin, swaps to find its floor, and others with what is left."""
     if rows < _ALONE:
-        return _relaxed(space)
+        return _relaxed(space) if rows >= _CHECKED else RelaxedSearch(check_every=max(1, (int(rows) - 4) // 2))
     coloured = constraint.pixel_separable and fits_colours(space.shape)
     if rows < _DEEP:
         # No time for certificates: what is quick goes on to the end.

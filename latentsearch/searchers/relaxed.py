@@ -122,7 +122,9 @@ class RelaxedSearch(IterativeSearcher):
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RelaxedState:
         space, dtype = objective.generator.space, objective.generator.dtype
         assert isinstance(space, Discrete)
-        logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, dtype))
+        # Wide enough for squares of gradients, and for the epsilons of optimisers, which half precision takes for 0.
+        wide = torch.promote_types(dtype, torch.float32)
+        logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, wide))
         return RelaxedState(logits, empty_fit(objective, len(z)), self._schedule(objective), 0)
 
     def _schedule(self, objective: Objective) -> Tensor:
@@ -182,6 +184,8 @@ class _SpreadPriced:
         self.objective, self.fit, self._weight, self._check = objective, fit, weight, check
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
+        if z.is_floating_point():
+            z = z.to(self.objective.generator.dtype)
         z = self.objective.project(z, row)
         loss = self.objective(z, row).loss
         if self._weight is None or not z.requires_grad:

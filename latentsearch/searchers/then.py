@@ -26,7 +26,7 @@ from latentsearch.spaces import LatentSpace
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
-_STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of a problem share their noise
+_STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one Then share their noise
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,8 @@ class _Stages:
                 searcher.validate(generator)
         self.seeds = problem_seeds(seed, constraint.problems)
         self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
+        # Whether a callback said so: where it was at the last step of a stage, no problem's status tells.
+        self.stopped = False
         if run.checkpoint is not None and Path(run.checkpoint).exists():
             raise BrokenFile(f"the checkpoint {run.checkpoint} is of a search of one stage; give this one another path")
 
@@ -220,8 +222,8 @@ class _Stages:
 
     def next(self, number: int, before: SearchResult) -> SearchResult:
         """One more stage for the problems that can still gain by it."""
-        if Status.INTERRUPTED in before.status:
-            return before
+        if self.stopped or Status.INTERRUPTED in before.status:
+            return self._interrupted(before, range(self.constraint.problems))
         searcher, payable = self.plan.searchers[number], self._payable(number, before)
         if not isinstance(searcher, _Stage):
             before = _cut_short(before, payable)
@@ -242,11 +244,18 @@ class _Stages:
             raise self._broken(error) from _root(error)
         except KeyboardInterrupt:
             # Between two stages, or while the next one was being set up: what there is, is kept.
-            stopped = [Status.INTERRUPTED if b in problems else status for b, status in enumerate(before.status)]
-            return replace(before, status=tuple(stopped))
+            return self._interrupted(before, problems)
         except Exception as error:
             raise _failed(error, before, index) from error
         return _joined(before, after, index, if_better=isinstance(searcher, Afresh | Further))
+
+    def _interrupted(self, before: SearchResult, problems: Sequence[int]) -> SearchResult:
+        """What there is, the given problems being interrupted but for those that had come to an end of their own."""
+        status = (
+            Status.INTERRUPTED if b in problems and ended not in _ENDED else ended
+            for b, ended in enumerate(before.status)
+        )  # fmt: skip
+        return replace(before, status=tuple(status))
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage."""
@@ -283,8 +292,22 @@ class _Stages:
             steps=_left([self.limits["steps"][b] - steps for b in problems]),
             seconds=_left([self.limits["seconds"][b] - seconds for b in problems]),
             checkpoint=_stage_path(self.run, number),
-            callbacks=[_seen_whole(c, problems, restarts, steps, seconds) for c in self.run.callbacks],
+            callbacks=[self._heard(_seen_whole(c, problems, restarts, steps, seconds)) for c in self.run.callbacks],
         )
+
+    def _heard(self, callback: Callback) -> Callback:
+        """The callback, whose wish to stop holds for the stages that are to come."""
+
+        def heard(step: Step) -> bool | None:
+            try:
+                stop = callback(step)
+            except KeyboardInterrupt:
+                self.stopped = True
+                raise
+            self.stopped = self.stopped or bool(stop)
+            return stop
+
+        return heard
 
     def _broken(self, error: BrokenFile) -> BrokenFile:
         """The error of a stage's file, with the names of all that belong together."""
