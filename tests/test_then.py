@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -238,6 +240,31 @@ def test_going_further_loses_no_certificate_and_keeps_what_is_better():
     assert bool(better.any()) and bool((result.score.loss <= alone.score.loss).all())
     for ended, before, moved in zip(result.status, alone.status, better.tolist(), strict=True):
         assert moved or ended is before
+
+
+class _LastBit:
+    """A search that finds its start again, with a loss that differs in the last bit."""
+
+    def __init__(self, status: ls.Status, sign: float) -> None:
+        self.status, self.sign = status, sign
+
+    def search(self, generator, constraint, *, init=None, seed=None, run=ls.Run()):  # noqa: B008
+        found = ls.RandomSearch(batch=1).search(generator, constraint, init=init, seed=seed, run=ls.Run(steps=1))
+        loss = found.score.loss * (1 + self.sign * 2**-22)
+        score = ls.Score(loss, found.score.satisfied)
+        return replace(found, latent=init.view_as(found.latent), score=score, status=(self.status,) * len(loss))
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_last_bit_of_a_loss_neither_gives_nor_takes_a_certificate(sign):
+    toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
+    start = (toy.solution + 1) % 16
+    first, proof = _LastBit(ls.Status.STALLED, 0.0), _LastBit(ls.Status.OPTIMAL, sign)
+    both = ls.Then(first, proof, shares=(1, 1)).search(toy.generator, toy.constraint, init=start, seed=0)
+    assert {status.name for status in both.status} == {"OPTIMAL"}
+    more = Further(_LastBit(ls.Status.BUDGET, sign))
+    kept = ls.Then(first, more, shares=(1, 1)).search(toy.generator, toy.constraint, init=start, seed=0)
+    assert {status.name for status in kept.status} == {"STALLED"}
 
 
 def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():

@@ -113,14 +113,15 @@ def run_stage(
     if "baselines" not in of_task:
         of_task["yardstick"] = float(f"{problem.yardstick.mean().item():.4g}")
         of_task["baselines"] = baselines(problem, data)
-    taking_part = methods.names(problem.wish, certifying=5000 in stage.budgets)
+    proof = stage.name == "proof"
+    taking_part = list(methods.PROVING) if proof else methods.names(problem.wish, certifying=5000 in stage.budgets)
     for method in options.methods or ():
         if method not in taking_part:
             print(f"{name} {task} {key} {method}: takes no part, see codes_bench/methods.py", flush=True)
     for method in taking_part:
         if options.methods and method not in options.methods:
             continue
-        done = of_task["methods"].setdefault(method, {})
+        done = of_task.setdefault("proofs" if proof else "methods", {}).setdefault(method, {})
         if key in done and not options.again:
             check_same(done[key]["problems"], stage.count, f"problems of {name}, {task}, {method}, {key}")
             continue
@@ -161,7 +162,9 @@ def main() -> None:
     parser.add_argument("--generators", nargs="+", default=list(generators.GENERATORS), choices=generators.GENERATORS)
     parser.add_argument("--tasks", nargs="+", default=list(tasks.TASKS), choices=list(tasks.TASKS))
     parser.add_argument("--methods", nargs="+", choices=methods.names(), help="all of them if not given")
-    parser.add_argument("--stages", nargs="+", choices=["short", "long", "all"], help="parts of the plan; else all")
+    parser.add_argument(
+        "--stages", nargs="+", choices=["short", "long", "proof", "all"], help="parts of the plan; else all"
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what the log holds, of these methods")
     parser.add_argument("--seeds", type=int, default=3, help="for match and x4; one for the others")
     parser.add_argument("--count", type=int, help="fewer problems, to try it out; take other --logs")

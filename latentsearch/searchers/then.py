@@ -413,7 +413,10 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor, if_better:
     if not bool(moved.any()):
         return before
     own, new = Score(*(part[index] for part in before.score)), after.score
-    moved = moved & (_better(new, own) if if_better else ~_better(own, new))
+    searched, same = moved, (after.latent == before.latent[index]).flatten(1).all(1)
+    moved = searched & (_better(new, own) if if_better else ~_better(own, new))
+    # The same latent, scored again in another batch, may have another last bit: that makes it neither better nor worse.
+    heard = (moved & ~same) if if_better else (moved | (searched & same))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
@@ -422,7 +425,7 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor, if_better:
         return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
 
     status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
-    for b, ended, taken in zip(index.tolist(), after.status, moved.tolist(), strict=True):
+    for b, ended, taken in zip(index.tolist(), after.status, heard.tolist(), strict=True):
         # Ctrl-C ends the stages that are to come, too.
         status[b] = ended if taken or ended == Status.INTERRUPTED else status[b]
     latent = put(before.latent, after.latent)

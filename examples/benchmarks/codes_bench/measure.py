@@ -36,6 +36,7 @@ def plan(task: str, seeds: int, count: int | None) -> list[Stage]:
     short = (100, 300, 500, 1000, 1500)
     if task in ("match", "x4"):
         stages = [Stage("short", short, 64, seeds), Stage("long", (5000,), 16, 1)]
+        stages += [Stage("proof", (40_000,), 16, 1)] if task == "match" else []
     elif task == "planted":
         stages = [Stage("all", (*short, 5000, 10_000), 16, 1)]
     else:

@@ -41,7 +41,13 @@ OWN: Mapping[str, ls.Searcher] = {
 }
 # Ends at its certificate, so it is run where budgets are large enough to see that.
 CERTIFYING: Mapping[str, ls.Searcher] = {"CoordinateSearch, patience 512": ls.CoordinateSearch(patience=512)}
-PLAIN: Mapping[str, ls.Searcher] = {**OWN, **CERTIFYING, **outsiders(), **packages()}
+# Goes on until every single swap was tried; in a stage of its own.
+PROVING: Mapping[str, ls.Searcher] = {
+    "AutoSearch, then every swap": ls.Then(
+        ls.AutoSearch(), ls.CoordinateSearch(batch=64, patience=None), shares=(1 / 8, 7 / 8)
+    )
+}
+PLAIN: Mapping[str, ls.Searcher] = {**OWN, **CERTIFYING, **PROVING, **outsiders(), **packages()}
 CERTIFIED = ("AutoSearch", "CoordinateSearch", *CERTIFYING)
 
 # These fit themselves to the budget, so each budget is a run of its own; one run serves the others.
@@ -52,7 +58,7 @@ NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolutio
 def names(wish: ls.Constraint | None = None, certifying: bool = True) -> list[str]:
     """The methods that can search for a wish, or all; those that are there for their certificate, or not."""
     found = [*PLAIN, *TUNED] if wish is None or wish.differentiable else list(NO_GRADIENT)
-    barred = set() if certifying else set(CERTIFYING)
+    barred = set(PROVING) | (set() if certifying else set(CERTIFYING))
     if wish is not None:
         barred |= set() if wish.least_squares else {"PursuitSearch"}
         barred |= set() if wish.pixel_separable else {"ColouredSearch"}

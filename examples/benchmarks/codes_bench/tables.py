@@ -28,7 +28,7 @@ def fill(page: Path, text: str) -> None:
 
 def report(found: dict[str, Log]) -> str:
     """Everything that was measured, task by task."""
-    parts = [certificates(found)] if any("tasks" in log for log in found.values()) else []
+    parts = [certificates(found), proofs(found)] if any("tasks" in log for log in found.values()) else []
     for task in TASKS:
         measured = {name: log["tasks"][task] for name, log in found.items() if task in log.get("tasks", {})}
         if measured:
@@ -157,6 +157,24 @@ def distances(log: dict[str, Any]) -> str:
     rows = [[name, *(f"{line[key]:.3f}" if key in line else "-" for key in shown)] for name, line in lines.items()]
     body = table(["answers of", *(names[key] for key in shown)], rows)
     return '??? note "Distance of the answers from the data"\n\n' + re.sub("^", "    ", body, flags=re.MULTILINE)
+
+
+def proofs(found: dict[str, Log]) -> str:
+    """Which share of long runs ends with every single swap tried in vain, and what they came to."""
+    rows = []
+    for name, log in found.items():
+        for task, part in log.get("tasks", {}).items():
+            for method, records in part.get("proofs", {}).items():
+                for record in records.values():
+                    (budget, run), count = next(iter(record["runs"].items())), record["problems"]
+                    optimal = f"{run['ends'].get('OPTIMAL', 0) / count:.0%}"
+                    spent = f"{run['rows'] / count:.0f}"
+                    loss = cell(record["ratio"][budget])
+                    rows.append([name, task, method, count, budget, spent, optimal, loss])
+    if not rows:
+        return ""
+    head = ["generator", "task", "method", "runs", "rows at most", "rows spent", "OPTIMAL: no swap helps", "loss"]
+    return "### Every single swap\n\n" + table(head, rows)
 
 
 def certificates(found: dict[str, Log]) -> str:
