@@ -296,3 +296,24 @@ def test_a_stop_at_any_step_ends_the_stages_that_are_to_come(at, interrupt):
     run = ls.Run(rows=400, callbacks=[stop])
     result = both.search(toy.generator, toy.constraint.below(-1.0), seed=0, run=run)
     assert result.steps == at and {status.name for status in result.status} == {"INTERRUPTED"}
+
+
+def test_restarts_handed_on_are_those_of_the_problem_whatever_its_neighbours_do():
+    """A neighbour that is satisfied at once, or finds nothing better, once took all but the best from all."""
+    toy = toys.codes(problems=4, shape=(3, 3), codebook_size=7)
+    goal = toy.constraint.below(1e-6)
+    start = (toy.solution + 1) % 7
+    start[0] = toy.solution[0]
+    three = {"restarts": 3}
+    search = ls.Then(
+        ls.JacobiSearch(**three), ls.StraightThroughSearch(lr=0.05, **three), ls.CoordinateSearch(**three),
+        shares=(0.2, 0.2, 0.6),
+    )  # fmt: skip
+    run, seeds = ls.Run(rows=400), [3, 4, 5, 6]
+    together = search.search(toy.generator, goal, init=start, seed=seeds, run=run)
+    assert together.candidates.latent.shape[1] == 3
+    for b in range(4):
+        index = torch.tensor([b])
+        alone = search.search(toy.generator, goal.select(index), init=start[index], seed=seeds[b : b + 1], run=run)
+        assert torch.equal(alone.latent[0], together.latent[b]) and alone.rows[0] == together.rows[b]
+        assert alone.status[0] is together.status[b]

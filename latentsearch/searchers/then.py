@@ -116,7 +116,8 @@ class Then:
     """All of one search, then the next for the problems that are not solved, within one budget.
 
     Each starts from the best latents that those before it found: of every restart where both have
-    as many, of the problem otherwise. Limits of the run hold for all of them together.
+    as many, of the problem otherwise. Limits of the run hold for all of them together; of steps and seconds a stage leaves
+    to the next what its slowest problem did not take.
     [Afresh][latentsearch.searchers.Afresh] makes one start anew,
     [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate, and after
     [Further][latentsearch.searchers.Further] what was not bettered keeps its own. A problem for which a stage
@@ -439,7 +440,7 @@ def _joined(before: SearchResult, after: SearchResult, index: Tensor, if_better:
         rows=rows,
         steps=before.steps + after.steps,
         seconds=before.seconds + after.seconds,
-        candidates=_candidates(before, after, bool(moved.all()), latent, total, status),
+        candidates=_candidates(before, after, index, moved),
         trace=_trace(before, after, index),
     )
 
@@ -450,14 +451,27 @@ def _better(a: Score, b: Score) -> Tensor:
     return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
 
 
-def _candidates(
-    before: SearchResult, after: SearchResult, taken: bool, latent: Tensor, score: Score, status: list[Status]
-) -> Candidates:
-    """Those of the last search where it had all problems and searched them; else the best of each problem."""
-    if len(after.latent) == len(before.latent) and taken:
-        return after.candidates
-    values = torch.tensor([int(value) for value in status], device=latent.device)
-    return Candidates(latent[:, None], Score(*(part[:, None] for part in score)), values[:, None])
+def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved: Tensor) -> Candidates:
+    """Of each problem those of the last search that was heard, whatever became of the other problems."""
+    own, new = _as_many(before, after.candidates.latent.shape[1]), after.candidates
+
+    def put(whole: Tensor, part: Tensor) -> Tensor:
+        return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
+
+    score = Score(*(put(x, y) for x, y in zip(own.score, new.score, strict=True)))
+    return Candidates(put(own.latent, new.latent), score, put(own.status, new.status))
+
+
+def _as_many(result: SearchResult, restarts: int) -> Candidates:
+    """A result's candidates, if they are so many; else its best so many times."""
+    if result.candidates.latent.shape[1] == restarts:
+        return result.candidates
+    status = torch.tensor([int(value) for value in result.status], device=result.latent.device)
+
+    def many(part: Tensor) -> Tensor:
+        return part[:, None].expand(-1, restarts, *part.shape[1:])
+
+    return Candidates(many(result.latent), Score(*map(many, result.score)), many(status))
 
 
 def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
