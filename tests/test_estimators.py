@@ -10,7 +10,7 @@ import torch
 from scipy import integrate
 from torch import Tensor, nn
 
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
@@ -27,6 +27,7 @@ from latentsearch.relaxations import (
     ReinMax,
     Relax,
     Rloo,
+    SoftmaxRelaxation,
     StraightThrough,
 )  # fmt: skip
 from latentsearch.relaxations._gumbel import perturbed_given
@@ -355,6 +356,44 @@ def test_losses_of_another_shape_are_refused(estimator, wrong):
         estimator(logits, lambda z, row: wrong(linear(z, row)), Noise.from_seed(0, 4))
 
 
+DIFFERENTIATING = ("gumbel-softmax", "gumbel-softmax, hard", "gumbel-rao", "rebar", "reinmax", "straight-through")
+
+
+@pytest.mark.parametrize("name", DIFFERENTIATING)
+def test_a_loss_without_a_gradient_is_refused_by_those_that_need_one(name):
+    with pytest.raises(Unsupported, match=r"LocalExpectation\(top=1\) or Rloo\(4\)"):
+        ALL[name](LOGITS.clone().requires_grad_(), lambda z, row: linear(z.detach(), row), Noise.from_seed(0, 1))
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - set(DIFFERENTIATING)))
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_counts_and_truths_are_losses_too(name, kind):
+    logits = LOGITS.expand(300, -1, -1).clone().requires_grad_()
+    surrogate = ALL[name](logits, lambda z, row: (z.sum(1) > 1).to(kind), Noise.from_seed(0, 300))
+    surrogate.sum().backward()
+    assert logits.grad.isfinite().all() and logits.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("make", [GumbelSoftmax, GumbelRao, ReinMax, StraightThrough, SoftmaxRelaxation, DirectArgmax])
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (4, 1), (4, 2, 1)])
+def test_settings_of_rows_are_not_spread_over_positions_or_codes(make, shape):
+    logits = LOGITS.expand(4, -1, -1).clone().requires_grad_()
+    with pytest.raises(InvalidArgument, match=r"a tensor of shape \(4, 1, 1\)"):
+        make(torch.ones(shape, dtype=torch.float64))(logits, linear, Noise.from_seed(0, 4))
+
+
+@pytest.mark.parametrize("relax", [False, True])
+def test_what_learns_its_temperature_learns_with_codes_ruled_out(relax):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(POSITIONS * CODES, 1)).double()
+    estimator = Relax(network, learn=True) if relax else Rebar(learn=True)
+    logits = LOGITS.expand(50, -1, -1).clone()
+    logits[..., 1] = -torch.inf
+    logits.requires_grad_()
+    estimator(logits, coupled, Noise.from_seed(0, 50)).sum().backward()
+    assert logits.grad.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in estimator.parameters())
+
+
 @every_estimator
 def test_one_row_of_noise_for_many_is_refused(estimator):
     with pytest.raises(InvalidArgument, match="rows for logits of"):
@@ -413,7 +452,8 @@ def test_relax_without_a_relaxed_loss_asks_for_hard_codes_alone():
     ("estimator", "wanted"),
     [
         (None, "given None, wanted an Estimator"),
-        (Reinforce, "Reinforce, which takes no number"),
+        (Reinforce, "Reinforce, which makes none of 0.5"),
+        (Rloo, r"write Rloo\(\) with its own settings"),
         (lambda tau: tau, "makes float"),
         (lambda tau: Rebar(tau, learn=True), "would be new in every step"),
     ],

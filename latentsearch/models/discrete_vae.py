@@ -260,6 +260,8 @@ def _check(
     image_shape: tuple[int, int, int], variables: int, categories: int, hidden: Sequence[int], likelihood: str
 ) -> None:
     require_image_shape("DiscreteVAE.image_shape", image_shape)
+    if not isinstance(hidden, Sequence):
+        raise InvalidArgument("DiscreteVAE.hidden", given=repr(hidden), wanted="a sequence of widths, such as (300,)")
     numbers = {"variables": [variables], "categories": [categories], "hidden": hidden}
     for name, values in numbers.items():
         if not all(isinstance(value, int) and value > 0 for value in values):

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from latentsearch._checks import require_finite, require_positive
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import log_prob_gradient
 from latentsearch.relaxations._gumbel import perturbed_given
-from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows, require_per_row
+
+_RULED_OUT = -1e4  # a perturbed logit whose share is 0 at any temperature in use
 
 Control = Callable[[Tensor, Tensor], Tensor]
 """``c(y, row) -> (M,)`` of soft codes ``(M, *S, K)``."""
@@ -49,6 +52,9 @@ class Rebar(nn.Module):
     def __init__(self, temperature: float | Tensor = 0.5, *, eta: float = 1.0, learn: bool = False) -> None:
         super().__init__()
         require_positive(f"{type(self).__name__}.temperature", temperature)
+        if learn and isinstance(temperature, Tensor) and temperature.ndim:
+            wanted = "a number, where it is learnt"
+            raise InvalidArgument(f"{type(self).__name__}.temperature", given=describe(temperature), wanted=wanted)
         tau = torch.as_tensor(temperature)
         require_finite(f"{type(self).__name__}.eta", eta)
         self.learn = learn
@@ -69,6 +75,7 @@ class Rebar(nn.Module):
 
     def forward(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        require_per_row(f"{type(self).__name__}.temperature", self.log_temperature, logits)
         with torch.enable_grad():
             leaf = logits.detach().requires_grad_()
             moved = noise.perturbed(leaf)
@@ -92,7 +99,8 @@ class Rebar(nn.Module):
         tau = self.log_temperature.to(moved.dtype).exp()
         if tau.ndim:
             tau = torch.cat([tau] * (len(moved) // len(tau)))
-        return (moved / tau).softmax(-1)
+        # Codes that are ruled out stay so, and their derivative with respect to the temperature is 0, not NaN.
+        return (moved.clamp(min=_RULED_OUT) / tau).softmax(-1)
 
     def _learning(self, surrogate: Tensor, estimate: Tensor) -> Tensor:
         """The surrogate, which hands the module's parameters the gradient of the estimate's second moment.

@@ -13,7 +13,15 @@ from latentsearch._checks import require_count, require_nonzero
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import one_hot
-from latentsearch.relaxations.estimator import Loss, asked, injected, neighbourhood, own_rows, positionwise
+from latentsearch.relaxations.estimator import (
+    Loss,
+    asked,
+    injected,
+    neighbourhood,
+    own_rows,
+    positionwise,
+    require_per_row,
+)
 
 _MOST_GRIDS = 4096
 
@@ -77,6 +85,7 @@ class DirectArgmax:
         Raises:
             InvalidArgument: If ``joint`` and there are more than 4096 grids.
         """
+        require_per_row("DirectArgmax.epsilon", self.epsilon, logits)
         rule = self._jointly if self.joint else self._by_position
         value, move = rule(logits, f, noise)
         return injected(value, logits, move.view_as(logits) / self.epsilon)

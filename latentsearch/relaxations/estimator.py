@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.noise import Noise
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -79,16 +79,35 @@ def positionwise(logits: Tensor) -> Tensor:
 
 
 def asked(f: Loss, z: Tensor, row: Tensor) -> Tensor:
-    """The losses of latents, ``(M,)``.
+    """The losses of latents, ``(M,)``, whole numbers and bools as floats.
 
     Raises:
         InvalidArgument: If f gives anything else, which would be broadcast into gradients of other losses.
+        Unsupported: If a gradient with respect to the latents is wanted, and f has none.
     """
     loss = f(z, row)
     if not isinstance(loss, Tensor) or loss.shape != row.shape:
         given = describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
         raise InvalidArgument("the loss f(z, row)", given=given, wanted=f"one loss for each of {len(row)} latents")
-    return loss
+    if z.requires_grad and torch.is_grad_enabled() and not loss.requires_grad:
+        mend = "take an estimator that never differentiates it, such as LocalExpectation(top=1) or Rloo(4)"
+        raise Unsupported(
+            "the loss f(z, row)", given="one without a gradient", wanted="a differentiable one", mend=mend
+        )
+    return loss if loss.is_floating_point() else loss.to(torch.get_default_dtype())
+
+
+def require_per_row(name: str, value: float | Tensor, logits: Tensor) -> float | Tensor:
+    """The setting, a number or one for each row of the logits.
+
+    Raises:
+        InvalidArgument: If it is a tensor of another shape, which might be broadcast over positions or codes.
+    """
+    if isinstance(value, Tensor) and value.ndim:
+        wide = (len(logits), *[1] * (logits.ndim - 1))
+        if value.shape not in (wide, (1,) * logits.ndim):
+            raise InvalidArgument(name, given=describe(value), wanted=f"a number, or a tensor of shape {wide}")
+    return value
 
 
 def injected(value: Tensor, target: Tensor, gradient: Tensor) -> Tensor:

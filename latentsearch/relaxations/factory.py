@@ -32,11 +32,11 @@ def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | 
         raise InvalidArgument(name, given=repr(estimator), wanted=wanted)
     try:
         first = made(estimator, number)
-    except TypeError as error:
+    except (TypeError, InvalidArgument) as error:
         called = getattr(estimator, "__name__", repr(estimator))
         mend = f"write {called}() with its own settings" if isinstance(estimator, type) else ""
         raise InvalidArgument(
-            name, given=f"{called}, which takes no number ({error})", wanted=wanted, mend=mend
+            name, given=f"{called}, which makes none of {number:.4g} ({error})", wanted=wanted, mend=mend
         ) from None
     if not isinstance(first, Estimator):
         raise InvalidArgument(name, given=f"a factory that makes {type(first).__name__}", wanted=wanted)

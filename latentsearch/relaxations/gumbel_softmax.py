@@ -11,7 +11,7 @@ from latentsearch._checks import require_count, require_positive
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import with_gradient_of
 from latentsearch.relaxations._gumbel import perturbed_given
-from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows
+from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows, require_per_row
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class GumbelSoftmax:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        tau = require_per_row("GumbelSoftmax.temperature", self.temperature, logits)
         moved = noise.perturbed(logits)
-        soft = (moved / self.temperature).softmax(-1)
+        soft = (moved / tau).softmax(-1)
         return asked(f, with_gradient_of(moved.argmax(-1), soft) if self.hard else soft, own_rows(logits))
 
 
@@ -94,6 +95,7 @@ class GumbelRao:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        require_per_row("GumbelRao.temperature", self.temperature, logits)
         z = noise.categorical(logits.detach())
         soft = sum(self._softened(logits, z, noise.fold(1 + number)) for number in range(self.samples))
         assert isinstance(soft, Tensor)

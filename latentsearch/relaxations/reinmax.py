@@ -10,7 +10,7 @@ from torch import Tensor
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import one_hot, with_gradient_of
-from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows
+from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows, require_per_row
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class ReinMax:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        tau = require_per_row("ReinMax.temperature", self.temperature, logits)
         fixed = logits.detach()
         z = noise.categorical(fixed)
-        halfway = ((fixed / self.temperature).softmax(-1) + one_hot(z, logits)) / 2
+        halfway = ((fixed / tau).softmax(-1) + one_hot(z, logits)) / 2
         # A softmax that lies at the halfway point, so that its Jacobian is taken there.
         there = (halfway.log() + as_zero(logits)).softmax(-1)
         return asked(f, with_gradient_of(z, 2 * there - 0.5 * logits.softmax(-1)), own_rows(logits))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count, require_finite
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import log_prob_gradient
 from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows
@@ -49,6 +50,9 @@ class Reinforce:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         z = noise.categorical(logits.detach())
         value = asked(f, z, own_rows(logits))
+        if isinstance(self.baseline, Tensor) and self.baseline.ndim and self.baseline.shape != value.shape:
+            wanted = f"a number, or a tensor of shape ({len(value)},)"
+            raise InvalidArgument("Reinforce.baseline", given=describe(self.baseline), wanted=wanted)
         weight = (value.detach() - self.baseline).view(-1, *[1] * (logits.ndim - 1))
         return injected(value, logits, weight * log_prob_gradient(z, logits))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations.estimator import Loss, asked, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, own_rows, require_per_row
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,5 @@ class SoftmaxRelaxation:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
-        return asked(f, (logits / self.temperature).softmax(-1), own_rows(logits))
+        tau = require_per_row("SoftmaxRelaxation.temperature", self.temperature, logits)
+        return asked(f, (logits / tau).softmax(-1), own_rows(logits))

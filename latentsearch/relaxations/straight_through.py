@@ -10,7 +10,7 @@ from torch import Tensor
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import with_gradient_of
-from latentsearch.relaxations.estimator import Loss, asked, own_rows
+from latentsearch.relaxations.estimator import Loss, asked, own_rows, require_per_row
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,6 @@ class StraightThrough:
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
+        tau = require_per_row("StraightThrough.temperature", self.temperature, logits)
         z = noise.categorical(logits.detach())
-        return asked(f, with_gradient_of(z, (logits / self.temperature).softmax(-1)), own_rows(logits))
+        return asked(f, with_gradient_of(z, (logits / tau).softmax(-1)), own_rows(logits))
