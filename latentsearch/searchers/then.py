@@ -117,7 +117,8 @@ class Then:
 
     Each starts from the best latents that those before it found: of every restart where both have
     as many, of the problem otherwise. Limits of the run hold for all of them together; of steps and seconds a
-    stage leaves to the next what its slowest problem did not take. [Afresh][latentsearch.searchers.Afresh] makes one start anew,
+    stage leaves to the next what its slowest problem did not take.
+    [Afresh][latentsearch.searchers.Afresh] makes one start anew,
     [Uncertified][latentsearch.searchers.Uncertified] leaves alone what has a certificate, and after
     [Further][latentsearch.searchers.Further] what was not bettered keeps its own. A problem for which a stage
     ends NONFINITE is not searched any further: it keeps the best that was found, which is finite if anything was.
