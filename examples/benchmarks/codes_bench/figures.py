@@ -58,7 +58,9 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
         for method, records in by_method.items():
             for budgets, means in stretches(records):
                 (handles[method],) = panel.loglog(budgets, means, ms=4, lw=1.3, **looks[method])
+        limits = panel.get_ylim()  # the line at 1 is shown where losses come near it
         panel.axhline(1, color="0.6", lw=0.8, zorder=0)
+        panel.set_ylim(limits)
         panel.set(title=name, xlabel="rows decoded")
         panel.grid(which="major", color="0.92", lw=0.6)
         panel.spines[["top", "right"]].set_visible(False)
