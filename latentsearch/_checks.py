@@ -8,6 +8,7 @@ from numbers import Real
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
+from latentsearch.noise import Noise
 
 
 def require_positive(name: str, value: float | Tensor) -> None:
@@ -26,6 +27,13 @@ def require_finite(name: str, value: float | Tensor) -> None:
     """Raise unless a setting is a finite number, or a tensor."""
     if not isinstance(value, Tensor) and not _finite(value):
         raise InvalidArgument(name, given=repr(value), wanted="a finite number")
+
+
+def require_one_row(name: str, noise: Noise) -> None:
+    """Raise unless noise has one row, of which as many are split as are needed."""
+    if len(noise) != 1:
+        mend = "say Noise.from_seed(seed), without a number of problems"
+        raise InvalidArgument(name, given=f"noise of {len(noise)} rows", wanted="one row", mend=mend)
 
 
 def require_count(name: str, value: int, least: int = 1) -> None:

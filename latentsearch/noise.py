@@ -196,7 +196,12 @@ class Noise:
         """
         if len(logits) != len(self):
             given = f"noise of {len(self)} rows for logits of {len(logits)}"
-            raise InvalidArgument("Noise", given=given, wanted="a row for each", mend="noise.split(count) makes more")
+            raise InvalidArgument(
+                "Noise",
+                given=given,
+                wanted="a row for each",
+                mend="noise.split(count) makes more, noise[:count] takes some",
+            )
         return logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)
 
 

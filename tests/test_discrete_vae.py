@@ -194,6 +194,8 @@ def test_its_codes_are_searched(hidden):
         ({"warm_up": float("nan")}, "warm_up"),
         ({"image_shape": (28, 28)}, "image_shape"),
         ({"estimator": None}, "estimator"),
+        ({"hidden": 300}, "hidden"),
+        ({"schedule": 0.5}, "schedule"),
         ({"estimator": Reinforce}, "estimator"),
         ({"estimator": lambda tau: Rebar(tau, learn=True)}, "estimator"),
     ],
@@ -219,6 +221,22 @@ def test_pictures_that_it_cannot_model_are_refused(images, likelihood, wanted):
     for look in (lambda: net.training_terms(images, Noise.from_seed(0)), lambda: net.bound(images, Noise.from_seed(0))):
         with pytest.raises(ls.InvalidArgument, match=wanted):
             look()
+
+
+def test_one_row_of_noise_is_wanted():
+    for look in (model().training_terms, model().bound):
+        with pytest.raises(ls.InvalidArgument, match="noise of 6 rows, wanted one row"):
+            look(IMAGES, Noise.from_seed(0, 6))
+
+
+def test_a_neighbourhood_of_another_shape_is_refused():
+    class Narrow(PictureLoss):
+        def neighbourhood(self, z, code):
+            return super().neighbourhood(z, code)[..., :1]
+
+    logits = torch.zeros(6, 4, 3, requires_grad=True)
+    with pytest.raises(ls.InvalidArgument, match=r"losses of shape \(6, 4, 3\)"):
+        LocalExpectation()(logits, Narrow(model(), IMAGES), Noise.from_seed(0, 6))
 
 
 def test_a_bound_of_no_samples_is_refused():

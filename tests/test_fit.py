@@ -7,14 +7,14 @@ import torch
 
 from latentsearch import _checkpoint, models
 from latentsearch.errors import BrokenFile, InvalidArgument
-from latentsearch.relaxations import GumbelSoftmax, ReinMax
+from latentsearch.relaxations import Annealed, GumbelSoftmax, ReinMax
 
 IMAGES = (torch.arange(8 * 16).view(8, 1, 4, 4) % 3 == 0).float()
 
 
-def make(estimator=GumbelSoftmax):
+def make(estimator=GumbelSoftmax, **settings):
     with models.initialised(0):
-        return models.DiscreteVAE((1, 4, 4), variables=2, categories=3, estimator=estimator)
+        return models.DiscreteVAE((1, 4, 4), variables=2, categories=3, estimator=estimator, **settings)
 
 
 def test_a_checkpoint_of_another_estimator_is_refused(tmp_path):
@@ -23,6 +23,13 @@ def test_a_checkpoint_of_another_estimator_is_refused(tmp_path):
     for other in (GumbelSoftmax, lambda tau: ReinMax(tau + 1)):
         with pytest.raises(BrokenFile, match="another fit"):
             models.fit(make(other), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
+
+
+@pytest.mark.parametrize("settings", [{"warm_up": 9}, {"schedule": Annealed(rate=1.0, every=1)}], ids=str)
+def test_a_checkpoint_of_another_warm_up_or_schedule_is_refused(tmp_path, settings):
+    models.fit(make(), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
+    with pytest.raises(BrokenFile, match="another fit"):
+        models.fit(make(**settings), (IMAGES,), steps=2, batch_size=4, checkpoint=tmp_path / "fit")
 
 
 def test_a_loss_that_is_not_finite_ends_the_fit_and_keeps_what_was_saved(tmp_path):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_one_row
 from latentsearch.errors import InvalidArgument
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_sums, softplus_total
@@ -44,7 +44,7 @@ class DiscreteVAE(nn.Module):
         variables: n.
         categories: k.
         hidden: Widths of hidden layers of the encoder, each followed by a ReLU; the decoder is its
-            mirror. None: one linear layer each way, as in section 6.1.
+            mirror. Empty: one linear layer each way, as in section 6.1.
         likelihood: "bernoulli" for pixels in [0, 1], best binary; "gaussian" of unit variance about the
             tanh of the output (Figure 6), without its constant.
         estimator: An [Estimator][latentsearch.relaxations.Estimator], or a factory of them from the
@@ -100,6 +100,9 @@ class DiscreteVAE(nn.Module):
         self.decoder = _layers(sizes[::-1])
         self.estimator = estimator
         self.schedule = Annealed() if schedule is None else schedule
+        if not callable(self.schedule):
+            wanted = "a function of the step, such as Annealed()"
+            raise InvalidArgument("DiscreteVAE.schedule", given=repr(schedule), wanted=wanted)
         require_estimator("DiscreteVAE.estimator", estimator, self.schedule(0))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -168,6 +171,7 @@ class DiscreteVAE(nn.Module):
             InvalidArgument: If the images have another shape, or pixels that the likelihood has no chance for.
         """
         self._check_images(images)
+        require_one_row("DiscreteVAE.noise", noise)
         logits, loss = self.posterior(images), self.loss(images)
         rows = noise.split(len(images))
         kl = categorical_kl(logits).mean()
@@ -192,6 +196,7 @@ class DiscreteVAE(nn.Module):
             InvalidArgument: If there are no samples, or the images are none of this model's.
         """
         require_count("DiscreteVAE.bound.samples", samples)
+        require_one_row("DiscreteVAE.bound.noise", noise)
         self._check_images(images)
         logits, loss = self.posterior(images), self.loss(images)
         row = torch.arange(len(images), device=images.device)

@@ -145,7 +145,11 @@ def _described(model: nn.Module) -> str:
     text = f" settings={model.settings}" if hasattr(model, "settings") else ""
     if not (hasattr(model, "estimator") and hasattr(model, "schedule")):
         return text
-    # Of a function what it makes at the first step; a module has no text that is the same in the next process.
+    if getattr(model, "warm_up", 0):
+        text += f" warm_up={model.warm_up}"
+    if is_dataclass(model.schedule):  # of a function there is no text that is the same in the next process
+        text += f" schedule={model.schedule}"
+    # Of a factory what it makes at the first step; of a module its class.
     estimator = made(model.estimator, model.schedule(0))  # type: ignore[arg-type, operator]
     return f"{text} estimator={estimator if is_dataclass(estimator) else type(estimator).__name__}"
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import require_count, require_one_row, require_positive
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.models._pixels import require_image_shape, require_pixels
@@ -232,6 +232,7 @@ class MixedVAE(nn.Module):
                 or dtype, or name no category.
         """
         require_pixels("MixedVAE.images", images, self.image_shape)
+        require_one_row("MixedVAE.noise", noise)
         labels = self._checked_labels(labels, len(images))
         features = self.trunk(images)
         logits = self._split(self.discrete(features))

@@ -130,10 +130,13 @@ def neighbourhood(f: Loss, z: Tensor, codes: int, code: Tensor | None = None) ->
         codes: K.
         code: ``(N, P, C)`` int64, the codes to put; None for all.
     """
-    if isinstance(f, NeighbourhoodLoss):
-        return f.neighbourhood(z, code)
     flat = z.reshape(len(z), -1)
     rows, positions = flat.shape
+    if isinstance(f, NeighbourhoodLoss):
+        loss, wanted = f.neighbourhood(z, code), (rows, positions, codes if code is None else code.shape[-1])
+        if loss.shape != wanted:
+            raise InvalidArgument("f.neighbourhood(z, code)", given=describe(loss), wanted=f"losses of shape {wanted}")
+        return loss
     if code is None:
         code = torch.arange(codes, device=z.device).expand(rows, positions, codes)
     put = torch.eye(positions, dtype=torch.bool, device=z.device)[None, :, None]
