@@ -29,10 +29,11 @@ from latentsearch.relaxations import (
     Rloo,
     SoftmaxRelaxation,
     StraightThrough,
+    made,
+    require_estimator,
 )  # fmt: skip
 from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import neighbourhood
-from latentsearch.relaxations.factory import made, require_estimator
 
 POSITIONS, CODES = 2, 3
 TABLE = Noise.from_seed(3, 1).normal(POSITIONS, CODES, dtype=torch.float64)[0]

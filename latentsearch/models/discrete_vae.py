@@ -20,8 +20,7 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_sums, softplus_total
 from latentsearch.noise import Noise
-from latentsearch.relaxations import Annealed, GumbelSoftmax
-from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
+from latentsearch.relaxations import Annealed, EstimatorOrFactory, GumbelSoftmax, made, require_estimator
 
 Likelihood = Literal["bernoulli", "gaussian"]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument, describe
 from latentsearch.noise import Noise
-from latentsearch.relaxations.factory import made
+from latentsearch.relaxations import made
 
 
 class Trainable(Protocol):

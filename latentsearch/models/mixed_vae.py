@@ -20,8 +20,7 @@ from latentsearch.errors import InvalidArgument, describe
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_total
 from latentsearch.noise import Noise
-from latentsearch.relaxations import Annealed, DirectArgmax, Estimator
-from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
+from latentsearch.relaxations import Annealed, DirectArgmax, Estimator, EstimatorOrFactory, made, require_estimator
 
 
 class MixedVAE(nn.Module):

@@ -4,6 +4,7 @@ from latentsearch.relaxations.control_variates import Rebar, Relax
 from latentsearch.relaxations.direct_argmax import DirectArgmax
 from latentsearch.relaxations.distribution import GumbelSoftmaxDistribution
 from latentsearch.relaxations.estimator import Estimator, Loss, NeighbourhoodLoss
+from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
 from latentsearch.relaxations.gumbel_softmax import GumbelRao, GumbelSoftmax
 from latentsearch.relaxations.local_expectation import LocalExpectation
 from latentsearch.relaxations.reinmax import ReinMax
@@ -16,6 +17,7 @@ __all__ = [
     "Annealed",
     "DirectArgmax",
     "Estimator",
+    "EstimatorOrFactory",
     "GumbelRao",
     "GumbelSoftmax",
     "GumbelSoftmaxDistribution",
@@ -29,4 +31,6 @@ __all__ = [
     "Rloo",
     "SoftmaxRelaxation",
     "StraightThrough",
+    "made",
+    "require_estimator",
 ]

@@ -11,10 +11,21 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.relaxations.estimator import Estimator
 
 EstimatorOrFactory = Estimator | Callable[[Any], Estimator]
+"""An estimator, or a function, such as a class of them, from a temperature or width to one."""
 
 
 def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
-    """The estimator itself, or what a factory makes of a number."""
+    """The estimator itself, or what a factory makes of a number.
+
+    Args:
+        estimator: One, or a factory.
+        number: The temperature or width of the moment; an estimator that is given as it is does not see it.
+
+    Example:
+        >>> from latentsearch.relaxations import GumbelSoftmax, ReinMax
+        >>> made(GumbelSoftmax, 0.5).temperature, made(ReinMax(), 0.5).temperature
+        (0.5, 1.0)
+    """
     # A class is a factory, though it has all that the protocol looks for.
     if isinstance(estimator, Estimator) and not isinstance(estimator, type):
         return estimator
@@ -22,7 +33,17 @@ def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
 
 
 def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
-    """What is made of a first number.
+    """What is made of a first number, for models and searches to look at what they are given before any work.
+
+    Args:
+        name: Of the argument, for the message.
+        estimator: One, or a factory.
+        number: The first temperature or width.
+
+    Example:
+        >>> from latentsearch.relaxations import ReinMax
+        >>> require_estimator("MyModel.estimator", ReinMax(), 1.0)
+        ReinMax(temperature=1.0)
 
     Raises:
         InvalidArgument: If it is no estimator, or one that could not learn.

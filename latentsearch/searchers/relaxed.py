@@ -14,8 +14,7 @@ from torch import Tensor
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
-from latentsearch.relaxations import SoftmaxRelaxation
-from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
+from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, made, require_estimator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers._iterative import IterativeSearcher, Proposal
