@@ -130,6 +130,10 @@ class Noise:
         """The noise of some rows."""
         return Noise(self.keys[index])
 
+    def to(self, device: torch.device | str) -> Noise:
+        """The same noise on another device, where the same draws come out."""
+        return Noise(self.keys.to(device))
+
     def fold(self, constant: int) -> Noise:
         """An independent stream for the same rows; each use folds a constant of its own."""
         return Noise(mix_(self.keys ^ mix_int(constant + _GAMMA)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -248,7 +248,7 @@ class _LastBit:
     def __init__(self, status: ls.Status, sign: float) -> None:
         self.status, self.sign = status, sign
 
-    def search(self, generator, constraint, *, init=None, seed=None, run=ls.Run()):  # noqa: B008
+    def search(self, generator, constraint, *, init=None, seed=None, run=None):
         found = ls.RandomSearch(batch=1).search(generator, constraint, init=init, seed=seed, run=ls.Run(steps=1))
         loss = found.score.loss * (1 + self.sign * 2**-22)
         score = ls.Score(loss, found.score.satisfied)
@@ -317,3 +317,22 @@ def test_restarts_handed_on_are_those_of_the_problem_whatever_its_neighbours_do(
         alone = search.search(toy.generator, goal.select(index), init=start[index], seed=seeds[b : b + 1], run=run)
         assert torch.equal(alone.latent[0], together.latent[b]) and alone.rows[0] == together.rows[b]
         assert alone.status[0] is together.status[b]
+
+
+def test_stages_of_stages_have_noise_of_their_own():
+    toy = toys.codes(problems=2, shape=(4, 4), codebook_size=16)
+
+    @dataclass(frozen=True)
+    class Noted:
+        """A search that says which seeds it was given."""
+
+        def search(self, generator, constraint, *, init=None, seed=None, run=None):
+            seen.append(tuple(seed))
+            return ls.RandomSearch(batch=2).search(generator, constraint, init=init, seed=seed, run=run)
+
+    def nested(depth):
+        return Noted() if depth == 0 else ls.Then(nested(depth - 1), nested(depth - 1), shares=(0.5, 1))
+
+    seen: list[tuple[int, ...]] = []
+    nested(3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+    assert len(seen) == 8 and len(set(seen)) == 8

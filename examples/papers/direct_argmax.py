@@ -53,7 +53,9 @@ def run_bounds(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for name in options.settings:
             for method in options.methods:
-                fitting = bounds.Fitting(options.epochs, options.rate, options.decay, options.warm_up, options.compiled)
+                fitting = bounds.Fitting(
+                    options.epochs, options.rate, options.decay, options.warm_up, options.compiled, options.device
+                )
                 key = f"{fitting}, seed {seed}"
                 if key in read(path).get(name, {}).get(method, {}):
                     continue
@@ -73,9 +75,12 @@ def run_gradients(options: argparse.Namespace) -> None:
 
 def run_speed(options: argparse.Namespace) -> None:
     for variables, categories in ((20, 10), (20, 2)):
-        record = speed.measure(variables, categories)
-        put(options.logs / "argmax_speed.json", [f"{variables}x{categories}"], record)
-        print(f"{variables}x{categories}, steps a second: {record}", flush=True)
+        name = f"{variables}x{categories}"
+        record = speed.measure(variables, categories, options.device)
+        if options.device != "cpu":
+            name += f", {torch.cuda.get_device_name(options.device)}"
+        put(options.logs / "argmax_speed.json", [name], record)
+        print(f"{name}, steps a second: {record}", flush=True)
 
 
 SHOWN = {
@@ -107,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--decay", action="store_true", help="a cosine schedule in place of a constant rate")
     parser.add_argument("--warm-up", type=int, default=0, help="epochs over which the KL's weight rises to 1")
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--device", default="cpu", help="where fits and speed are run: cpu, cuda")
     parser.add_argument("--logs", type=Path, default=LOGS)
     parser.add_argument("--runs", type=Path, default=Path("runs/argmax"))
     options = parser.parse_args(arguments)

@@ -172,7 +172,7 @@ class DiscreteVAE(nn.Module):
         self._check_images(images)
         require_one_row("DiscreteVAE.noise", noise)
         logits, loss = self.posterior(images), self.loss(images)
-        rows = noise.split(len(images))
+        rows = noise.to(images.device).split(len(images))
         kl = categorical_kl(logits).mean()
         if self.training:
             surrogate = made(self.estimator, self.schedule(int(self.steps)))(logits, loss, rows)
@@ -198,7 +198,7 @@ class DiscreteVAE(nn.Module):
         require_one_row("DiscreteVAE.bound.noise", noise)
         self._check_images(images)
         logits, loss = self.posterior(images), self.loss(images)
-        row = torch.arange(len(images), device=images.device)
+        row, noise = torch.arange(len(images), device=images.device), noise.to(images.device)
         draws = (loss(noise.fold(s).split(len(images)).categorical(logits), row) for s in range(samples))
         return sum(draws, torch.zeros_like(logits[:, 0, 0])) / samples + categorical_kl(logits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -74,7 +75,7 @@ def fit(
 
     The same seed, data and thread count give the same weights, and a fit that was killed goes on
     from its checkpoint to the same weights as if it had not been. The model is left in evaluation
-    mode.
+    mode. It is trained on the device that it is on; data elsewhere are brought there batch by batch.
 
     Args:
         model: A module with ``training_terms(*batch, noise)``, whose sum is minimised.
@@ -120,8 +121,7 @@ def fit(
     logged = first
     for step in range(first, steps):
         rows = order.batch(step)
-        batch = [tensor[rows] for tensor in data]
-        terms = model.training_terms(*batch, noise.fold(1).fold(step))  # type: ignore[operator]
+        terms = _terms(model, [tensor[rows] for tensor in data], noise.fold(1).fold(step))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
@@ -138,6 +138,13 @@ def fit(
                 report(step + 1, history)
     model.eval()
     return history
+
+
+def _terms(model: nn.Module, batch: Sequence[Tensor], noise: Noise) -> dict[str, Tensor]:
+    """The model's terms on a batch, brought to where its weights are."""
+    device = next((tensor.device for tensor in itertools.chain(model.parameters(), model.buffers())), batch[0].device)
+    terms: dict[str, Tensor] = model.training_terms(*(part.to(device) for part in batch), noise.to(device))  # type: ignore[operator]
+    return terms
 
 
 def _described(model: nn.Module) -> str:
@@ -227,7 +234,7 @@ def evaluate(
         model: A module with ``training_terms``.
         data: Tensors with the same first dimension.
         batch_size: Rows at a time.
-        noise: One row, for models that draw; seed 0 if not given.
+        noise: One row, for models that draw; seed 0 if not given. It may be on any device, as the data may.
     """
     noise = Noise.from_seed(0) if noise is None else noise
     training = model.training
@@ -236,8 +243,7 @@ def evaluate(
     sums: dict[str, float] = {}
     for start in range(0, count, batch_size):
         batch = [tensor[start : start + batch_size] for tensor in data]
-        terms = model.training_terms(*batch, noise.fold(3).fold(start))  # type: ignore[operator]
-        for name, term in terms.items():
+        for name, term in _terms(model, batch, noise.fold(3).fold(start)).items():
             sums[name] = sums.get(name, 0.0) + float(term) * len(batch[0]) / count
     model.train(training)
     return sums

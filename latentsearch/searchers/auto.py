@@ -59,8 +59,8 @@ class AutoSearch:
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
     of a picture, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
     at last those of [CoordinateSearch][latentsearch.CoordinateSearch], which ends with a certificate. Where rows are
-    enough to search afresh, some are kept for it, and spent where the best grid has none yet. What rows are left then
-    go to swaps that look less likely, until all were tried.
+    enough to search afresh, what is left after that goes to swaps that look less likely; and some rows are kept for the
+    certificate, and spent where the best grid has none yet.
 
     Whether a gradient is there is what the wish says. A decoder that none flows through is refused in words; give such
     a one to EvolutionSearch or CMAESSearch yourself.
@@ -160,11 +160,9 @@ def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
     first = Then(*stages, shares=(_basin(rows, space) / rows_of_rounds, *(1.0,) * (len(stages) - 1)))
     if not longer:
         return Then(first, further, shares=(1.0, 1.0))
-    rounds: list[Searcher] = [first]
-    for steps in longer:
-        rounds.append(Afresh(Then(_relaxed(space, steps), *stages[1:], shares=(1.0,) * len(stages))))
-    found = Then(*rounds, shares=(1.0,) * len(rounds))
-    return Then(found, Uncertified(stages[-1]), further, shares=(rows_of_rounds / rows, 1.0, 1.0))
+    rounds = [Afresh(Then(_relaxed(space, steps), *stages[1:], shares=(1.0,) * len(stages))) for steps in longer]
+    found = Then(first, *rounds, further, shares=(1.0,) * (len(rounds) + 2))
+    return Then(found, Uncertified(stages[-1]), shares=(rows_of_rounds / rows, 1.0))
 
 
 def _longer_rounds(rows: float, space: Discrete) -> list[int]:

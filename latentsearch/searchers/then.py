@@ -15,7 +15,7 @@ from latentsearch import _checkpoint
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Score
 from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
-from latentsearch.noise import Noise, problem_seeds
+from latentsearch.noise import Noise, mix_int, problem_seeds
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
@@ -27,6 +27,7 @@ _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one Then share their noise
+_CHOSEN = 64  # searches that one that chooses may be made of, at most
 
 
 @dataclass(frozen=True)
@@ -275,8 +276,8 @@ class _Stages:
 
     def _seeds(self, number: int, problems: Sequence[int]) -> list[int]:
         """The first stage searches with the seeds given, as it would alone."""
-        seeds = [self.seeds[b] for b in problems]
-        return [(seed + number * _STAGE_SEEDS) % (1 << 63) for seed in seeds] if number else seeds
+        seeds, before = [self.seeds[b] for b in problems], sum(map(_leaves, self.plan.searchers[:number]))
+        return [mix_int(seed + before * _STAGE_SEEDS) for seed in seeds] if number else seeds
 
     def _run(self, number: int, problems: list[int], before: SearchResult | None) -> Run:
         """The run of one stage: what is left of the limits, and callbacks that see the whole run."""
@@ -392,6 +393,15 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 def _restarts(searcher: Searcher) -> int:
     return _restarts(searcher.searcher) if isinstance(searcher, _Stage) else int(getattr(searcher, "restarts", 1))
+
+
+def _leaves(searcher: Searcher) -> int:
+    """How many searches it is made of, so that stages of stages share no noise with those that come after."""
+    if isinstance(searcher, _Stage):
+        return _leaves(searcher.searcher)
+    if isinstance(searcher, Then):
+        return sum(map(_leaves, searcher.searchers))
+    return 1 if isinstance(searcher, IterativeSearcher) else _CHOSEN
 
 
 def _step_rows(searcher: Searcher, space: LatentSpace) -> int:

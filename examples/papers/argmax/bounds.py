@@ -74,6 +74,7 @@ class Fitting:
     decay: bool = False
     warm_up: int = 0
     compiled: bool = False
+    device: str = "cpu"
 
     def __str__(self) -> str:
         warm_up = f", KL from 0 in {self.warm_up}" if self.warm_up else ""
@@ -123,6 +124,7 @@ METHODS: Mapping[str, Callable[[Setting], dict[str, Any]]] = {
     "direct, no KL in the encoder": lambda s: {"estimator": lambda epsilon: DirectArgmax(-epsilon)},
     # Widths and temperatures that stay as they are: is it the schedule that is to blame?
     "direct, epsilon 0.1": lambda s: {"estimator": DirectArgmax(-0.1)},
+    "direct, epsilon 0.03": lambda s: {"estimator": DirectArgmax(-0.03)},
     "gumbel-softmax, temperature 0.5": lambda s: {"estimator": GumbelSoftmax(0.5)},
 }
 
@@ -159,7 +161,8 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
     """The record of one fit: the test bound of the epoch that validation chose, and the course."""
     setting = SETTINGS[name]
     data = digits.parts(threshold=setting.threshold, grey=setting.grey)
-    net = model(setting, method, seed, fitting)
+    net = model(setting, method, seed, fitting).to(fitting.device)
+    data = {part: images.to(fitting.device) for part, images in data.items()}
     key = f"{name}-{method}-{seed}-{fitting}".replace(",", "").replace(" ", "_")
     best = folder / f"{key}.best.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,11 +183,13 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
     seconds = time.perf_counter() - start
     net.load_state_dict(load_file(best))
     course = totals(history)
+    where = {} if fitting.device == "cpu" else {"device": torch.cuda.get_device_name(fitting.device)}
     return {
         "test": round(test_bound(net.eval(), data["test"]), 3),
         "epoch": course.index(min(course)) + 1,
         "validation": [round(value, 2) for value in course],
         "seconds": round(seconds),
+        **where,
     }
 
 

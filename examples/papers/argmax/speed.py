@@ -18,7 +18,7 @@ from latentsearch.relaxations import DirectArgmax, Loss
 
 def looped(f: Loss, z: Tensor, codes: int) -> Tensor:
     """n k decodes, one after the other, each of a whole batch."""
-    row, losses = torch.arange(len(z)), []
+    row, losses = torch.arange(len(z), device=z.device), []
     with torch.no_grad():
         for position in range(z.shape[1]):
             for code in range(codes):
@@ -38,10 +38,10 @@ class _ByLoop(DiscreteVAE):
         return _Looped(self, images)
 
 
-def steps_a_second(make: Callable[[], DiscreteVAE], steps: int = 20) -> float:
+def steps_a_second(make: Callable[[], DiscreteVAE], steps: int = 20, device: str = "cpu") -> float:
     """The median over steps of a whole one: the estimate, the backward pass and Adam's update."""
-    images = digits.parts()["train"][:BATCH]
-    net = make()
+    images = digits.parts()["train"][:BATCH].to(device)
+    net = make().to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     times = []
     for step in range(steps + 2):
@@ -50,11 +50,13 @@ def steps_a_second(make: Callable[[], DiscreteVAE], steps: int = 20) -> float:
         optimizer.zero_grad()
         (terms["reconstruction"] + terms["kl"]).backward()
         optimizer.step()
+        if images.is_cuda:
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return 1 / statistics.median(times[2:])
 
 
-def measure(variables: int = 20, categories: int = 10) -> dict[str, float]:
+def measure(variables: int = 20, categories: int = 10, device: str = "cpu") -> dict[str, float]:
     """Of a linear model of n variables of k categories."""
 
     def make(kind: type[DiscreteVAE], compiled: bool = False) -> Callable[[], DiscreteVAE]:
@@ -67,6 +69,7 @@ def measure(variables: int = 20, categories: int = 10) -> dict[str, float]:
 
         return build
 
-    found = {"a loop of decodes": steps_a_second(make(_ByLoop), 5)}
-    found |= {"at once": steps_a_second(make(DiscreteVAE)), "compiled": steps_a_second(make(DiscreteVAE, True))}
+    found = {"a loop of decodes": steps_a_second(make(_ByLoop), 5, device)}
+    for name, compiled in (("at once", False), ("compiled", True)):
+        found[name] = steps_a_second(make(DiscreteVAE, compiled), device=device)
     return {name: round(value, 2) for name, value in found.items()}
