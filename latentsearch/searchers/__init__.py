@@ -17,8 +17,9 @@ from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.single_position import SinglePositionSearch
+from latentsearch.searchers.stages import Afresh, Further, Uncertified
 from latentsearch.searchers.straight_through import StraightThroughSearch
-from latentsearch.searchers.then import Afresh, Further, Then, Uncertified
+from latentsearch.searchers.then import Then
 
 __all__ = [
     "Afresh",

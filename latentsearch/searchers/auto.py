@@ -23,7 +23,8 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.then import Afresh, Further, Then, Uncertified
+from latentsearch.searchers.stages import Afresh, Further, Uncertified
+from latentsearch.searchers.then import Then
 from latentsearch.spaces import Continuous, Discrete
 
 _CHECKED = 24  # rows with which a relaxation comes to its first check after the start, if it has not to hurry

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
-from latentsearch._rows import per_row
-from latentsearch.algebra import Constraint, Score
+from latentsearch.algebra import Constraint
 from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
 from latentsearch.noise import Noise, mix_int, problem_seeds
 from latentsearch.protocols import Generator, Searcher
-from latentsearch.result import Candidates, SearchResult, Status, Trace
+from latentsearch.result import SearchResult, Status
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers._iterative import IterativeSearcher
+from latentsearch.searchers._joined import joined, put_rows
 from latentsearch.searchers._start import check_arguments, check_types
+from latentsearch.searchers.stages import Afresh, Further, Stage, Uncertified
 from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
@@ -28,88 +29,6 @@ _CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one Then share their noise
 _CHOSEN = 64  # searches that one that chooses may be made of, at most
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """A search with a rule of its own in [Then][latentsearch.Then]; anywhere else the search itself."""
-
-    searcher: Searcher
-
-    def search(
-        self,
-        generator: Generator,
-        constraint: Constraint,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
-    ) -> SearchResult:
-        """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
-        return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)
-
-
-@dataclass(frozen=True)
-class Afresh(_Stage):
-    """In [Then][latentsearch.Then]: a search that starts at a draw from the prior, not where those before it ended.
-
-    What it finds is taken where it is better; of equals the first stays, with its certificate.
-    ``Then(a, Afresh(a), shares=(1, 1))`` searches once more with the rows that the first search did not need.
-
-    Attributes:
-        searcher: The search.
-
-    Example:
-        >>> import latentsearch as ls
-        >>> from latentsearch.testing import toys
-        >>> toy = toys.codes()
-        >>> twice = Then(ls.CoordinateSearch(), Afresh(ls.CoordinateSearch()), shares=(1, 1))
-        >>> result = twice.search(toy.generator, toy.constraint, seed=0)
-        >>> [status.name for status in result.status]
-        ['OPTIMAL', 'OPTIMAL']
-    """
-
-
-@dataclass(frozen=True)
-class Uncertified(_Stage):
-    """In [Then][latentsearch.Then]: a search for those problems alone whose answer has no certificate yet.
-
-    A certificate is a problem's status: STALLED, a search found nothing better among what it deems likely,
-    or OPTIMAL. ``Then(a, Uncertified(b), shares=(0.8, 1))`` keeps a fifth of the rows for it.
-
-    Attributes:
-        searcher: The search.
-
-    Example:
-        >>> import latentsearch as ls
-        >>> from latentsearch.testing import toys
-        >>> toy = toys.codes()
-        >>> search = Then(ls.RandomSearch(), Uncertified(ls.CoordinateSearch()), shares=(0.5, 1))
-        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
-        >>> [status.name for status in result.status]
-        ['OPTIMAL', 'OPTIMAL']
-    """
-
-
-@dataclass(frozen=True)
-class Further(_Stage):
-    """In [Then][latentsearch.Then]: a search that goes on from the best, and is heard where it finds better.
-
-    Elsewhere the problem keeps its status, so that a certificate is not lost to a search that looked further than it
-    and ran out of rows.
-
-    Attributes:
-        searcher: The search.
-
-    Example:
-        >>> import latentsearch as ls
-        >>> from latentsearch.testing import toys
-        >>> toy = toys.codes()
-        >>> search = Then(ls.CoordinateSearch(), Further(ls.RandomSearch()), shares=(1, 1))
-        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
-        >>> [status.name for status in result.status]
-        ['OPTIMAL', 'OPTIMAL']
-    """
 
 
 @dataclass(frozen=True, init=False)
@@ -227,7 +146,7 @@ class _Stages:
         if self.stopped or Status.INTERRUPTED in before.status:
             return self._interrupted(before, range(self.constraint.problems))
         searcher, payable = self.plan.searchers[number], self._payable(number, before)
-        if not isinstance(searcher, _Stage):
+        if not isinstance(searcher, Stage):
             before = _cut_short(before, payable)
         done = (*_ENDED, *_CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
         problems = [b for b in payable if before.status[b] not in done]
@@ -249,7 +168,7 @@ class _Stages:
             return self._interrupted(before, problems)
         except Exception as error:
             raise _failed(error, before, index) from error
-        return _joined(before, after, index, if_better=isinstance(searcher, Afresh | Further))
+        return joined(before, after, index, if_better=isinstance(searcher, Afresh | Further))
 
     def _interrupted(self, before: SearchResult, problems: Sequence[int]) -> SearchResult:
         """What there is, the given problems being interrupted but for those that had come to an end of their own."""
@@ -392,12 +311,12 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 
 def _restarts(searcher: Searcher) -> int:
-    return _restarts(searcher.searcher) if isinstance(searcher, _Stage) else int(getattr(searcher, "restarts", 1))
+    return _restarts(searcher.searcher) if isinstance(searcher, Stage) else int(getattr(searcher, "restarts", 1))
 
 
 def _leaves(searcher: Searcher) -> int:
     """How many searches it is made of, so that stages of stages share no noise with those that come after."""
-    if isinstance(searcher, _Stage):
+    if isinstance(searcher, Stage):
         return _leaves(searcher.searcher)
     if isinstance(searcher, Then):
         return sum(map(_leaves, searcher.searchers))
@@ -406,98 +325,11 @@ def _leaves(searcher: Searcher) -> int:
 
 def _step_rows(searcher: Searcher, space: LatentSpace) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
-    if isinstance(searcher, _Stage):
+    if isinstance(searcher, Stage):
         return _step_rows(searcher.searcher, space)
     if isinstance(searcher, Then):
         return min(_step_rows(stage, space) for stage in searcher.searchers)
     return searcher.step_rows(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
-
-
-def _put(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
-    return whole.index_copy(dim, index, part.to(whole.dtype))
-
-
-def _joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: bool) -> SearchResult:
-    """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
-    # A stage that could pay for no step has nothing to say: not even which restart was the best.
-    moved = after.rows > 0
-    if not bool(moved.any()):
-        return before
-    own, new = Score(*(part[index] for part in before.score)), after.score
-    searched, same = moved, (after.latent == before.latent[index]).flatten(1).all(1)
-    moved = searched & (_better(new, own) if if_better else ~_better(own, new))
-    # The same latent, scored again in another batch, may have another last bit: that makes it neither better nor worse.
-    heard = (moved & ~same) if if_better else (moved | (searched & same))
-
-    def put(whole: Tensor, part: Tensor) -> Tensor:
-        return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
-
-    def score(a: Score, b: Score) -> Score:
-        return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
-
-    status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
-    for b, ended, taken in zip(index.tolist(), after.status, heard.tolist(), strict=True):
-        # Ctrl-C ends the stages that are to come, too.
-        status[b] = ended if taken or ended == Status.INTERRUPTED else status[b]
-    latent = put(before.latent, after.latent)
-    total = score(before.score, after.score)
-    return SearchResult(
-        latent=latent,
-        output=put(before.output, after.output),
-        score=total,
-        terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
-        status=tuple(status),
-        rows=rows,
-        steps=before.steps + after.steps,
-        seconds=before.seconds + after.seconds,
-        candidates=_candidates(before, after, index, moved),
-        trace=_trace(before, after, index),
-    )
-
-
-def _better(a: Score, b: Score) -> Tensor:
-    """Whether a's problems are better than b's: satisfied and not, or of a lower loss."""
-    lower = (a.loss < b.loss) | b.loss.isnan()
-    return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
-
-
-def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved: Tensor) -> Candidates:
-    """Of each problem those of the last search that was heard, whatever became of the other problems."""
-    own, new = _as_many(before, after.candidates.latent.shape[1]), after.candidates
-
-    def put(whole: Tensor, part: Tensor) -> Tensor:
-        return _put(whole, index, torch.where(per_row(moved, part), part, whole[index]))
-
-    score = Score(*(put(x, y) for x, y in zip(own.score, new.score, strict=True)))
-    return Candidates(put(own.latent, new.latent), score, put(own.status, new.status))
-
-
-def _as_many(result: SearchResult, restarts: int) -> Candidates:
-    """A result's candidates, if they are so many; else its best so many times."""
-    if result.candidates.latent.shape[1] == restarts:
-        return result.candidates
-    status = torch.tensor([int(value) for value in result.status], device=result.latent.device)
-
-    def many(part: Tensor) -> Tensor:
-        return part[:, None].expand(-1, restarts, *part.shape[1:])
-
-    return Candidates(many(result.latent), Score(*map(many, result.score)), many(status))
-
-
-def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
-    """Both courses, one after the other; rows and best losses go on from where the first one stood."""
-    a, b = before.trace, after.trace
-    steps = len(b.loss)
-    if not len(a.loss):
-        loss = torch.full_like(before.score.loss, torch.inf).expand(steps, -1)
-        rows, seconds = torch.zeros_like(before.rows), 0.0
-    else:
-        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.rows[-1], float(a.seconds[-1])
-    return Trace(
-        torch.cat([a.loss, torch.minimum(loss, _put(torch.full_like(loss, torch.inf), index, b.loss, 1))]),
-        torch.cat([a.rows, rows + _put(torch.zeros_like(rows).expand(steps, -1), index, b.rows, 1)]),
-        torch.cat([a.seconds, b.seconds + seconds]),
-    )
 
 
 def _failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFailed:
@@ -506,6 +338,6 @@ def _failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFail
     if isinstance(error, SearchFailed):
         better = error.loss < loss[index]
         mask = better.view(-1, *[1] * (latent.ndim - 1))
-        latent = _put(latent, index, torch.where(mask, error.latent, latent[index]))
-        loss = _put(loss, index, torch.where(better, error.loss, loss[index]))
+        latent = put_rows(latent, index, torch.where(mask, error.latent, latent[index]))
+        loss = put_rows(loss, index, torch.where(better, error.loss, loss[index]))
     return SearchFailed(str(error), latent=latent, loss=loss)

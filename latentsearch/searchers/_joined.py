@@ -1,0 +1,98 @@
+"""The result of two searches, one after the other: of each problem the answer that counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import per_row
+from latentsearch.algebra import Score
+from latentsearch.result import Candidates, SearchResult, Status, Trace
+
+
+def put_rows(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
+    """The whole with some of its rows, or columns, being the part's."""
+    return whole.index_copy(dim, index, part.to(whole.dtype))
+
+
+def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: bool) -> SearchResult:
+    """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
+    # A stage that could pay for no step has nothing to say: not even which restart was the best.
+    moved = after.rows > 0
+    if not bool(moved.any()):
+        return before
+    own, new = Score(*(part[index] for part in before.score)), after.score
+    searched, same = moved, (after.latent == before.latent[index]).flatten(1).all(1)
+    moved = searched & (_better(new, own) if if_better else ~_better(own, new))
+    # The same latent, scored again in another batch, may have another last bit: that makes it neither better nor worse.
+    heard = (moved & ~same) if if_better else (moved | (searched & same))
+
+    def put(whole: Tensor, part: Tensor) -> Tensor:
+        return put_rows(whole, index, torch.where(per_row(moved, part), part, whole[index]))
+
+    def score(a: Score, b: Score) -> Score:
+        return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
+
+    status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
+    for b, ended, taken in zip(index.tolist(), after.status, heard.tolist(), strict=True):
+        # Ctrl-C ends the stages that are to come, too.
+        status[b] = ended if taken or ended == Status.INTERRUPTED else status[b]
+    latent = put(before.latent, after.latent)
+    total = score(before.score, after.score)
+    return SearchResult(
+        latent=latent,
+        output=put(before.output, after.output),
+        score=total,
+        terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
+        status=tuple(status),
+        rows=rows,
+        steps=before.steps + after.steps,
+        seconds=before.seconds + after.seconds,
+        candidates=_candidates(before, after, index, moved),
+        trace=_trace(before, after, index),
+    )
+
+
+def _better(a: Score, b: Score) -> Tensor:
+    """Whether a's problems are better than b's: satisfied and not, or of a lower loss."""
+    lower = (a.loss < b.loss) | b.loss.isnan()
+    return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
+
+
+def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved: Tensor) -> Candidates:
+    """Of each problem those of the last search that was heard, whatever became of the other problems."""
+    own, new = _as_many(before, after.candidates.latent.shape[1]), after.candidates
+
+    def put(whole: Tensor, part: Tensor) -> Tensor:
+        return put_rows(whole, index, torch.where(per_row(moved, part), part, whole[index]))
+
+    score = Score(*(put(x, y) for x, y in zip(own.score, new.score, strict=True)))
+    return Candidates(put(own.latent, new.latent), score, put(own.status, new.status))
+
+
+def _as_many(result: SearchResult, restarts: int) -> Candidates:
+    """A result's candidates, if they are so many; else its best so many times."""
+    if result.candidates.latent.shape[1] == restarts:
+        return result.candidates
+    status = torch.tensor([int(value) for value in result.status], device=result.latent.device)
+
+    def many(part: Tensor) -> Tensor:
+        return part[:, None].expand(-1, restarts, *part.shape[1:])
+
+    return Candidates(many(result.latent), Score(*map(many, result.score)), many(status))
+
+
+def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
+    """Both courses, one after the other; rows and best losses go on from where the first one stood."""
+    a, b = before.trace, after.trace
+    steps = len(b.loss)
+    if not len(a.loss):
+        loss = torch.full_like(before.score.loss, torch.inf).expand(steps, -1)
+        rows, seconds = torch.zeros_like(before.rows), 0.0
+    else:
+        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.rows[-1], float(a.seconds[-1])
+    return Trace(
+        torch.cat([a.loss, torch.minimum(loss, put_rows(torch.full_like(loss, torch.inf), index, b.loss, 1))]),
+        torch.cat([a.rows, rows + put_rows(torch.zeros_like(rows).expand(steps, -1), index, b.rows, 1)]),
+        torch.cat([a.seconds, b.seconds + seconds]),
+    )
