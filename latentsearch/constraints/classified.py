@@ -78,6 +78,14 @@ class Classified(Constraint):
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         mend = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
+        weight = next(self.classifier.parameters(), None) if isinstance(self.classifier, nn.Module) else None
+        if weight is not None and weight.device != output.device:
+            raise InvalidArgument(
+                "Classified.classifier",
+                given=f"a module on {weight.device} for outputs on {output.device}",
+                wanted="both in one place",
+                mend=f"classifier.to({str(output.device)!r})",
+            )
         try:
             logits = self.classifier(output)
         except Exception as error:
