@@ -287,6 +287,13 @@ class SurrogatesInAColumn(SoftmaxRelaxation):
         return super().__call__(logits, f, noise)[:, None]
 
 
+class HushingUp(SoftmaxRelaxation):
+    def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
+        logits = 1 * logits
+        logits.register_hook(torch.nan_to_num)
+        return super().__call__(logits, f, noise)
+
+
 class ValuesTooHigh(SoftmaxRelaxation):
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         return 1.1 * super().__call__(logits, f, noise)
@@ -332,6 +339,7 @@ ESTIMATORS = {
     estimators.surrogates_have_one_value_a_row: SurrogatesInAColumn(),
     estimators.values_are_losses_of_a_sample: ValuesTooHigh(),
     estimators.gradients_reach_the_logits: LogitsCutOff(),
+    estimators.losses_that_are_no_numbers_are_passed_on: HushingUp(),
     estimators.estimates_are_pure: EstimatingFromTorch(),
     estimators.estimates_belong_to_rows: GradientCountingRows(),
     estimators.parameters_get_the_gradient_of_the_value: LeakingIntoParameters(),

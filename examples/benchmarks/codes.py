@@ -161,7 +161,9 @@ def main() -> None:
     parser.add_argument("command", choices=["tune", "run", "report", "plot", "strips"])
     parser.add_argument("--generators", nargs="+", default=list(generators.GENERATORS), choices=generators.GENERATORS)
     parser.add_argument("--tasks", nargs="+", default=list(tasks.TASKS), choices=list(tasks.TASKS))
-    parser.add_argument("--methods", nargs="+", choices=[*methods.names(), *methods.PROVING], help="all of them if not given")
+    parser.add_argument(
+        "--methods", nargs="+", choices=[*methods.names(), *methods.PROVING], help="all of them if not given"
+    )
     parser.add_argument(
         "--stages", nargs="+", choices=["short", "long", "proof", "all"], help="parts of the plan; else all"
     )

@@ -85,6 +85,7 @@ def run_speed(options: argparse.Namespace) -> None:
 
 SHOWN = {
     "20x10, threshold": "20 x 10, linear, thresholded",
+    "20x2, threshold": "20 x 2, linear, thresholded",
     "20x10": "20 x 10, linear",
     "20x2": "20 x 2, linear",
     "20x10, 300 hidden": "20 x 10, 300 hidden",

@@ -98,8 +98,9 @@ class DirectArgmax:
         z = drawn.view(logits.shape[:-1])
         value = asked(f, z, own_rows(logits))
         if self.top is None or self.top >= codes:
-            far, draw, near = self._ends(scores, neighbourhood(f, z, codes))
-            return value, self._move(one_hot(far, fixed), one_hot(draw, fixed), one_hot(near, fixed))
+            loss = neighbourhood(f, z, codes)
+            far, draw, near = (one_hot(end, fixed) for end in self._ends(scores, loss))
+            return value, _spoilt(self._move(far, draw, near), loss)
         return value, self._among_likely(fixed, scores, drawn, value.detach(), f, z)
 
     def _among_likely(self, fixed: Tensor, scores: Tensor, drawn: Tensor, value: Tensor, f: Loss, z: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class DirectArgmax:
         far, draw, near = (one_hot(code.gather(-1, end[..., None])[..., 0], fixed) for end in ends)
         # From a to b at epsilon and from b to a at -epsilon are as likely: one draw may stand for both.
         other = ~(likely == drawn[..., None]).any(-1, keepdim=True)
-        return torch.where(other, far - near, self._move(far, draw, near))
+        return _spoilt(torch.where(other, far - near, self._move(far, draw, near)), loss)
 
     def _jointly(self, logits: Tensor, f: Loss, noise: Noise) -> tuple[Tensor, Tensor]:
         """The same among all grids, each with Gumbel noise of its own."""
@@ -124,7 +125,7 @@ class DirectArgmax:
         with torch.no_grad():
             row = own_rows(logits).repeat_interleave(len(z))
             loss = asked(f, z.repeat(len(logits), *[1] * (z.ndim - 1)), row).view(scores.shape)
-        return value, self._move(*(one_hot(grids[end], flat) for end in self._ends(scores, loss)))
+        return value, _spoilt(self._move(*(one_hot(grids[end], flat) for end in self._ends(scores, loss))), loss)
 
     def _ends(self, scores: Tensor, loss: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The arg-max over the last dimension at epsilon, at 0, which is the draw, and at minus epsilon."""
@@ -134,6 +135,12 @@ class DirectArgmax:
     def _move(self, far: Tensor, draw: Tensor, near: Tensor) -> Tensor:
         """From the draw to the far end, or half of the way from the other end."""
         return (far - near) / 2 if self.two_sided else far - draw
+
+
+def _spoilt(move: Tensor, loss: Tensor) -> Tensor:
+    """NaN in the rows that have a loss of NaN: an arg-max would take it for the highest, and go on as if it were one."""
+    broken = loss.flatten(1).isnan().any(1).view(-1, *[1] * (move.ndim - 1))
+    return torch.where(broken, torch.nan, move)
 
 
 def _all_grids(positions: int, codes: int) -> Tensor:

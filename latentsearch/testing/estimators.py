@@ -72,6 +72,19 @@ def gradients_reach_the_logits(estimator: Estimator) -> None:
     require(gradient.abs().max() > 0, gradients_reach_the_logits, estimator, "all zero")
 
 
+def losses_that_are_no_numbers_are_passed_on(estimator: Estimator) -> None:
+    """A row whose losses are NaN has a gradient of NaN, so that a search or a fit sees it."""
+    f, broken = _Quadratic(torch.float64), 1
+
+    def spoilt(z: Tensor, row: Tensor) -> Tensor:
+        return torch.where(row == broken, torch.nan, 1.0) * f(z, row)
+
+    logits = _logits(4).requires_grad_()
+    surrogate = estimator(logits, spoilt, Noise.from_seed(0, 4))
+    (gradient,) = torch.autograd.grad(surrogate[broken].sum(), logits)
+    require(gradient[broken].isnan().any(), losses_that_are_no_numbers_are_passed_on, estimator, "a finite gradient")
+
+
 def estimates_are_pure(estimator: Estimator) -> None:
     """The same noise gives the same estimate; torch's global random state is left alone."""
     before = torch.get_rng_state()
@@ -145,6 +158,7 @@ LAWS = (
     surrogates_have_one_value_a_row,
     values_are_losses_of_a_sample,
     gradients_reach_the_logits,
+    losses_that_are_no_numbers_are_passed_on,
     estimates_are_pure,
     estimates_belong_to_rows,
     parameters_get_the_gradient_of_the_value,

@@ -61,6 +61,6 @@ def courses(log: Mapping[str, Any], settings: Mapping[str, str], path: Path) -> 
             panel.plot(range(1, len(course) + 1), course, line, color=colour, lw=1.2, label=method)
         panel.set(title=settings[name], xlabel="epoch", ylabel="validation bound, nats")
         best = min(map(min, longest.values()))
-        panel.set_ylim(best - 2, best + 30)
+        panel.set_ylim(0.98 * best, 1.3 * best)
         panel.legend(fontsize=7)
     figure.savefig(path, dpi=110)
