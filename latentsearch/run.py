@@ -31,6 +31,7 @@ class Step:
         best_loss: ``(M,)``: its loss; ``inf`` before the first proposal.
         best_satisfied: ``(M,)`` bool: whether it satisfies the constraint.
         state: The method's own state; read it, leave it alone.
+        restarts: R, of the stage that is searching.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Step:
     best_loss: Tensor
     best_satisfied: Tensor
     state: Any
+    restarts: int = 1
 
 
 Callback = Callable[[Step], bool | None]

@@ -163,7 +163,7 @@ CASES = {
     "function without its targets": Case("fails with TypeError", wish=lambda: satisfies(lambda o, t: o.mean(1))),
     # classifiers
     "classifier elsewhere": Case(
-        "a module on meta for outputs on cpu", "classifier.to('cpu')",
+        "it is on meta, and outputs on cpu", "classifier.to('cpu')",
         wish=lambda: ls.Classified(nn.Linear(24, 2, device="meta").eval(), 0),
     ),
     "classifier in train mode": Case("train mode", "classifier.eval()", wish=lambda: ls.Classified(nn.Flatten(), 0)),

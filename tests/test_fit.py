@@ -62,3 +62,19 @@ def test_unequal_validation_is_refused_before_the_first_step():
     with pytest.raises(InvalidArgument, match="validation"):
         models.fit(model, (IMAGES,), steps=1, validation=(IMAGES, IMAGES[:2]))
     assert torch.equal(model.decoder[0].bias, before)
+
+
+def test_what_has_nothing_to_learn_is_refused():
+    class Fixed(torch.nn.Module):
+        def training_terms(self, images, noise):
+            return {"mean": images.mean()}
+
+    with pytest.raises(InvalidArgument, match="without parameters"):
+        models.fit(Fixed(), (IMAGES,), steps=1)
+
+
+def test_an_evaluation_that_fails_leaves_the_model_as_it_was():
+    model = make().train()
+    with pytest.raises(InvalidArgument):
+        models.evaluate(model, (IMAGES + 3,))
+    assert model.training

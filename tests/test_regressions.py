@@ -302,7 +302,7 @@ def test_a_loss_that_is_no_number_is_no_difference():
     toy = toys.codes()
     endless = ls.Satisfies(lambda z: 0 * (z.flatten(1)[:, 0] + 1).float().log() + torch.inf, of="latent")
     result = ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(rows=200))
-    # Nothing is better than anything else: what comes back is a grid, its loss and a reason, and no error of curvatures.
+    # Nothing is better than anything else: what comes back is a grid and its loss, and no error of curvatures.
     assert not result.score.loss.isfinite().any() and (result.rows <= 200).all()
 
 

@@ -336,3 +336,53 @@ def test_stages_of_stages_have_noise_of_their_own():
     seen: list[tuple[int, ...]] = []
     nested(3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
     assert len(seen) == 8 and len(set(seen)) == 8
+
+
+TOY = toys.codes(problems=3, shape=(5, 5), codebook_size=32)
+
+
+def names(result):
+    return [status.name for status in result.status]
+
+
+@pytest.mark.parametrize("first", [ls.CoordinateSearch(), ls.RandomSearch(restarts=2)], ids=repr)
+def test_stages_of_a_stage_have_the_restarts_of_its_first(first):
+    inner = ls.Then(ls.RelaxedSearch(restarts=2), ls.CoordinateSearch())
+    result = ls.Then(first, inner).search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(rows=600))
+    assert result.candidates.latent.shape == (3, 1, 5, 5) and (result.rows <= 600).all()
+
+
+def test_callbacks_see_the_rows_of_stages_of_stages():
+    seen = []
+    search = ls.RandomSearch(restarts=3)
+    run = ls.Run(rows=120, callbacks=[lambda step: seen.append(step.row.tolist())])
+    ls.Then(ls.Then(search, search), search).search(TOY.generator, TOY.constraint, seed=0, run=run)
+    assert seen[0] == seen[-1] == list(range(9))
+
+
+def test_a_stage_without_a_step_to_take_says_that_it_was_cut_short():
+    first, one = ls.CoordinateSearch(batch=4, patience=4), TOY.constraint.select(torch.tensor([0]))
+    steps = first.search(TOY.generator, one, seed=[5], run=ls.Run(rows=None)).steps
+    both = ls.Then(first, ls.CoordinateSearch(), shares=(1, 1))
+    assert names(both.search(TOY.generator, one, seed=[5], run=ls.Run(rows=None, steps=steps))) == ["BUDGET"]
+
+
+def test_a_better_certificate_of_the_same_grid_is_taken():
+    search = ls.Then(ls.RandomSearch(), Further(ls.CoordinateSearch(batch=64, patience=None)), shares=(0.02, 1))
+    result = search.search(TOY.generator, TOY.constraint, init=TOY.solution, seed=0, run=ls.Run(rows=2000))
+    assert names(result) == ["OPTIMAL"] * 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [Afresh(ls.GradientSearch()), ls.Then(ls.GradientSearch(), ls.RandomSearch())], ids=repr
+)
+def test_stages_that_cannot_work_are_refused_before_the_first_begins(wrong):
+    with pytest.raises(ls.Unsupported):
+        ls.Then(ls.RandomSearch(), wrong).search(TOY.generator, TOY.constraint, seed=0)
+
+
+def test_a_stop_at_the_last_step_of_all_takes_no_certificate():
+    search = ls.Then(ls.CoordinateSearch(), Uncertified(ls.CoordinateSearch()), shares=(1, 1))
+    whole = search.search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(rows=None))
+    run = ls.Run(rows=None, callbacks=[lambda step: step.number == whole.steps])
+    assert names(search.search(TOY.generator, TOY.constraint, seed=0, run=run)) == names(whole)

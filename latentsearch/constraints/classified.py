@@ -78,17 +78,16 @@ class Classified(Constraint):
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         mend = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
-        weight = next(self.classifier.parameters(), None) if isinstance(self.classifier, nn.Module) else None
-        if weight is not None and weight.device != output.device:
-            raise InvalidArgument(
-                "Classified.classifier",
-                given=f"a module on {weight.device} for outputs on {output.device}",
-                wanted="both in one place",
-                mend=f"classifier.to({str(output.device)!r})",
-            )
         try:
             logits = self.classifier(output)
         except Exception as error:
+            places = (
+                {part.device for part in self.classifier.parameters()}
+                if isinstance(self.classifier, nn.Module)
+                else set()
+            )
+            if places - {output.device}:
+                mend = f"it is on {places.pop()}, and outputs on {output.device}: classifier.to({str(output.device)!r})"
             raise InvalidArgument(
                 "Classified.classifier",
                 given=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",

@@ -107,6 +107,10 @@ def fit(
         _check_data(validation, "validation")
     if not isinstance(model, nn.Module):
         raise InvalidArgument("fit.model", given=type(model).__name__, wanted="an nn.Module with training_terms")
+    if next(model.parameters(), None) is None:
+        raise InvalidArgument(
+            "fit.model", given=f"{type(model).__name__} without parameters", wanted="one that can learn"
+        )
     noise = Noise.from_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(steps) if decay else _constant)
@@ -237,15 +241,16 @@ def evaluate(
         noise: One row, for models that draw; seed 0 if not given. It may be on any device, as the data may.
     """
     noise = Noise.from_seed(0) if noise is None else noise
-    training = model.training
-    model.eval()
-    count = _check_data(data)
+    training, count = model.training, _check_data(data)
     sums: dict[str, float] = {}
-    for start in range(0, count, batch_size):
-        batch = [tensor[start : start + batch_size] for tensor in data]
-        for name, term in _terms(model, batch, noise.fold(3).fold(start)).items():
-            sums[name] = sums.get(name, 0.0) + float(term) * len(batch[0]) / count
-    model.train(training)
+    model.eval()
+    try:
+        for start in range(0, count, batch_size):
+            batch = [tensor[start : start + batch_size] for tensor in data]
+            for name, term in _terms(model, batch, noise.fold(3).fold(start)).items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(batch[0]) / count
+    finally:
+        model.train(training)
     return sums
 
 

@@ -138,7 +138,7 @@ class DirectArgmax:
 
 
 def _spoilt(move: Tensor, loss: Tensor) -> Tensor:
-    """NaN in the rows that have a loss of NaN: an arg-max would take it for the highest, and go on as if it were one."""
+    """NaN in the rows that have a loss of NaN, which an arg-max takes for the highest."""
     broken = loss.flatten(1).isnan().any(1).view(-1, *[1] * (move.ndim - 1))
     return torch.where(broken, torch.nan, move)
 

@@ -9,6 +9,8 @@ from latentsearch._rows import per_row
 from latentsearch.algebra import Score
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 
+CERTIFIED = (Status.STALLED, Status.OPTIMAL)  # the second says more
+
 
 def put_rows(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
     """The whole with some of its rows, or columns, being the part's."""
@@ -34,9 +36,10 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
         return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
 
     status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
-    for b, ended, taken in zip(index.tolist(), after.status, heard.tolist(), strict=True):
-        # Ctrl-C ends the stages that are to come, too.
-        status[b] = ended if taken or ended == Status.INTERRUPTED else status[b]
+    for b, ended, taken, kept in zip(index.tolist(), after.status, heard.tolist(), same.tolist(), strict=True):
+        # Ctrl-C ends the stages that are to come, too; and a better certificate of the same latent is welcome.
+        if taken or ended == Status.INTERRUPTED or (kept and _rank(ended) > _rank(status[b])):
+            status[b] = ended
     latent = put(before.latent, after.latent)
     total = score(before.score, after.score)
     return SearchResult(
@@ -51,6 +54,11 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
         candidates=_candidates(before, after, index, moved),
         trace=_trace(before, after, index),
     )
+
+
+def _rank(status: Status) -> int:
+    """0 where there is no certificate, else the more it says the higher."""
+    return CERTIFIED.index(status) + 1 if status in CERTIFIED else 0
 
 
 def _better(a: Score, b: Score) -> Tensor:

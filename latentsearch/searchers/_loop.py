@@ -226,6 +226,7 @@ class Loop:
             best_loss=board.loss,
             best_satisfied=board.satisfied,
             state=self.state,
+            restarts=self.method.restarts,
         )
 
     def _result(self) -> SearchResult:

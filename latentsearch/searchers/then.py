@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers._iterative import IterativeSearcher
-from latentsearch.searchers._joined import joined, put_rows
+from latentsearch.searchers._joined import CERTIFIED, joined, put_rows
 from latentsearch.searchers._start import check_arguments, check_types
 from latentsearch.searchers.stages import Afresh, Further, Stage, Uncertified
 from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
-_CERTIFIED = (Status.STALLED, Status.OPTIMAL)
 _AFRESH = 5  # the stream of noise that draws starts
 _STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one Then share their noise
 _CHOSEN = 64  # searches that one that chooses may be made of, at most
@@ -122,10 +121,9 @@ class _Stages:
             raise InvalidArgument(
                 "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
             )
-        for searcher in plan.searchers:
-            if isinstance(searcher, IterativeSearcher):
-                check_arguments(searcher, generator, constraint, run)
-                searcher.validate(generator)
+        for searcher in _methods(plan):
+            check_arguments(searcher, generator, constraint, run)
+            searcher.validate(generator)
         self.seeds = problem_seeds(seed, constraint.problems)
         self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
         # Whether a callback said so: where it was at the last step of a stage, no problem's status tells.
@@ -143,15 +141,15 @@ class _Stages:
 
     def next(self, number: int, before: SearchResult) -> SearchResult:
         """One more stage for the problems that can still gain by it."""
-        if self.stopped or Status.INTERRUPTED in before.status:
-            return self._interrupted(before, range(self.constraint.problems))
         searcher, payable = self.plan.searchers[number], self._payable(number, before)
         if not isinstance(searcher, Stage):
             before = _cut_short(before, payable)
-        done = (*_ENDED, *_CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
+        done = (*_ENDED, *CERTIFIED) if isinstance(searcher, Uncertified) else _ENDED
         problems = [b for b in payable if before.status[b] not in done]
         if not problems:
             return before
+        if self.stopped or Status.INTERRUPTED in before.status:
+            return self._interrupted(before, problems)
         index = torch.tensor(problems, device=before.latent.device)
         run = self._run(number, problems, before)
         constraint = self.constraint.select(index)
@@ -179,9 +177,13 @@ class _Stages:
         return replace(before, status=tuple(status))
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
-        """The problems with rows enough for one step of a stage."""
-        least, limits = _step_rows(self.plan.searchers[number], self.generator.space), self.limits["rows"]
-        return [b for b, spent in enumerate(before.rows.tolist()) if limits[b] - spent >= least]
+        """The problems with rows enough for one step of a stage, a step to take and time for it."""
+        least = _step_rows(self.plan.searchers[number], self.generator.space)
+        rows, steps, seconds = (self.limits[name] for name in ("rows", "steps", "seconds"))
+        return [
+            b for b, spent in enumerate(before.rows.tolist())
+            if rows[b] - spent >= least and steps[b] > before.steps and seconds[b] > before.seconds
+        ]  # fmt: skip
 
     def _start(self, number: int, before: SearchResult, index: Tensor, searcher: Searcher) -> Tensor | None:
         """Where a stage starts: where those before it ended, or at draws from the prior."""
@@ -206,14 +208,13 @@ class _Stages:
         share = 1.0 if last else min(sum(self.plan.shares[: number + 1]), 1.0)
         rows = [_part(self.limits["rows"][b], share) - spent[b] for b in problems]
         self._check_budget(number, rows)
-        restarts = _restarts(self.plan.searchers[number])
         return replace(
             self.run,
             rows=_left(rows),
             steps=_left([self.limits["steps"][b] - steps for b in problems]),
             seconds=_left([self.limits["seconds"][b] - seconds for b in problems]),
             checkpoint=_stage_path(self.run, number),
-            callbacks=[self._heard(_seen_whole(c, problems, restarts, steps, seconds)) for c in self.run.callbacks],
+            callbacks=[self._heard(_seen_whole(c, problems, steps, seconds)) for c in self.run.callbacks],
         )
 
     def _heard(self, callback: Callback) -> Callback:
@@ -292,12 +293,12 @@ def _rows_in_words(rows: Sequence[float]) -> str:
     return words[0] if len(set(words)) == 1 else f"[{', '.join(words)}]"
 
 
-def _seen_whole(callback: Callback, problems: list[int], restarts: int, steps: int, seconds: float) -> Callback:
+def _seen_whole(callback: Callback, problems: list[int], steps: int, seconds: float) -> Callback:
     """A callback that sees a stage's steps as steps of the whole run."""
 
     def seen(step: Step) -> bool | None:
         problem = torch.tensor(problems, device=step.problem.device)[step.problem]
-        row = problem * restarts + step.row % restarts
+        row = problem * step.restarts + step.row % step.restarts
         whole = replace(step, number=step.number + steps, seconds=step.seconds + seconds, problem=problem, row=row)
         return callback(whole)
 
@@ -311,24 +312,38 @@ def _handed_on(before: SearchResult, index: Tensor, searcher: Searcher) -> Tenso
 
 
 def _restarts(searcher: Searcher) -> int:
-    return _restarts(searcher.searcher) if isinstance(searcher, Stage) else int(getattr(searcher, "restarts", 1))
+    """How many starts a problem it takes: of several stages the first one's."""
+    parts = _parts(searcher)
+    return _restarts(parts[0]) if parts else int(getattr(searcher, "restarts", 1))
+
+
+def _methods(searcher: Searcher) -> Iterator[IterativeSearcher]:
+    """The methods that it is made of, as far as can be told before it begins."""
+    if isinstance(searcher, IterativeSearcher):
+        yield searcher
+    for part in _parts(searcher):
+        yield from _methods(part)
+
+
+def _parts(searcher: Searcher) -> tuple[Searcher, ...]:
+    if isinstance(searcher, Then):
+        return searcher.searchers
+    return (searcher.searcher,) if isinstance(searcher, Stage) else ()
 
 
 def _leaves(searcher: Searcher) -> int:
     """How many searches it is made of, so that stages of stages share no noise with those that come after."""
-    if isinstance(searcher, Stage):
-        return _leaves(searcher.searcher)
-    if isinstance(searcher, Then):
-        return sum(map(_leaves, searcher.searchers))
+    parts = _parts(searcher)
+    if parts:
+        return sum(map(_leaves, parts))
     return 1 if isinstance(searcher, IterativeSearcher) else _CHOSEN
 
 
 def _step_rows(searcher: Searcher, space: LatentSpace) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
-    if isinstance(searcher, Stage):
-        return _step_rows(searcher.searcher, space)
-    if isinstance(searcher, Then):
-        return min(_step_rows(stage, space) for stage in searcher.searchers)
+    parts = _parts(searcher)
+    if parts:
+        return min(_step_rows(stage, space) for stage in parts)
     return searcher.step_rows(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
 
 
