@@ -345,3 +345,11 @@ def test_attributes_are_judged_by_name():
     assert set(entry["switched"]) == set(entry["any"]) == set(attributes.NAMES)
     assert "| thick | 100.0 % |" in attributes.table({"run": entry})
     assert [row.shape for row in attributes.switches(model, images[:2])] == [(10, 1, 28, 28)] * 2
+
+
+def test_combinations_of_attributes_are_named_and_differ_by_them_alone():
+    model = attributes.build(0).eval()
+    found = attributes.combinations(model, ("tall", "looped"), styles=3)
+    assert list(found) == ["not tall, not looped", "not tall, looped", "tall, not looped", "tall, looped"]
+    assert all(pictures.shape == (3, 1, 28, 28) for pictures in found.values())
+    assert not torch.equal(found["tall, looped"], found["tall, not looped"])

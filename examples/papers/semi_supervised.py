@@ -1,4 +1,4 @@
-"""Figures 3, 4 and 7 of *Direct Optimization through arg max for Discrete VAE*: semi-supervised pictures.
+"""Figures 3, 4, 7 and 8 of *Direct Optimization through arg max for Discrete VAE*: semi-supervised pictures.
 
     python examples/papers/semi_supervised.py run                       # Figure 3: MNIST with 50 to 600 labels
     python examples/papers/semi_supervised.py run --recipe paper        # equation 11 and nothing else
@@ -65,7 +65,7 @@ def report(folder: Path) -> None:
 
 
 def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
-    """Figures 7 and 4, of the models whose weights are there."""
+    """Figures 7, 4 and 8, of the models whose weights are there."""
     for count in (min(semi.COUNTS), max(semi.COUNTS)):
         path = semi.weights(runs, section, f"direct-{count}-{seed}")
         if path.exists():
@@ -74,9 +74,12 @@ def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
                             titles={0: f"{count} labels; a row is one style in all ten classes"})  # fmt: skip
     path = attributes.weights(runs, asked, seed)
     if path.exists():
-        rows = attributes.switches(semi.load_model(path), attributes.load()[2][:8])
+        model = semi.load_model(path)
+        rows = attributes.switches(model, attributes.load()[2][:8])
         title = "picture, decoded, then switched: " + ", ".join(attributes.NAMES)
         plots.save_grid(IMAGES / "argmax_attributes.png", rows, [""] * len(rows), scale=2, titles={0: title})
+        asked = attributes.combinations(model, ("slanted", "tall", "top-heavy"), styles=12)
+        plots.save_grid(IMAGES / "argmax_combinations.png", list(asked.values()), list(asked), scale=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ labels of some pictures; the same rules then judge what it makes of combinations
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,3 +230,18 @@ def switches(model: models.MixedVAE, pictures: Tensor) -> list[Tensor]:
         asked[1 + each, each] = 1 - asked[1 + each, each]
         rows.append(torch.cat([picture[None], model.decode(asked, style.expand(len(asked), -1))]))
     return rows
+
+
+@torch.no_grad()
+def combinations(model: models.MixedVAE, of: tuple[str, ...], styles: int, seed: int = 0) -> dict[str, Tensor]:
+    """Figure 8: for every combination of some attributes `(styles, 1, 28, 28)`; a column is one draw of all else."""
+    noise = Noise.from_seed(seed).fold(21)
+    codes = noise.fold(0).integers(2, styles, len(NAMES))[0]
+    style = noise.fold(1).normal(styles, *model.style_shape)[0]
+    found = {}
+    for values in itertools.product((0, 1), repeat=len(of)):
+        asked = codes.clone()
+        asked[:, [NAMES.index(name) for name in of]] = torch.tensor(values)
+        words = [name if value else f"not {name}" for name, value in zip(of, values, strict=True)]
+        found[", ".join(words)] = model.decode(asked, style)
+    return found
