@@ -92,3 +92,11 @@ def test_the_page_shows_the_logs():
     for name, make in tables.PARTS.items():
         for line in make(script.read(script.LOGS / f"argmax_{name}.json")).splitlines():
             assert line in page, f"{name}: run direct_argmax.py report"
+
+
+def test_categories_in_use_are_those_of_pictures_enough():
+    net = bounds.model(bounds.Setting(2, 3), "direct", 0, bounds.Fitting(1)).eval()
+    z = torch.tensor([[0, 2]] * 9 + [[1, 2]] * 10 + [[2, 0]] * 11)
+    net.encode = lambda images: z  # type: ignore[method-assign]
+    assert bounds.used(net, torch.zeros(30, 1, 28, 28)) == 2 + 2
+    assert bounds.used(net, torch.zeros(30, 1, 28, 28), least=9) == 3 + 2

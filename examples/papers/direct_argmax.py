@@ -7,8 +7,9 @@
     python examples/papers/direct_argmax.py report                          # the tables of docs/results/
 
 Every fit is a record in `examples/logs/argmax_bounds.json`; what the log holds is not done again, and a fit that is
-stopped goes on from its checkpoint in `runs/argmax/`. `--compiled` makes one kernel of the losses of single swaps
-(a C++ compiler, and a minute to begin with). Everything is seeded.
+stopped goes on from its checkpoint in `runs/argmax/`. `--recount` counts the categories that those weights use.
+`--compiled` makes one kernel of the losses of single swaps (a C++ compiler, and a minute to begin with). Everything
+is seeded.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ def run_bounds(options: argparse.Namespace) -> None:
                     options.epochs, options.rate, options.decay, options.warm_up, options.compiled, options.device
                 )
                 key = f"{fitting}, seed {seed}"
-                if key in read(path).get(name, {}).get(method, {}):
+                done = read(path).get(name, {}).get(method, {}).get(key)
+                if done is not None:
+                    if options.recount:
+                        record = done | {"used": bounds.used_by(name, method, seed, fitting, options.runs)}
+                        put(path, (name, method, key), record)
                     continue
                 record = bounds.train(name, method, seed, fitting, options.runs)
                 put(path, (name, method, key), record)
@@ -113,6 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--decay", action="store_true", help="a cosine schedule in place of a constant rate")
     parser.add_argument("--warm-up", type=int, default=0, help="epochs over which the KL's weight rises to 1")
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument(
+        "--recount",
+        action="store_true",
+        help="of fits in the log whose weights are in --runs, which categories are used",
+    )
     parser.add_argument("--device", default="cpu", help="where fits and speed are run: cpu, cuda")
     parser.add_argument("--logs", type=Path, default=LOGS)
     parser.add_argument("--runs", type=Path, default=Path("runs/argmax"))

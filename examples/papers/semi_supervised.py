@@ -78,8 +78,8 @@ def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
         rows = attributes.switches(model, attributes.load()[2][:8])
         title = "picture, decoded, then switched: " + ", ".join(attributes.NAMES)
         plots.save_grid(IMAGES / "argmax_attributes.png", rows, [""] * len(rows), scale=2, titles={0: title})
-        asked = attributes.combinations(model, ("slanted", "tall", "top-heavy"), styles=12)
-        plots.save_grid(IMAGES / "argmax_combinations.png", list(asked.values()), list(asked), scale=2)
+        found = attributes.combinations(model, ("slanted", "tall", "top-heavy"), styles=12)
+        plots.save_grid(IMAGES / "argmax_combinations.png", list(found.values()), list(found), scale=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

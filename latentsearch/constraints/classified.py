@@ -81,13 +81,10 @@ class Classified(Constraint):
         try:
             logits = self.classifier(output)
         except Exception as error:
-            places = (
-                {part.device for part in self.classifier.parameters()}
-                if isinstance(self.classifier, nn.Module)
-                else set()
-            )
-            if places - {output.device}:
-                mend = f"it is on {places.pop()}, and outputs on {output.device}: classifier.to({str(output.device)!r})"
+            weights = self.classifier.parameters() if isinstance(self.classifier, nn.Module) else ()
+            elsewhere = {weight.device for weight in weights} - {output.device}
+            if elsewhere:
+                mend = f"it is on {elsewhere.pop()}, and outputs on {output.device}: classifier.to('{output.device}')"
             raise InvalidArgument(
                 "Classified.classifier",
                 given=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",

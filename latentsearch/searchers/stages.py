@@ -79,7 +79,7 @@ class Further(Stage):
     """In [Then][latentsearch.Then]: a search that goes on from the best, and is heard where it finds better.
 
     Elsewhere the problem keeps its status, so that a certificate is not lost to a search that looked further than it
-    and ran out of rows.
+    and ran out of rows; unless it earned a better one at the same latent.
 
     Attributes:
         searcher: The search.

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from argmax import digits
+from latentsearch import _checkpoint
 from latentsearch.models import DiscreteVAE, History, fit, initialised
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
@@ -157,13 +158,17 @@ def model(setting: Setting, method: str, seed: int, fitting: Fitting) -> Discret
         )  # fmt: skip
 
 
+def file_name(name: str, method: str, seed: int, fitting: Fitting) -> str:
+    return f"{name}-{method}-{seed}-{fitting}".replace(",", "").replace(" ", "_")
+
+
 def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> Any:
     """The record of one fit: the test bound of the epoch that validation chose, and the course."""
     setting = SETTINGS[name]
     data = digits.parts(threshold=setting.threshold, grey=setting.grey)
     net = model(setting, method, seed, fitting).to(fitting.device)
     data = {part: images.to(fitting.device) for part, images in data.items()}
-    key = f"{name}-{method}-{seed}-{fitting}".replace(",", "").replace(" ", "_")
+    key = file_name(name, method, seed, fitting)
     best = folder / f"{key}.best.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -181,6 +186,7 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
         validation=(data["validation"],), log_every=steps, checkpoint=folder / f"{key}.safetensors", report=keep,
     )  # fmt: skip
     seconds = time.perf_counter() - start
+    in_use = used(net, data["validation"])
     net.load_state_dict(load_file(best))
     course = totals(history)
     where = {} if fitting.device == "cpu" else {"device": torch.cuda.get_device_name(fitting.device)}
@@ -189,8 +195,25 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
         "epoch": course.index(min(course)) + 1,
         "validation": [round(value, 2) for value in course],
         "seconds": round(seconds),
+        "used": in_use,
         **where,
     }
+
+
+def used_by(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> int:
+    """What the record of a fit has as `used`, of the weights that it left in a folder."""
+    setting = SETTINGS[name]
+    net = model(setting, method, seed, fitting)
+    tensors, _ = _checkpoint.load(folder / f"{file_name(name, method, seed, fitting)}.safetensors", kind="fit")
+    net.load_state_dict({key.removeprefix("model."): t for key, t in tensors.items() if key.startswith("model.")})
+    return used(net.eval(), digits.parts(threshold=setting.threshold, grey=setting.grey)["validation"])
+
+
+@torch.no_grad()
+def used(net: DiscreteVAE, images: Tensor, least: int = 10) -> int:
+    """How many categories, of all variables, are the likeliest ones of so many pictures at the last epoch."""
+    z = net.encode(images)
+    return sum(int((z[:, p].bincount() >= least).sum()) for p in range(z.shape[1]))
 
 
 def totals(history: History) -> list[float]:
