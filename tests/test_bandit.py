@@ -14,9 +14,9 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch import zoo
 from latentsearch.noise import Noise
-from latentsearch.searchers import bandit
-from latentsearch.searchers._linear_bandit import coefficients, nothing_known, updated, upper_bound
-from latentsearch.searchers.bandit import features, rewards
+from latentsearch.searchers.swaps import bandit
+from latentsearch.searchers.swaps._linucb import coefficients, nothing_known, updated, upper_bound
+from latentsearch.searchers.swaps.bandit import features, rewards
 from latentsearch.testing import toys
 
 GUESS = torch.tensor([0.0, 1.0], dtype=torch.float64)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import models
 from latentsearch.bounds import Bounded, IntervalBound
-from latentsearch.searchers._frontier import halved, pushed, ranks_of, root, sorted_for_diving
+from latentsearch.searchers.branch_and_bound._frontier import halved, pushed, ranks_of, root, sorted_for_diving
 from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 

@@ -18,8 +18,8 @@ from latentsearch import zoo
 from latentsearch._codes import excess, grid_hash, nearest, swapped_hash
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._pace import arrived, departed, standing, step_size
-from latentsearch.searchers._unseen import diverted
+from latentsearch.searchers.straight_through._step_size import arrived, departed, standing, step_size
+from latentsearch.searchers.straight_through._tabu import diverted
 from latentsearch.testing import toys
 
 METHODS = (ls.StraightThroughSearch, ls.SinglePositionSearch)

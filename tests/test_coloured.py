@@ -13,7 +13,7 @@ from latentsearch import models, zoo
 from latentsearch._maps import resampled
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._colours import changed_together, colours, shares
+from latentsearch.searchers.swaps._colours import changed_together, colours, shares
 from latentsearch.testing import toys
 
 

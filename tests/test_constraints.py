@@ -213,7 +213,7 @@ def test_functions_get_what_they_ask_for() -> None:
 
 def test_given_replaces_the_targets_of_a_copy() -> None:
     wish = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(1, 2), name="near")
-    other = wish.given(torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]]))
+    other = wish.with_targets(torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]]))
     assert (wish.problems, other.problems, other.name) == (1, 3, "near")
     assert losses(wish, torch.ones(2, 2)) == [2, 2]
     assert losses(other, torch.ones(3, 2)) == [0, 2, 2]
@@ -304,7 +304,7 @@ REFUSED = {
     "no function": (lambda: ls.Satisfies(3), "Satisfies.function: given int, wanted a function"),  # type: ignore[arg-type]
     "of what": (lambda: ls.Satisfies(identity, of="input"), "Satisfies.of: given 'input'"),  # type: ignore[arg-type]
     "targets": (lambda: ls.Satisfies(identity, targets=[1]), "Satisfies.targets: given list, wanted a tensor"),  # type: ignore[arg-type]
-    "given targets": (lambda: ls.Satisfies(identity).given(torch.tensor(1)), "Satisfies.targets.*one row a problem"),
+    "with targets": (lambda: ls.Satisfies(identity).with_targets(torch.tensor(1)), "Satisfies.targets.*one row a problem"),
 }
 
 

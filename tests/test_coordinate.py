@@ -16,8 +16,8 @@ from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, learn
-from latentsearch.searchers._promise import reluctance
-from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, untried_first
+from latentsearch.searchers.swaps._expected_improvement import reluctance
+from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, untried_first
 from latentsearch.testing import toys
 
 

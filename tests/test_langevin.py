@@ -11,10 +11,10 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._chain import Kernel, Pace, Point, metropolis
-from latentsearch.searchers._drift import DriftKernel
-from latentsearch.searchers._jumps import JumpKernel
-from latentsearch.searchers.langevin import LangevinState
+from latentsearch.searchers.langevin._discrete_langevin import JumpKernel
+from latentsearch.searchers.langevin._mala import DriftKernel
+from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point, metropolis
+from latentsearch.searchers.langevin.langevin import LangevinState
 from latentsearch.testing import toys
 
 DOUBLE = torch.float64

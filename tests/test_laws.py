@@ -132,7 +132,7 @@ def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
     yield ls.Satisfies(lambda x, z: x.mean((1, 2, 3)) * z.sum(1), of="both")
     yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) - level, targets=levels)
     yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) > level, targets=levels, judges=True)
-    yield ls.Satisfies(lambda x, level: (x - level).mean((1, 2, 3))).given(levels[:, None, None, None])
+    yield ls.Satisfies(lambda x, level: (x - level).mean((1, 2, 3))).with_targets(levels[:, None, None, None])
 
 
 def latent_wishes(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:

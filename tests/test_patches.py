@@ -21,10 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import latentsearch as ls
 from latentsearch import models
 from latentsearch.adapters.patches import find_patches
+from latentsearch.loop import IterativeSearcher, Proposal, improves
 from latentsearch.models._blocks import ResidualBlock, decoder_stack
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers import IterativeSearcher, Proposal, improves
 from latentsearch.testing import toys
 from latentsearch.testing.searchers import _Synchronisations
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from latentsearch.searchers._promise import ERROR, reluctance
+from latentsearch.searchers.swaps._expected_improvement import ERROR, reluctance
 
 
 @pytest.mark.parametrize(("slope", "bend"), [(-3.0, 1.0), (-1.0, 1.0), (-0.5, 1.0), (0.0, 2.0), (0.1, 0.5)])

@@ -10,8 +10,8 @@ import latentsearch as ls
 from latentsearch import models, zoo
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._pool import Pool, chosen_sets, with_sets
-from latentsearch.searchers._swaps import most_promising
+from latentsearch.searchers.swaps._pool import Pool, chosen_sets, with_sets
+from latentsearch.searchers.swaps._swaps import most_promising
 from latentsearch.testing import toys
 
 

@@ -14,7 +14,7 @@ import latentsearch as ls
 from latentsearch import models
 from latentsearch._identity import describe_settings
 from latentsearch.errors import BrokenLaw
-from latentsearch.searchers import improves
+from latentsearch.loop import improves
 from latentsearch.testing import toys
 
 
@@ -68,7 +68,7 @@ def test_a_resume_after_ctrl_c_keeps_the_budgets(tmp_path):
 
 
 def test_ctrl_c_while_rows_are_dropped_gives_a_result(tmp_path, monkeypatch):
-    from latentsearch.searchers._board import Board
+    from latentsearch.loop.incumbents import Board
 
     toy = toys.bowl(problems=3)
     hold = Board.hold

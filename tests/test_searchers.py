@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import models, relaxations, zoo
 from latentsearch._codes import lookup, nearest
-from latentsearch.searchers._straight_through import CodeState, steps_to_flip
+from latentsearch.searchers.straight_through._code_descent import CodeState, steps_to_flip
 from latentsearch.testing import toys
 
 SGD = partial(torch.optim.SGD, lr=0.4)

@@ -28,7 +28,7 @@ from latentsearch import _checkpoint, models, zoo
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
-from latentsearch.searchers._swaps import most_promising
+from latentsearch.searchers.swaps._swaps import most_promising
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT / "examples" / "logs" / "swap_scores.json"

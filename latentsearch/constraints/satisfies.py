@@ -77,7 +77,7 @@ class Satisfies(Constraint):
         # Of a batch of no rows targets have no elements either.
         return self.targets.shape[1:] != (0,)
 
-    def given(self, targets: Tensor) -> Satisfies:
+    def with_targets(self, targets: Tensor) -> Satisfies:
         """The same wish with other per-problem data ``(B, ...)``."""
         clone = copy.copy(self)
         clone.targets = check_per_problem("Satisfies.targets", targets)
@@ -98,7 +98,7 @@ class Satisfies(Constraint):
         return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        two = self.given(self.targets[[0, -1]])
+        two = self.with_targets(self.targets[[0, -1]])
         try:
             value = self.function(*two._arguments(output, latent))
         except Exception as error:
@@ -128,7 +128,7 @@ class Satisfies(Constraint):
             )
         together = two(output, latent).loss
         rows = (slice(0, 1), slice(1, 2))
-        alone = [self.given(two.targets[row])(output[row], latent[row]).loss for row in rows]
+        alone = [self.with_targets(two.targets[row])(output[row], latent[row]).loss for row in rows]
         if not torch.allclose(together, torch.cat(alone), rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InvalidArgument(
                 f"Satisfies({self.name})",

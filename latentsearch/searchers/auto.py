@@ -11,20 +11,17 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Constraint
+from latentsearch.loop.start import check_types
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
-from latentsearch.searchers._start import check_types
 from latentsearch.searchers.cmaes import CMAESSearch
-from latentsearch.searchers.coloured import ColouredSearch, fits_colours
-from latentsearch.searchers.coordinate import CoordinateSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
-from latentsearch.searchers.pursuit import PursuitSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.stages import Afresh, Further, Uncertified
-from latentsearch.searchers.then import Then
+from latentsearch.searchers.stages import Afresh, Further, Then, Uncertified
+from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, PursuitSearch, fits_colours
 from latentsearch.spaces import Continuous, Discrete
 
 _CHECKED = 24  # rows with which a relaxation comes to its first check after the start, if it has not to hurry

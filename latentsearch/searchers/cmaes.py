@@ -11,10 +11,9 @@ from torch import Tensor
 
 from latentsearch._rows import per_row
 from latentsearch.algebra import Score
+from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import project_each, ranking, score_each, take
 from latentsearch.spaces import Continuous, LatentSpace
 
 _SEPARABLE_ABOVE = 200  # dimensions from which d x d numbers a row cost more than they bring

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from latentsearch._codes import grid_hash
 from latentsearch.algebra import Score
+from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import EmbeddingGenerator, Generator
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import project_each, ranking, score_each, take
 from latentsearch.spaces import Discrete, LatentSpace
 
 # How a child was made; the first three are the columns of `gains` and `trials`.

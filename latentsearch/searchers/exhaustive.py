@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import Unsupported
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import Status
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_of, score_each
 from latentsearch.spaces import Discrete, LatentSpace
 
 _MOST = 10_000_000  # grids; hours of decoding with any decoder

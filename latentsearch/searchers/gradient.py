@@ -9,12 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import Status
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.spaces import Continuous, LatentSpace
 
 

@@ -8,10 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_of, project_each, score_each
 from latentsearch.spaces import LatentSpace
 
 

@@ -11,14 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, made, require_estimator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 100  # where there is no budget to go by

@@ -17,13 +17,13 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
+from latentsearch.loop import best_of, project_each
+from latentsearch.loop.incumbents import Board
+from latentsearch.loop.preflight import check_scores
+from latentsearch.loop.start import check_arguments, initial_latents
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers._board import Board
-from latentsearch.searchers._population import best_of, project_each
-from latentsearch.searchers._start import check_arguments, initial_latents
-from latentsearch.searchers._trial import check_scores
 from latentsearch.spaces import Discrete
 
 # What stands for a loss that is no number: these packages want a finite one.

@@ -11,10 +11,9 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch._rows import per_row
 from latentsearch.algebra import Score
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_of, project_each, score_each
 from latentsearch.spaces import Discrete, LatentSpace
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from latentsearch._rows import per_row
 from latentsearch.algebra import Score
+from latentsearch.loop.incumbents import improves
 from latentsearch.objective import Objective
-from latentsearch.searchers._board import improves
 
 
 def score_each(objective: Objective, z: Tensor) -> Score:

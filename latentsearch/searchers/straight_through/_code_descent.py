@@ -18,13 +18,12 @@ from torch import Tensor
 
 from latentsearch._codes import excess, grid_hash, nearest, products
 from latentsearch._rows import per_row
+from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._optimizer import OptimizerFactory, RowOptimizer
-from latentsearch.searchers._pace import Pace, arrived, departed, standing, step_size
-from latentsearch.searchers._unseen import diverted
+from latentsearch.searchers.straight_through._step_size import Pace, arrived, departed, standing, step_size
+from latentsearch.searchers.straight_through._tabu import diverted
 from latentsearch.spaces import Discrete, LatentSpace
 
 

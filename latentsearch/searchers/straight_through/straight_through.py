@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from latentsearch.loop import OptimizerFactory, check_row_local
 from latentsearch.protocols import Generator
-from latentsearch.searchers._optimizer import OptimizerFactory, check_row_local
-from latentsearch.searchers._straight_through import CodeDescent
+from latentsearch.searchers.straight_through._code_descent import CodeDescent
 
 
 @dataclass(frozen=True)

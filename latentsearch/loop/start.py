@@ -10,15 +10,15 @@ from torch import Tensor
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Limit, not_separable
 from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.loop.preflight import check_canonical
 from latentsearch.noise import Noise
 from latentsearch.objective import canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
-from latentsearch.searchers._trial import check_canonical
 from latentsearch.spaces import Continuous
 
 if TYPE_CHECKING:
-    from latentsearch.searchers._iterative import IterativeSearcher
+    from latentsearch.loop.iterative import IterativeSearcher
 
 
 def check_types(generator: object, constraint: object, run: object) -> None:

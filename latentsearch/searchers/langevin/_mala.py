@@ -9,7 +9,7 @@ from latentsearch._rows import mean_rows, per_row, sum_rows
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._chain import Kernel, Pace, Point
+from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point
 
 
 class DriftKernel(Kernel):

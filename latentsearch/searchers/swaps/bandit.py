@@ -8,14 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, Proposal, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._linear_bandit import Belief, nothing_known, updated, upper_bound
-from latentsearch.searchers._moves import ends, made, remembered
-from latentsearch.searchers._population import take
-from latentsearch.searchers._swaps import Swaps, by_position, merge_sizes, most_promising
+from latentsearch.searchers.swaps._linucb import Belief, nothing_known, updated, upper_bound
+from latentsearch.searchers.swaps._moves import ends, made, remembered
+from latentsearch.searchers.swaps._swaps import Swaps, by_position, merge_sizes, most_promising
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step

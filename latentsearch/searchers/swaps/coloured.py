@@ -10,15 +10,14 @@ from torch import Tensor
 
 from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import Status
-from latentsearch.searchers._colours import changed_together, shares
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_or_held, maps_each, take
-from latentsearch.searchers._swaps import Swaps, by_position, merged, most_promising, put_back, worth_keeping
+from latentsearch.searchers.swaps._colours import changed_together, shares
+from latentsearch.searchers.swaps._swaps import Swaps, by_position, merged, most_promising, put_back, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Score
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._pool import Pool, chosen_sets, with_sets
-from latentsearch.searchers._population import best_or_held, project_each, score_each
-from latentsearch.searchers._swaps import Swaps, alone, most_promising, worth_keeping
+from latentsearch.searchers.swaps._pool import Pool, chosen_sets, with_sets
+from latentsearch.searchers.swaps._swaps import Swaps, alone, most_promising, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 _PER_POSITION = 4  # swaps tried at one position in one step

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.searchers._straight_through import CodeDescent
+from latentsearch.searchers.straight_through._code_descent import CodeDescent
 
 
 @dataclass(frozen=True)

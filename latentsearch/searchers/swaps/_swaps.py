@@ -9,9 +9,9 @@ from torch import Tensor
 
 from latentsearch._codes import excess, lookup, products, rows_that_fit
 from latentsearch._rows import per_row
+from latentsearch.loop import project_each
 from latentsearch.objective import Linear, Objective
-from latentsearch.searchers._population import project_each
-from latentsearch.searchers._promise import reluctance
+from latentsearch.searchers.swaps._expected_improvement import reluctance
 
 # How many swaps are made together, to see up to where they still help each other.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

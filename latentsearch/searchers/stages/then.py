@@ -14,14 +14,14 @@ from torch import Tensor
 from latentsearch import _checkpoint
 from latentsearch.algebra import Constraint
 from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
+from latentsearch.loop import IterativeSearcher
+from latentsearch.loop.start import check_arguments, check_types
 from latentsearch.noise import Noise, mix_int, problem_seeds
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Callback, Run, Step
-from latentsearch.searchers._iterative import IterativeSearcher
-from latentsearch.searchers._joined import CERTIFIED, joined, put_rows
-from latentsearch.searchers._start import check_arguments, check_types
-from latentsearch.searchers.stages import Afresh, Further, Stage, Uncertified
+from latentsearch.searchers.stages._merge import CERTIFIED, joined, put_rows
+from latentsearch.searchers.stages.stages import Afresh, Further, Stage, Uncertified
 from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)

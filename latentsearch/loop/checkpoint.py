@@ -17,7 +17,7 @@ from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
 
 if TYPE_CHECKING:
-    from latentsearch.searchers._loop import Loop
+    from latentsearch.loop.loop import Loop
 
 
 class SavedSearch:

@@ -18,19 +18,20 @@ from torch import Tensor
 from latentsearch._rows import flatten, map_rows
 from latentsearch.algebra import Constraint
 from latentsearch.errors import SearchFailed
+from latentsearch.loop.checkpoint import SavedSearch
+from latentsearch.loop.incumbents import Board
+from latentsearch.loop.preflight import check_gradients, check_latents, check_scores
+from latentsearch.loop.progress import Progress
+from latentsearch.loop.start import check_arguments, initial_latents
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.objective import Objective, canonical_of
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
-from latentsearch.searchers._board import Board
-from latentsearch.searchers._progress import Progress
-from latentsearch.searchers._saved import SavedSearch
-from latentsearch.searchers._start import check_arguments, initial_latents
-from latentsearch.searchers._trial import check_gradients, check_latents, check_scores
 
 if TYPE_CHECKING:
-    from latentsearch.searchers._iterative import IterativeSearcher, Proposal
+    from latentsearch.loop.iterative import IterativeSearcher
+    from latentsearch.loop.method import Proposal
 
 _log = logging.getLogger("latentsearch")
 

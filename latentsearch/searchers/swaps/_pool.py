@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.searchers._swaps import Swaps
+from latentsearch.searchers.swaps._swaps import Swaps
 
 _LARGEST = 16  # swaps in a set
 _PREFIXES = (1, 2, 3, 4, 6, 8, 12, 16)  # of the most promising set: the farther, the less the effects add up

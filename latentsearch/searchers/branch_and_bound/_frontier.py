@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.searchers._population import take
+from latentsearch.loop import take
 from latentsearch.spaces import Discrete
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers._chain import Kernel, Move, Pace, Point, metropolis
-from latentsearch.searchers._drift import DriftKernel
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._jumps import JumpKernel
+from latentsearch.searchers.langevin._discrete_langevin import JumpKernel
+from latentsearch.searchers.langevin._mala import DriftKernel
+from latentsearch.searchers.langevin._metropolis import Kernel, Move, Pace, Point, metropolis
 from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 300  # where there is no budget to go by

@@ -23,7 +23,7 @@ from latentsearch._rows import per_row, sum_rows
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.searchers._chain import Kernel, Pace, Point
+from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point
 
 # Streams of noise; each use folds a constant of its own.
 _FIRST, _OTHERS, _CODES = 1, 2, 3

@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._moves import ends, made, remembered
-from latentsearch.searchers._swaps import Swaps, merge_sizes, most_promising, untried_first
+from latentsearch.searchers.swaps._moves import ends, made, remembered
+from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, most_promising, untried_first
 from latentsearch.spaces import Discrete, LatentSpace
 
 _PER_POSITION = 4  # swaps tried at one position in one step: others may make the next ones pointless

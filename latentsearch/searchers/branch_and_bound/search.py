@@ -11,15 +11,20 @@ from torch import Tensor
 
 from latentsearch.algebra import Constraint
 from latentsearch.bounds import Bound, LinearBound
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, improves, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run
-from latentsearch.searchers._board import improves
-from latentsearch.searchers._frontier import Frontier, halved, pushed, ranks_of, root, sorted_for_diving
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_of, score_each
+from latentsearch.searchers.branch_and_bound._frontier import (
+    Frontier,
+    halved,
+    pushed,
+    ranks_of,
+    root,
+    sorted_for_diving,
+)
 from latentsearch.spaces import Discrete, LatentSpace
 
 

@@ -6,34 +6,21 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score
+from latentsearch.algebra import Constraint
 from latentsearch.errors import InvalidArgument
+from latentsearch.loop.loop import Loop
+from latentsearch.loop.method import Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
-from latentsearch.searchers._loop import Loop
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
-
-
-class Proposal(NamedTuple):
-    """What a step offers for each held row.
-
-    Attributes:
-        latent: ``(M, *S)`` hard latents.
-        score: ``(M,)``, at exactly these latents.
-        status: ``(M,)`` int64 values of Status; None where all go on.
-    """
-
-    latent: Tensor
-    score: Score
-    status: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Score
+from latentsearch.loop import best_or_held, project_each, score_each
 from latentsearch.objective import Linear, Objective
 from latentsearch.result import Status
-from latentsearch.searchers._population import best_or_held, project_each, score_each
-from latentsearch.searchers._swaps import Swaps, alone, merge_sizes, merged, put_back, worth_keeping
+from latentsearch.searchers.swaps._swaps import Swaps, alone, merge_sizes, merged, put_back, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 
@@ -46,7 +46,7 @@ def made(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor, swa
         linear: The objective near them.
         curvature: ``(M,)``.
         swaps: ``(M, C + U)``; the last U are tried only where there is no merge in their stead.
-        merges: U, as many as [merge_sizes][latentsearch.searchers._swaps.merge_sizes] of C has from 2 on.
+        merges: U, as many as merge_sizes of C has from 2 on.
     """
     first, more = swaps.split(swaps.code.shape[1] - merges)
     worth = None if objective.limit is None else worth_keeping(objective, z, linear, curvature)

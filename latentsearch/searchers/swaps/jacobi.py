@@ -8,13 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers._iterative import IterativeSearcher, Proposal
-from latentsearch.searchers._population import best_or_held, score_each
-from latentsearch.searchers._swaps import Swaps, merge_sizes, merged, most_promising, put_back, worth_keeping
+from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, put_back, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.5  # of what was learnt about the curvature, in every step

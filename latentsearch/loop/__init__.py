@@ -1,0 +1,34 @@
+"""The only loop, and what people need who write methods for it.
+
+A method is an [IterativeSearcher][latentsearch.loop.IterativeSearcher]: settings, and two functions of a state.
+"""
+
+from latentsearch.loop.candidates import (
+    best_of,
+    best_or_held,
+    maps_each,
+    project_each,
+    ranking,
+    score_each,
+    take,
+)
+from latentsearch.loop.incumbents import improves
+from latentsearch.loop.iterative import IterativeSearcher
+from latentsearch.loop.method import Proposal
+from latentsearch.loop.row_optimizer import OptimizerFactory, RowOptimizer, check_row_local
+
+__all__ = [
+    "IterativeSearcher",
+    "OptimizerFactory",
+    "Proposal",
+    "RowOptimizer",
+    "best_of",
+    "best_or_held",
+    "check_row_local",
+    "improves",
+    "maps_each",
+    "project_each",
+    "ranking",
+    "score_each",
+    "take",
+]

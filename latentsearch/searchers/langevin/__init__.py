@@ -1,0 +1,5 @@
+"""Markov chains that the gradient informs: MALA in continuous spaces, discrete Langevin in codes."""
+
+from latentsearch.searchers.langevin.langevin import LangevinSearch
+
+__all__ = ["LangevinSearch"]
