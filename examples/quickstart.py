@@ -50,7 +50,7 @@ for title, (given, goal, weight) in wishes.items():
         wish = goal + weight * ls.LogPrior(generator.prior) if space == "VAE" and weight else goal
         encoded = generator.encode(images)
         film = plots.Film(every=3)
-        run = ls.Run(rows=rows, steps=120, callbacks=[film])
+        run = ls.Run(evaluations=rows, steps=120, callbacks=[film])
         result = searcher.search(generator, wish, init=encoded if editing else None, seed=0, run=run)
 
         # The yardstick: the same wish, at the latents that the encoder gives for the true pictures.

@@ -111,11 +111,11 @@ def main() -> None:
         start = codes if wish == EDIT else None
         film = plots.Film(every=max(options.steps // 40, 1))
         searcher = ls.GradientSearch(optimizer=adam, restarts=4 if start is None else 1)
-        run = ls.Run(rows=None, steps=options.steps, callbacks=[film])
+        run = ls.Run(evaluations=None, steps=options.steps, callbacks=[film])
         result = searcher.search(generator, goal, init=start, seed=0, run=run)
         encoder = goal(generator.decode(codes), codes).loss
         status = ", ".join(sorted({s.name for s in result.status}))
-        loss, spent = result.score.loss.mean(), int(result.rows.sum())
+        loss, spent = result.score.loss.mean(), int(result.evaluations.sum())
         print(f"{wish:24} {loss:8.4f} {encoder.mean():8.4f} {spent:6} {result.seconds:8.1f}  {status}")
         titles[len(rows)] = wish
         rows += [given, result.output]

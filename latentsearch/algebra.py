@@ -76,8 +76,8 @@ class Constraint(ABC):
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         """``(N, n)``, whose squares sum to the loss of each row, where ``least_squares`` is True."""
-        wanted = "one whose loss is a sum of squares, such as Matches or Downscales"
-        raise Unsupported(f"{self.name}.residuals", given=type(self).__name__, wanted=wanted)
+        expected = "one whose loss is a sum of squares, such as Matches or Downscales"
+        raise Unsupported(f"{self.name}.residuals", got=type(self).__name__, expected=expected)
 
     @property
     def pixel_separable(self) -> bool:
@@ -131,8 +131,8 @@ class Constraint(ABC):
     def __add__(self, other: object) -> Constraint:
         if not isinstance(other, Constraint):
             if callable(other):
-                mend = "wrap the function: Satisfies(function)"
-                raise InvalidArgument("a + b", given="a bare function", wanted="a Constraint", mend=mend)
+                hint = "wrap the function: Satisfies(function)"
+                raise InvalidArgument("a + b", got="a bare function", expected="a Constraint", hint=hint)
             return NotImplemented
         return Sum((*_addends(self), *_addends(other)))
 
@@ -213,8 +213,8 @@ def common_problems(what: str, sizes: Iterable[int]) -> int:
     if len(several) > 1:
         raise InvalidArgument(
             what,
-            given=f"parts for {' and '.join(map(str, sorted(several)))} problems",
-            wanted="the same number of problems everywhere, or 1",
+            got=f"parts for {' and '.join(map(str, sorted(several)))} problems",
+            expected="the same number of problems everywhere, or 1",
         )
     return several.pop() if several else 1
 
@@ -230,9 +230,9 @@ def _check_problems(parts: tuple[Constraint, ...]) -> None:
         held = [f"{term.name} for {term.problems} problems{_shapes(term)}" for term in terms]
         raise InvalidArgument(
             "a sum of constraints",
-            given=" and ".join(held),
-            wanted="the same number of problems everywhere, or 1",
-            mend="x[None] adds the dimension of problems to what serves all of them",
+            got=" and ".join(held),
+            expected="the same number of problems everywhere, or 1",
+            hint="x[None] adds the dimension of problems to what serves all of them",
         )
 
 
@@ -243,17 +243,17 @@ def _shapes(term: Constraint) -> str:
     return f" ({', '.join(shapes)})" if shapes else ""
 
 
-def check_per_problem(what: str, tensor: object, *, finite: bool = False, mend: str = "") -> Tensor:
+def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: str = "") -> Tensor:
     """A tensor fit to hold one row a problem: at least one row, no NaN, and no infinity where it must be finite."""
     if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
-        given = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise InvalidArgument(what, given=given, wanted="a tensor with one row a problem", mend="x[None] adds the row")
+        got = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise InvalidArgument(what, got=got, expected="a tensor with one row a problem", hint="x[None] adds the row")
     if tensor.is_floating_point():
         for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
             if bool(bad.any()):
                 rows = bad.reshape(len(bad), -1).any(1).nonzero().flatten().tolist()
-                wanted = "finite numbers" if finite else "numbers"
-                raise InvalidArgument(what, given=f"{kind} in rows {rows}", wanted=wanted, mend=mend)
+                expected = "finite numbers" if finite else "numbers"
+                raise InvalidArgument(what, got=f"{kind} in rows {rows}", expected=expected, hint=hint)
     return tensor
 
 
@@ -263,9 +263,9 @@ def not_separable(what: str, constraint: Constraint) -> Unsupported:
     names = ", ".join(part.name for part in parts if not part.pixel_separable)
     return Unsupported(
         what,
-        given=f"{names}, whose loss is no sum over the pixels of a picture",
-        wanted="terms such as Matches and Downscales, over outputs (N, C, H, W)",
-        mend="use CoordinateSearch, which takes any differentiable wish",
+        got=f"{names}, whose loss is no sum over the pixels of a picture",
+        expected="terms such as Matches and Downscales, over outputs (N, C, H, W)",
+        hint="use CoordinateSearch, which takes any differentiable wish",
     )
 
 
@@ -279,10 +279,10 @@ class Weighted(Constraint):
 
     def __init__(self, inner: Constraint, weight: float) -> None:
         if not math.isfinite(weight):
-            raise InvalidArgument("weight", given=str(weight), wanted="a finite number")
+            raise InvalidArgument("weight", got=str(weight), expected="a finite number")
         if inner.limit is not None and weight <= 0:
-            mend = "weigh the other terms, and leave the limit alone"
-            raise InvalidArgument("weight", given=f"{weight} on a hard limit", wanted="a positive number", mend=mend)
+            hint = "weigh the other terms, and leave the limit alone"
+            raise InvalidArgument("weight", got=f"{weight} on a hard limit", expected="a positive number", hint=hint)
         self.inner, self.weight = inner, weight
         self.problems, self.judges, self.differentiable = inner.problems, inner.judges, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
@@ -337,7 +337,7 @@ class Below(Constraint):
 
     def __init__(self, inner: Constraint, threshold: float) -> None:
         if not isinstance(threshold, (int, float)) or math.isnan(threshold):
-            raise InvalidArgument("threshold", given=repr(threshold), wanted="a number")
+            raise InvalidArgument("threshold", got=repr(threshold), expected="a number")
         self.inner, self.threshold = inner, float(threshold)
         self.problems, self.differentiable = inner.problems, inner.differentiable
         self.needs_output, self.needs_latent = inner.needs_output, inner.needs_latent
@@ -393,9 +393,9 @@ class Sum(Constraint):
         if sum(part.limit is not None for part in parts) > 1:
             raise InvalidArgument(
                 "a sum of constraints",
-                given="several hard limits",
-                wanted="one at most, such as one Within a wish",
-                mend="take the smaller ball, or write the other as a soft Near",
+                got="several hard limits",
+                expected="one at most, such as one Within a wish",
+                hint="take the smaller ball, or write the other as a soft Near",
             )
         self.parts = parts
         _check_problems(parts)

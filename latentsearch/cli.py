@@ -13,7 +13,7 @@ import latentsearch
 from latentsearch import demo, zoo
 from latentsearch.errors import InvalidArgument, LatentSearchError
 
-_LEAST_ROWS = 16  # below, some of the demo's methods cannot pay for a step
+_LEAST = 16  # below, some of the demo's methods cannot pay for a step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", default="latentsearch-demo", help="folder for grid.png and search.gif")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--searcher", choices=tuple(demo.SEARCHERS), default="relaxed", help="method for the codes")
-    command.add_argument("--rows", type=int, default=demo.ROWS, help="pictures decoded for each search of one picture")
+    command.add_argument(
+        "--evaluations", type=int, default=demo.EVALUATIONS, help="pictures decoded for each search of one picture"
+    )
     return parser
 
 
@@ -71,8 +73,10 @@ def _devices() -> list[str]:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    if options.rows < _LEAST_ROWS:
-        raise InvalidArgument("--rows", given=str(options.rows), wanted=f"at least {_LEAST_ROWS}, or nothing is found")
+    if options.evaluations < _LEAST:
+        raise InvalidArgument(
+            "--evaluations", got=str(options.evaluations), expected=f"at least {_LEAST}, or nothing is found"
+        )
     start, threads = time.perf_counter(), torch.get_num_threads()
     # The networks are too small to share, and threads that wait for each other crawl on a busy machine.
     torch.set_num_threads(1)
@@ -81,7 +85,7 @@ def _demo(options: argparse.Namespace) -> None:
             options.out,
             seed=options.seed,
             searcher=options.searcher,
-            rows=options.rows,
+            evaluations=options.evaluations,
             progress=sys.stderr.isatty(),
             report=lambda line: print(line, flush=True),
         )

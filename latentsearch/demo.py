@@ -32,7 +32,7 @@ from latentsearch.searchers import (
 )
 
 PICTURES = (4, 7, 9, 17, 18)  # of those in the zoo: a 2, a 3, a 4, an 8 and a 9
-ROWS, STEPS = 480, 120  # the most for one picture
+EVALUATIONS, STEPS = 480, 120  # the most for one picture
 
 # Methods for the grid of codes. A mean over 784 pixels has small gradients, hence the large steps.
 SEARCHERS: Mapping[str, Searcher] = {
@@ -114,7 +114,7 @@ def run_task(
     images: Tensor,
     *,
     seed: int = 0,
-    run: Run = Run(rows=ROWS, steps=STEPS),  # noqa: B008 - frozen, so sharing one is safe
+    run: Run = Run(evaluations=EVALUATIONS, steps=STEPS),  # noqa: B008 - frozen, so sharing one is safe
 ) -> Outcome:
     """Search for one wish in one space, and film it.
 
@@ -145,7 +145,7 @@ def run_demo(
     *,
     seed: int = 0,
     searcher: str = "relaxed",
-    rows: int = ROWS,
+    evaluations: int = EVALUATIONS,
     progress: bool = False,
     report: Callable[[str], None] = print,
 ) -> list[Outcome]:
@@ -155,7 +155,7 @@ def run_demo(
         out: The folder to write to.
         seed: One for all searches.
         searcher: The method for the grid of codes, a key of ``SEARCHERS``.
-        rows: The budget of rows a picture.
+        evaluations: The budget, in evaluations a picture.
         progress: Whether to show progress on stderr.
         report: Takes each line of the table.
 
@@ -166,11 +166,11 @@ def run_demo(
         InvalidArgument: If there is no such searcher.
     """
     if searcher not in SEARCHERS:
-        raise InvalidArgument("demo.searcher", given=repr(searcher), wanted="one of " + ", ".join(SEARCHERS))
+        raise InvalidArgument("demo.searcher", got=repr(searcher), expected="one of " + ", ".join(SEARCHERS))
     images = zoo.images()[0][list(PICTURES)]
     codes, vae = wrap(zoo.load("mnist-vqvae-512")), wrap(zoo.load("mnist-vae"))
     descent = GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.1))
-    budget = Run(rows=rows, steps=STEPS, progress=progress)
+    budget = Run(evaluations=evaluations, steps=STEPS, progress=progress)
     outcomes = []
     report(_HEAD)
     for task in tasks(images):
@@ -186,7 +186,8 @@ def run_demo(
 
 
 _HEAD = (
-    f"{'task':<24}{'space':<8}{'method':<22}{'loss':>10}{'encoder':>10}{'ratio':>7}{'rows':>7}{'seconds':>9}  status"
+    f"{'task':<24}{'space':<8}{'method':<22}{'loss':>10}{'encoder':>10}{'ratio':>7}"
+    f"{'evaluations':>12}{'seconds':>9}  status"
 )
 
 _MORAL = (
@@ -207,7 +208,7 @@ def table_row(outcome: Outcome) -> str:
     status = ", ".join(f"{count} {status.name}" for status, count in Counter(result.status).items())
     return (
         f"{outcome.task.title:<24}{outcome.space:<8}{outcome.method:<22}{loss:>10.5f}{encoder:>10.5f}"
-        f"{loss / encoder:>7.2f}{int(result.rows.sum()):>7}{result.seconds:>9.1f}  {status}"
+        f"{loss / encoder:>7.2f}{int(result.evaluations.sum()):>12}{result.seconds:>9.1f}  {status}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Errors that say what was given, what was wanted, and how to mend it."""
+"""Errors that say what was got, what was expected, and how to fix it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class InvalidArgument(LatentSearchError, ValueError):
 
     Args:
         what: The argument or property at fault, for instance ``"Matches.target"``.
-        given: What it was.
-        wanted: What it should have been.
-        mend: What to change. Empty where ``wanted`` says it all.
+        got: What it was.
+        expected: What it should have been.
+        hint: What to change. Empty where ``expected`` says it all.
 
     Example:
-        >>> print(InvalidArgument("seed", given="'a'", wanted="an integer"))
-        seed: given 'a', wanted an integer
+        >>> print(InvalidArgument("seed", got="'a'", expected="an integer"))
+        seed: got 'a', expected an integer
     """
 
-    def __init__(self, what: str, *, given: str, wanted: str, mend: str = "") -> None:
-        self.what, self.given, self.wanted, self.mend = what, given, wanted, mend
+    def __init__(self, what: str, *, got: str, expected: str, hint: str = "") -> None:
+        self.what, self.got, self.expected, self.hint = what, got, expected, hint
         # What another library said may end in a stop of its own.
-        super().__init__(f"{what}: given {given.removesuffix('.')}, wanted {wanted}" + (f"; {mend}" if mend else ""))
+        super().__init__(f"{what}: got {got.removesuffix('.')}, expected {expected}" + (f"; {hint}" if hint else ""))
 
 
 class Unsupported(InvalidArgument, TypeError):

@@ -78,11 +78,11 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
     if isinstance(seed, Integral):
         return tuple(mix_int(mix_int(int(seed)) + (b + 1) * _GAMMA) for b in range(problems))
     if isinstance(seed, Tensor) or not isinstance(seed, Iterable) or not all(isinstance(s, Integral) for s in seed):
-        mend = ("give int(seed)" if seed.ndim == 0 else "give seed.tolist()") if isinstance(seed, Tensor) else ""
-        raise InvalidArgument("seed", given=repr(seed), wanted="an integer or one per problem", mend=mend)
+        hint = ("give int(seed)" if seed.ndim == 0 else "give seed.tolist()") if isinstance(seed, Tensor) else ""
+        raise InvalidArgument("seed", got=repr(seed), expected="an integer or one per problem", hint=hint)
     if len(seed) != problems:
         raise InvalidArgument(
-            "seed", given=f"{len(seed)} seeds", wanted=f"one integer, or one for each of {problems} problems"
+            "seed", got=f"{len(seed)} seeds", expected=f"one integer, or one for each of {problems} problems"
         )
     return tuple(int(s) for s in seed)
 
@@ -199,12 +199,12 @@ class Noise:
             InvalidArgument: If there are not as many rows of noise as of logits, which would share it.
         """
         if len(logits) != len(self):
-            given = f"noise of {len(self)} rows for logits of {len(logits)}"
+            got = f"noise of {len(self)} rows for logits of {len(logits)}"
             raise InvalidArgument(
                 "Noise",
-                given=given,
-                wanted="a row for each",
-                mend="noise.split(count) makes more, noise[:count] takes some",
+                got=got,
+                expected="a row for each",
+                hint="noise.split(count) makes more, noise[:count] takes some",
             )
         return logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)
 

@@ -311,7 +311,7 @@ class Objective:
     def _space(self) -> Discrete:
         space = self.generator.space
         if not isinstance(space, Discrete):
-            raise Unsupported("the generator", given=f"{space}", wanted="a Discrete space")
+            raise Unsupported("the generator", got=f"{space}", expected="a Discrete space")
         return space
 
     @property
@@ -345,7 +345,7 @@ class Objective:
             self.spent = self.spent.index_add(0, row, cost * self.alive[row].to(self.spent.dtype))
 
     @property
-    def rows_left(self) -> Tensor:
+    def left(self) -> Tensor:
         """``(M,)`` float64: how many more rows each held row's problem can pay for, over its live restarts."""
         if self.budget is None:
             return torch.full(self.spent.shape, torch.inf, dtype=torch.float64, device=self.spent.device)
@@ -435,7 +435,7 @@ def _check_differentiable(loss: Tensor) -> None:
 def _no_gradient() -> Unsupported:
     return Unsupported(
         "the objective",
-        given="a loss that no gradient flows through",
-        wanted="a decoder and a constraint that torch can differentiate",
-        mend=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",
+        got="a loss that no gradient flows through",
+        expected="a decoder and a constraint that torch can differentiate",
+        hint=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",
     )

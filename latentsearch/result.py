@@ -47,17 +47,17 @@ class Trace:
 
     Attributes:
         loss: ``(T, B)``: the best hard loss so far; ``inf`` before the first proposal.
-        rows: ``(T, B)`` float64: rows decoded so far, all restarts together.
+        evaluations: ``(T, B)`` float64: evaluations so far, all restarts together.
         seconds: ``(T,)`` float64: time since the start, resumed time included.
     """
 
     loss: Tensor
-    rows: Tensor
+    evaluations: Tensor
     seconds: Tensor
 
-    def loss_at(self, rows: float) -> Tensor:
-        """``(B,)``: the best loss of each problem once it had decoded at most ``rows`` rows."""
-        affordable = torch.where(self.rows <= rows, self.loss, torch.inf)
+    def loss_at(self, evaluations: float) -> Tensor:
+        """``(B,)``: the best loss of each problem after at most ``evaluations`` evaluations."""
+        affordable = torch.where(self.evaluations <= evaluations, self.loss, torch.inf)
         if not len(affordable):
             return torch.full(self.loss.shape[1:], torch.inf, dtype=self.loss.dtype, device=self.loss.device)
         return affordable.amin(0)
@@ -88,7 +88,7 @@ class SearchResult:
         score: ``(B,)``, computed anew from ``output``.
         terms: Each term's weighted score, ``(B,)``.
         status: Why each problem ended: B values; that of its winning restart.
-        rows: ``(B,)`` float64: rows decoded; a value is one row, a value with its gradient two, and a
+        evaluations: ``(B,)`` float64: a value is one evaluation, a value with its gradient two, and a
             grid decoded again where one code changed that share of one.
         steps: Steps taken.
         seconds: Wall time.
@@ -101,7 +101,7 @@ class SearchResult:
     score: Score
     terms: Mapping[str, Score]
     status: tuple[Status, ...]
-    rows: Tensor
+    evaluations: Tensor
     steps: int
     seconds: float
     candidates: Candidates
@@ -112,11 +112,11 @@ class SearchResult:
         tensors = {
             "latent": self.latent,
             "output": self.output,
-            "rows": self.rows,
+            "evaluations": self.evaluations,
             "candidates.latent": self.candidates.latent,
             "candidates.status": self.candidates.status,
             "trace.loss": self.trace.loss,
-            "trace.rows": self.trace.rows,
+            "trace.evaluations": self.trace.evaluations,
             "trace.seconds": self.trace.seconds,
         }
         scores = {"score": self.score, "candidates.score": self.candidates.score}
@@ -150,20 +150,20 @@ class SearchResult:
             score=score("score"),
             terms={name: score(f"terms.{name}") for name in header["terms"]},
             status=tuple(Status[name] for name in header["status"]),
-            rows=tensors["rows"],
+            evaluations=tensors["evaluations"],
             steps=header["steps"],
             seconds=header["seconds"],
             candidates=Candidates(
                 tensors["candidates.latent"], score("candidates.score"), tensors["candidates.status"]
             ),
-            trace=Trace(tensors["trace.loss"], tensors["trace.rows"], tensors["trace.seconds"]),
+            trace=Trace(tensors["trace.loss"], tensors["trace.evaluations"], tensors["trace.seconds"]),
         )
 
     def __repr__(self) -> str:
         problems = [
-            f"  {b}: loss {loss:.6g}, {status.name}, {round(rows, 2):.12g} rows"
-            for b, (loss, status, rows) in enumerate(
-                zip(self.score.loss.tolist(), self.status, self.rows.tolist(), strict=True)
+            f"  {b}: loss {loss:.6g}, {status.name}, {round(spent, 2):.12g} evaluations"
+            for b, (loss, status, spent) in enumerate(
+                zip(self.score.loss.tolist(), self.status, self.evaluations.tolist(), strict=True)
             )
         ]
         if len(problems) > 8:

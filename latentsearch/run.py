@@ -59,7 +59,7 @@ class Run:
     problem. A limit is one value, or one for each problem; None is no limit.
 
     Attributes:
-        rows: Rows decoded per problem, all restarts together: a value counts one, a value with its
+        evaluations: Evaluations per problem, all restarts together: a value counts one, a value with its
             gradient two, a patch its share of one. Checks before the run and the decoding of the
             answer are not counted.
         steps: Steps.
@@ -79,11 +79,11 @@ class Run:
         compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
 
     Example:
-        >>> Run(rows=500, seconds=60).rows
+        >>> Run(evaluations=500, seconds=60).evaluations
         500
     """
 
-    rows: int | Sequence[int] | None = 1000
+    evaluations: int | Sequence[int] | None = 1000
     steps: int | Sequence[int] | None = None
     seconds: float | Sequence[float] | None = None
     progress: bool = False
@@ -97,17 +97,17 @@ class Run:
     compile: bool | str = False
 
     def __post_init__(self) -> None:
-        for name in ("rows", "steps", "seconds"):
+        for name in ("evaluations", "steps", "seconds"):
             limit = getattr(self, name)
             values = [] if limit is None else list(limit) if isinstance(limit, Sequence) else [limit]
             if not all(isinstance(v, Real) and not isinstance(v, bool) and float(v) >= 0 for v in values):
-                raise InvalidArgument(f"Run.{name}", given=repr(limit), wanted="numbers >= 0, or None for no limit")
+                raise InvalidArgument(f"Run.{name}", got=repr(limit), expected="numbers >= 0, or None for no limit")
         for name in ("checkpoint_every", "compact_every", "chunk_rows"):
             count = getattr(self, name)
             if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-                raise InvalidArgument(f"Run.{name}", given=repr(count), wanted="a whole number of at least 1")
+                raise InvalidArgument(f"Run.{name}", got=repr(count), expected="a whole number of at least 1")
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
-            raise InvalidArgument("Run.callbacks", given=repr(self.callbacks), wanted="a list of functions of one Step")
+            raise InvalidArgument("Run.callbacks", got=repr(self.callbacks), expected="a list of functions of one Step")
         self._check_checkpoint()
         self._check_speed()
 
@@ -115,24 +115,24 @@ class Run:
         if self.checkpoint is None:
             return
         if not isinstance(self.checkpoint, (str, os.PathLike)):
-            raise InvalidArgument("Run.checkpoint", given=repr(self.checkpoint), wanted="a path of a file, or None")
+            raise InvalidArgument("Run.checkpoint", got=repr(self.checkpoint), expected="a path of a file, or None")
         if os.path.isdir(self.checkpoint):
-            given, mend = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as search.safetensors"
-            raise InvalidArgument("Run.checkpoint", given=given, wanted="a path of a file", mend=mend)
+            got, hint = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as search.safetensors"
+            raise InvalidArgument("Run.checkpoint", got=got, expected="a path of a file", hint=hint)
 
     def _check_speed(self) -> None:
         dtype = self.autocast
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-            wanted = "a floating dtype of torch's, such as torch.bfloat16, or None"
-            raise InvalidArgument("Run.autocast", given=repr(dtype), wanted=wanted)
+            expected = "a floating dtype of torch's, such as torch.bfloat16, or None"
+            raise InvalidArgument("Run.autocast", got=repr(dtype), expected=expected)
         if not isinstance(self.compile, (bool, str)):
-            raise InvalidArgument("Run.compile", given=repr(self.compile), wanted="True, False, or a backend's name")
+            raise InvalidArgument("Run.compile", got=repr(self.compile), expected="True, False, or a backend's name")
         if isinstance(self.compile, str) and self.compile not in torch.compiler.list_backends(exclude_tags=()):
-            wanted = f"True, False, or a backend's name, such as {', '.join(torch.compiler.list_backends())}"
-            raise InvalidArgument("Run.compile", given=repr(self.compile), wanted=wanted)
+            expected = f"True, False, or a backend's name, such as {', '.join(torch.compiler.list_backends())}"
+            raise InvalidArgument("Run.compile", got=repr(self.compile), expected=expected)
 
     def limit(self, name: str, problems: int) -> list[float]:
-        """One of ``rows``, ``steps`` or ``seconds`` as a number a problem; infinity for no limit."""
+        """One of ``evaluations``, ``steps`` or ``seconds`` as a number a problem; infinity for no limit."""
         limit = getattr(self, name)
         if limit is None:
             return [math.inf] * problems
@@ -140,6 +140,6 @@ class Run:
             return [float(limit)] * problems
         if len(limit) != problems:
             raise InvalidArgument(
-                f"Run.{name}", given=f"{len(limit)} values", wanted=f"one value, or one for each of {problems} problems"
+                f"Run.{name}", got=f"{len(limit)} values", expected=f"one value, or one for each of {problems} problems"
             )
         return list(limit)

@@ -18,7 +18,7 @@ _ONE_MORE = "x[None] adds the dimension of problems"
 def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
         raise InvalidArgument(
-            f"{what}.shape", given=repr(shape), wanted="a tuple of positive integers", mend="write (20,) for a vector"
+            f"{what}.shape", got=repr(shape), expected="a tuple of positive integers", hint="write (20,) for a vector"
         )
     return tuple(shape)
 
@@ -47,11 +47,11 @@ class Continuous:
     def check(self, what: str, z: Tensor) -> None:
         """Raise InvalidArgument unless ``z`` is a batch of latents of this space, and finite."""
         if not self.contains(z):
-            wanted = f"floating latents of shape (N, {_list(self.shape)})"
-            mend = _ONE_MORE if tuple(z.shape) == self.shape else ""
-            raise InvalidArgument(what, given=describe(z), wanted=wanted, mend=mend)
+            expected = f"floating latents of shape (N, {_list(self.shape)})"
+            hint = _ONE_MORE if tuple(z.shape) == self.shape else ""
+            raise InvalidArgument(what, got=describe(z), expected=expected, hint=hint)
         if not z.isfinite().all():
-            raise InvalidArgument(what, given="latents with NaN or infinity", wanted="finite latents")
+            raise InvalidArgument(what, got="latents with NaN or infinity", expected="finite latents")
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Discrete:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _check_shape("Discrete", self.shape))
         if not self.shape:
-            mend = "write (1,) for one code"
-            raise InvalidArgument("Discrete.shape", given="()", wanted="one axis of positions at least", mend=mend)
+            hint = "write (1,) for one code"
+            raise InvalidArgument("Discrete.shape", got="()", expected="one axis of positions at least", hint=hint)
         if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
-            raise InvalidArgument("Discrete.codebook_size", given=repr(self.codebook_size), wanted="a positive integer")
+            raise InvalidArgument("Discrete.codebook_size", got=repr(self.codebook_size), expected="a positive integer")
 
     @property
     def positions(self) -> int:
@@ -99,17 +99,17 @@ class Discrete:
     def check(self, what: str, z: Tensor) -> None:
         """Raise InvalidArgument unless ``z`` is a batch of hard latents of this space."""
         if not self.contains(z):
-            given = describe(z)
+            got = describe(z)
             if z.dtype == torch.int64 and z.numel():
-                given += f" with codes {int(z.min())} to {int(z.max())}"
-            mend = (
+                got += f" with codes {int(z.min())} to {int(z.max())}"
+            hint = (
                 "soft latents become codes by .argmax(-1), other integers by .long()" if z.dtype != torch.int64 else ""
             )
             raise InvalidArgument(
                 what,
-                given=given,
-                wanted=f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})",
-                mend=_ONE_MORE if tuple(z.shape) == self.shape else mend,
+                got=got,
+                expected=f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})",
+                hint=_ONE_MORE if tuple(z.shape) == self.shape else hint,
             )
 
     def one_hot(self, z: Tensor, dtype: torch.dtype) -> Tensor:

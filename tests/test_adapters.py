@@ -61,11 +61,11 @@ noisy.calls = 0  # type: ignore[attr-defined]
 REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "batch norm in train mode": (
         lambda **k: over_vectors(mlp(nn.BatchNorm1d(8)).train(), **k),
-        r"decoder: given a module in train mode \(Sequential, 0, 1\), wanted a frozen one; call .eval\(\) first",
+        r"decoder: got a module in train mode \(Sequential, 0, 1\), expected a frozen one; call .eval\(\) first",
     ),
     "dropout in train mode": (lambda **k: over_codes(conv().train(), **k), r"CodebookGenerator.decoder.*\.eval\(\)"),
     "batch norm in train mode inside": (
-        lambda **k: over_vectors(partly_training(), **k), r"module in train mode \(1\), wanted a frozen one",
+        lambda **k: over_vectors(partly_training(), **k), r"module in train mode \(1\), expected a frozen one",
     ),
     "method of a module in train mode": (
         lambda **k: ls.wrap(models.VAE((1, 4, 4), width=4, channels=8), **k), r"train mode.*call .eval\(\)",
@@ -98,12 +98,12 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "NaN": (lambda **k: over_vectors(lambda z: (z - 9).log(), **k), "outputs with NaN or infinity"),
     "whole numbers": (lambda **k: over_vectors(lambda z: z.long(), **k), "int64.*wanted floating outputs"),
-    "one number a row": (lambda **k: over_vectors(lambda z: z.sum(1), **k), r"wanted floating outputs \(4, \*O\)"),
+    "one number a row": (lambda **k: over_vectors(lambda z: z.sum(1), **k), r"expected floating outputs \(4, \*O\)"),
     "one output for all rows": (lambda **k: over_vectors(lambda z: z[:1], **k), r"\(1, 4\) .* for 4 latents"),
-    "tuple": (lambda **k: over_vectors(lambda z: (z, z), **k), "given a tuple, wanted a tensor.*pick it in a lambda"),
+    "tuple": (lambda **k: over_vectors(lambda z: (z, z), **k), "given a tuple, expected a tensor.*pick it in a lambda"),
     "dataclass": (lambda **k: over_codes(lambda e: Decoded(e), **k), r"given a Decoded.*decode\(e\)\.sample"),
     "another device": (lambda **k: over_vectors(lambda z: z.to("meta"), **k), "on meta, wanted outputs on the lat"),
-    "no prior": (lambda **k: over_vectors(mlp(), prior="normal", **k), "prior: given str, wanted an object with"),
+    "no prior": (lambda **k: over_vectors(mlp(), prior="normal", **k), "prior: got str, expected an object with"),
     "prior over other vectors": (
         lambda **k: over_vectors(mlp(), prior=StandardNormal((9,)), **k), r"prior.*\(4, 9\).*floating latents of shape",
     ),
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
         lambda **k: over_codes(conv(), prior=UniformCodes(ls.Discrete((4, 4), 99)), **k), r"prior.*with codes.*, 5\)",
     ),
     "encoder that fails": (
-        lambda **k: over_vectors(mlp(), encode=nn.Linear(7, 4), **k), r"encode: given a function that fails.*range",
+        lambda **k: over_vectors(mlp(), encode=nn.Linear(7, 4), **k), r"encode: got a function that fails.*range",
     ),
     "encoder to another space": (
         lambda **k: over_vectors(mlp(), encode=nn.Linear(6, 3), **k), r"encode.*wanted floating latents of shape",
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
         lambda **k: over_codes(conv(), encode=lambda x: torch.zeros(len(x), 2, 4, 4), **k), "embeddings of width 3",
     ),
     "encoder to too many grids": (
-        lambda **k: over_codes(conv(), encode=lambda x: [x, x], **k), "encode: given 2 grids, wanted 1",
+        lambda **k: over_codes(conv(), encode=lambda x: [x, x], **k), "encode: got 2 grids, expected 1",
     ),
 }  # fmt: skip
 
@@ -150,9 +150,9 @@ def test_without_the_check_everything_passes(make: Callable[..., Any]) -> None:
 
 # These cannot be built at all, checked or not.
 IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
-    "no decoder": (lambda **k: over_vectors("net.pt", **k), "ContinuousGenerator.decoder: given str, wanted a module"),
-    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: given OrderedDict, wanted a"),
-    "layout": (lambda **k: over_codes(conv(), layout="NCHW", **k), "layout: given 'NCHW', wanted 'channels_first' or"),
+    "no decoder": (lambda **k: over_vectors("net.pt", **k), "ContinuousGenerator.decoder: got str, expected a module"),
+    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got OrderedDict, wanted a"),
+    "layout": (lambda **k: over_codes(conv(), layout="NCHW", **k), "layout: got 'NCHW', expected 'channels_first' or"),
     "codebook of rank 1": (lambda **k: ls.CodebookGenerator(conv(), book(5), (4, 4), **k), r"floating \(K, D\), or"),
     "codebook of rank 3": (lambda **k: ls.CodebookGenerator(conv(), book(4, 5, 3), (4, 4), **k), r"floating \(K, D\)"),
     "codebook of whole numbers": (
@@ -162,22 +162,22 @@ IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
         lambda **k: ls.CodebookGenerator(conv(), nn.Embedding(5, 3), (4, 4), **k), "given Embedding.*give its .weight",
     ),
     "codebook with NaN": (
-        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK * torch.nan, (4, 4), **k), "codebook: given NaN or infinity",
+        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK * torch.nan, (4, 4), **k), "codebook: got NaN or infinity",
     ),
-    "shape as a number": (lambda **k: ls.CodebookGenerator(conv(), CODEBOOK, 16, **k), "shape: given 16, wanted a tup"),
-    "shape of nothing": (lambda **k: ls.CodebookGenerator(conv(), CODEBOOK, (4, 0), **k), r"shape: given \(4, 0\)"),
-    "vector shape as a number": (lambda **k: ls.ContinuousGenerator(mlp(), 4, **k), r"Continuous.shape: given 4"),
+    "shape as a number": (lambda **k: ls.CodebookGenerator(conv(), CODEBOOK, 16, **k), "shape: got 16, expected a tup"),
+    "shape of nothing": (lambda **k: ls.CodebookGenerator(conv(), CODEBOOK, (4, 0), **k), r"shape: got \(4, 0\)"),
+    "vector shape as a number": (lambda **k: ls.ContinuousGenerator(mlp(), 4, **k), r"Continuous.shape: got 4"),
     "too few shapes": (
         lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK, CODEBOOK], [(4, 4)], **k), "given 1 shapes.*each of 2 cod",
     ),
     "one shape for a list": (
-        lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK], (4, 4), **k), r"shape: given \(4, 4\).*list of shapes",
+        lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK], (4, 4), **k), r"shape: got \(4, 4\).*list of shapes",
     ),
     "no grids": (lambda **k: ls.CodebookGenerator(conv(), [], [], **k), "given 0 shapes"),
     "projection that fails": (
-        lambda **k: over_codes(conv(), project=nn.Linear(4, 3), **k), "project: given a function that fails",
+        lambda **k: over_codes(conv(), project=nn.Linear(4, 3), **k), "project: got a function that fails",
     ),
-    "no model": (lambda **k: ls.wrap(mlp(), **k), "wrap.model: given Sequential.*name its parts"),
+    "no model": (lambda **k: ls.wrap(mlp(), **k), "wrap.model: got Sequential.*name its parts"),
 }  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def test_weights_are_left_as_they_are() -> None:
     generator = over_codes(net)
     goal = ls.Matches(torch.zeros(1, 2, 8, 8)) + ls.LogPrior(generator.prior)
     for searcher in (ls.RandomSearch(), ls.StraightThroughSearch(), ls.RelaxedSearch(steps=4)):
-        searcher.search(generator, goal, seed=0, run=Run(rows=40))
+        searcher.search(generator, goal, seed=0, run=Run(evaluations=40))
     for name, parameter in net.named_parameters():
         value, wanted_gradient = before[name]
         assert torch.equal(parameter, value) and parameter.requires_grad == wanted_gradient and parameter.grad is None

@@ -233,19 +233,19 @@ def test_to_reaches_into_sums_weights_and_thresholds() -> None:
 def test_problems_must_agree_or_be_one() -> None:
     two, three = ls.Matches(TARGET[:2]), ls.Matches(TARGET)
     assert (three + WISHES["one match"]).problems == 3
-    with pytest.raises(InvalidArgument, match=r"a sum.*: given .*2 problems.* and .*3 problems.*, wanted the same"):
+    with pytest.raises(InvalidArgument, match=r"a sum.*: got .*2 problems.* and .*3 problems.*, expected the same"):
         two + three
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
 def test_weights_are_finite(weight: float) -> None:
-    with pytest.raises(InvalidArgument, match=r"weight: given .*, wanted a finite number"):
+    with pytest.raises(InvalidArgument, match=r"weight: got .*, expected a finite number"):
         weight * PRIOR
 
 
 @pytest.mark.parametrize("threshold", [math.nan, "low", None])
 def test_thresholds_are_numbers(threshold: Any) -> None:
-    with pytest.raises(InvalidArgument, match=r"threshold: given .*, wanted a number"):
+    with pytest.raises(InvalidArgument, match=r"threshold: got .*, expected a number"):
         PRIOR.below(threshold)
 
 

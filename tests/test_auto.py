@@ -29,34 +29,34 @@ RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(),
     ],
 )
 def test_the_choice_goes_by_space_gradient_and_budget(toy, wish, rows, chosen):
-    run = ls.Run(rows=rows)
+    run = ls.Run(evaluations=rows)
     auto = ls.AutoSearch().choose(toy.generator, wish, run)
     assert type(auto) is chosen
     if rows is not None:
         found = ls.search(toy.generator, wish, seed=0, run=run)
         same = auto.search(toy.generator, wish, seed=0, run=run)
-        assert torch.equal(found.latent, same.latent) and (found.rows <= rows).all()
+        assert torch.equal(found.latent, same.latent) and (found.evaluations <= rows).all()
 
 
 def test_it_reaches_what_no_single_method_of_it_does():
-    run = ls.Run(rows=600)
+    run = ls.Run(evaluations=600)
     auto = ls.search(CODES.generator, CODES.constraint, seed=0, run=run)
     relaxed = ls.RelaxedSearch().search(CODES.generator, CODES.constraint, seed=0, run=run)
     assert torch.equal(auto.latent, CODES.solution) and (auto.score.loss < relaxed.score.loss).any()
 
 
 def test_arguments_are_looked_at_before_a_choice_is_made():
-    with pytest.raises(ls.InvalidArgument, match="generator: given str, wanted a Generator"):
+    with pytest.raises(ls.InvalidArgument, match="generator: got str, expected a Generator"):
         ls.search("decoder", CODES.constraint)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [16, 20, 31, 32, 40])
 def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
     toy = toys.codes(shape=(1, 2), codebook_size=4)
-    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, ls.Run(rows=rows))
+    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, ls.Run(evaluations=rows))
     assert isinstance(chosen, ls.ExhaustiveSearch) == (rows >= 32)
-    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
-    assert (result.rows > 0).all()
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
+    assert (result.evaluations > 0).all()
     if rows >= 32:
         assert {status.name for status in result.status} == {"OPTIMAL"}
 
@@ -68,7 +68,7 @@ def test_without_a_limit_it_ends_with_certificates():
     noise = ls.Noise.from_seed(0)
     generator = ls.CodebookGenerator(net, noise.fold(1).normal(6, 3)[0], (5,))
     wish = ls.Matches(noise.fold(2).normal(4, 32)[0])
-    result = ls.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=2000))
+    result = ls.search(generator, wish, seed=0, run=ls.Run(evaluations=None, steps=2000))
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -88,7 +88,7 @@ def test_a_decoder_without_a_gradient_is_refused_and_told_what_takes_it(generato
 
 def test_where_there_are_rounds_all_answers_have_certificates():
     toy = toys.codes(problems=6, shape=(4, 4), codebook_size=16)
-    run = ls.Run(rows=3400)
+    run = ls.Run(evaluations=3400)
     assert any(isinstance(s, Uncertified) for s in ls.AutoSearch().choose(toy.generator, toy.constraint, run).searchers)
     result = ls.search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}
@@ -97,5 +97,5 @@ def test_where_there_are_rounds_all_answers_have_certificates():
 @pytest.mark.parametrize("rows", [8, 11, 23])
 def test_a_handful_of_rows_is_not_spent_for_nothing(rows):
     toy = toys.codes(problems=4, shape=(7, 7), codebook_size=64)
-    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
-    assert (result.rows <= rows).all() and (result.score.loss < result.trace.loss[0]).any()
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
+    assert (result.evaluations <= rows).all() and (result.score.loss < result.trace.loss[0]).any()

@@ -100,12 +100,12 @@ LAST = MATCH.target.movedim(1, -1)
 
 CASES = {
     # where to start
-    "init of another shape": Case("init: given a float32", "(2, 3)", "shape (N, 4)", init=torch.zeros(2, 3)),
-    "init of whole numbers": Case("init: given an int64", "floating latents", init=torch.zeros(2, 4).long()),
-    "init with NaN": Case("init: given latents with NaN", "finite", init=torch.full((2, 4), torch.nan)),
+    "init of another shape": Case("init: got a float32", "(2, 3)", "shape (N, 4)", init=torch.zeros(2, 3)),
+    "init of whole numbers": Case("init: got an int64", "floating latents", init=torch.zeros(2, 4).long()),
+    "init with NaN": Case("init: got latents with NaN", "finite", init=torch.full((2, 4), torch.nan)),
     "init for 3 problems": Case("(3, 4)", "each of 2 problems", "number of targets", init=torch.zeros(3, 4)),
     "init with other restarts": Case("2 x 1 with restarts", init=torch.zeros(2, 5, 4)),
-    "init as a list": Case("init: given list, wanted a tensor", init=[[0.0] * 4] * 2),
+    "init as a list": Case("init: got list, expected a tensor", init=[[0.0] * 4] * 2),
     "init elsewhere": Case("on meta", "latents on cpu", "init.to('cpu')", init=torch.zeros(2, 4, device="meta")),
     "codes out of range": Case("codes 5 to 5", "in [0, 5)", generator=codes, init=torch.full((2, 2, 2), 5)),
     "negative codes": Case("codes -1 to -1", "in [0, 5)", generator=codes, init=torch.full((2, 2, 2), -1)),
@@ -122,7 +122,7 @@ CASES = {
     "target without its problem": Case("Matches.target", "target[None]", wish=lambda: ls.Matches(PICTURES[0])),
     "target of bytes": Case("uint8", "x.float() / 255", wish=lambda: ls.Matches(PICTURES.byte())),
     "target with NaN": Case("NaN in rows [0, 1]", wish=lambda: ls.Matches(PICTURES + torch.nan)),
-    "mask outside [0, 1]": Case("mask: given values", "[0, 1]", wish=lambda: ls.Matches(PICTURES, mask=PICTURES - 1)),
+    "mask outside [0, 1]": Case("mask: got values", "[0, 1]", wish=lambda: ls.Matches(PICTURES, mask=PICTURES - 1)),
     "mask that hides all": Case("hides everything", wish=lambda: ls.Matches(PICTURES, mask=PICTURES)),
     "small of another shape": Case(
         "Downscales.small", "(2, 3, 2, 2)", "shape (B, 3, 2, 1)", "shrunk 2 times",
@@ -168,7 +168,7 @@ CASES = {
     ),
     "classifier in train mode": Case("train mode", "classifier.eval()", wish=lambda: ls.Classified(nn.Flatten(), 0)),
     "label out of range": Case(
-        "Classified.label: given 24", "[0, 24)", wish=lambda: ls.Classified(nn.Flatten().eval(), 24),
+        "Classified.label: got 24", "[0, 24)", wish=lambda: ls.Classified(nn.Flatten().eval(), 24),
     ),
     "classifier of another size": Case(
         "Classified.classifier", "with RuntimeError", "lambda x: net(resize(x))",
@@ -178,15 +178,15 @@ CASES = {
         "Classified.classifier", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: x.flatten(), 0),
     ),
     "classifier of tuples": Case(
-        "Classified.classifier: given a tuple", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: (x,), 0),
+        "Classified.classifier: got a tuple", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: (x,), 0),
     ),
     # spaces and gradients
     **{
-        f"{name} on a continuous space": Case("over Continuous", "wanted a Discrete space", by=name, error=Unsupported)
+        f"{name} on a continuous space": Case("over Continuous", "expected a Discrete", by=name, error=Unsupported)
         for name in ("straight through", "single", "relaxed", "evolution")
     },
     "sets of swaps on a continuous space": Case(
-        "over Continuous", "wanted a Discrete space", by=ls.PursuitSearch(), error=Unsupported,
+        "over Continuous", "expected a Discrete space", by=ls.PursuitSearch(), error=Unsupported,
     ),
     **{
         f"{name}, by PursuitSearch": Case(
@@ -252,19 +252,19 @@ CASES = {
         "GradientSearch.optimizer", "functools.partial", by=ls.GradientSearch(SGD([torch.zeros(1)])),  # type: ignore[arg-type]
     ),
     # seeds, budgets, and what is no generator
-    "seeds of another number": Case("seed: given 3 seeds", "each of 2 problems", seed=[1, 2, 3]),
-    "seed of a tensor": Case("seed: given tensor(3)", "an integer", "int(seed)", seed=torch.tensor(3)),
-    "seeds of a tensor": Case("seed: given tensor", "seed.tolist()", seed=torch.tensor([3, 4])),
-    "seed of letters": Case("seed: given 'lucky'", "an integer", seed="lucky"),
-    "run as a number": Case("run: given 500", "wanted a Run", "run=Run(rows=500)", run=500),
-    "budgets of another number": Case("Run.rows: given 3 values", "each of 2 problems", run=Run(rows=[1, 2, 3])),
-    "steps of another number": Case("Run.steps: given 1 values", "each of 2 problems", run=Run(steps=[1])),
-    "bare module": Case("generator: given Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
+    "seeds of another number": Case("seed: got 3 seeds", "each of 2 problems", seed=[1, 2, 3]),
+    "seed of a tensor": Case("seed: got tensor(3)", "an integer", "int(seed)", seed=torch.tensor(3)),
+    "seeds of a tensor": Case("seed: got tensor", "seed.tolist()", seed=torch.tensor([3, 4])),
+    "seed of letters": Case("seed: got 'lucky'", "an integer", seed="lucky"),
+    "run as a number": Case("run: got 500", "expected a Run", "run=Run(evaluations=500)", run=500),
+    "budgets of another number": Case("evaluations: got 3 values", "of 2 problems", run=Run(evaluations=[1, 2, 3])),
+    "steps of another number": Case("Run.steps: got 1 values", "each of 2 problems", run=Run(steps=[1])),
+    "bare module": Case("generator: got Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
     "bare function": Case(
-        "constraint: given function", "a Constraint", "Satisfies(...)", wish=lambda: lambda o: o.mean((1, 2, 3)),
+        "constraint: got function", "a Constraint", "Satisfies(...)", wish=lambda: lambda o: o.mean((1, 2, 3)),
     ),
-    "tensor for a wish": Case("constraint: given Tensor", "a Constraint", wish=lambda: PICTURES),
-    "wish for a generator": Case("generator: given Matches", "a Generator", generator=lambda: MATCH),
+    "tensor for a wish": Case("constraint: got Tensor", "a Constraint", wish=lambda: PICTURES),
+    "wish for a generator": Case("generator: got Matches", "a Generator", generator=lambda: MATCH),
 }  # fmt: skip
 
 
@@ -291,70 +291,70 @@ def test_every_search_that_is_refused_would_else_run() -> None:
     """The cases differ from a search that works in one thing each, so it is that thing which is refused."""
     for name in ALL:
         generator = continuous if name in ("random", "gradient", "cmaes") else codes
-        result = ALL[name].search(generator(), MATCH, seed=0, run=Run(rows=6))
+        result = ALL[name].search(generator(), MATCH, seed=0, run=Run(evaluations=6))
         assert len(result.status) == 2
 
 
 SETTINGS = {
     "restarts": (
         lambda: ls.RandomSearch(restarts=0),
-        "RandomSearch.restarts: given 0, wanted a whole number of at least 1",
+        "RandomSearch.restarts: got 0, expected a whole number of at least 1",
     ),
-    "batch": (lambda: ls.RandomSearch(batch=0), "RandomSearch.batch: given 0"),
-    "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: given -1.0"),
-    "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: given 0, wanted a positive number"),
-    "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: given -1"),
+    "batch": (lambda: ls.RandomSearch(batch=0), "RandomSearch.batch: got 0"),
+    "tolerance": (lambda: ls.GradientSearch(tolerance=-1.0), "GradientSearch.tolerance: got -1.0"),
+    "lr": (lambda: ls.StraightThroughSearch(lr=0), "StraightThroughSearch.lr: got 0, expected a positive number"),
+    "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: got -1"),
     "on_repeat": (
         lambda: ls.StraightThroughSearch(on_repeat="loop"),
-        "given 'loop', wanted 'stop', 'continue' or",
+        "given 'loop', expected 'stop', 'continue' or",
     ),  # type: ignore[arg-type]
-    "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: given 0"),
-    "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: given 0"),
-    "swaps of sets": (lambda: ls.PursuitSearch(batch=0), "PursuitSearch.batch: given 0"),
-    "sets in vain": (lambda: ls.PursuitSearch(patience=0), "PursuitSearch.patience: given 0"),
-    "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: given 0"),
-    "codes of an arm": (lambda: ls.BanditSearch(codes=0), "BanditSearch.codes: given 0"),
-    "spacing": (lambda: ls.ColouredSearch(spacing=1), "spacing: given 1, wanted a whole number of at least 2"),
-    "codes of a colour": (lambda: ls.ColouredSearch(codes=0), "ColouredSearch.codes: given 0"),
-    "steps in vain": (lambda: ls.ColouredSearch(patience=0), "ColouredSearch.patience: given 0"),
-    "exploration": (lambda: ls.BanditSearch(exploration=-1.0), "exploration: given -1.0, wanted a number of at least"),
-    "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: given 0"),
-    "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: given -1.0"),
-    "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: given 0"),
-    "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: given .*two positive numbers"),
-    "population": (lambda: ls.EvolutionSearch(population=0), "EvolutionSearch.population: given 0"),
-    "children": (lambda: ls.EvolutionSearch(children=0), "children: given 0, wanted a whole number of at least 1"),
-    "small population": (lambda: ls.CMAESSearch(population=3), "population: given 3, wanted .* at least 4"),
-    "sigma": (lambda: ls.CMAESSearch(sigma=0.0), "CMAESSearch.sigma: given 0.0, wanted a positive number"),
-    "infinite sigma": (lambda: ls.CMAESSearch(sigma=float("inf")), "CMAESSearch.sigma: given inf"),
-    "separable": (lambda: ls.CMAESSearch(separable="diag"), "separable: given 'diag', wanted True, False, or None"),  # type: ignore[arg-type]
-    "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: given 0"),
-    "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: given .*two positive"),
-    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: given 1.0, wanted .*0 and 1"),
-    "rows": (lambda: Run(rows=-1), "Run.rows: given -1, wanted numbers >= 0, or None for no limit"),
-    "rows of one problem": (lambda: Run(rows=[5, -1]), r"Run.rows: given \[5, -1\]"),
-    "rows as text": (lambda: Run(rows="many"), "Run.rows: given 'many'"),  # type: ignore[arg-type]
-    "run's steps": (lambda: Run(steps=-2), "Run.steps: given -2"),
-    "seconds": (lambda: Run(seconds=float("nan")), "Run.seconds: given nan"),
-    "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: given 0, wanted a whole number of at least 1"),
-    "compact_every": (lambda: Run(compact_every=0), "Run.compact_every: given 0"),
-    "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: given 0"),
-    "chunk_rows as text": (lambda: Run(chunk_rows="all"), "Run.chunk_rows: given 'all', wanted a whole number"),  # type: ignore[arg-type]
-    "rows as a yes": (lambda: Run(rows=True), "Run.rows: given True, wanted numbers"),
-    "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: given the folder '.', wanted .*search.safetensors"),
-    "a number for a path": (lambda: Run(checkpoint=3), "Run.checkpoint: given 3, wanted a path"),  # type: ignore[arg-type]
-    "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: given 'bf16', wanted .*torch.bfloat16"),  # type: ignore[arg-type]
-    "dtype as a yes": (lambda: Run(autocast=True), "Run.autocast: given True"),  # type: ignore[arg-type]
-    "dtype of integers": (lambda: Run(autocast=torch.int64), "Run.autocast: given torch.int64"),
-    "backend": (lambda: Run(compile="nonsense"), "Run.compile: given 'nonsense', wanted .*inductor"),
-    "no backend": (lambda: Run(compile=3), "Run.compile: given 3, wanted True, False"),  # type: ignore[arg-type]
-    "no radius": (lambda: ls.Within(CODES, None), "Within.radius: given None, wanted a positive whole number"),  # type: ignore[arg-type]
-    "radius as text": (lambda: ls.Within(CODES, "4"), "Within.radius: given '4'"),  # type: ignore[arg-type]
-    "radius as a yes": (lambda: ls.Within(CODES, True), "Within.radius: given True"),
-    "radii of yes and no": (lambda: ls.Within(CODES, torch.tensor([True, True])), "Within.radius: given tensor"),
+    "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: got 0"),
+    "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: got 0"),
+    "swaps of sets": (lambda: ls.PursuitSearch(batch=0), "PursuitSearch.batch: got 0"),
+    "sets in vain": (lambda: ls.PursuitSearch(patience=0), "PursuitSearch.patience: got 0"),
+    "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: got 0"),
+    "codes of an arm": (lambda: ls.BanditSearch(codes=0), "BanditSearch.codes: got 0"),
+    "spacing": (lambda: ls.ColouredSearch(spacing=1), "spacing: got 1, expected a whole number of at least 2"),
+    "codes of a colour": (lambda: ls.ColouredSearch(codes=0), "ColouredSearch.codes: got 0"),
+    "steps in vain": (lambda: ls.ColouredSearch(patience=0), "ColouredSearch.patience: got 0"),
+    "exploration": (lambda: ls.BanditSearch(exploration=-1.0), "exploration: got -1.0, expected a number of at least"),
+    "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: got 0"),
+    "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: got -1.0"),
+    "check_every": (lambda: ls.RelaxedSearch(check_every=0), "RelaxedSearch.check_every: got 0"),
+    "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: got .*two positive numbers"),
+    "population": (lambda: ls.EvolutionSearch(population=0), "EvolutionSearch.population: got 0"),
+    "children": (lambda: ls.EvolutionSearch(children=0), "children: got 0, expected a whole number of at least 1"),
+    "small population": (lambda: ls.CMAESSearch(population=3), "population: got 3, wanted .* at least 4"),
+    "sigma": (lambda: ls.CMAESSearch(sigma=0.0), "CMAESSearch.sigma: got 0.0, expected a positive number"),
+    "infinite sigma": (lambda: ls.CMAESSearch(sigma=float("inf")), "CMAESSearch.sigma: got inf"),
+    "separable": (lambda: ls.CMAESSearch(separable="diag"), "separable: got 'diag', expected True, False, or None"),  # type: ignore[arg-type]
+    "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: got 0"),
+    "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: got .*two positive"),
+    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: got 1.0, wanted .*0 and 1"),
+    "rows": (lambda: Run(evaluations=-1), "Run.evaluations: got -1, expected numbers >= 0, or None for no limit"),
+    "rows of one problem": (lambda: Run(evaluations=[5, -1]), r"Run.evaluations: got \[5, -1\]"),
+    "rows as text": (lambda: Run(evaluations="many"), "Run.evaluations: got 'many'"),  # type: ignore[arg-type]
+    "run's steps": (lambda: Run(steps=-2), "Run.steps: got -2"),
+    "seconds": (lambda: Run(seconds=float("nan")), "Run.seconds: got nan"),
+    "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: got 0, expected a whole number of at least 1"),
+    "compact_every": (lambda: Run(compact_every=0), "Run.compact_every: got 0"),
+    "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: got 0"),
+    "chunk_rows as text": (lambda: Run(chunk_rows="all"), "Run.chunk_rows: got 'all', expected a whole number"),  # type: ignore[arg-type]
+    "rows as a yes": (lambda: Run(evaluations=True), "Run.evaluations: got True, expected numbers"),
+    "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: got the folder '.', wanted .*search.safetensors"),
+    "a number for a path": (lambda: Run(checkpoint=3), "Run.checkpoint: got 3, expected a path"),  # type: ignore[arg-type]
+    "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: got 'bf16', wanted .*torch.bfloat16"),  # type: ignore[arg-type]
+    "dtype as a yes": (lambda: Run(autocast=True), "Run.autocast: got True"),  # type: ignore[arg-type]
+    "dtype of integers": (lambda: Run(autocast=torch.int64), "Run.autocast: got torch.int64"),
+    "backend": (lambda: Run(compile="nonsense"), "Run.compile: got 'nonsense', wanted .*inductor"),
+    "no backend": (lambda: Run(compile=3), "Run.compile: got 3, expected True, False"),  # type: ignore[arg-type]
+    "no radius": (lambda: ls.Within(CODES, None), "Within.radius: got None, expected a positive whole number"),  # type: ignore[arg-type]
+    "radius as text": (lambda: ls.Within(CODES, "4"), "Within.radius: got '4'"),  # type: ignore[arg-type]
+    "radius as a yes": (lambda: ls.Within(CODES, True), "Within.radius: got True"),
+    "radii of yes and no": (lambda: ls.Within(CODES, torch.tensor([True, True])), "Within.radius: got tensor"),
     "source with NaN": (
         lambda: ls.Within(torch.full((2, 4), torch.nan), 1.0),
-        r"rows \[0, 1\], wanted finite numbers",
+        r"rows \[0, 1\], expected finite numbers",
     ),
     "infinite target": (
         lambda: ls.Matches(PICTURES + torch.inf),
@@ -365,17 +365,17 @@ SETTINGS = {
         lambda: MATCH + ls.Within(torch.zeros(3, 2, 2).long(), 1),
         r"Matches for 2 .*\(target \(2, .*and Within for 3 problems \(source \(3, 2, 2\)\), .*x\[None\]",
     ),
-    "range upside down": (lambda: continuous_in((1, 0)), r"output_range: given \(1, 0\), wanted .*lower one first"),
-    "range of a number": (lambda: continuous_in(1), "output_range: given 1, wanted two numbers"),
+    "range upside down": (lambda: continuous_in((1, 0)), r"output_range: got \(1, 0\), wanted .*lower one first"),
+    "range of a number": (lambda: continuous_in(1), "output_range: got 1, expected two numbers"),
     "array for a codebook": (
         lambda: ls.CodebookGenerator(nn.Flatten().eval(), np.ones((5, 3), np.float32), (2,)),  # type: ignore[arg-type]
-        r"CodebookGenerator.codebook: given ndarray, wanted a tensor; torch.as_tensor\(codebook\)",
+        r"CodebookGenerator.codebook: got ndarray, expected a tensor; torch.as_tensor\(codebook\)",
     ),
-    "callbacks": (lambda: Run(callbacks=[print, 3]), "Run.callbacks: given .*functions of one Step"),  # type: ignore[list-item]
-    "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: given 20.*write \(20,\)"),  # type: ignore[arg-type]
-    "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: given \(7, 0\)"),
-    "no axis": (lambda: ls.Discrete((), 5), r"Discrete.shape: given \(\), wanted one axis .*write \(1,\)"),
-    "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: given 0, wanted a positive integer"),
+    "callbacks": (lambda: Run(callbacks=[print, 3]), "Run.callbacks: got .*functions of one Step"),  # type: ignore[list-item]
+    "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: got 20.*write \(20,\)"),  # type: ignore[arg-type]
+    "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: got \(7, 0\)"),
+    "no axis": (lambda: ls.Discrete((), 5), r"Discrete.shape: got \(\), expected one axis .*write \(1,\)"),
+    "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: got 0, expected a positive integer"),
 }
 
 

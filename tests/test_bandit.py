@@ -39,14 +39,14 @@ def rugged(problems: int) -> tuple[toys.CodeGenerator, ls.Matches]:
 @pytest.mark.parametrize("settings", [{}, {"arms": 2, "codes": 3}, {"arms": 1, "codes": 1, "exploration": 0.0}])
 def test_it_finds_the_planted_grid(settings):
     for toy in (toys.codes(problems=8), toys.codes(problems=5, shape=(4, 4), codebook_size=16)):
-        result = ls.BanditSearch(**settings).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+        result = ls.BanditSearch(**settings).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=2000))
         assert (result.score.loss <= 1e-6).all()
 
 
 def test_an_optimal_grid_has_no_better_neighbour():
     generator, goal = rugged(6)
     search = ls.BanditSearch(arms=3, codes=2, patience=None)
-    result = search.search(generator, goal, seed=0, run=ls.Run(rows=3000))
+    result = search.search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
     assert {status.name for status in result.status} == {"OPTIMAL"}
     for problem, (position, code) in itertools.product(range(6), itertools.product(range(9), range(4))):
         grid = result.latent[problem : problem + 1].clone()
@@ -57,7 +57,7 @@ def test_an_optimal_grid_has_no_better_neighbour():
 
 def test_patience_ends_a_row_before_all_was_tried():
     generator, goal = rugged(4)
-    result = ls.BanditSearch(arms=2, codes=1, patience=4).search(generator, goal, seed=0, run=ls.Run(rows=3000))
+    result = ls.BanditSearch(arms=2, codes=1, patience=4).search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
     assert {status.name for status in result.status} == {"STALLED"}
 
 
@@ -71,7 +71,7 @@ def test_every_change_is_an_improvement():
         losses.append(float(step.loss[0]))
         grids.append(tuple(step.latent.flatten().tolist()))
 
-    ls.BanditSearch(arms=3).search(generator, goal, seed=0, run=ls.Run(rows=400, callbacks=[record]))
+    ls.BanditSearch(arms=3).search(generator, goal, seed=0, run=ls.Run(evaluations=400, callbacks=[record]))
     for (a, b), (before, after) in zip(itertools.pairwise(grids), itertools.pairwise(losses), strict=True):
         assert after < before if a != b else after == before
 
@@ -129,7 +129,7 @@ def test_arms_that_do_not_keep_their_promise_are_pulled_less(monkeypatch):
 def test_the_scale_of_the_loss_does_not_matter(scale):
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-40")), ls.Matches(images)
-    run = ls.Run(rows=150)
+    run = ls.Run(evaluations=150)
     plain = ls.BanditSearch().search(codes, goal, seed=0, run=run).score.loss
     scaled = ls.BanditSearch().search(codes, scale * goal, seed=0, run=run).score.loss / scale
     assert torch.allclose(plain, scaled, rtol=0.15)

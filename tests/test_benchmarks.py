@@ -50,8 +50,8 @@ def test_the_page_on_estimators_shows_the_log_of_relaxations():
 def test_every_relaxation_of_the_table_searches_within_its_budget(name):
     toy = toys.codes()
     searcher = relaxations.searcher(name, relaxations.RELAXATIONS[name][1][0], 0.5)
-    result = searcher.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=150))
-    assert (result.rows <= 150).all() and result.score.loss.isfinite().all()
+    result = searcher.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=150))
+    assert (result.evaluations <= 150).all() and result.score.loss.isfinite().all()
 
 
 def test_the_page_on_proofs_shows_the_log():
@@ -89,16 +89,20 @@ def test_optimisers_of_other_packages_keep_the_laws(method):
     toy, rows = toys.codes(problems=3), [0, 1, 60]
     seeds = ls.problem_seeds(3, 3)
     before = torch.get_rng_state()
-    first, again = (method.search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(rows=rows)) for _ in range(2))
+    first, again = (
+        method.search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(evaluations=rows)) for _ in range(2)
+    )
     assert torch.equal(first.latent, again.latent) and torch.equal(before, torch.get_rng_state())
-    assert (first.rows <= torch.tensor(rows)).all() and first.rows[2] > 40
+    assert (first.evaluations <= torch.tensor(rows)).all() and first.evaluations[2] > 40
     assert toy.generator.space.contains(first.latent)
     assert torch.equal(toy.constraint(toy.generator.decode(first.latent), first.latent).loss, first.score.loss)
-    assert (first.trace.loss[1:] <= first.trace.loss[:-1]).all() and torch.equal(first.trace.rows[-1], first.rows)
+    assert (first.trace.loss[1:] <= first.trace.loss[:-1]).all() and torch.equal(
+        first.trace.evaluations[-1], first.evaluations
+    )
     last = toy.constraint.select(torch.tensor([2]))
-    alone = method.search(toy.generator, last, seed=[seeds[2]], run=ls.Run(rows=60))
+    alone = method.search(toy.generator, last, seed=[seeds[2]], run=ls.Run(evaluations=60))
     assert torch.equal(alone.latent[0], first.latent[2])
-    kept = method.search(toy.generator, toy.constraint, init=toy.solution, seed=0, run=ls.Run(rows=20))
+    kept = method.search(toy.generator, toy.constraint, init=toy.solution, seed=0, run=ls.Run(evaluations=20))
     assert (kept.score.loss <= toy.optimum).all()
 
 
@@ -107,12 +111,12 @@ def test_optimisers_of_other_packages_keep_the_laws(method):
 def test_optimisers_of_other_packages_know_limits_and_satisfaction(method):
     toy = toys.codes(problems=3)
     source = (toy.solution + 1) % toy.generator.space.codebook_size
-    found = method.search(toy.generator, toy.constraint + ls.Within(source, 1), seed=0, run=ls.Run(rows=60))
+    found = method.search(toy.generator, toy.constraint + ls.Within(source, 1), seed=0, run=ls.Run(evaluations=60))
     assert ((found.latent != source).flatten(1).sum(1) <= 1).all() and found.score.loss.isfinite().all()
-    easy = method.search(toy.generator, toy.constraint.below(1e9), seed=0, run=ls.Run(rows=60))
-    assert {status.name for status in easy.status} == {"SATISFIED"} and (easy.rows == 1).all()
+    easy = method.search(toy.generator, toy.constraint.below(1e9), seed=0, run=ls.Run(evaluations=60))
+    assert {status.name for status in easy.status} == {"SATISFIED"} and (easy.evaluations == 1).all()
     with pytest.raises(Unsupported):
-        method.search(toy.generator, toy.constraint, run=ls.Run(rows=60, seconds=1))
+        method.search(toy.generator, toy.constraint, run=ls.Run(evaluations=60, seconds=1))
 
 
 def test_a_missing_package_is_named(monkeypatch):

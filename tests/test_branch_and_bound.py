@@ -17,7 +17,7 @@ from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 
 DOUBLE = torch.float64
-UNLIMITED = ls.Run(rows=None)
+UNLIMITED = ls.Run(evaluations=None)
 
 
 def linear(positions: int, codes: int, outputs: int, seed: int, dtype: torch.dtype = DOUBLE) -> ls.CodebookGenerator:
@@ -40,7 +40,7 @@ def wish_for(generator: ls.CodebookGenerator, problems: int, noise: float, seed:
 
 
 def oracle(generator: ls.Generator, wish: ls.Constraint, init: Tensor | None = None) -> ls.SearchResult:
-    return ls.ExhaustiveSearch(batch=500).search(generator, wish, init=init, seed=0, run=ls.Run(rows=1 << 20))
+    return ls.ExhaustiveSearch(batch=500).search(generator, wish, init=init, seed=0, run=ls.Run(evaluations=1 << 20))
 
 
 # -- the answer --------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_far_fewer_rows_than_there_are_grids() -> None:
         generator, wish_for(generator, 3, noise=0.1), seed=0, run=UNLIMITED
     )
     assert {status.name for status in result.status} == {"OPTIMAL"}
-    assert int(result.rows.max()) * 40 <= 8**6
+    assert int(result.evaluations.max()) * 40 <= 8**6
 
 
 def test_a_good_start_spares_rows() -> None:
@@ -92,7 +92,7 @@ def test_a_good_start_spares_rows() -> None:
     first = searcher.search(generator, wish, seed=0, run=UNLIMITED)
     again = searcher.search(generator, wish, init=first.latent, seed=0, run=UNLIMITED)
     assert torch.equal(again.latent, first.latent)
-    assert float(again.rows[0]) < float(first.rows[0])
+    assert float(again.evaluations[0]) < float(first.evaluations[0])
 
 
 METHODS = [
@@ -122,7 +122,7 @@ def proven() -> tuple[ls.CodebookGenerator, ls.Matches, Tensor]:
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_no_method_is_better_than_what_is_proven(method: ls.Searcher, proven) -> None:
     generator, wish, best = proven
-    result = method.search(generator, wish, seed=0, run=ls.Run(rows=800))
+    result = method.search(generator, wish, seed=0, run=ls.Run(evaluations=800))
     assert (result.score.loss >= best * (1 - 1e-9)).all()
 
 
@@ -134,11 +134,11 @@ def test_without_the_rows_there_is_no_proof() -> None:
     wish = wish_for(generator, 2, noise=0.5)
     enough = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
     searcher = ls.BranchAndBoundSearch()
-    for missing in (searcher.step_rows(generator.space), 1):
-        rows = [int(spent) - missing for spent in enough.rows]
-        result = searcher.search(generator, wish, seed=0, run=ls.Run(rows=rows))
+    for missing in (searcher.step_cost(generator.space), 1):
+        rows = [int(spent) - missing for spent in enough.evaluations]
+        result = searcher.search(generator, wish, seed=0, run=ls.Run(evaluations=rows))
         assert [status.name for status in result.status] == ["BUDGET"] * 2
-        assert (result.rows <= torch.tensor(rows)).all()
+        assert (result.evaluations <= torch.tensor(rows)).all()
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Blind:
     """A bound that knows nothing, or nothing that is a number."""
 
     value: float
-    rows: int = 0
+    evaluations: int = 0
 
     def check(self, generator: ls.Generator, constraint: ls.Constraint) -> None: ...
 
@@ -207,20 +207,20 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         if step.number == 7:
             raise RuntimeError("killed")
 
-    run = ls.Run(rows=None, checkpoint=path, checkpoint_every=3)
+    run = ls.Run(evaluations=None, checkpoint=path, checkpoint_every=3)
     with pytest.raises(ls.SearchFailed):
-        killed = ls.Run(rows=None, checkpoint=path, checkpoint_every=3, callbacks=[kill])
+        killed = ls.Run(evaluations=None, checkpoint=path, checkpoint_every=3, callbacks=[kill])
         searcher.search(generator, wish, seed=0, run=killed)
     resumed = searcher.search(generator, wish, seed=0, run=run)
     assert torch.equal(resumed.latent, whole.latent)
-    assert torch.equal(resumed.rows, whole.rows) and resumed.status == whole.status
+    assert torch.equal(resumed.evaluations, whole.evaluations) and resumed.status == whole.status
 
 
 def test_what_cannot_be_bounded_is_refused_before_anything_is_decoded() -> None:
     toy, decoded = toys.codes(), []
     toy.generator.decode_embedding = lambda e: decoded.append(e)
-    with pytest.raises(ls.Unsupported, match="a CodeGenerator, wanted an nn"):
+    with pytest.raises(ls.Unsupported, match="a CodeGenerator, expected an nn"):
         ls.BranchAndBoundSearch().search(toy.generator, toy.constraint)
     assert decoded == []
-    with pytest.raises(ls.InvalidArgument, match="wanted a Bound"):
+    with pytest.raises(ls.InvalidArgument, match="expected a Bound"):
         ls.BranchAndBoundSearch(bound=IntervalBound)

@@ -316,7 +316,7 @@ class GradientCountingRows(SoftmaxRelaxation):
 
 
 class LeakingIntoParameters(SoftmaxRelaxation):
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         return 3
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
@@ -343,7 +343,7 @@ ESTIMATORS = {
     estimators.estimates_are_pure: EstimatingFromTorch(),
     estimators.estimates_belong_to_rows: GradientCountingRows(),
     estimators.parameters_get_the_gradient_of_the_value: LeakingIntoParameters(),
-    estimators.rows_are_as_declared: DecodingMoreThanItSays(),
+    estimators.evaluations_are_as_declared: DecodingMoreThanItSays(),
     estimators.unbiased_estimators_are_unbiased: ClaimingToBeUnbiased(),
 }
 
@@ -389,7 +389,7 @@ class TryingBeforeRefusing(GoodSearch):
     def asked(self, request: Request) -> Request:
         if isinstance(request.generator.space, ls.Continuous):
             request.generator.decode(torch.zeros(1, *request.generator.space.shape))
-            raise Unsupported("this search", given="a continuous space", wanted="codes")
+            raise Unsupported("this search", got="a continuous space", expected="codes")
         return request
 
 

@@ -54,10 +54,20 @@ def test_info_lists_versions_and_models(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_demo_prints_the_table_and_writes_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
-    assert cli.main(["demo", "--out", str(tmp_path), "--rows", "24"]) == 0
+    assert cli.main(["demo", "--out", str(tmp_path), "--evaluations", "24"]) == 0
     assert torch.get_num_threads() == threads
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["task", "space", "method", "loss", "encoder", "ratio", "rows", "seconds", "status"]
+    assert lines[0].split() == [
+        "task",
+        "space",
+        "method",
+        "loss",
+        "encoder",
+        "ratio",
+        "evaluations",
+        "seconds",
+        "status",
+    ]
     assert [line[:24].strip() for line in lines[1:9]] == [task for task in TASKS for _ in range(2)]
     assert str(tmp_path / "grid.png") in lines and str(tmp_path / "search.gif") in lines
     check_pictures(tmp_path / "grid.png", tmp_path / "search.gif")
@@ -67,7 +77,9 @@ def test_demo_prints_the_table_and_writes_the_pictures(tmp_path: Path, capsys: p
 def test_every_searcher_of_the_demo_runs(searcher: str) -> None:
     images = zoo.images()[0][:2]
     generator, task = ls.wrap(zoo.load("mnist-vqvae-512")), demo.tasks(images)[0]
-    outcome = demo.run_task(task, "VQ-VAE", generator, demo.SEARCHERS[searcher], images, run=ls.Run(rows=20), seed=0)
+    outcome = demo.run_task(
+        task, "VQ-VAE", generator, demo.SEARCHERS[searcher], images, run=ls.Run(evaluations=20), seed=0
+    )
     assert (outcome.result.score.loss < outcome.result.trace.loss[0] + 1e-6).all()
 
 
@@ -84,13 +96,13 @@ def test_an_unknown_searcher_is_named() -> None:
 
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert cli.main(["demo", "--rows", "-1", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("error: --rows: given -1, wanted at least 16")
+    assert cli.main(["demo", "--evaluations", "-1", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: --evaluations: got -1, expected at least 16")
 
 
 def test_quickstart_is_the_demo_written_by_hand(tmp_path: Path) -> None:
     by_hand = run_example("quickstart.py", str(tmp_path / "hand"), "24")
-    outcomes = demo.run_demo(tmp_path / "demo", rows=24, report=lambda line: None)
+    outcomes = demo.run_demo(tmp_path / "demo", evaluations=24, report=lambda line: None)
     for line, outcome in zip(by_hand.splitlines(), outcomes, strict=False):
         assert f"loss {outcome.result.score.loss.mean():.5f}, encoder's {outcome.encoder_loss.mean():.5f}" in line
     for name in ("grid.png", "search.gif"):

@@ -29,7 +29,7 @@ ADAM = partial(torch.optim.Adam, lr=0.1)
 def walked(searcher: ls.Searcher, generator: ls.Generator, goal: ls.Constraint, rows: int) -> tuple[Tensor, list[str]]:
     """The grids scored, ``(steps, B, *S)``, and how each problem ended."""
     grids: list[Tensor] = []
-    run = ls.Run(rows=rows, callbacks=[lambda step: grids.append(step.latent)], compact_every=rows)
+    run = ls.Run(evaluations=rows, callbacks=[lambda step: grids.append(step.latent)], compact_every=rows)
     result = searcher.search(generator, goal, seed=0, run=run)
     return torch.stack(grids), [status.name for status in result.status]
 
@@ -81,12 +81,12 @@ def test_where_all_neighbours_were_seen_the_row_ends():
 
 def test_a_masked_search_that_was_cut_off_goes_on_as_if_it_had_not_been():
     toy = toys.codes(problems=2, shape=(3, 3))
-    searcher, whole = ls.StraightThroughSearch(lr=None, on_repeat="mask"), ls.Run(rows=120)
+    searcher, whole = ls.StraightThroughSearch(lr=None, on_repeat="mask"), ls.Run(evaluations=120)
     at_once = searcher.search(toy.generator, toy.constraint, seed=0, run=whole)
     with tempfile.TemporaryDirectory() as folder:
-        part = replace(whole, rows=40, checkpoint=Path(folder) / "run.safetensors")
+        part = replace(whole, evaluations=40, checkpoint=Path(folder) / "run.safetensors")
         searcher.search(toy.generator, toy.constraint, seed=0, run=part)
-        resumed = searcher.search(toy.generator, toy.constraint, seed=0, run=replace(part, rows=120))
+        resumed = searcher.search(toy.generator, toy.constraint, seed=0, run=replace(part, evaluations=120))
     assert torch.equal(resumed.latent, at_once.latent) and torch.equal(resumed.trace.loss, at_once.trace.loss)
 
 
@@ -149,7 +149,7 @@ def test_the_step_is_one_over_the_curvature_of_a_parabola():
 def test_steps_that_set_themselves_do_not_care_for_the_scale_of_the_loss(method, scale):
     images = zoo.images()[0][:3]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-40")), ls.Matches(images)
-    search, run = method(lr=None, on_repeat="continue"), ls.Run(rows=60)
+    search, run = method(lr=None, on_repeat="continue"), ls.Run(evaluations=60)
     plain = search.search(codes, goal, seed=0, run=run).score.loss
     scaled = search.search(codes, scale * goal, seed=0, run=run).score.loss / scale
     assert torch.allclose(plain, scaled, rtol=0.2)
@@ -161,5 +161,5 @@ def test_steps_that_set_themselves_go_far_on_real_codes():
     start = Noise.from_seed(0, 8).integers(512, 7, 7)
     before = goal(codes.decode(start), start).loss
     search = ls.StraightThroughSearch(lr=None, on_repeat="continue")
-    result = search.search(codes, goal, init=start, seed=0, run=ls.Run(rows=100))
+    result = search.search(codes, goal, init=start, seed=0, run=ls.Run(evaluations=100))
     assert (result.score.loss < 0.2 * before).all()

@@ -95,18 +95,18 @@ def test_steps_cost_what_was_decoded_and_the_loss_map_is_decoded_once():
     generator, row = decoder(kernel=4), 2 + 4 + 3  # a gradient, the colours, and 1, 6 and 36 swaps together
     goal = wishes(generator, 2)["match"]
     spent = [
-        ls.ColouredSearch(spacing=2, restarts=2).search(generator, goal, seed=0, run=ls.Run(steps=steps)).rows
+        ls.ColouredSearch(spacing=2, restarts=2).search(generator, goal, seed=0, run=ls.Run(steps=steps)).evaluations
         for steps in (1, 3)
     ]
     assert spent[0].tolist() == [2 * (row + 1)] * 2 and spent[1].tolist() == [2 * (3 * row + 1)] * 2
-    assert ls.ColouredSearch().step_rows(ls.Discrete((8, 8), 5)) >= row + 1
+    assert ls.ColouredSearch().step_cost(ls.Discrete((8, 8), 5)) >= row + 1
 
 
 def test_the_loss_only_falls_and_no_swap_is_tried_twice_at_a_grid():
     toy = toys.codes(problems=3, shape=(5, 4))
     losses: list[Tensor] = []
     result = ls.ColouredSearch(spacing=2, patience=None).search(
-        toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, callbacks=[lambda s: losses.append(s.loss)])
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=None, callbacks=[lambda s: losses.append(s.loss)])
     )
     assert all((after <= before).all() for before, after in itertools.pairwise(losses))
     # At the last grid each position's other 4 codes take a step each, and estimates prove nothing.
@@ -118,7 +118,7 @@ def test_patience_counts_steps_in_vain_and_what_follows_can_prove_the_optimum():
     toy = toys.codes(problems=2, shape=(4, 4))
     plan = ls.Then(ls.ColouredSearch(spacing=2, patience=1), ls.CoordinateSearch(patience=None))
     alone = ls.ColouredSearch(spacing=2, patience=2).search(toy.generator, toy.constraint, init=toy.solution, seed=0)
-    assert alone.rows.tolist() == [2 * (2 + 4 + 2) + 1] * 2
+    assert alone.evaluations.tolist() == [2 * (2 + 4 + 2) + 1] * 2
     result = plan.search(toy.generator, toy.constraint, seed=0)
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
@@ -128,7 +128,7 @@ def test_within_a_hard_limit_merges_are_put_back():
     source, goal = grids(generator, 3, 5), wishes(generator, 3)["match"]
     before = goal(generator.decode(source), source).loss
     wish = goal + ls.Within(source, 5)
-    result = ls.ColouredSearch(spacing=2, codes=2).search(generator, wish, seed=0, run=ls.Run(rows=200))
+    result = ls.ColouredSearch(spacing=2, codes=2).search(generator, wish, seed=0, run=ls.Run(evaluations=200))
     assert (result.score.loss < before).all()
     assert ((result.latent != source).flatten(1).sum(1) <= 5).all()
 
@@ -137,7 +137,7 @@ def test_on_real_pictures_it_needs_fewer_rows_than_single_swaps():
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-512")), ls.Matches(images)
     coloured, single = (
-        method.search(codes, goal, seed=0, run=ls.Run(rows=100)).score.loss
+        method.search(codes, goal, seed=0, run=ls.Run(evaluations=100)).score.loss
         for method in (ls.ColouredSearch(), ls.CoordinateSearch())
     )
     assert (coloured < single / 3).all()
@@ -158,7 +158,9 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
     plain = ls.Matches(torch.zeros(1, 4, 4))
     for method in (ls.ColouredSearch(spacing=2), ls.Then(ls.RelaxedSearch(), ls.ColouredSearch(spacing=2))):
         refused(large, plain + dark, "given dark, whose loss is no sum over the pixels.*use CoordinateSearch", method)
-        refused(small, ls.Matches(torch.zeros(1, 2, 5)), r"\(2, 5\), wanted two axes of at least 4.*Coordinate", method)
+        refused(
+            small, ls.Matches(torch.zeros(1, 2, 5)), r"\(2, 5\), expected two axes of at least 4.*Coordinate", method
+        )
         refused(line, ls.Matches(torch.zeros(1, 1, 8)), "two axes.*use CoordinateSearch", method)
     refused(large, plain, "at least 6 cells, twice the spacing; use spacing=2", ls.ColouredSearch())
 

@@ -89,7 +89,7 @@ def test_a_mask_of_bools_or_bytes_is_a_mask() -> None:
 
 def test_nan_in_the_target_can_be_masked() -> None:
     target = torch.tensor([[0.0, torch.nan]])
-    with pytest.raises(InvalidArgument, match=r"Matches.target: given NaN in rows \[0\], wanted finite numbers; put 0"):
+    with pytest.raises(InvalidArgument, match=r"Matches.target: got NaN in rows \[0\], expected finite numbers; put 0"):
         ls.Matches(target)
 
 
@@ -262,7 +262,7 @@ def test_residuals_follow_selected_problems() -> None:
 )
 def test_what_is_no_sum_of_squares_has_no_residuals(wish: ls.Constraint) -> None:
     assert not wish.least_squares
-    with pytest.raises(ls.Unsupported, match=r"residuals: given .*, wanted one whose loss is a sum of squares"):
+    with pytest.raises(ls.Unsupported, match=r"residuals: got .*, expected one whose loss is a sum of squares"):
         wish.residuals(OUTPUT, NO_LATENT)
 
 
@@ -271,40 +271,43 @@ def test_what_is_no_sum_of_squares_has_no_residuals(wish: ls.Constraint) -> None
 PICTURE = torch.zeros(2, 1, 4, 4)
 
 REFUSED = {
-    "target is no tensor": (lambda: ls.Matches([[0.0]]), "Matches.target: given list, wanted a tensor"),  # type: ignore[arg-type]
+    "target is no tensor": (lambda: ls.Matches([[0.0]]), "Matches.target: got list, expected a tensor"),  # type: ignore[arg-type]
     "target without problems": (lambda: ls.Matches(torch.tensor(1.0)), r"Matches.target.*x\[None\] adds the row"),
     "no target": (lambda: ls.Matches(torch.zeros(0, 3)), "Matches.target.*one row a problem"),
-    "bytes": (lambda: ls.Matches(PICTURE.byte()), r"Matches.target: given a uint8 .*x.float\(\) / 255"),
-    "distance": (lambda: ls.Matches(PICTURE, distance="l3"), "Matches.distance: given 'l3', wanted 'l2' or 'l1' or"),  # type: ignore[arg-type]
-    "mask's range": (lambda: ls.Matches(PICTURE, mask=PICTURE + 2), r"mask: given values from 2 to 2.*\[0, 1\]"),
-    "mask hides all": (lambda: ls.Matches(PICTURE, mask=PICTURE), "Matches.mask: given a mask that hides everything"),
+    "bytes": (lambda: ls.Matches(PICTURE.byte()), r"Matches.target: got a uint8 .*x.float\(\) / 255"),
+    "distance": (lambda: ls.Matches(PICTURE, distance="l3"), "Matches.distance: got 'l3', expected 'l2' or 'l1' or"),  # type: ignore[arg-type]
+    "mask's range": (lambda: ls.Matches(PICTURE, mask=PICTURE + 2), r"mask: got values from 2 to 2.*\[0, 1\]"),
+    "mask hides all": (lambda: ls.Matches(PICTURE, mask=PICTURE), "Matches.mask: got a mask that hides everything"),
     "mask of another shape": (lambda: ls.Matches(PICTURE, mask=torch.ones(2, 1, 3, 4)), "mask that broadcasts to"),
     "mask with fewer dimensions": (lambda: ls.Matches(PICTURE, mask=torch.ones(4, 4)), "as many dimensions"),
-    "mask with NaN": (lambda: ls.Matches(PICTURE, mask=PICTURE + torch.nan), "Matches.mask: given NaN"),
+    "mask with NaN": (lambda: ls.Matches(PICTURE, mask=PICTURE + torch.nan), "Matches.mask: got NaN"),
     "masks of other problems": (lambda: ls.Matches(PICTURE, mask=torch.ones(3, 1, 4, 4)), "2 and 3 problems"),
     "small is no picture": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*pictures \(B, C, h, w\)"),
-    "factor": (lambda: ls.Downscales(PICTURE, 1), "Downscales.factor: given 1, wanted a whole number of at least 2"),
-    "broken factor": (lambda: ls.Downscales(PICTURE, 2.0), "Downscales.factor: given 2.0"),  # type: ignore[arg-type]
-    "mode": (lambda: ls.Downscales(PICTURE, 2, mode="nearest"), "Downscales.mode: given 'nearest'"),  # type: ignore[arg-type]
-    "tolerance": (lambda: ls.Downscales(PICTURE, 2, tolerance=-1), "Downscales.tolerance: given -1"),
-    "tolerance NaN": (lambda: ls.Downscales(PICTURE, 2, tolerance=math.nan), "Downscales.tolerance: given nan"),
+    "factor": (lambda: ls.Downscales(PICTURE, 1), "Downscales.factor: got 1, expected a whole number of at least 2"),
+    "broken factor": (lambda: ls.Downscales(PICTURE, 2.0), "Downscales.factor: got 2.0"),  # type: ignore[arg-type]
+    "mode": (lambda: ls.Downscales(PICTURE, 2, mode="nearest"), "Downscales.mode: got 'nearest'"),  # type: ignore[arg-type]
+    "tolerance": (lambda: ls.Downscales(PICTURE, 2, tolerance=-1), "Downscales.tolerance: got -1"),
+    "tolerance NaN": (lambda: ls.Downscales(PICTURE, 2, tolerance=math.nan), "Downscales.tolerance: got nan"),
     "train mode": (lambda: ls.Classified(nn.Linear(4, 2), 0), r"module in train mode.*classifier.eval\(\)"),
-    "no classifier": (lambda: ls.Classified("resnet", 0), "Classified.classifier: given str"),  # type: ignore[arg-type]
-    "negative label": (lambda: ls.Classified(identity, -1), "Classified.label: given -1, wanted an index"),
-    "broken label": (lambda: ls.Classified(identity, 0.5), "Classified.label: given 0.5, wanted an index"),  # type: ignore[arg-type]
+    "no classifier": (lambda: ls.Classified("resnet", 0), "Classified.classifier: got str"),  # type: ignore[arg-type]
+    "negative label": (lambda: ls.Classified(identity, -1), "Classified.label: got -1, expected an index"),
+    "broken label": (lambda: ls.Classified(identity, 0.5), "Classified.label: got 0.5, expected an index"),  # type: ignore[arg-type]
     "no labels": (lambda: ls.Classified(identity, torch.zeros(0, dtype=torch.int64)), "Classified.label"),
-    "certainty": (lambda: ls.Classified(identity, 0, threshold=1.0), r"threshold: given 1.0.*\(0, 1\)"),
-    "loss": (lambda: ls.Classified(identity, 0, loss="margin"), "Classified.loss: given 'margin'"),  # type: ignore[arg-type]
-    "metric": (lambda: ls.Near(HERE, metric="cosine"), "Near.metric: given 'cosine'"),  # type: ignore[arg-type]
+    "certainty": (lambda: ls.Classified(identity, 0, threshold=1.0), r"threshold: got 1.0.*\(0, 1\)"),
+    "loss": (lambda: ls.Classified(identity, 0, loss="margin"), "Classified.loss: got 'margin'"),  # type: ignore[arg-type]
+    "metric": (lambda: ls.Near(HERE, metric="cosine"), "Near.metric: got 'cosine'"),  # type: ignore[arg-type]
     "metric of codes": (lambda: ls.Near(HERE, metric="hamming"), "Near.latent.*int64 codes for the metric 'hamming'"),
     "metric of vectors": (lambda: ls.Near(HERE.long(), metric="l2"), "Near.latent.*continuous latent for the metric"),
-    "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: given 0, wanted a positive variance"),
-    "scales": (lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)), "Near.scale: given 3 values, wanted 1"),
-    "no prior": (lambda: ls.LogPrior(nn.Linear(1, 1)), "LogPrior.prior: given Linear, wanted an object with sample"),  # type: ignore[arg-type]
-    "no function": (lambda: ls.Satisfies(3), "Satisfies.function: given int, wanted a function"),  # type: ignore[arg-type]
-    "of what": (lambda: ls.Satisfies(identity, of="input"), "Satisfies.of: given 'input'"),  # type: ignore[arg-type]
-    "targets": (lambda: ls.Satisfies(identity, targets=[1]), "Satisfies.targets: given list, wanted a tensor"),  # type: ignore[arg-type]
-    "with targets": (lambda: ls.Satisfies(identity).with_targets(torch.tensor(1)), "Satisfies.targets.*one row a problem"),
+    "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: got 0, expected a positive variance"),
+    "scales": (lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)), "Near.scale: got 3 values, expected 1"),
+    "no prior": (lambda: ls.LogPrior(nn.Linear(1, 1)), "LogPrior.prior: got Linear, expected an object with sample"),  # type: ignore[arg-type]
+    "no function": (lambda: ls.Satisfies(3), "Satisfies.function: got int, expected a function"),  # type: ignore[arg-type]
+    "of what": (lambda: ls.Satisfies(identity, of="input"), "Satisfies.of: got 'input'"),  # type: ignore[arg-type]
+    "targets": (lambda: ls.Satisfies(identity, targets=[1]), "Satisfies.targets: got list, expected a tensor"),  # type: ignore[arg-type]
+    "with targets": (
+        lambda: ls.Satisfies(identity).with_targets(torch.tensor(1)),
+        "Satisfies.targets.*one row a problem",
+    ),
 }
 
 

@@ -47,7 +47,7 @@ def rugged(problems: int, seed: int = 0) -> tuple[Rugged, ls.Matches]:
 
 def test_an_optimal_grid_has_no_better_neighbour():
     generator, goal = rugged(6)
-    result = ls.CoordinateSearch(batch=5, patience=None).search(generator, goal, seed=0, run=ls.Run(rows=3000))
+    result = ls.CoordinateSearch(batch=5, patience=None).search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
     assert {status.name for status in result.status} == {"OPTIMAL"}
     for problem in range(6):
         grids = neighbours(result.latent[problem], 4)
@@ -57,7 +57,7 @@ def test_an_optimal_grid_has_no_better_neighbour():
 
 def test_patience_ends_a_row_before_all_was_tried():
     generator, goal = rugged(4)
-    result = ls.CoordinateSearch(batch=3, patience=6).search(generator, goal, seed=0, run=ls.Run(rows=3000))
+    result = ls.CoordinateSearch(batch=3, patience=6).search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}
     assert any(status is ls.Status.STALLED for status in result.status)
 
@@ -76,7 +76,7 @@ def test_every_change_is_an_improvement_and_no_grid_is_decoded_twice_in_a_row_of
     generator.decode_embedding = watched  # type: ignore[method-assign]
     losses: list[float] = []
     ls.CoordinateSearch(batch=4, patience=None).search(
-        generator, goal, seed=0, run=ls.Run(rows=500, callbacks=[lambda s: losses.append(float(s.loss[0]))])
+        generator, goal, seed=0, run=ls.Run(evaluations=500, callbacks=[lambda s: losses.append(float(s.loss[0]))])
     )
     assert all(after <= before for before, after in itertools.pairwise(losses))
     # At the last grid all 27 swaps are tried, each of them once; a few prefixes come beside them.
@@ -138,9 +138,12 @@ def test_merged_grids_take_each_position_once_and_the_best_first():
 def test_on_real_pictures_it_improves_on_the_encoder_and_on_a_relaxed_start(name):
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load(name)), ls.Matches(images)
-    for start in (codes.encode(images), ls.RelaxedSearch().search(codes, goal, seed=0, run=ls.Run(rows=100)).latent):
+    for start in (
+        codes.encode(images),
+        ls.RelaxedSearch().search(codes, goal, seed=0, run=ls.Run(evaluations=100)).latent,
+    ):
         before = goal(codes.decode(start), start).loss
-        result = ls.CoordinateSearch().search(codes, goal, init=start, seed=0, run=ls.Run(rows=200))
+        result = ls.CoordinateSearch().search(codes, goal, init=start, seed=0, run=ls.Run(evaluations=200))
         assert (result.score.loss < before).all()
 
 

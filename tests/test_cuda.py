@@ -41,7 +41,7 @@ def problem(searcher: ls.Searcher) -> tuple[ls.Generator, ls.Constraint]:
         z = generator.prior.sample(Noise.from_seed(3, 2, device=generator.device))
         wish = ls.Matches(generator.decode(z).detach())
         try:
-            searcher.search(generator, wish, seed=0, run=ls.Run(rows=9))
+            searcher.search(generator, wish, seed=0, run=ls.Run(evaluations=9))
         except ls.Unsupported:
             continue
         return generator, wish
@@ -52,12 +52,12 @@ def problem(searcher: ls.Searcher) -> tuple[ls.Generator, ls.Constraint]:
 def test_searches_stay_on_the_device_and_keep_their_promises(searcher: ls.Searcher) -> None:
     generator, wish = problem(searcher)
     init = generator.prior.sample(Noise.from_seed(5, 2, device=generator.device))
-    results = [searcher.search(generator, wish, init=init, seed=1, run=ls.Run(rows=150)) for _ in range(2)]
+    results = [searcher.search(generator, wish, init=init, seed=1, run=ls.Run(evaluations=150)) for _ in range(2)]
     first, again = results
     assert first.latent.device.type == first.output.device.type == first.score.loss.device.type == DEVICE
     before, after = wish(generator.decode(init), init).loss, wish(generator.decode(first.latent), first.latent).loss
     torch.testing.assert_close(first.score.loss, after, rtol=1e-3, atol=1e-5)
-    assert (first.score.loss <= before + 1e-6).all() and (first.rows <= 150).all()
+    assert (first.score.loss <= before + 1e-6).all() and (first.evaluations <= 150).all()
     assert torch.equal(first.latent, again.latent)
 
 

@@ -225,7 +225,7 @@ def test_pictures_that_it_cannot_model_are_refused(images, likelihood, wanted):
 
 def test_one_row_of_noise_is_wanted():
     for look in (model().training_terms, model().bound):
-        with pytest.raises(ls.InvalidArgument, match="noise of 6 rows, wanted one row"):
+        with pytest.raises(ls.InvalidArgument, match="noise of 6 rows, expected one row"):
             look(IMAGES, Noise.from_seed(0, 6))
 
 

@@ -443,7 +443,7 @@ def test_relax_without_a_relaxed_loss_asks_for_hard_codes_alone():
         assert not z.is_floating_point()
         return linear(z, row)
 
-    assert estimator.rows((POSITIONS,), CODES) == 1 and bias(estimator, hard) < 0.05
+    assert estimator.evaluations((POSITIONS,), CODES) == 1 and bias(estimator, hard) < 0.05
 
 
 # -- factories ---------------------------------------------------------------------------------------------------
@@ -452,7 +452,7 @@ def test_relax_without_a_relaxed_loss_asks_for_hard_codes_alone():
 @pytest.mark.parametrize(
     ("estimator", "wanted"),
     [
-        (None, "given None, wanted an Estimator"),
+        (None, "given None, expected an Estimator"),
         (Reinforce, "Reinforce, which makes none of 0.5"),
         (Rloo, r"write Rloo\(\) with its own settings"),
         (lambda tau: tau, "makes float"),

@@ -99,10 +99,10 @@ def test_near_codes_are_the_nearest_others_of_the_pool(shape):
 @pytest.mark.parametrize(("shape", "size"), [((12,), 8), ((4, 4), 16), ((2, 3, 2), 5)])
 def test_evolution_finds_planted_grids(shape, size):
     toy = toys.codes(problems=4, shape=shape, codebook_size=size)
-    result = ls.EvolutionSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    result = ls.EvolutionSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=2000))
     assert (result.latent == toy.solution).float().mean() > 0.9
     assert (result.score.loss < 1e-4).all()
-    random = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    random = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=2000))
     assert (result.score.loss < 0.02 * random.score.loss).all()
 
 
@@ -116,7 +116,7 @@ def test_evolution_reaches_a_rule_that_has_no_gradient():
 
     generator = ls.CodebookGenerator(lambda e: e.flatten(1), torch.eye(3), (5, 5), check=False)
     rule = ls.Satisfies(broken, of="latent", differentiable=False).below(0.0)
-    result = ls.EvolutionSearch().search(generator, rule, seed=0, run=ls.Run(rows=3000))
+    result = ls.EvolutionSearch().search(generator, rule, seed=0, run=ls.Run(evaluations=3000))
     assert result.status[0] is ls.Status.SATISFIED
     assert float(broken(result.latent)) == 0
 
@@ -124,7 +124,7 @@ def test_evolution_reaches_a_rule_that_has_no_gradient():
 def test_the_population_is_sorted_and_never_loses_its_best():
     toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
     states: list[EvolutionState] = []
-    run = ls.Run(rows=600, callbacks=[lambda step: states.append(step.state)])
+    run = ls.Run(evaluations=600, callbacks=[lambda step: states.append(step.state)])
     ls.EvolutionSearch(population=5).search(toy.generator, toy.constraint, seed=0, run=run)
     for before, after in pairwise(states):
         assert (after.loss <= before.loss).all()
@@ -141,7 +141,9 @@ def test_grids_are_rarely_decoded_twice():
     asked: list[Tensor] = []
     inner: Callable[[Tensor], Tensor] = toy.generator.decode
     toy.generator.decode = lambda z: (asked.append(z), inner(z))[1]  # type: ignore[method-assign]
-    ls.EvolutionSearch().search(toy.generator, toy.constraint.select(torch.tensor([0])), seed=0, run=ls.Run(rows=800))
+    ls.EvolutionSearch().search(
+        toy.generator, toy.constraint.select(torch.tensor([0])), seed=0, run=ls.Run(evaluations=800)
+    )
     grids = torch.cat(asked[1:-1])  # but for the probe before and the report after
     assert len(grids) == 800
     assert len(grids.unique(dim=0)) > 0.9 * len(grids)
@@ -154,7 +156,7 @@ def test_a_broken_grid_does_not_hide_the_others():
         return torch.where(x.flatten(1)[:, 0] == 0, torch.nan, (x - target).square().flatten(1).mean(1))
 
     wish = ls.Satisfies(poisoned, targets=toy.generator.decode(toy.solution).clamp(min=0.3), differentiable=False)
-    result = ls.EvolutionSearch().search(toy.generator, wish, seed=0, run=ls.Run(rows=800))
+    result = ls.EvolutionSearch().search(toy.generator, wish, seed=0, run=ls.Run(evaluations=800))
     assert result.status[0] is ls.Status.BUDGET
     assert float(result.score.loss) < 0.06
 
@@ -168,7 +170,7 @@ def test_evolution_needs_no_embeddings():
             self.device, self.dtype = inner.device, inner.dtype
 
     toy = toys.codes(problems=2, shape=(3, 3), codebook_size=5)
-    result = ls.EvolutionSearch().search(Bare(toy.generator), toy.constraint, seed=0, run=ls.Run(rows=2000))
+    result = ls.EvolutionSearch().search(Bare(toy.generator), toy.constraint, seed=0, run=ls.Run(evaluations=2000))
     assert torch.equal(result.latent, toy.solution)
 
 
@@ -186,7 +188,7 @@ def test_mutations_take_their_codes_from_the_prior():
     toy = toys.codes(problems=2, shape=(3, 3), codebook_size=9)
     toy.generator.prior = Even(toy.generator.prior)  # type: ignore[misc]
     grids: list[Tensor] = []
-    run = ls.Run(rows=400, callbacks=[lambda step: grids.append(step.state.z)])
+    run = ls.Run(evaluations=400, callbacks=[lambda step: grids.append(step.state.z)])
     ls.EvolutionSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert all((z % 2 == 0).all() for z in grids)
 
@@ -196,7 +198,7 @@ def test_evolution_goes_on_from_the_encoder_on_pictures():
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-512")), ls.Matches(images)
     start = codes.encode(images)
     given_loss = goal(codes.decode(start), start).loss
-    result = ls.EvolutionSearch().search(codes, goal, init=start, seed=0, run=ls.Run(rows=400))
+    result = ls.EvolutionSearch().search(codes, goal, init=start, seed=0, run=ls.Run(evaluations=400))
     assert float((result.score.loss / given_loss).mean()) < 0.95
 
 
@@ -228,9 +230,9 @@ def evaluations(function: Callable[[Tensor], Tensor], **settings: bool) -> int:
     generator = ls.ContinuousGenerator(lambda z: z, (D,), check=False, dtype=torch.float64, device="cpu")
     goal = ls.Satisfies(lambda z, _: function(z), targets=torch.zeros(3), differentiable=False).below(1e-8)
     search = ls.CMAESSearch(population=10, **settings)
-    result = search.search(generator, goal, seed=0, run=ls.Run(rows=9000))
+    result = search.search(generator, goal, seed=0, run=ls.Run(evaluations=9000))
     assert {status.name for status in result.status} == {"SATISFIED"}, result.score.loss
-    return int(result.rows.float().mean())
+    return int(result.evaluations.float().mean())
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_the_search_distribution_is_sound():
     hessian = torch.tensor([1.0, 25.0, 900.0], dtype=torch.float64)
     goal = ls.Satisfies(lambda z: (hessian * z.square()).sum(1), differentiable=False)
     last = []
-    run = ls.Run(rows=1600, callbacks=[lambda step: last.append(step.state)])
+    run = ls.Run(evaluations=1600, callbacks=[lambda step: last.append(step.state)])
     ls.CMAESSearch(population=8).search(generator, goal, seed=0, run=run)
     covariance, factor = last[-1].covariance[0], last[-1].factor[0]
     assert torch.allclose(factor @ factor.T, covariance, rtol=1e-10)
@@ -282,6 +284,6 @@ def test_cmaes_is_deaf_to_nan_where_there_is_something_else():
     generator = ls.ContinuousGenerator(lambda z: z, (4,), check=False, dtype=torch.float32, device="cpu")
     half = ls.Satisfies(lambda z: torch.where(z[:, 0] > 1.5, torch.nan, (z - 1).square().sum(1)), differentiable=False)
     init = torch.zeros(1, 4)
-    result = ls.CMAESSearch().search(generator, half, init=init, seed=0, run=ls.Run(rows=1600))
+    result = ls.CMAESSearch().search(generator, half, init=init, seed=0, run=ls.Run(evaluations=1600))
     assert result.status[0] is ls.Status.BUDGET
     assert float(result.score.loss) < 1e-8

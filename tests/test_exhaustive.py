@@ -43,7 +43,7 @@ METHODS = [
 
 @pytest.fixture(scope="module")
 def best() -> Tensor:
-    result = ls.ExhaustiveSearch(batch=50).search(GENERATOR, GOAL, seed=0, run=ls.Run(rows=400))
+    result = ls.ExhaustiveSearch(batch=50).search(GENERATOR, GOAL, seed=0, run=ls.Run(evaluations=400))
     assert {status.name for status in result.status} == {"OPTIMAL"}
     return result.score.loss
 
@@ -63,13 +63,13 @@ def test_the_oracle_is_right(best):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_no_method_beats_the_oracle_and_the_good_ones_find_it(method, best):
-    result = method.search(GENERATOR, GOAL, seed=0, run=ls.Run(rows=400))
+    result = method.search(GENERATOR, GOAL, seed=0, run=ls.Run(evaluations=400))
     assert (result.score.loss >= best - 1e-6).all()
     if method in GOOD:
         assert (result.score.loss <= best + 1e-6).float().mean() >= 0.75
 
 
 def test_spaces_too_large_to_count_are_refused():
-    with pytest.raises(ls.Unsupported, match=r"of 512\^49 grids, wanted at most 10,000,000"):
+    with pytest.raises(ls.Unsupported, match=r"of 512\^49 grids, expected at most 10,000,000"):
         toy = toys.codes(shape=(7, 7), codebook_size=512)
         ls.ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0)

@@ -120,7 +120,7 @@ def test_drifts_sample_the_boltzmann_distribution(log_step):
 def states(search: ls.LangevinSearch, toy: toys.Toy, init: Tensor | None = None) -> list[LangevinState]:
     """The state after every step."""
     found: list[LangevinState] = []
-    run = ls.Run(rows=None, callbacks=[lambda step: found.append(step.state)])
+    run = ls.Run(evaluations=None, callbacks=[lambda step: found.append(step.state)])
     search.search(toy.generator, toy.constraint, init=init, seed=0, run=run)
     return found
 
@@ -164,12 +164,12 @@ def test_scales_of_loss_and_latent_change_nothing():
 @pytest.mark.parametrize("rows", [2, 7, 40])
 def test_the_schedule_spends_the_rows_there_are(rows):
     toy = toys.codes(2)
-    result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
     assert set(result.status) == {ls.Status.FINISHED}
-    assert result.rows.tolist() == [rows // 2 * 2] * 2
-    mixed = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=[rows, rows + 8]))
+    assert result.evaluations.tolist() == [rows // 2 * 2] * 2
+    mixed = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=[rows, rows + 8]))
     assert torch.equal(mixed.latent[0], result.latent[0])
-    assert mixed.rows.tolist() == [rows // 2 * 2, rows // 2 * 2 + 8]
+    assert mixed.evaluations.tolist() == [rows // 2 * 2, rows // 2 * 2 + 8]
 
 
 class Cliff(ls.Constraint):
@@ -200,7 +200,7 @@ def test_a_wall_of_infinite_loss_is_never_entered(toy):
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e20])
 def test_a_loss_that_is_flat_or_of_any_scale_is_walked(scale):
     toy = toys.bowl()
-    run = ls.Run(rows=60)
+    run = ls.Run(evaluations=60)
     result = ls.LangevinSearch().search(toy.generator, scale * toy.constraint, seed=0, run=run)
     assert {status.name for status in result.status} == {"FINISHED"}
     assert result.latent.isfinite().all()

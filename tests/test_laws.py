@@ -175,11 +175,11 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
 class ToyBound:
     """Exact for the toys, whose positions do not depend on each other; other wishes are not below 0."""
 
-    rows: int = 1
+    evaluations: int = 1
 
     def check(self, generator: ls.Generator, constraint: ls.Constraint) -> None:
         if not isinstance(generator, toys.CodeGenerator):
-            raise ls.Unsupported("ToyBound", given=type(generator).__name__, wanted="a CodeGenerator")
+            raise ls.Unsupported("ToyBound", got=type(generator).__name__, expected="a CodeGenerator")
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         wish = objective.constraint.select(row)

@@ -37,10 +37,10 @@ def test_solved_problems_stop_costing_decoder_rows():
     # Problem 0 starts solved; the others never are.
     init = torch.cat([toy.solution[:1], torch.full((3, 4), 8.0)])
     result = ls.GradientSearch().search(
-        toy.generator, toy.constraint.below(1e-6), init=init, seed=0, run=ls.Run(rows=20)
+        toy.generator, toy.constraint.below(1e-6), init=init, seed=0, run=ls.Run(evaluations=20)
     )
     assert [s.name for s in result.status] == ["SATISFIED", "BUDGET", "BUDGET", "BUDGET"]
-    assert result.rows.tolist() == [2, 20, 20, 20]
+    assert result.evaluations.tolist() == [2, 20, 20, 20]
     assert rows.count(3) >= 9 and rows.count(4) <= 2
 
 
@@ -49,7 +49,7 @@ def test_a_solved_restart_solves_its_problem():
     init = torch.full((2, 3, 4), 9.0)
     init[:, 2] = toy.solution
     result = ls.GradientSearch(restarts=3).search(toy.generator, toy.constraint.below(1e-6), init=init, seed=0)
-    assert result.rows.tolist() == [6, 6]
+    assert result.evaluations.tolist() == [6, 6]
     assert [s.name for s in result.status] == ["SATISFIED", "SATISFIED"]
     assert torch.equal(result.latent, toy.solution)
     assert result.candidates.latent.shape == (2, 3, 4)
@@ -69,18 +69,22 @@ def test_satisfied_beats_a_lower_loss():
 def test_budgets_one_a_problem(restarts):
     toy = toys.bowl(problems=3)
     result = ls.GradientSearch(restarts=restarts).search(
-        toy.generator, toy.constraint, seed=0, run=ls.Run(rows=[6, 13, 0])
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=[6, 13, 0])
     )
-    assert result.rows.tolist() == [6, 12, 0]
+    assert result.evaluations.tolist() == [6, 12, 0]
     assert all(s == ls.Status.BUDGET for s in result.status)
     assert result.trace.loss.isinf()[:, 2].all()
 
 
 def test_step_and_time_budgets():
     toy = toys.bowl(problems=2)
-    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, steps=[3, 5]))
-    assert result.rows.tolist() == [6, 10]
-    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=None, seconds=0.05))
+    result = ls.GradientSearch().search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=None, steps=[3, 5])
+    )
+    assert result.evaluations.tolist() == [6, 10]
+    result = ls.GradientSearch().search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=None, seconds=0.05)
+    )
     assert 0.05 <= result.seconds < 5
 
 
@@ -88,10 +92,10 @@ def test_a_restart_that_ends_leaves_its_share_to_the_others():
     toy = toys.bowl(problems=1)
     init = torch.stack([toy.solution[0], torch.full((4,), 5.0)])[None]
     descent = ls.GradientSearch(optimizer=partial(torch.optim.SGD, lr=0.01), tolerance=1e-9, restarts=2)
-    result = descent.search(toy.generator, toy.constraint, init=init, seed=0, run=ls.Run(rows=100))
+    result = descent.search(toy.generator, toy.constraint, init=init, seed=0, run=ls.Run(evaluations=100))
     # The first restart stands still and ends after two steps (4 rows): 96 are left to the second.
     assert result.candidates.status.tolist() == [[ls.Status.STALLED, ls.Status.BUDGET]]
-    assert result.rows.tolist() == [100]
+    assert result.evaluations.tolist() == [100]
 
 
 def test_ctrl_c_keeps_the_best():
@@ -146,7 +150,7 @@ def test_nan_rows_are_quarantined_and_keep_their_best():
 
 def test_progress_goes_to_stderr_and_not_to_stdout(capsys):
     toy = toys.bowl()
-    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40, progress=True))
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40, progress=True))
     captured = capsys.readouterr()
     assert "search" in captured.err and captured.out == ""
 
@@ -156,7 +160,7 @@ def test_progress_goes_to_stderr_and_not_to_stdout(capsys):
 
 def test_chunks_halve_when_memory_runs_out_and_results_stay():
     toy = toys.bowl(problems=11)
-    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40))
+    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40))
     sizes: list[int] = []
     decode = toy.generator.decode
 
@@ -167,10 +171,10 @@ def test_chunks_halve_when_memory_runs_out_and_results_stay():
         return decode(z)
 
     toy.generator.decode = small_memory
-    chunked = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40))
+    chunked = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40))
     assert max(sizes) == 2  # 11 -> 5 -> 2
     assert torch.equal(chunked.latent, whole.latent) and torch.equal(chunked.trace.loss, whole.trace.loss)
-    assert torch.equal(chunked.rows, whole.rows)
+    assert torch.equal(chunked.evaluations, whole.evaluations)
 
 
 def test_out_of_memory_with_one_row_is_an_error():
@@ -186,7 +190,7 @@ def test_chunk_rows_bounds_the_batch():
     rows: list[int] = []
     toy.generator.decode_embedding = counted(toy.generator.decode_embedding, rows)
     for method in (ls.RandomSearch(batch=4), ls.RelaxedSearch(steps=12), ls.StraightThroughSearch(lr=0.5)):
-        method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=40, chunk_rows=3))
+        method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40, chunk_rows=3))
     assert max(rows) <= 3
 
 
@@ -218,7 +222,7 @@ def test_terms_without_the_decoder_do_not_run_it():
     rows: list[int] = []
     toy.generator.decode = counted(toy.generator.decode, rows)
     goal = ls.Near(toy.solution) + ls.LogPrior(toy.generator.prior)
-    ls.GradientSearch().search(toy.generator, goal, seed=0, run=ls.Run(rows=20))
+    ls.GradientSearch().search(toy.generator, goal, seed=0, run=ls.Run(evaluations=20))
     assert len(rows) == 2  # the check before the run, and the answer
 
 
@@ -227,7 +231,7 @@ def test_priors_pull_straight_through_searches():
     toy = toys.codes(problems=3)
     near = ls.Near(toy.solution)
     result = ls.StraightThroughSearch(lr=0.05).search(toy.generator, 0.0 * toy.constraint + near, seed=0)
-    start = ls.RandomSearch(batch=1).search(toy.generator, near, seed=0, run=ls.Run(rows=1))
+    start = ls.RandomSearch(batch=1).search(toy.generator, near, seed=0, run=ls.Run(evaluations=1))
     assert (result.score.loss <= start.score.loss).all() and (result.score.loss < start.score.loss).any()
 
 
@@ -236,8 +240,8 @@ def test_autocast_decodes_in_low_precision_and_scores_in_full():
         net = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 8)).eval()
     generator = ls.ContinuousGenerator(net, (4,))
     goal = ls.Matches(generator.decode(torch.ones(1, 4)).detach())
-    full = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(rows=100))
-    low = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(rows=100, autocast=torch.bfloat16))
+    full = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=100))
+    low = ls.GradientSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=100, autocast=torch.bfloat16))
     assert low.score.loss.dtype == torch.float32
     assert not torch.equal(low.latent, full.latent)
     assert low.score.loss < 0.05
@@ -250,14 +254,14 @@ def test_compiled_searches_find_the_same():
     compiled = ls.GradientSearch().search(toy.generator, goal, seed=0, run=ls.Run(compile="aot_eager"))
     assert [s.name for s in compiled.status] == [s.name for s in plain.status]
     assert torch.allclose(compiled.latent, plain.latent, atol=1e-4)
-    assert torch.equal(compiled.rows, plain.rows)  # rows kept as padding are charged to nobody
+    assert torch.equal(compiled.evaluations, plain.evaluations)  # rows kept as padding are charged to nobody
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_everything_follows_the_dtype_of_the_latents(dtype):
     for toy, method in ((toys.bowl(dtype=dtype), ls.GradientSearch()), (toys.codes(dtype=dtype), ls.RelaxedSearch())):
         wish = ls.Matches(toy.generator.decode(toy.solution).float())  # a target of another dtype is cast
-        result = method.search(toy.generator, wish, seed=0, run=ls.Run(rows=30))
+        result = method.search(toy.generator, wish, seed=0, run=ls.Run(evaluations=30))
         assert result.score.loss.dtype == result.output.dtype == dtype
 
 
@@ -270,7 +274,7 @@ def test_results_survive_saving(tmp_path):
     result = ls.RandomSearch(restarts=2).search(toy.generator, goal, seed=0)
     result.save(tmp_path / "deep" / "result.safetensors")
     loaded = ls.SearchResult.load(tmp_path / "deep" / "result.safetensors")
-    assert torch.equal(loaded.latent, result.latent) and torch.equal(loaded.trace.rows, result.trace.rows)
+    assert torch.equal(loaded.latent, result.latent) and torch.equal(loaded.trace.evaluations, result.trace.evaluations)
     assert loaded.status == result.status and list(loaded.terms) == ["Matches", "LogPrior"]
     assert torch.equal(loaded.terms["LogPrior"].loss, result.terms["LogPrior"].loss)
     assert repr(loaded) == repr(result)
@@ -312,7 +316,7 @@ goal = ls.Matches(target).below(0.02)
 def kill(step):
     if step.number == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
-run = ls.Run(rows=60, checkpoint=path or None, checkpoint_every=3, callbacks=[kill])
+run = ls.Run(evaluations=60, checkpoint=path or None, checkpoint_every=3, callbacks=[kill])
 settings = {"lr": 0.1} if method == "SinglePositionSearch" else {}
 result = getattr(ls, method)(restarts=2, **settings).search(generator, goal, seed=1, run=run)
 result.save(sys.argv[4])
@@ -335,13 +339,15 @@ def test_kill_dash_nine_then_resume_is_bit_identical(method, tmp_path):
     whole, resumed = (ls.SearchResult.load(tmp_path / name) for name in ("whole", "resumed"))
     assert torch.equal(resumed.candidates.latent, whole.candidates.latent)
     assert torch.equal(resumed.candidates.score.loss, whole.candidates.score.loss)
-    assert torch.equal(resumed.trace.loss, whole.trace.loss) and torch.equal(resumed.trace.rows, whole.trace.rows)
+    assert torch.equal(resumed.trace.loss, whole.trace.loss) and torch.equal(
+        resumed.trace.evaluations, whole.trace.evaluations
+    )
     assert resumed.status == whole.status
 
 
 def test_a_finished_search_is_not_searched_again(tmp_path):
     toy = toys.bowl()
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     first = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     again = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert torch.equal(first.latent, again.latent) and again.steps == first.steps
@@ -349,16 +355,16 @@ def test_a_finished_search_is_not_searched_again(tmp_path):
 
 def test_a_larger_budget_goes_on_where_the_smaller_ended(tmp_path):
     toy = toys.bowl()
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
-    longer = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=50))
-    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
-    assert torch.equal(longer.latent, whole.latent) and longer.rows.tolist() == [50, 50]
+    longer = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, evaluations=50))
+    whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=50))
+    assert torch.equal(longer.latent, whole.latent) and longer.evaluations.tolist() == [50, 50]
 
 
 def test_the_checkpoint_of_another_search_is_refused(tmp_path):
     toy = toys.bowl()
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     for search, words in (
         (lambda: ls.GradientSearch().search(toy.generator, toy.constraint, seed=1, run=run), "seeds"),

@@ -249,11 +249,11 @@ def test_no_seed_is_fresh_entropy() -> None:
 @pytest.mark.parametrize(
     ("seed", "message"),
     [
-        ([1, 2], r"seed: given 2 seeds, wanted one integer, or one for each of 3 problems"),
-        ("abc", r"seed: given 'abc', wanted an integer or one per problem"),
-        ([1.0, 2.0, 3.0], r"seed: given \[1.0, 2.0, 3.0\], wanted an integer"),
-        (1.5, r"seed: given 1.5, wanted an integer or one per problem"),
-        (torch.zeros(3), r"seed: given .*, wanted an integer or one per problem"),
+        ([1, 2], r"seed: got 2 seeds, expected one integer, or one for each of 3 problems"),
+        ("abc", r"seed: got 'abc', expected an integer or one per problem"),
+        ([1.0, 2.0, 3.0], r"seed: got \[1.0, 2.0, 3.0\], expected an integer"),
+        (1.5, r"seed: got 1.5, expected an integer or one per problem"),
+        (torch.zeros(3), r"seed: got .*, expected an integer or one per problem"),
     ],
     ids=["length", "text", "list of floats", "float", "tensor"],
 )

@@ -180,18 +180,18 @@ def test_the_recorder_follows_rows_that_are_dropped(model, images):
     """Rows end at different steps; each has exactly the visits it paid for."""
     some, _ = bench.make_benches(model, images, pairs=16, tuning=2)
     recorder = records.Recorder(16, keep_grids=True)
-    run = ls.Run(rows=200, callbacks=[recorder], compact_every=3)
+    run = ls.Run(evaluations=200, callbacks=[recorder], compact_every=3)
     result = ls.StraightThroughSearch(lr=1.0).search(some.generator, some.goal, init=some.encoded(), seed=0, run=run)
     alone = []
     for b in range(16):
         own = records.Recorder(1)
         part = some.part(b, b + 1)
-        again = ls.Run(rows=200, callbacks=[own])
+        again = ls.Run(evaluations=200, callbacks=[own])
         ls.StraightThroughSearch(lr=1.0).search(part.generator, part.goal, init=part.encoded(), seed=0, run=again)
         alone.append([visit.key for visit in own.visits[0]])
     assert [[visit.key for visit in row] for row in recorder.visits] == alone
     assert len(set(map(len, alone))) > 1
-    assert all(2 * len(row) <= rows for row, rows in zip(recorder.visits, result.rows.tolist(), strict=True))
+    assert all(2 * len(row) <= rows for row, rows in zip(recorder.visits, result.evaluations.tolist(), strict=True))
     assert all(torch.equal(grids[0], z) for grids, z in zip(recorder.grids, some.encoded(), strict=True))
 
 

@@ -507,7 +507,7 @@ class SwapSearch(IterativeSearcher):
     spaces: ClassVar[tuple[type, ...]] = (ls.Discrete,)
     needs_gradient: ClassVar[bool] = False
 
-    def step_rows(self, space: ls.Discrete) -> int:
+    def step_cost(self, space: ls.Discrete) -> int:
         return self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> SwapState:
@@ -529,41 +529,43 @@ class SwapSearch(IterativeSearcher):
 
 def test_a_search_finds_the_same_with_and_without() -> None:
     generator, goal = problem(dtype=torch.float64)
-    run = ls.Run(rows=None, steps=30)
+    run = ls.Run(evaluations=None, steps=30)
     search = partial(SwapSearch(restarts=2).search, generator, goal, seed=4)
     with_patches, without = search(run=run), search(run=replace(run, patches=False))
     assert torch.equal(with_patches.latent, without.latent)
     torch.testing.assert_close(with_patches.trace.loss, without.trace.loss, rtol=1e-12, atol=0)
-    assert without.rows.tolist() == [30 * 16 * 2] * 2
-    assert with_patches.rows.tolist() == [30 * 2 * (1 + 16 * charged(generator))] * 2
-    assert torch.equal(with_patches.trace.rows[-1], with_patches.rows)
+    assert without.evaluations.tolist() == [30 * 16 * 2] * 2
+    assert with_patches.evaluations.tolist() == [30 * 2 * (1 + 16 * charged(generator))] * 2
+    assert torch.equal(with_patches.trace.evaluations[-1], with_patches.evaluations)
 
 
 @pytest.mark.parametrize("rows", [0, 15, 16, 40, [17, 33.5]])
 def test_budgets_hold_to_the_fraction(rows: Any) -> None:
     generator, goal = problem()
-    result = SwapSearch(restarts=2).search(generator, goal, seed=0, run=ls.Run(rows=rows))
+    result = SwapSearch(restarts=2).search(generator, goal, seed=0, run=ls.Run(evaluations=rows))
     limit = torch.tensor(rows, dtype=torch.float64)
-    assert (result.rows <= limit).all()
+    assert (result.evaluations <= limit).all()
     # A step begins while all of it could be paid for in whole decodes.
-    assert (result.rows > limit - 2 * 16).all()
+    assert (result.evaluations > limit - 2 * 16).all()
 
 
 def test_a_budget_goes_farther_by_patches() -> None:
     generator, goal = problem()
     search = partial(SwapSearch().search, generator, goal, seed=0)
-    assert search(run=ls.Run(rows=100)).steps > 2 * search(run=ls.Run(rows=100, patches=False)).steps
+    assert search(run=ls.Run(evaluations=100)).steps > 2 * search(run=ls.Run(evaluations=100, patches=False)).steps
 
 
 def test_what_a_problem_spends_does_not_depend_on_its_company() -> None:
     generator = Thirds((3, 3), K)
     goal = ls.Matches(generator.decode(Noise.from_seed(0, 3).integers(K, 3, 3))).below(0.01)
     seeds = ls.problem_seeds(1, 3)
-    search = partial(SwapSearch(restarts=3, batch=5).search, generator, run=ls.Run(rows=200))
+    search = partial(SwapSearch(restarts=3, batch=5).search, generator, run=ls.Run(evaluations=200))
     together = search(goal, seed=seeds)
     for b in range(3):
         alone = search(goal.select(torch.tensor([b])), seed=[seeds[b]])
-        assert torch.equal(alone.rows[0], together.rows[b]) and torch.equal(alone.latent[0], together.latent[b])
+        assert torch.equal(alone.evaluations[0], together.evaluations[b]) and torch.equal(
+            alone.latent[0], together.latent[b]
+        )
         assert alone.status[0] == together.status[b]
 
 
@@ -571,24 +573,26 @@ def test_a_resumed_search_has_spent_the_same(tmp_path: Any) -> None:
     generator = Thirds((3, 3), K)
     goal = ls.Matches(generator.decode(Noise.from_seed(0, 3).integers(K, 3, 3))).below(0.01)
     search = partial(SwapSearch(restarts=2, batch=5).search, generator, goal, seed=1)
-    whole = search(run=ls.Run(rows=[30, 60, 90]))
-    saved = ls.Run(rows=[30, 60, 90], checkpoint=tmp_path / "run", checkpoint_every=1)
+    whole = search(run=ls.Run(evaluations=[30, 60, 90]))
+    saved = ls.Run(evaluations=[30, 60, 90], checkpoint=tmp_path / "run", checkpoint_every=1)
     search(run=replace(saved, callbacks=[lambda step: step.number == 4]))
     resumed = search(run=saved)
-    assert torch.equal(resumed.rows, whole.rows) and torch.equal(resumed.trace.rows, whole.trace.rows)
+    assert torch.equal(resumed.evaluations, whole.evaluations) and torch.equal(
+        resumed.trace.evaluations, whole.trace.evaluations
+    )
     assert torch.equal(resumed.latent, whole.latent)
 
 
 def test_fractions_are_saved_and_read_well(tmp_path: Any) -> None:
     generator, goal = problem()
-    result = SwapSearch().search(generator, goal, seed=0, run=ls.Run(rows=40))
+    result = SwapSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=40))
     result.save(tmp_path / "result")
     loaded = ls.SearchResult.load(tmp_path / "result")
-    assert loaded.rows.dtype == torch.float64 and torch.equal(loaded.rows, result.rows)
-    assert torch.equal(loaded.trace.rows, result.trace.rows) and repr(loaded) == repr(result)
-    whole = replace(result, rows=torch.tensor([1234567.0, 12.34375], dtype=torch.float64))
+    assert loaded.evaluations.dtype == torch.float64 and torch.equal(loaded.evaluations, result.evaluations)
+    assert torch.equal(loaded.trace.evaluations, result.trace.evaluations) and repr(loaded) == repr(result)
+    whole = replace(result, evaluations=torch.tensor([1234567.0, 12.34375], dtype=torch.float64))
     assert "1234567 rows" in repr(whole) and "12.34 rows" in repr(whole)
-    assert torch.equal(result.trace.loss_at(result.rows[0].item()), result.trace.loss[-1])
+    assert torch.equal(result.trace.loss_at(result.evaluations[0].item()), result.trace.loss[-1])
 
 
 def test_corners_and_edges_are_all_there() -> None:

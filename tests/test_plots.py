@@ -94,7 +94,7 @@ def test_film_holds_what_the_trace_says(method, restarts: int, every: int | None
     toy = toys.codes() if method is ls.RelaxedSearch else toys.bowl()
     film = plots.Film(every)
     # Budgets of different size, so that rows are dropped on the way.
-    run = ls.Run(rows=[(60 + 60 * b) * restarts for b in range(toy.constraint.problems)], callbacks=[film])
+    run = ls.Run(evaluations=[(60 + 60 * b) * restarts for b in range(toy.constraint.problems)], callbacks=[film])
     result = method(restarts=restarts).search(toy.generator, toy.constraint, seed=0, run=run)
     assert torch.equal(film.latents[-1], result.latent)
     assert film.steps == sorted(set(film.steps)) and film.steps[-1] == result.steps
@@ -107,7 +107,7 @@ def test_film_holds_what_the_trace_says(method, restarts: int, every: int | None
 def test_film_thins_out_and_starts_anew() -> None:
     toy, film = toys.bowl(), plots.Film()
     for rows in (2000, 40):
-        run = ls.Run(rows=rows, callbacks=[film])
+        run = ls.Run(evaluations=rows, callbacks=[film])
         result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
         assert film.steps[-1] == result.steps
         assert len(film.steps) < 70

@@ -27,7 +27,7 @@ def linear(shape: tuple[int, ...] = (6,), codes: int = 5, numbers: int = 10) -> 
 
 def pool_at(generator: ls.CodebookGenerator, wish: ls.Constraint, z: torch.Tensor, count: int) -> tuple[Pool, ...]:
     """A pool of the most promising swaps at z, and the residual there."""
-    objective = Objective(generator, wish, torch.arange(len(z)), ls.Run(rows=None))
+    objective = Objective(generator, wish, torch.arange(len(z)), ls.Run(evaluations=None))
     bend = torch.zeros(len(z), dtype=torch.float64)
     swaps = most_promising(objective.codebook, z, objective.linearise(z), bend, count, 4, z.new_zeros(len(z), 0))
     residual = wish.residuals(generator.decode(z), z)
@@ -135,16 +135,18 @@ def test_it_is_refused_before_anything_is_decoded_where_the_loss_is_no_sum_of_sq
 )
 def test_the_known_optimum_is_found(method, shape):
     toy = toys.codes(problems=4, shape=shape)
-    result = method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    result = method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=2000))
     assert torch.equal(result.score.loss, toy.optimum)
 
 
 def test_steps_cost_what_they_decode_and_a_budget_is_never_overshot():
     toy, step = toys.codes(shape=(4, 4)), 2 + 1 + 10 + 16  # a gradient, the grid held, single swaps, sets
     method = ls.PursuitSearch(batch=10, restarts=2)
-    assert method.step_rows(ls.Discrete((3, 3), 5)) == step
-    for run, steps in ((ls.Run(steps=1), 1), (ls.Run(steps=3), 3), (ls.Run(rows=2 * step * 3 - 1), 2)):
-        assert method.search(toy.generator, toy.constraint, seed=0, run=run).rows.tolist() == [2 * step * steps] * 2
+    assert method.step_cost(ls.Discrete((3, 3), 5)) == step
+    for run, steps in ((ls.Run(steps=1), 1), (ls.Run(steps=3), 3), (ls.Run(evaluations=2 * step * 3 - 1), 2)):
+        assert (
+            method.search(toy.generator, toy.constraint, seed=0, run=run).evaluations.tolist() == [2 * step * steps] * 2
+        )
     decoded = noting_rows(toy.generator)
     totals = []
     for steps in (1, 3):
@@ -163,7 +165,7 @@ def test_no_step_leaves_the_hard_limit_and_the_wish_is_still_furthered(radius):
     def look(step: ls.Step) -> None:
         seen.append((step.latent != source[step.problem]).sum(1))
 
-    run = ls.Run(rows=400, callbacks=[look])
+    run = ls.Run(evaluations=400, callbacks=[look])
     result = ls.PursuitSearch(batch=8).search(generator, match + ls.Within(source, radius), seed=0, run=run)
     assert all(bool((changed <= radius).all()) for changed in seen)
     assert bool(((result.latent != source).sum(1) <= radius).all())
@@ -174,9 +176,9 @@ def test_on_pictures_it_goes_below_single_swaps():
     """x4 super-resolution, where what is left over is small against what any swap does."""
     generator, images = ls.wrap(zoo.load("mnist-vqvae-512")), zoo.images()[0][:8]
     wish = ls.Downscales(torch.nn.functional.avg_pool2d(images, 4), factor=4, mode="area")
-    start = ls.RelaxedSearch().search(generator, wish, seed=0, run=ls.Run(rows=150)).latent
+    start = ls.RelaxedSearch().search(generator, wish, seed=0, run=ls.Run(evaluations=150)).latent
     losses = [
-        searcher.search(generator, wish, init=start, seed=0, run=ls.Run(rows=600)).score.loss.mean()
+        searcher.search(generator, wish, init=start, seed=0, run=ls.Run(evaluations=600)).score.loss.mean()
         for searcher in (ls.PursuitSearch(batch=64), ls.CoordinateSearch(batch=64, patience=None))
     ]
     assert losses[0] < losses[1]

@@ -36,7 +36,7 @@ def test_what_differs_is_described_differently(one, other):
 
 def test_a_resume_with_another_rule_is_refused(tmp_path):
     toy = toys.bowl()
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 0.5).square().sum(1)), seed=0, run=run)
     with pytest.raises(ls.BrokenFile, match="constraint"):
         ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 2.5).square().sum(1)), seed=0, run=run)
@@ -45,11 +45,11 @@ def test_a_resume_with_another_rule_is_refused(tmp_path):
 def test_a_limit_after_none_counts_what_was_spent(tmp_path):
     toy = toys.bowl()
     stalling = ls.GradientSearch(optimizer=partial(torch.optim.SGD, lr=0.1), tolerance=1e-3, restarts=3)
-    run = ls.Run(rows=None, steps=30, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=None, steps=30, checkpoint=tmp_path / "run")
     first = stalling.search(toy.generator, toy.constraint, seed=0, run=run)
-    limit = int(first.rows.max()) + 5
-    then = stalling.search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=limit, steps=None))
-    assert (then.rows <= limit).all()
+    limit = int(first.evaluations.max()) + 5
+    then = stalling.search(toy.generator, toy.constraint, seed=0, run=replace(run, evaluations=limit, steps=None))
+    assert (then.evaluations <= limit).all()
 
 
 def test_a_resume_after_ctrl_c_keeps_the_budgets(tmp_path):
@@ -61,10 +61,10 @@ def test_a_resume_after_ctrl_c_keeps_the_budgets(tmp_path):
         if step.number == 5:
             raise KeyboardInterrupt
 
-    run = ls.Run(rows=[10, 60, 60], checkpoint=tmp_path / "run", checkpoint_every=1, compact_every=50)
+    run = ls.Run(evaluations=[10, 60, 60], checkpoint=tmp_path / "run", checkpoint_every=1, compact_every=50)
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, callbacks=[interrupt]))
     resumed = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
-    assert resumed.rows.tolist() == [10, 60, 60]
+    assert resumed.evaluations.tolist() == [10, 60, 60]
 
 
 def test_ctrl_c_while_rows_are_dropped_gives_a_result(tmp_path, monkeypatch):
@@ -77,14 +77,14 @@ def test_ctrl_c_while_rows_are_dropped_gives_a_result(tmp_path, monkeypatch):
         hold(self, index)
         raise KeyboardInterrupt
 
-    run = ls.Run(rows=[6, 40, 40], checkpoint=tmp_path / "run", checkpoint_every=1)
+    run = ls.Run(evaluations=[6, 40, 40], checkpoint=tmp_path / "run", checkpoint_every=1)
     with monkeypatch.context() as patch:
         patch.setattr(Board, "hold", interrupted)
         result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert [s.name for s in result.status] == ["BUDGET", "INTERRUPTED", "INTERRUPTED"]
     resumed = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     whole = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, checkpoint=None))
-    assert torch.equal(resumed.latent, whole.latent) and resumed.rows.tolist() == [6, 40, 40]
+    assert torch.equal(resumed.latent, whole.latent) and resumed.evaluations.tolist() == [6, 40, 40]
 
 
 def test_half_precision_keeps_its_best():
@@ -105,7 +105,7 @@ def test_an_error_while_the_answer_is_decoded_keeps_the_best():
 
     toy.generator.decode = failing
     with pytest.raises(ls.SearchFailed, match="gone") as caught:
-        ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=24))
+        ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=24))
     assert caught.value.loss.isfinite().all()
 
 
@@ -142,12 +142,12 @@ def test_a_satisfied_nan_does_not_win():
 
 def test_a_resume_may_ask_for_smaller_chunks(tmp_path):
     toy = toys.bowl(problems=8)
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     sizes: list[int] = []
     decode = toy.generator.decode
     toy.generator.decode = lambda z: (sizes.append(len(z)), decode(z))[1]
-    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, rows=40, chunk_rows=1))
+    ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, evaluations=40, chunk_rows=1))
     assert set(sizes[2:]) == {1}  # after the looks before the run
 
 
@@ -161,7 +161,7 @@ def test_a_decoder_that_cuts_the_graph_is_told_even_if_its_weights_want_gradient
 @pytest.mark.parametrize(
     "error",
     [
-        ls.InvalidArgument("a", given="b", wanted="c", mend="d"),
+        ls.InvalidArgument("a", got="b", expected="c", hint="d"),
         ls.SearchFailed("x", latent=torch.ones(1), loss=torch.zeros(1)),
         BrokenLaw("law", object(), "detail"),
     ],
@@ -182,7 +182,7 @@ def test_batch_norm_named_in_a_function_is_found_before_it_moves():
 
 def test_a_resume_with_another_decoder_is_refused(tmp_path):
     toy = toys.bowl()
-    run = ls.Run(rows=20, checkpoint=tmp_path / "run")
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     decode = toy.generator.decode
     toy.generator.decode = lambda z: 2 * decode(z)
@@ -200,9 +200,9 @@ def test_ctrl_c_while_the_result_is_made_loses_nothing():
         return torch.zeros(len(output))
 
     wish = toy.constraint + ls.Satisfies(interrupting)
-    run = ls.Run(rows=32, callbacks=[lambda step: ended.append(1) if step.number == 2 else None])
+    run = ls.Run(evaluations=32, callbacks=[lambda step: ended.append(1) if step.number == 2 else None])
     result = ls.RandomSearch(batch=16).search(toy.generator, wish, seed=0, run=run)
-    plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=32))
+    plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=32))
     assert not ended and torch.equal(result.latent, plain.latent)
 
 
@@ -220,12 +220,12 @@ def squares(positions: int, codes: int, problems: int = 4) -> tuple[ls.CodebookG
 def test_a_search_by_sets_of_swaps_ends_by_itself_on_small_grids(positions, codes):
     """All swaps are known from earlier grids soon; with no rows to run out of, nothing else would end it."""
     generator, wish = squares(positions, codes)
-    endless = ls.Run(rows=None, steps=200)
+    endless = ls.Run(evaluations=None, steps=200)
     for method in (ls.PursuitSearch(), ls.PursuitSearch(batch=3), ls.PursuitSearch(batch=64, patience=None)):
         result = method.search(generator, wish, seed=0, run=endless)
         assert {status.name for status in result.status} == {"STALLED"}, result.steps
     found = ls.Then(ls.PursuitSearch(), ls.CoordinateSearch(patience=None), shares=(1, 1))
-    result = found.search(generator, wish, seed=0, run=ls.Run(rows=None, steps=400))
+    result = found.search(generator, wish, seed=0, run=ls.Run(evaluations=None, steps=400))
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -244,7 +244,7 @@ def test_swaps_without_a_gradient_end_a_search(searcher):
             return output.flatten(1)
 
     generator, _ = squares(3, 4)
-    result = searcher.search(generator, Root(), seed=0, run=ls.Run(rows=None, steps=50))
+    result = searcher.search(generator, Root(), seed=0, run=ls.Run(evaluations=None, steps=50))
     assert {status.name for status in result.status} == {"STALLED"}
 
 
@@ -254,19 +254,19 @@ MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", na
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        (MEAN_CODE, r"mean code: given losses \[.*as one-hot vectors.*F.one_hot"),
-        (0.1 * MEAN_CODE, "mean code: given losses"),
+        (MEAN_CODE, r"mean code: got losses \[.*as one-hot vectors.*F.one_hot"),
+        (0.1 * MEAN_CODE, "mean code: got losses"),
         (
             ls.Satisfies(lambda x, z: x.flatten(1).sum(1) + z.flatten(1).sum(1), of="both", name="both"),
-            "both: given losses",
+            "both: got losses",
         ),
         (
             ls.Satisfies(lambda z: z.float().mean((1, 2)), of="latent", name="no axis"),
-            r"no axis: given .*shape \(2, 5\)",
+            r"no axis: got .*shape \(2, 5\)",
         ),
         (
             ls.Satisfies(lambda z: torch.ones(5)[z].mean((1, 2)), of="latent", name="a table"),
-            "a table: given IndexError for soft codes",
+            "a table: got IndexError for soft codes",
         ),
     ],
     ids=["mean", "weighted", "both", "no axis", "table"],
@@ -294,16 +294,16 @@ def test_wishes_that_read_soft_codes_rightly_are_taken(dtype):
     soft = ls.Satisfies(mean_code, of="latent") + ls.Near(source) + ls.LogPrior(generator.prior)
     match = ls.Matches(torch.zeros(1, 8, dtype=dtype))
     for wish in (soft, soft + ls.Within(source, 1), 2 * soft.below(0.1)):
-        result = ls.RelaxedSearch().search(generator, wish + match, seed=0, run=ls.Run(rows=20))
+        result = ls.RelaxedSearch().search(generator, wish + match, seed=0, run=ls.Run(evaluations=20))
         assert len(result.status) == 2
 
 
 def test_a_loss_that_is_no_number_is_no_difference():
     toy = toys.codes()
     endless = ls.Satisfies(lambda z: 0 * (z.flatten(1)[:, 0] + 1).float().log() + torch.inf, of="latent")
-    result = ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(rows=200))
+    result = ls.CoordinateSearch().search(toy.generator, toy.constraint + endless, seed=0, run=ls.Run(evaluations=200))
     # Nothing is better than anything else: what comes back is a grid and its loss, and no error of curvatures.
-    assert not result.score.loss.isfinite().any() and (result.rows <= 200).all()
+    assert not result.score.loss.isfinite().any() and (result.evaluations <= 200).all()
 
 
 def test_a_grid_of_one_dimension_may_decode_to_one():
@@ -318,7 +318,7 @@ def test_a_grid_of_one_dimension_may_decode_to_one():
     with models.initialised(0):
         generator = ls.CodebookGenerator(Wave().eval(), torch.randn(64, 3), (16,))
     assert generator.patches is not None
-    result = ls.search(generator, ls.Matches(torch.zeros(1, 64)), seed=0, run=ls.Run(rows=300))
+    result = ls.search(generator, ls.Matches(torch.zeros(1, 64)), seed=0, run=ls.Run(evaluations=300))
     assert (result.score.loss < result.trace.loss[0]).all()
 
 
@@ -351,5 +351,5 @@ def test_curvatures_that_overflow_half_precision_leave_swaps_to_try():
     codebook = (ls.Noise.from_seed(1).normal(40, 3)[0] * 0.003).half()
     generator = ls.CodebookGenerator(decode, codebook, (4,))
     wish = ls.Matches(generator.decode(torch.tensor([[1, 2, 3, 4]])))
-    result = ls.CoordinateSearch(patience=None).search(generator, wish, seed=0, run=ls.Run(rows=5000))
+    result = ls.CoordinateSearch(patience=None).search(generator, wish, seed=0, run=ls.Run(evaluations=5000))
     assert [status.name for status in result.status] == ["OPTIMAL"]

@@ -39,7 +39,7 @@ def test_gradient_search_is_algorithm_1():
         toy.generator, toy.constraint, init=init, seed=0
     )
     assert result.status[0] == ls.Status.STALLED
-    assert result.rows.tolist() == [2 * len(losses)]
+    assert result.evaluations.tolist() == [2 * len(losses)]
     assert torch.allclose(result.latent, z.detach(), atol=1e-12)
     assert result.trace.loss[: len(losses), 0].tolist() == pytest.approx(losses, abs=1e-12)
 
@@ -97,7 +97,7 @@ def test_code_descent_is_algorithms_2_and_3(conv_codes, single, seed):
         states.append(step.state)
 
     method = (ls.SinglePositionSearch if single else ls.StraightThroughSearch)(lr=0.3, patience=2000)
-    result = method.search(conv_codes, goal, init=z0, seed=0, run=ls.Run(rows=None, callbacks=[record]))
+    result = method.search(conv_codes, goal, init=z0, seed=0, run=ls.Run(evaluations=None, callbacks=[record]))
     assert result.status[0].name == status
     unique = seen[:-1] if status == "REPEATED" else seen
     assert [g.flatten().tolist() for g in grids] == [g.flatten().tolist() for g in unique]
@@ -126,7 +126,7 @@ def test_patience_is_a_stall_and_not_a_repeat():
     toy = toys.codes(problems=2)
     result = ls.StraightThroughSearch(lr=1e-6, patience=10).search(toy.generator, toy.constraint, seed=0)
     assert {s.name for s in result.status} == {"STALLED"}
-    assert result.rows.tolist() == [2, 2]
+    assert result.evaluations.tolist() == [2, 2]
 
 
 def test_carrying_on_passes_the_repeat(conv_codes):
@@ -134,17 +134,17 @@ def test_carrying_on_passes_the_repeat(conv_codes):
     goal = ls.Matches(conv_codes.decode(noise.integers(12, 3, 3)).detach())
     stop = ls.StraightThroughSearch(lr=3.0).search(conv_codes, goal, seed=0)
     go_on = ls.StraightThroughSearch(lr=3.0, on_repeat="continue").search(
-        conv_codes, goal, seed=0, run=ls.Run(rows=200)
+        conv_codes, goal, seed=0, run=ls.Run(evaluations=200)
     )
     assert {s.name for s in stop.status} == {"REPEATED"}
-    assert (go_on.rows > stop.rows).all()
+    assert (go_on.evaluations > stop.evaluations).all()
     assert (go_on.score.loss <= stop.score.loss).all()
 
 
 def test_a_snapped_grid_that_one_step_does_not_change_is_a_stall():
     toy = toys.codes(problems=2)
     result = ls.StraightThroughSearch(lr=1e-4, snap=True).search(toy.generator, toy.constraint, seed=0)
-    assert {s.name for s in result.status} == {"STALLED"} and result.rows.tolist() == [2, 2]
+    assert {s.name for s in result.status} == {"STALLED"} and result.evaluations.tolist() == [2, 2]
 
 
 def test_single_position_changes_one_code_at_a_time():
@@ -171,7 +171,7 @@ def test_the_price_on_the_spread_saves_what_the_arg_max_loses():
 
     def loss(curvature: float) -> float:
         search = ls.RelaxedSearch(curvature=curvature)
-        return float(search.search(codes, ls.Matches(images), seed=0, run=ls.Run(rows=100)).score.loss.mean())
+        return float(search.search(codes, ls.Matches(images), seed=0, run=ls.Run(evaluations=100)).score.loss.mean())
 
     assert loss(1.0) < 0.97 * loss(0.0)
 
@@ -180,7 +180,7 @@ def test_the_price_on_the_spread_saves_what_the_arg_max_loses():
 def test_relaxed_search_does_not_care_for_the_scale_of_the_loss(scale):
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-40")), ls.Matches(images)
-    run = ls.Run(rows=100)
+    run = ls.Run(evaluations=100)
     plain = ls.RelaxedSearch().search(codes, goal, seed=0, run=run).score.loss
     scaled = ls.RelaxedSearch().search(codes, scale * goal, seed=0, run=run).score.loss / scale
     assert torch.allclose(plain, scaled, rtol=0.15)
@@ -188,20 +188,20 @@ def test_relaxed_search_does_not_care_for_the_scale_of_the_loss(scale):
 
 @pytest.mark.parametrize("rows", [24, 45, 100, 300])
 def test_the_relaxed_schedule_fits_the_rows(rows):
-    toy, run = toys.codes(), ls.Run(rows=rows)
+    toy, run = toys.codes(), ls.Run(evaluations=rows)
     fitted = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in fitted.status} == {"FINISHED"}
-    assert (rows - fitted.rows < 21).all()  # ten steps and a check more would not have been paid for
+    assert (rows - fitted.evaluations < 21).all()  # ten steps and a check more would not have been paid for
 
 
 def test_problems_of_different_budgets_have_schedules_of_their_own():
     toy = toys.codes(problems=2)
     seeds = ls.problem_seeds(3, 2)
-    both = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(rows=[50, 190]))
+    both = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(evaluations=[50, 190]))
     for problem, rows in enumerate((50, 190)):
         wish = toy.constraint.select(torch.tensor([problem]))
-        alone = ls.RelaxedSearch().search(toy.generator, wish, seed=[seeds[problem]], run=ls.Run(rows=rows))
-        assert torch.equal(alone.latent[0], both.latent[problem]) and alone.rows[0] == both.rows[problem]
+        alone = ls.RelaxedSearch().search(toy.generator, wish, seed=[seeds[problem]], run=ls.Run(evaluations=rows))
+        assert torch.equal(alone.latent[0], both.latent[problem]) and alone.evaluations[0] == both.evaluations[problem]
 
 
 def test_relaxed_search_reports_hard_codes_only():
@@ -228,7 +228,7 @@ def test_relaxed_search_reports_hard_codes_only():
 
 def test_random_search_is_the_best_of_the_prior():
     toy = toys.codes(problems=2)
-    result = ls.RandomSearch(batch=8).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=1000))
+    result = ls.RandomSearch(batch=8).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=1000))
     # 625 grids and 1000 draws: the solution itself is met with probability 0.8.
     assert (result.score.loss < 0.02).all()
 
@@ -244,9 +244,9 @@ def test_random_search_takes_wishes_without_a_gradient():
 def test_restarts_find_what_one_start_does_not():
     generator = ls.ContinuousGenerator(lambda z: (3 * z).sin() + 0.1 * z.square(), (1,))
     goal = ls.Satisfies(lambda x: x[:, 0])
-    one = ls.GradientSearch().search(generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(rows=400))
+    one = ls.GradientSearch().search(generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(evaluations=400))
     many = ls.GradientSearch(restarts=8).search(
-        generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(rows=3200)
+        generator, goal, init=torch.tensor([[4.0]]), seed=0, run=ls.Run(evaluations=3200)
     )
     assert float(many.score.loss) < float(one.score.loss) - 0.5
     assert torch.equal(many.candidates.latent[0, 0], one.latent[0])  # the first restart starts at init
@@ -277,9 +277,9 @@ RELAXATIONS = {
 def test_any_estimator_relaxes_a_search_within_its_budget(name):
     toy = toys.codes()
     search = ls.RelaxedSearch(relaxation=RELAXATIONS[name], temperature=(1.0, 0.3))
-    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=2000))
+    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=2000))
     start = ls.RandomSearch(batch=1).search(toy.generator, toy.constraint, seed=0, run=ls.Run(steps=1))
-    assert (result.rows <= 2000).all() and (result.rows > 1000).all()
+    assert (result.evaluations <= 2000).all() and (result.evaluations > 1000).all()
     assert (result.score.loss < 0.5 * start.score.loss).all()
 
 
@@ -287,14 +287,14 @@ def test_a_dear_relaxation_is_checked_before_the_rows_end():
     """Every tenth step would be once in 1,000 rows, and a search of 500 would end where it began."""
     toy = toys.codes()
     search = ls.RelaxedSearch(relaxation=relaxations.LocalExpectation(), temperature=(1.0, 0.3))
-    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=500))
+    result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=500))
     assert (result.score.loss < result.trace.loss_at(1)).all()
 
 
 @pytest.mark.parametrize("relaxation", [relaxations.ReinMax(), relaxations.Rloo(2)])
 def test_an_estimator_may_be_given_in_place_of_its_factory(relaxation):
     toy = toys.codes()
-    run = ls.Run(rows=200)
+    run = ls.Run(evaluations=200)
     found = ls.RelaxedSearch(relaxation=relaxation).search(toy.generator, toy.constraint, seed=0, run=run)
     made = ls.RelaxedSearch(relaxation=lambda tau: relaxation).search(toy.generator, toy.constraint, seed=0, run=run)
     assert torch.equal(found.latent, made.latent)

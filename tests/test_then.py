@@ -15,11 +15,13 @@ from latentsearch.testing import toys
 def test_the_second_goes_on_from_the_best_of_the_first_within_one_budget():
     toy = toys.codes(problems=4, shape=(3, 3))
     first, second = ls.RandomSearch(batch=10), ls.CoordinateSearch(batch=4)
-    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
-    both = ls.Then(first, second, shares=(0.1, 0.9)).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=500))
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=50))
+    both = ls.Then(first, second, shares=(0.1, 0.9)).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=500)
+    )
     assert torch.equal(both.trace.loss_at(50), alone.score.loss)
     assert (both.score.loss < alone.score.loss).all() and (both.score.loss == 0).all()
-    assert (both.rows <= 500).all() and torch.equal(both.trace.rows[-1], both.rows)
+    assert (both.evaluations <= 500).all() and torch.equal(both.trace.evaluations[-1], both.evaluations)
     assert {status.name for status in both.status} == {"OPTIMAL"}
 
 
@@ -29,9 +31,9 @@ def test_solved_problems_are_not_searched_again():
     start = toy.solution.clone()
     start[1] = (start[1] + 1) % 5
     both = ls.Then(ls.RandomSearch(batch=2), ls.CoordinateSearch(), shares=(0.02, 0.98))
-    result = both.search(toy.generator, goal, init=start, seed=0, run=ls.Run(rows=200))
+    result = both.search(toy.generator, goal, init=start, seed=0, run=ls.Run(evaluations=200))
     assert [status.name for status in result.status] == ["SATISFIED"] * 3
-    assert result.rows.tolist()[::2] == [2, 2] and result.rows[1] > 4
+    assert result.evaluations.tolist()[::2] == [2, 2] and result.evaluations[1] > 4
     assert torch.equal(result.latent, toy.solution)
     assert result.candidates.latent.shape == (3, 1, 2, 2)
 
@@ -40,8 +42,10 @@ def test_restarts_are_handed_on_where_both_have_as_many():
     toy = toys.codes(problems=2, shape=(3, 3))
     seen: list[ls.Step] = []
     both = ls.Then(ls.RandomSearch(batch=3, restarts=3), ls.CoordinateSearch(restarts=3, batch=4), shares=(0.09, 0.91))
-    first = ls.RandomSearch(batch=3, restarts=3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=27))
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=300, callbacks=[seen.append]))
+    first = ls.RandomSearch(batch=3, restarts=3).search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=27)
+    )
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=300, callbacks=[seen.append]))
     assert result.candidates.latent.shape == (2, 3, 3, 3)
     assert (result.candidates.score.loss <= first.candidates.score.loss).all()
     assert [step.number for step in seen] == list(range(1, result.steps + 1))
@@ -55,7 +59,7 @@ def test_callbacks_see_the_problems_of_the_whole_run():
     both = ls.Then(ls.RandomSearch(batch=2), ls.RandomSearch(batch=2), shares=(0.5, 0.5))
     both.search(
         toy.generator, toy.constraint.below(1e-9), init=start, seed=0,
-        run=ls.Run(rows=8, callbacks=[lambda step: seen.append(step.problem.tolist())]),
+        run=ls.Run(evaluations=8, callbacks=[lambda step: seen.append(step.problem.tolist())]),
     )  # fmt: skip
     assert seen[0] == [0, 1, 2] and seen[-1] == [2]
 
@@ -76,9 +80,9 @@ def test_a_failure_in_a_later_stage_loses_nothing():
             raise RuntimeError("broken callback")
 
     both = ls.Then(ls.RandomSearch(batch=10), ls.CoordinateSearch(batch=4), shares=(0.25, 0.75))
-    first = ls.RandomSearch(batch=10).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=50))
+    first = ls.RandomSearch(batch=10).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=50))
     with pytest.raises(ls.SearchFailed, match="broken callback") as caught:
-        both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200, callbacks=[fails]))
+        both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200, callbacks=[fails]))
     assert (caught.value.loss < first.score.loss).all()
     decoded = toy.constraint(toy.generator.decode(caught.value.latent), caught.value.latent).loss
     assert torch.equal(decoded, caught.value.loss)
@@ -86,7 +90,7 @@ def test_a_failure_in_a_later_stage_loses_nothing():
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.0, 1.0), (0.5, 1.5)])
 def test_bad_shares_are_refused(shares):
-    with pytest.raises(ls.InvalidArgument, match=r"Then.shares: given .*wanted 2 numbers"):
+    with pytest.raises(ls.InvalidArgument, match=r"Then.shares: got .*wanted 2 numbers"):
         ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)
     with pytest.raises(ls.InvalidArgument, match="two or more"):
         ls.Then(ls.RandomSearch())
@@ -95,9 +99,9 @@ def test_bad_shares_are_refused(shares):
 def test_a_stage_that_pays_for_no_step_changes_nothing():
     toy = toys.codes(problems=3, shape=(4, 4), codebook_size=16)
     first = ls.RelaxedSearch(steps=20, restarts=4)
-    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
     both = ls.Then(first, ls.CoordinateSearch(restarts=4), shares=(200 / 220, 1.0))
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=220))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=220))
     assert torch.equal(result.score.loss, alone.score.loss) and torch.equal(result.latent, alone.latent)
     assert result.status == alone.status
 
@@ -112,11 +116,11 @@ def test_ctrl_c_between_stages_keeps_what_there_is():
             raise KeyboardInterrupt
 
     first = ls.RandomSearch(batch=5)
-    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=10))
+    alone = first.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=10))
     both = ls.Then(first, Interrupted(), first)
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=30))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=30))
     assert {status.name for status in result.status} == {"INTERRUPTED"}
-    assert torch.equal(result.latent, alone.latent) and torch.equal(result.rows, alone.rows)
+    assert torch.equal(result.latent, alone.latent) and torch.equal(result.evaluations, alone.evaluations)
 
 
 def test_what_cannot_work_is_refused_before_the_first_stage():
@@ -131,7 +135,7 @@ def test_what_cannot_work_is_refused_before_the_first_stage():
     with pytest.raises(ls.InvalidArgument, match=r"wanted searchers; write CoordinateSearch\(\)"):
         ls.Then(ls.RandomSearch(), ls.CoordinateSearch)  # type: ignore[arg-type]
     for shares in (0.5, ("a", 1)):
-        with pytest.raises(ls.InvalidArgument, match="wanted 2 numbers"):
+        with pytest.raises(ls.InvalidArgument, match="expected 2 numbers"):
             ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)  # type: ignore[arg-type]
 
 
@@ -140,7 +144,7 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
     both = ls.Then(ls.RandomSearch(batch=5), ls.CoordinateSearch(batch=4, patience=None))
 
     def search(rows: int) -> ls.SearchResult:
-        run = ls.Run(rows=rows, checkpoint=tmp_path / "search.safetensors")
+        run = ls.Run(evaluations=rows, checkpoint=tmp_path / "search.safetensors")
         return both.search(toy.generator, toy.constraint, seed=0, run=run)
 
     whole = search(100)
@@ -151,14 +155,14 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
         search(300)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     again = search(100)
-    assert torch.equal(again.latent, whole.latent) and torch.equal(again.rows, whole.rows)
+    assert torch.equal(again.latent, whole.latent) and torch.equal(again.evaluations, whole.evaluations)
 
 
 def test_a_stage_of_another_search_names_the_files_of_all(tmp_path):
     toy = toys.codes(problems=2, shape=(3, 3))
     random = ls.RandomSearch(batch=5)
     nested = ls.Then(ls.Then(random, random), random)
-    run = ls.Run(rows=60, checkpoint=tmp_path / "search.safetensors")
+    run = ls.Run(evaluations=60, checkpoint=tmp_path / "search.safetensors")
     nested.search(toy.generator, toy.constraint, seed=0, run=run)
     with pytest.raises(ls.BrokenFile, match=r"its seeds differ\..*delete \S*/search\.\*\.safetensors$") as caught:
         nested.search(toy.generator, toy.constraint, seed=1, run=run)
@@ -170,7 +174,7 @@ def test_a_stage_of_another_search_names_the_files_of_all(tmp_path):
 
 def test_a_checkpoint_of_a_single_search_is_not_passed_over(tmp_path):
     toy = toys.codes()
-    run = ls.Run(rows=50, checkpoint=tmp_path / "search.safetensors")
+    run = ls.Run(evaluations=50, checkpoint=tmp_path / "search.safetensors")
     ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     with pytest.raises(ls.BrokenFile, match="of one stage"):
         ls.Then(ls.RandomSearch(), ls.RandomSearch()).search(toy.generator, toy.constraint, seed=0, run=run)
@@ -182,16 +186,16 @@ def test_a_search_afresh_is_taken_where_it_is_better_and_only_there():
     once = ls.StraightThroughSearch(lr=0.5)
     twice = ls.Then(once, Afresh(once), Afresh(once), shares=(1, 1, 1))
     start = (toy.solution + 2) % 5
-    first = once.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(rows=300))
-    all_of_it = twice.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(rows=300))
+    first = once.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(evaluations=300))
+    all_of_it = twice.search(toy.generator, toy.constraint, init=start, seed=3, run=ls.Run(evaluations=300))
     assert bool((all_of_it.score.loss <= first.score.loss).all()) and bool(
         (all_of_it.score.loss < first.score.loss).any()
     )
     same = (all_of_it.latent == first.latent).flatten(1).all(1)
     for b in same.nonzero().flatten().tolist():
         assert all_of_it.status[b] == first.status[b], "who keeps the latent keeps the reason why it ended"
-    assert bool((all_of_it.rows >= first.rows).all()) and bool((all_of_it.rows <= 300).all())
-    assert torch.equal(all_of_it.trace.rows[-1], all_of_it.rows)
+    assert bool((all_of_it.evaluations >= first.evaluations).all()) and bool((all_of_it.evaluations <= 300).all())
+    assert torch.equal(all_of_it.trace.evaluations[-1], all_of_it.evaluations)
     assert torch.allclose(all_of_it.trace.loss[-1], all_of_it.score.loss)
 
 
@@ -199,7 +203,9 @@ def test_a_search_afresh_stays_within_a_hard_limit_and_starts_elsewhere():
     toy = toys.codes(problems=3)
     source = (toy.solution + 2) % 5
     starts = []
-    run = ls.Run(rows=400, callbacks=[lambda step: starts.append(step.latent) if step.latent is not None else None])
+    run = ls.Run(
+        evaluations=400, callbacks=[lambda step: starts.append(step.latent) if step.latent is not None else None]
+    )
     once = ls.CoordinateSearch(batch=4)
     goal = toy.constraint + ls.Within(source, 2)
     result = ls.Then(once, Afresh(once), shares=(1, 1)).search(toy.generator, goal, seed=0, run=run)
@@ -211,8 +217,8 @@ def test_of_equals_the_search_afresh_gives_way():
     proof, glance = ls.CoordinateSearch(patience=None), ls.RandomSearch(batch=2)
     both = ls.Then(proof, Afresh(ls.Then(proof, glance, shares=(1, 1))), shares=(1, 1))
     first = proof.search(toy.generator, toy.constraint, seed=0)
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=300))
-    assert torch.equal(result.score.loss, first.score.loss) and bool((result.rows > first.rows).all())
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=300))
+    assert torch.equal(result.score.loss, first.score.loss) and bool((result.evaluations > first.evaluations).all())
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -221,13 +227,13 @@ def test_certificates_are_paid_for_once_and_only_where_they_are_lacking():
     start = (toy.solution + 1) % 5
     start[0] = toy.solution[0]
     proof = ls.CoordinateSearch(batch=8, patience=None)
-    first = proof.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(rows=80))
+    first = proof.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(evaluations=80))
     assert [status.name for status in first.status] == ["OPTIMAL", "BUDGET", "BUDGET"]
     both = ls.Then(proof, Uncertified(proof), shares=(80 / 300, 1))
-    result = both.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(rows=300))
+    result = both.search(toy.generator, toy.constraint, init=start, seed=0, run=ls.Run(evaluations=300))
     assert {status.name for status in result.status} == {"OPTIMAL"}
-    more = result.rows > first.rows
-    assert more.tolist() == [False, True, True] and bool((result.rows <= 300).all())
+    more = result.evaluations > first.evaluations
+    assert more.tolist() == [False, True, True] and bool((result.evaluations <= 300).all())
 
 
 def test_going_further_loses_no_certificate_and_keeps_what_is_better():
@@ -235,7 +241,9 @@ def test_going_further_loses_no_certificate_and_keeps_what_is_better():
     shallow, deep = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=16, patience=None)
     alone = shallow.search(toy.generator, toy.constraint, seed=0)
     both = ls.Then(shallow, Further(deep), shares=(1, 1))
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=alone.rows.tolist()[0] + 200))
+    result = both.search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=alone.evaluations.tolist()[0] + 200)
+    )
     better = result.score.loss < alone.score.loss
     assert bool(better.any()) and bool((result.score.loss <= alone.score.loss).all())
     for ended, before, moved in zip(result.status, alone.status, better.tolist(), strict=True):
@@ -272,11 +280,11 @@ def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
     first, second = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=64, patience=64)
     alone = first.search(toy.generator, toy.constraint, seed=0)
     assert {status.name for status in alone.status} == {"STALLED"}
-    rows = int(alone.rows.max()) + 1
+    rows = int(alone.evaluations.max()) + 1
     both = ls.Then(first, second, shares=(1, 1))
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=rows))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
     assert (result.score.loss <= alone.score.loss).all()
-    unpaid = (rows - alone.rows < second.step_rows(toy.generator.space)).tolist()
+    unpaid = (rows - alone.evaluations < second.step_cost(toy.generator.space)).tolist()
     assert any(unpaid)
     assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)
 
@@ -293,7 +301,7 @@ def test_a_stop_at_any_step_ends_the_stages_that_are_to_come(at, interrupt):
         return step.number == at
 
     both = ls.Then(ls.RelaxedSearch(steps=20), ls.RandomSearch(), shares=(0.5, 0.5))
-    run = ls.Run(rows=400, callbacks=[stop])
+    run = ls.Run(evaluations=400, callbacks=[stop])
     result = both.search(toy.generator, toy.constraint.below(-1.0), seed=0, run=run)
     assert result.steps == at and {status.name for status in result.status} == {"INTERRUPTED"}
 
@@ -309,13 +317,13 @@ def test_restarts_handed_on_are_those_of_the_problem_whatever_its_neighbours_do(
         ls.JacobiSearch(**three), ls.StraightThroughSearch(lr=0.05, **three), ls.CoordinateSearch(**three),
         shares=(0.2, 0.2, 0.6),
     )  # fmt: skip
-    run, seeds = ls.Run(rows=400), [3, 4, 5, 6]
+    run, seeds = ls.Run(evaluations=400), [3, 4, 5, 6]
     together = search.search(toy.generator, goal, init=start, seed=seeds, run=run)
     assert together.candidates.latent.shape[1] == 3
     for b in range(4):
         index = torch.tensor([b])
         alone = search.search(toy.generator, goal.select(index), init=start[index], seed=seeds[b : b + 1], run=run)
-        assert torch.equal(alone.latent[0], together.latent[b]) and alone.rows[0] == together.rows[b]
+        assert torch.equal(alone.latent[0], together.latent[b]) and alone.evaluations[0] == together.evaluations[b]
         assert alone.status[0] is together.status[b]
 
 
@@ -334,7 +342,7 @@ def test_stages_of_stages_have_noise_of_their_own():
         return Noted() if depth == 0 else ls.Then(nested(depth - 1), nested(depth - 1), shares=(0.5, 1))
 
     seen: list[tuple[int, ...]] = []
-    nested(3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+    nested(3).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
     assert len(seen) == 8 and len(set(seen)) == 8
 
 
@@ -348,28 +356,28 @@ def names(result):
 @pytest.mark.parametrize("first", [ls.CoordinateSearch(), ls.RandomSearch(restarts=2)], ids=repr)
 def test_stages_of_a_stage_have_the_restarts_of_its_first(first):
     inner = ls.Then(ls.RelaxedSearch(restarts=2), ls.CoordinateSearch())
-    result = ls.Then(first, inner).search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(rows=600))
-    assert result.candidates.latent.shape == (3, 1, 5, 5) and (result.rows <= 600).all()
+    result = ls.Then(first, inner).search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(evaluations=600))
+    assert result.candidates.latent.shape == (3, 1, 5, 5) and (result.evaluations <= 600).all()
 
 
 def test_callbacks_see_the_rows_of_stages_of_stages():
     seen = []
     search = ls.RandomSearch(restarts=3)
-    run = ls.Run(rows=120, callbacks=[lambda step: seen.append(step.row.tolist())])
+    run = ls.Run(evaluations=120, callbacks=[lambda step: seen.append(step.row.tolist())])
     ls.Then(ls.Then(search, search), search).search(TOY.generator, TOY.constraint, seed=0, run=run)
     assert seen[0] == seen[-1] == list(range(9))
 
 
 def test_a_stage_without_a_step_to_take_says_that_it_was_cut_short():
     first, one = ls.CoordinateSearch(batch=4, patience=4), TOY.constraint.select(torch.tensor([0]))
-    steps = first.search(TOY.generator, one, seed=[5], run=ls.Run(rows=None)).steps
+    steps = first.search(TOY.generator, one, seed=[5], run=ls.Run(evaluations=None)).steps
     both = ls.Then(first, ls.CoordinateSearch(), shares=(1, 1))
-    assert names(both.search(TOY.generator, one, seed=[5], run=ls.Run(rows=None, steps=steps))) == ["BUDGET"]
+    assert names(both.search(TOY.generator, one, seed=[5], run=ls.Run(evaluations=None, steps=steps))) == ["BUDGET"]
 
 
 def test_a_better_certificate_of_the_same_grid_is_taken():
     search = ls.Then(ls.RandomSearch(), Further(ls.CoordinateSearch(batch=64, patience=None)), shares=(0.02, 1))
-    result = search.search(TOY.generator, TOY.constraint, init=TOY.solution, seed=0, run=ls.Run(rows=2000))
+    result = search.search(TOY.generator, TOY.constraint, init=TOY.solution, seed=0, run=ls.Run(evaluations=2000))
     assert names(result) == ["OPTIMAL"] * 3
 
 
@@ -383,6 +391,6 @@ def test_stages_that_cannot_work_are_refused_before_the_first_begins(wrong):
 
 def test_a_stop_at_the_last_step_of_all_takes_no_certificate():
     search = ls.Then(ls.CoordinateSearch(), Uncertified(ls.CoordinateSearch()), shares=(1, 1))
-    whole = search.search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(rows=None))
-    run = ls.Run(rows=None, callbacks=[lambda step: step.number == whole.steps])
+    whole = search.search(TOY.generator, TOY.constraint, seed=0, run=ls.Run(evaluations=None))
+    run = ls.Run(evaluations=None, callbacks=[lambda step: step.number == whole.steps])
     assert names(search.search(TOY.generator, TOY.constraint, seed=0, run=run)) == names(whole)

@@ -59,7 +59,7 @@ def test_no_search_reports_an_unused_code(searcher: Any, wish: Callable[[ls.Code
     def look(step: ls.Step) -> None:
         seen.append(sound(step.best_latent) and (step.latent is None or sound(step.latent)))
 
-    goal, run = wish(generator), Run(rows=300, callbacks=(look,))
+    goal, run = wish(generator), Run(evaluations=300, callbacks=(look,))
     try:
         result = searcher.search(generator, goal, seed=0, run=run)
     except Unsupported as refusal:
@@ -130,7 +130,7 @@ class AnyCode(UniformCodes):
 def test_a_prior_that_draws_unused_codes_does_no_harm() -> None:
     generator = wrapped(used=USED, prior=AnyCode(ls.Discrete((3,), 6), torch.float64))
     for searcher in (ls.RandomSearch(restarts=2), ls.EvolutionSearch()):
-        result = searcher.search(generator, ls.Matches(TARGET), seed=0, run=Run(rows=100))
+        result = searcher.search(generator, ls.Matches(TARGET), seed=0, run=Run(evaluations=100))
         assert sound(result.latent) and sound(result.candidates.latent)
 
 
@@ -156,9 +156,9 @@ def test_a_start_with_unused_codes_is_put_on_used_ones() -> None:
 
 def test_a_limit_around_unused_codes_is_refused() -> None:
     generator = wrapped(used=USED)
-    with pytest.raises(InvalidArgument, match=r"Within's centre: given 4 codes that stand for.*generator.canonical"):
+    with pytest.raises(InvalidArgument, match=r"Within's centre: got 4 codes that stand for.*generator.canonical"):
         ls.RandomSearch().search(generator, ls.Matches(TARGET) + ls.Within(BEST, 1), seed=0)
-    with pytest.raises(InvalidArgument, match=r"Near.latent: given 4 codes that stand for.*generator.canonical"):
+    with pytest.raises(InvalidArgument, match=r"Near.latent: got 4 codes that stand for.*generator.canonical"):
         ls.RandomSearch().search(generator, ls.Matches(TARGET) + 2 * ls.Near(BEST), seed=0)
 
 
@@ -181,7 +181,7 @@ def test_what_stands_for_the_centre_is_no_change() -> None:
     "searcher", [ls.RandomSearch(), ls.CoordinateSearch(), ls.LangevinSearch(steps=9), ls.EvolutionSearch()]
 )
 def test_problems_together_are_found_as_alone(searcher: Any) -> None:
-    generator, goal, run = wrapped(used=USED), ls.Matches(TARGET), Run(rows=150)
+    generator, goal, run = wrapped(used=USED), ls.Matches(TARGET), Run(evaluations=150)
     together = searcher.search(generator, goal, seed=[4, 5], run=run)
     for problem in range(2):
         alone = searcher.search(generator, goal.select(torch.tensor([problem])), seed=[4 + problem], run=run)
@@ -216,7 +216,7 @@ MASKS = {
 def test_several_grids_keep_to_their_codebooks(searcher: Any, used: list[Tensor | None] | None) -> None:
     generator = several(used=used)
     target = 3 * book(2, 20, seed=2)
-    result = searcher.search(generator, ls.Matches(target), seed=0, run=Run(rows=400))
+    result = searcher.search(generator, ls.Matches(target), seed=0, run=Run(evaluations=400))
     parts = result.latent.split([2, 4], 1)
     for part, codebook, mask in zip(parts, BOOKS, used or [None, None], strict=True):
         allowed = torch.ones(len(codebook), dtype=torch.bool) if mask is None else mask
@@ -274,12 +274,12 @@ def test_a_vqvae_tells_which_codes_died() -> None:
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "none used": (lambda: wrapped(used=torch.zeros(6, dtype=torch.bool)), "no code is used.*at least one True"),
     "counts": (lambda: wrapped(used=torch.ones(6)), r"given a float32.*wanted a bool \(6,\).*counts > 0"),
-    "wrong shape": (lambda: wrapped(used=USED[1:]), r"wanted a bool \(6,\)"),
-    "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"wanted a bool \(6,\)"),
-    "a list for one grid": (lambda: wrapped(used=[USED]), r"used: given list, wanted a bool \(6,\)"),
+    "wrong shape": (lambda: wrapped(used=USED[1:]), r"expected a bool \(6,\)"),
+    "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"expected a bool \(6,\)"),
+    "a list for one grid": (lambda: wrapped(used=[USED]), r"used: got list, expected a bool \(6,\)"),
     "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
-    "too few masks": (lambda: several(used=[None]), "given 1 masks, wanted a list of masks, one for each of 2"),
-    "no mask": (lambda: several(used=[None, "all"]), r"given str, wanted a bool \(5,\)"),
+    "too few masks": (lambda: several(used=[None]), "given 1 masks, expected a list of masks, one for each of 2"),
+    "no mask": (lambda: several(used=[None, "all"]), r"given str, expected a bool \(5,\)"),
 }  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def test_the_best_edit_is_found(searcher, radius):
     toy = toys.codes(problems=4)
     source = (toy.solution + 2) % 5
     goal = toy.constraint + ls.Within(source, radius)
-    result = searcher.search(toy.generator, goal, seed=0, run=ls.Run(rows=700))
+    result = searcher.search(toy.generator, goal, seed=0, run=ls.Run(evaluations=700))
     assert bool(((result.latent != source).flatten(1).sum(1) <= radius).all())
     assert torch.allclose(result.score.loss, best_within(toy, source, radius), atol=1e-6)
 
@@ -146,7 +146,7 @@ def test_no_step_of_any_kind_proposes_what_is_beyond():
     toy = toys.codes(problems=3)
     source = (toy.solution + 2) % 5
     seen = []
-    run = ls.Run(rows=200, callbacks=[lambda step: seen.append((step.problem, step.latent)) and None])
+    run = ls.Run(evaluations=200, callbacks=[lambda step: seen.append((step.problem, step.latent)) and None])
     for searcher in (ls.CoordinateSearch(batch=4), ls.JacobiSearch(), ls.RelaxedSearch(), ls.EvolutionSearch()):
         searcher.search(toy.generator, toy.constraint + ls.Within(source, 1), seed=0, run=run)
     for problem, latent in seen:
@@ -161,7 +161,7 @@ def test_pictures_are_edited_within_eight_codes():
     noise = Noise.from_seed(5, 2)
     other = ls.Within(source, 8).project(noise.fold(0).integers(40, 7, 7), noise.fold(1).uniform(7, 7))
     goal = ls.Matches(generator.decode(other)) + ls.Within(source, 8)
-    result = ls.search(generator, goal, seed=0, run=ls.Run(rows=600))
+    result = ls.search(generator, goal, seed=0, run=ls.Run(evaluations=600))
     before = goal(generator.decode(source), source).loss
     assert bool(((result.latent != source).flatten(1).sum(1) <= 8).all())
     assert bool((result.score.loss < 0.3 * before).all())
@@ -173,7 +173,7 @@ def test_numbers_move_from_the_source_to_the_border(searcher):
     toy = toys.bowl()
     source = toy.solution + 1.0
     limit = ls.Within(source, 0.5)
-    result = searcher.search(toy.generator, toy.constraint + limit, seed=0, run=ls.Run(rows=300))
+    result = searcher.search(toy.generator, toy.constraint + limit, seed=0, run=ls.Run(evaluations=300))
     before = toy.constraint(toy.generator.decode(source), source).loss
     assert bool((result.score.loss < 0.7 * before).all()) and bool(
         (limit(result.latent, result.latent).loss == 0).all()

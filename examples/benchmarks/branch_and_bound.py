@@ -83,9 +83,9 @@ def measure(kind: str, what: str, shape: tuple[int, int], model: models.VQVAE, o
     for number in range(options.problems):
         own = goal.select(torch.tensor([number]))
         begin = time.perf_counter()
-        result = searcher.search(generator, own, seed=number, run=ls.Run(rows=options.rows))
+        result = searcher.search(generator, own, seed=number, run=ls.Run(evaluations=options.rows))
         seconds.append(time.perf_counter() - begin)
-        rows.append(float(result.rows[0]))
+        rows.append(float(result.evaluations[0]))
         proved += result.status[0] == ls.Status.OPTIMAL
     entry = {"decoder": kind, "target": what, "positions": math.prod(shape), "shape": shape}
     entry |= {"grids": CODES ** math.prod(shape), "proved": proved, "of": options.problems}

@@ -52,7 +52,7 @@ def by_hand(generator: ls.Generator, target: Tensor, start: Tensor, steps: int, 
 def by_search(generator: ls.Generator, target: Tensor, start: Tensor, steps: int) -> float:
     """Median seconds of a step of GradientSearch, all that the loop does included."""
     stamps: list[float] = []
-    run = ls.Run(rows=None, steps=steps + 1, callbacks=[lambda step: stamps.append(time.perf_counter())])
+    run = ls.Run(evaluations=None, steps=steps + 1, callbacks=[lambda step: stamps.append(time.perf_counter())])
     ls.GradientSearch(optimizer=ADAM).search(generator, ls.Matches(target), init=start, seed=0, run=run)
     return statistics.median(b - a for a, b in itertools.pairwise(stamps))
 

@@ -56,8 +56,8 @@ def generators() -> dict[str, tuple[ls.CodebookGenerator, Tensor]]:
 def stages(generator: ls.CodebookGenerator, goal: ls.Matches) -> dict[str, Tensor]:
     """Grids of codes, from bad to good."""
     start = Noise.from_seed(0, PICTURES).integers(generator.space.codebook_size, *generator.space.shape)
-    relaxed = ls.RelaxedSearch().search(generator, goal, init=start, seed=0, run=ls.Run(rows=100)).latent
-    polished = ls.CoordinateSearch().search(generator, goal, init=relaxed, seed=0, run=ls.Run(rows=500)).latent
+    relaxed = ls.RelaxedSearch().search(generator, goal, init=start, seed=0, run=ls.Run(evaluations=100)).latent
+    polished = ls.CoordinateSearch().search(generator, goal, init=relaxed, seed=0, run=ls.Run(evaluations=500)).latent
     return {"random": start, "encoder's": generator.encode(goal.target), "relaxed": relaxed, "polished": polished}
 
 

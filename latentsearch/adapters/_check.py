@@ -51,9 +51,9 @@ def check_frozen(what: str, function: object) -> None:
         if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
             raise InvalidArgument(
                 what,
-                given=f"a module in train mode ({', '.join(training[:3])})",
-                wanted="a frozen one",
-                mend="call .eval() first",
+                got=f"a module in train mode ({', '.join(training[:3])})",
+                expected="a frozen one",
+                hint="call .eval() first",
             )
 
 
@@ -66,8 +66,8 @@ def check_generator(
     if output_range is not None:
         _check_limits(name, output_range)
     if not isinstance(generator.prior, Prior):
-        given = type(generator.prior).__name__
-        raise InvalidArgument(f"{name}.prior", given=given, wanted="an object with sample and log_prob")
+        got = type(generator.prior).__name__
+        raise InvalidArgument(f"{name}.prior", got=got, expected="an object with sample and log_prob")
     z = generator.prior.sample(Noise.from_seed(0, _ROWS, device=generator.device))
     generator.space.check(f"a sample of {name}.prior", z)
     z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
@@ -76,9 +76,9 @@ def check_generator(
     if not torch.equal(torch.nan_to_num(output), torch.nan_to_num(again)):
         raise InvalidArgument(
             f"{name}.decoder",
-            given=f"other outputs for the same latents (by up to {float((output - again).abs().max()):.3g})",
-            wanted="a deterministic decoder",
-            mend="look for dropout, sampled noise, or a running statistic that each call moves",
+            got=f"other outputs for the same latents (by up to {float((output - again).abs().max()):.3g})",
+            expected="a deterministic decoder",
+            hint="look for dropout, sampled noise, or a running statistic that each call moves",
         )
     _check_rows(name, generator, z, output)
     if output_range is not None:
@@ -92,22 +92,22 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
     if not isinstance(output, Tensor):
         raise InvalidArgument(
             f"{name}.decoder",
-            given=f"a {type(output).__name__}",
-            wanted="a tensor (N, *O)",
-            mend="pick it in a lambda, for instance lambda e: net.decode(e).sample",
+            got=f"a {type(output).__name__}",
+            expected="a tensor (N, *O)",
+            hint="pick it in a lambda, for instance lambda e: net.decode(e).sample",
         )
     if not output.is_floating_point() or output.ndim < 2 or len(output) != len(z):
         raise InvalidArgument(
             f"{name}.decoder",
-            given=f"{describe(output)} for {len(z)} latents",
-            wanted=f"floating outputs ({len(z)}, *O)",
+            got=f"{describe(output)} for {len(z)} latents",
+            expected=f"floating outputs ({len(z)}, *O)",
         )
     if output.device != z.device:
         raise InvalidArgument(
-            f"{name}.decoder", given=describe(output), wanted=f"outputs on the latents' device, {z.device}"
+            f"{name}.decoder", got=describe(output), expected=f"outputs on the latents' device, {z.device}"
         )
     if not bool(output.isfinite().all()):
-        raise InvalidArgument(f"{name}.decoder", given="outputs with NaN or infinity", wanted="finite outputs")
+        raise InvalidArgument(f"{name}.decoder", got="outputs with NaN or infinity", expected="finite outputs")
     return output
 
 
@@ -117,32 +117,36 @@ def _check_rows(name: str, generator: Generator, z: Tensor, output: Tensor) -> N
     if float((alone - output).abs().max() / scale) > 1e-2:
         raise InvalidArgument(
             f"{name}.decoder",
-            given="rows whose output depends on the other rows of the batch",
-            wanted="row n of the output to depend on latent n alone",
-            mend="batch norm in train mode and attention over the batch do this; call .eval()",
+            got="rows whose output depends on the other rows of the batch",
+            expected="row n of the output to depend on latent n alone",
+            hint="batch norm in train mode and attention over the batch do this; call .eval()",
         )
 
 
-def _check_limits(name: str, wanted: object) -> None:
-    good = isinstance(wanted, (tuple, list)) and len(wanted) == 2 and all(isinstance(v, (int, float)) for v in wanted)
-    if not good or not wanted[0] < wanted[1]:  # type: ignore[index]  # which is what good says
+def _check_limits(name: str, expected: object) -> None:
+    good = (
+        isinstance(expected, (tuple, list))
+        and len(expected) == 2
+        and all(isinstance(v, (int, float)) for v in expected)
+    )
+    if not good or not expected[0] < expected[1]:  # type: ignore[index]  # which is what good says
         asked = "two numbers, the lower one first, such as (0, 1)"
-        raise InvalidArgument(f"{name}.output_range", given=repr(wanted), wanted=asked)
+        raise InvalidArgument(f"{name}.output_range", got=repr(expected), expected=asked)
 
 
-def _check_range(name: str, output: Tensor, wanted: tuple[float, float]) -> None:
-    low, high = wanted
+def _check_range(name: str, output: Tensor, expected: tuple[float, float]) -> None:
+    low, high = expected
     slack = 0.1 * (high - low)
     least, most = float(output.min()), float(output.max())
     if least >= low - slack and most <= high + slack:
         return
-    mend = "check output_transform"
+    hint = "check output_transform"
     if (low, high) == (0, 1) and -1.1 <= least < 0 and most <= 1.1:
-        mend = "a decoder onto [-1, 1] wants output_transform=lambda x: (x + 1) / 2"
+        hint = "a decoder onto [-1, 1] wants output_transform=lambda x: (x + 1) / 2"
     if (low, high) == (0, 1) and most > 2:
-        mend = "a decoder of bytes wants output_transform=lambda x: x / 255, one of logits torch.sigmoid"
+        hint = "a decoder of bytes wants output_transform=lambda x: x / 255, one of logits torch.sigmoid"
     raise InvalidArgument(
-        f"{name}.output_range", given=f"outputs in [{least:.3g}, {most:.3g}]", wanted=str(wanted), mend=mend
+        f"{name}.output_range", got=f"outputs in [{least:.3g}, {most:.3g}]", expected=str(expected), hint=hint
     )
 
 
@@ -159,9 +163,9 @@ def _check_encode(
     except Exception as error:
         raise InvalidArgument(
             f"{name}.encode",
-            given=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
-            wanted="outputs (N, *O) to latents (N, *S)",
-            mend="an encoder that wants another range can be wrapped: lambda x: net(2 * x - 1)",
+            got=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
+            expected="outputs (N, *O) to latents (N, *S)",
+            hint="an encoder that wants another range can be wrapped: lambda x: net(2 * x - 1)",
         ) from error
     own = (again - output).square().flatten(1).mean(1)
     other = (again - output.roll(1, 0)).square().flatten(1).mean(1)

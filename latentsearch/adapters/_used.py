@@ -24,8 +24,8 @@ def checked_masks(
     if len(masks) != len(codebooks):
         raise InvalidArgument(
             "CodebookGenerator.used",
-            given=describe(used) if isinstance(used, Tensor) else f"{len(masks)} masks",
-            wanted=f"a list of masks, one for each of {len(codebooks)} codebooks; None where all codes are used",
+            got=describe(used) if isinstance(used, Tensor) else f"{len(masks)} masks",
+            expected=f"a list of masks, one for each of {len(codebooks)} codebooks; None where all codes are used",
         )
     return [_checked(mask, book.shape[:-1], book.device) for mask, book in zip(masks, codebooks, strict=True)]
 
@@ -36,15 +36,15 @@ def _checked(mask: object, shape: torch.Size, device: torch.device) -> Tensor:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != shape:
         raise InvalidArgument(
             "CodebookGenerator.used",
-            given=describe(mask) if isinstance(mask, Tensor) else type(mask).__name__,
-            wanted=f"a bool {tuple(shape)}, the shape of the codebook but for its width",
-            mend="of counts write counts > 0",
+            got=describe(mask) if isinstance(mask, Tensor) else type(mask).__name__,
+            expected=f"a bool {tuple(shape)}, the shape of the codebook but for its width",
+            hint="of counts write counts > 0",
         )
     if not bool(mask.any(-1).all()):
         raise InvalidArgument(
             "CodebookGenerator.used",
-            given="a codebook of which no code is used",
-            wanted="at least one True among the K",
+            got="a codebook of which no code is used",
+            expected="at least one True among the K",
         )
     return mask.to(device)
 

@@ -106,11 +106,11 @@ class CodebookGenerator:
     ) -> None:
         if not callable(decoder):
             raise InvalidArgument(
-                "CodebookGenerator.decoder", given=type(decoder).__name__, wanted="a module or function of embeddings"
+                "CodebookGenerator.decoder", got=type(decoder).__name__, expected="a module or function of embeddings"
             )
         if layout not in ("channels_first", "channels_last"):
             raise InvalidArgument(
-                "CodebookGenerator.layout", given=repr(layout), wanted="'channels_first' or 'channels_last'"
+                "CodebookGenerator.layout", got=repr(layout), expected="'channels_first' or 'channels_last'"
             )
         codebooks, shapes = _checked_grids(codebook, shape)
         codebooks = [(book if project is None else _projected(book, project)).detach() for book in codebooks]
@@ -186,12 +186,12 @@ class CodebookGenerator:
             Unsupported: If the generator was made without ``encode``.
         """
         if self._encoder is None:
-            raise Unsupported("CodebookGenerator.encode", given="no encoder", wanted="encode= on wrapping")
+            raise Unsupported("CodebookGenerator.encode", got="no encoder", expected="encode= on wrapping")
         found = self._encoder(output)
         parts = [found] if isinstance(found, Tensor) else list(found)
         if len(parts) != len(self._grids):
             raise InvalidArgument(
-                "CodebookGenerator.encode", given=f"{len(parts)} grids", wanted=f"{len(self._grids)}, one a codebook"
+                "CodebookGenerator.encode", got=f"{len(parts)} grids", expected=f"{len(self._grids)}, one a codebook"
             )
         codes = [self._codes(part, grid) for part, grid in zip(parts, self._grids, strict=True)]
         z = torch.cat([code.flatten(1) for code in codes], 1) if self.several else codes[0]
@@ -234,8 +234,8 @@ class CodebookGenerator:
         if tuple(e.shape[1:]) != (*grid.shape, grid.width):
             raise InvalidArgument(
                 "CodebookGenerator.encode",
-                given=describe(found),
-                wanted=f"int64 codes (N, {_list(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
+                got=describe(found),
+                expected=f"int64 codes (N, {_list(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
             )
         return nearest(book[..., : grid.size, : grid.width], e)
 
@@ -246,16 +246,16 @@ class CodebookGenerator:
         if home is not None and home[1] != self.dtype:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",
-                given=f"a codebook of {self.dtype} and a decoder of {home[1]}",
-                wanted="both of one dtype",
-                mend=f"codebook.to({home[1]})",
+                got=f"a codebook of {self.dtype} and a decoder of {home[1]}",
+                expected="both of one dtype",
+                hint=f"codebook.to({home[1]})",
             )
         if home is not None and home[0] != self.device:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",
-                given=f"a codebook on {self.device} and a decoder on {home[0]}",
-                wanted="both on one device",
-                mend=f"codebook.to({str(home[0])!r})",
+                got=f"a codebook on {self.device} and a decoder on {home[0]}",
+                expected="both on one device",
+                hint=f"codebook.to({str(home[0])!r})",
             )
 
     def _try_decoder(self) -> None:
@@ -265,16 +265,16 @@ class CodebookGenerator:
             return
         given = self.layout
         self.layout = "channels_last" if given == "channels_first" else "channels_first"
-        mend = "check that the codebook's width is what the decoder takes, or give project="
+        hint = "check that the codebook's width is what the decoder takes, or give project="
         if self._failure(z) is None:
-            mend = f"it takes layout={self.layout!r}"
+            hint = f"it takes layout={self.layout!r}"
         self.layout = given
         shapes = [tuple(self._laid_out(e).shape) for e in self._split_or_whole(z)]
         raise InvalidArgument(
             "CodebookGenerator.decoder",
-            given=f"a decoder that fails on embeddings {shapes} ({given}) with {type(error).__name__}: {error}",
-            wanted="one that takes them",
-            mend=mend,
+            got=f"a decoder that fails on embeddings {shapes} ({given}) with {type(error).__name__}: {error}",
+            expected="one that takes them",
+            hint=hint,
         ) from error
 
     def _split_or_whole(self, z: Tensor) -> list[Tensor]:
@@ -298,31 +298,31 @@ def _checked_grids(
     if several and not all(isinstance(grid, Iterable) for grid in shapes):
         raise InvalidArgument(
             "CodebookGenerator.shape",
-            given=repr(shape),
-            wanted="a list of shapes for a list of codebooks",
-            mend="write [(7, 7)] for one grid",
+            got=repr(shape),
+            expected="a list of shapes for a list of codebooks",
+            hint="write [(7, 7)] for one grid",
         )
     if len(codebooks) != len(shapes) or not codebooks:
         raise InvalidArgument(
             "CodebookGenerator.shape",
-            given=f"{len(shapes)} shapes",
-            wanted=f"one for each of {len(codebooks)} codebooks",
+            got=f"{len(shapes)} shapes",
+            expected=f"one for each of {len(codebooks)} codebooks",
         )
     shapes = [Discrete(grid, 1).shape for grid in shapes]  # which looks them over
     for book, grid in zip(codebooks, shapes, strict=True):
         if type(book).__module__ == "numpy":
-            mend = "torch.as_tensor(codebook)"
-            raise InvalidArgument("CodebookGenerator.codebook", given=type(book).__name__, wanted="a tensor", mend=mend)
+            hint = "torch.as_tensor(codebook)"
+            raise InvalidArgument("CodebookGenerator.codebook", got=type(book).__name__, expected="a tensor", hint=hint)
         per_position = isinstance(book, Tensor) and book.ndim == len(grid) + 2 and not several
         if not isinstance(book, Tensor) or not book.is_floating_point() or (book.ndim != 2 and not per_position):
             raise InvalidArgument(
                 "CodebookGenerator.codebook",
-                given=describe(book) if isinstance(book, Tensor) else type(book).__name__,
-                wanted="a floating (K, D)" + ("" if several else f", or ({_list(grid)}, K, D)"),
-                mend="for an nn.Embedding give its .weight",
+                got=describe(book) if isinstance(book, Tensor) else type(book).__name__,
+                expected="a floating (K, D)" + ("" if several else f", or ({_list(grid)}, K, D)"),
+                hint="for an nn.Embedding give its .weight",
             )
         if not bool(book.isfinite().all()):
-            raise InvalidArgument("CodebookGenerator.codebook", given="NaN or infinity in it", wanted="finite vectors")
+            raise InvalidArgument("CodebookGenerator.codebook", got="NaN or infinity in it", expected="finite vectors")
     return codebooks, shapes
 
 
@@ -333,8 +333,8 @@ def _projected(book: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
     except Exception as error:
         raise InvalidArgument(
             "CodebookGenerator.project",
-            given=f"a function that fails on {describe(book)} with {type(error).__name__}: {error}",
-            wanted="codes (..., D) to what the decoder sees, (..., D')",
+            got=f"a function that fails on {describe(book)} with {type(error).__name__}: {error}",
+            expected="codes (..., D) to what the decoder sees, (..., D')",
         ) from error
 
 

@@ -58,8 +58,8 @@ class ContinuousGenerator:
         if not callable(decoder):
             raise InvalidArgument(
                 "ContinuousGenerator.decoder",
-                given=type(decoder).__name__,
-                wanted="a module or function from latents to outputs",
+                got=type(decoder).__name__,
+                expected="a module or function from latents to outputs",
             )
         self.space = Continuous(shape)
         home = home_of(decoder) or (torch.device("cpu"), torch.get_default_dtype())
@@ -87,7 +87,7 @@ class ContinuousGenerator:
             Unsupported: If the generator was made without ``encode``.
         """
         if self._encoder is None:
-            raise Unsupported("ContinuousGenerator.encode", given="no encoder", wanted="encode= on wrapping")
+            raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
         return self._encoder(output)
 
     def _try_decoder(self) -> None:
@@ -98,7 +98,7 @@ class ContinuousGenerator:
         except Exception as error:
             raise InvalidArgument(
                 "ContinuousGenerator.decoder",
-                given=f"a decoder that fails on latents {shape} with {type(error).__name__}: {error}",
-                wanted="one that takes (N, *shape)",
-                mend="check shape=, device= and dtype=, or wrap the decoder in a function that reshapes",
+                got=f"a decoder that fails on latents {shape} with {type(error).__name__}: {error}",
+                expected="one that takes (N, *shape)",
+                hint="check shape=, device= and dtype=, or wrap the decoder in a function that reshapes",
             ) from error

@@ -300,11 +300,11 @@ class _Finder:
         return worst
 
     def _check_crop(self, patches: Patches, decoded: Tensor) -> None:
-        wanted = list(self.output.shape[1:])
+        expected = list(self.output.shape[1:])
         for axis in patches.axes:
-            wanted[axis.output] = axis.crop * axis.scale
-        if list(decoded.shape[1:]) != wanted:
-            raise _GivenUp(f"a crop {_by(patches.crop)} decodes to {_by(decoded.shape[1:])}, not to {_by(wanted)}")
+            expected[axis.output] = axis.crop * axis.scale
+        if list(decoded.shape[1:]) != expected:
+            raise _GivenUp(f"a crop {_by(patches.crop)} decodes to {_by(decoded.shape[1:])}, not to {_by(expected)}")
 
     def _places(self, patches: Patches) -> Tensor:
         """Corners, edges, the middle, and some others: positions of the flattened grid."""

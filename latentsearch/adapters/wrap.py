@@ -62,7 +62,7 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
     parts = "name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)"
     raise InvalidArgument(
         "wrap.model",
-        given=type(model).__name__,
-        wanted="a model with latent_shape, decode and encode (and codebook, decode_embedding for codes)",
-        mend=f"it makes generators itself: {' or '.join(own)}" if own else parts,
+        got=type(model).__name__,
+        expected="a model with latent_shape, decode and encode (and codebook, decode_embedding for codes)",
+        hint=f"it makes generators itself: {' or '.join(own)}" if own else parts,
     )

@@ -60,12 +60,12 @@ def flat_layers(network: object) -> list[nn.Module]:
     raise refused(f"a {getattr(network, '__qualname__', type(network).__name__)}, which cannot be looked into")
 
 
-def refused(given: str) -> Unsupported:
+def refused(got: str) -> Unsupported:
     return Unsupported(
         "IntervalBound",
-        given=given,
-        wanted="an nn.Sequential of linear, convolution, batch norm, pooling and elementwise layers",
-        mend="give BranchAndBoundSearch a bound of your own, or use CoordinateSearch",
+        got=got,
+        expected="an nn.Sequential of linear, convolution, batch norm, pooling and elementwise layers",
+        hint="give BranchAndBoundSearch a bound of your own, or use CoordinateSearch",
     )
 
 

@@ -32,16 +32,16 @@ def check_wish(constraint: Constraint) -> None:
         case Limit():
             raise Unsupported(
                 "IntervalBound",
-                given=f"the hard limit {constraint.name}",
-                wanted="a wish about the whole space",
-                mend="CoordinateSearch keeps within it, and proves that no swap within it is better",
+                got=f"the hard limit {constraint.name}",
+                expected="a wish about the whole space",
+                hint="CoordinateSearch keeps within it, and proves that no swap within it is better",
             )
         case _:
             raise Unsupported(
                 "IntervalBound",
-                given=f"the wish {constraint.name}",
-                wanted="Matches, Downscales(mode='area'), Near, LogPrior of UniformCodes, their sums and weights",
-                mend="give BranchAndBoundSearch a bound of your own",
+                got=f"the wish {constraint.name}",
+                expected="Matches, Downscales(mode='area'), Near, LogPrior of UniformCodes, their sums and weights",
+                hint="give BranchAndBoundSearch a bound of your own",
             )
 
 

@@ -32,7 +32,7 @@ class Bound(Protocol):
     order of the codes.
 
     Attributes:
-        rows: How many decoded rows the bounding of one set counts as.
+        evaluations: How many evaluations the bounding of one set counts as.
 
     Example:
         A bound of one's own, for losses that are known to be nowhere below 0:
@@ -48,7 +48,7 @@ class Bound(Protocol):
     """
 
     @property
-    def rows(self) -> int: ...
+    def evaluations(self) -> int: ...
 
     def check(self, generator: Generator, constraint: Constraint) -> None:
         """Raise Unsupported if these cannot be bounded. Decodes nothing."""

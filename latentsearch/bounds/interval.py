@@ -50,7 +50,7 @@ class IntervalBound:
         >>> IntervalBound().check(generator, ls.Matches(torch.zeros(1, 3)))
     """
 
-    rows: ClassVar[int] = 4
+    evaluations: ClassVar[int] = 4
 
     def check(self, generator: Generator, constraint: Constraint) -> None:
         """Raise Unsupported, naming the layer or the wish, if these cannot be bounded."""

@@ -55,11 +55,11 @@ class LinearBound:
     def __post_init__(self) -> None:
         if not isinstance(self.directions, int) or self.directions < 1:
             raise InvalidArgument(
-                "LinearBound.directions", given=repr(self.directions), wanted="a whole number of at least 1"
+                "LinearBound.directions", got=repr(self.directions), expected="a whole number of at least 1"
             )
 
     @property
-    def rows(self) -> int:
+    def evaluations(self) -> int:
         return 3 + 3 * self.directions
 
     def check(self, generator: Generator, constraint: Constraint) -> None:

@@ -36,13 +36,13 @@ def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of:
     """A target of one row a problem must have the output's shape."""
     if target.shape[1:] == output_shape[1:]:
         return
-    mend = ""
+    hint = ""
     if target.shape == output_shape[1:]:
-        mend = "add the problem's dimension: target[None]"
+        hint = "add the problem's dimension: target[None]"
     elif sorted(target.shape[1:]) == sorted(output_shape[1:]):
-        mend = "the layout differs: target.movedim(-1, 1) takes channels from last to first"
+        hint = "the layout differs: target.movedim(-1, 1) takes channels from last to first"
     shape = ", ".join(map(str, output_shape[1:]))
-    raise InvalidArgument(what, given=describe(target), wanted=f"shape (B, {shape}), {wanted_of}", mend=mend)
+    raise InvalidArgument(what, got=describe(target), expected=f"shape (B, {shape}), {wanted_of}", hint=hint)
 
 
 def check_floating(what: str, target: Tensor) -> None:
@@ -50,7 +50,7 @@ def check_floating(what: str, target: Tensor) -> None:
     if not target.is_floating_point():
         raise InvalidArgument(
             what,
-            given=describe(target),
-            wanted="floating values in the output's range",
-            mend="x.float() / 255 for bytes",
+            got=describe(target),
+            expected="floating values in the output's range",
+            hint="x.float() / 255 for bytes",
         )

@@ -45,23 +45,23 @@ class Classified(Constraint):
         if not callable(classifier):
             raise InvalidArgument(
                 "Classified.classifier",
-                given=type(classifier).__name__,
-                wanted="a module or function from outputs to logits",
+                got=type(classifier).__name__,
+                expected="a module or function from outputs to logits",
             )
         if isinstance(classifier, nn.Module) and any(part.training for part in classifier.modules()):
             raise InvalidArgument(
-                "Classified.classifier", given="a module in train mode", wanted="a frozen one", mend="classifier.eval()"
+                "Classified.classifier", got="a module in train mode", expected="a frozen one", hint="classifier.eval()"
             )
         self.label = torch.as_tensor(label).reshape(-1)
         whole = self.label.dtype in (torch.int64, torch.int32, torch.uint8)
         if not whole or not len(self.label) or int(self.label.min()) < 0:
-            raise InvalidArgument("Classified.label", given=repr(label), wanted="an index of a class, or one a problem")
+            raise InvalidArgument("Classified.label", got=repr(label), expected="an index of a class, or one a problem")
         self.label = self.label.long()
         if loss not in ("probability", "logit"):
-            raise InvalidArgument("Classified.loss", given=repr(loss), wanted="'probability' or 'logit'")
+            raise InvalidArgument("Classified.loss", got=repr(loss), expected="'probability' or 'logit'")
         if threshold is not None and not 0 < threshold < 1:
             raise InvalidArgument(
-                "Classified.threshold", given=repr(threshold), wanted="a probability in (0, 1), or None"
+                "Classified.threshold", got=repr(threshold), expected="a probability in (0, 1), or None"
             )
         self.classifier, self.loss, self.threshold = classifier, loss, threshold
         self.judges = threshold is not None
@@ -77,36 +77,36 @@ class Classified(Constraint):
         return Score(loss, log_probability.exp() >= self.threshold)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        mend = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
+        hint = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
         try:
             logits = self.classifier(output)
         except Exception as error:
             weights = self.classifier.parameters() if isinstance(self.classifier, nn.Module) else ()
             elsewhere = {weight.device for weight in weights} - {output.device}
             if elsewhere:
-                mend = f"it is on {elsewhere.pop()}, and outputs on {output.device}: classifier.to('{output.device}')"
+                hint = f"it is on {elsewhere.pop()}, and outputs on {output.device}: classifier.to('{output.device}')"
             raise InvalidArgument(
                 "Classified.classifier",
-                given=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",
-                wanted="one that takes the generator's outputs",
-                mend=mend,
+                got=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",
+                expected="one that takes the generator's outputs",
+                hint=hint,
             ) from error
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(output):
-            given = describe(logits) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            got = describe(logits) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
             raise InvalidArgument(
                 "Classified.classifier",
-                given=f"{given} for {len(output)} outputs",
-                wanted="logits (N, classes)",
-                mend=mend,
+                got=f"{got} for {len(output)} outputs",
+                expected="logits (N, classes)",
+                hint=hint,
             )
         if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
             raise InvalidArgument(
                 "Classified.classifier",
-                given="probabilities: rows that sum to 1",
-                wanted="logits, or log-probabilities",
-                mend="leave the softmax out, or take the logarithm: lambda x: net(x).log()",
+                got="probabilities: rows that sum to 1",
+                expected="logits, or log-probabilities",
+                hint="leave the softmax out, or take the logarithm: lambda x: net(x).log()",
             )
         if int(self.label.max()) >= logits.shape[1]:
             raise InvalidArgument(
-                "Classified.label", given=str(int(self.label.max())), wanted=f"a class in [0, {logits.shape[1]})"
+                "Classified.label", got=str(int(self.label.max())), expected=f"a class in [0, {logits.shape[1]})"
             )

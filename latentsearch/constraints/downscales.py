@@ -50,13 +50,13 @@ class Downscales(Constraint):
         self.small = check_per_problem("Downscales.small", small, finite=True)
         check_floating("Downscales.small", small)
         if small.ndim != 4:
-            raise InvalidArgument("Downscales.small", given=describe(small), wanted="pictures (B, C, h, w)")
+            raise InvalidArgument("Downscales.small", got=describe(small), expected="pictures (B, C, h, w)")
         if not isinstance(factor, int) or factor < 2:
-            raise InvalidArgument("Downscales.factor", given=repr(factor), wanted="a whole number of at least 2")
+            raise InvalidArgument("Downscales.factor", got=repr(factor), expected="a whole number of at least 2")
         if mode not in ("bicubic", "area"):
-            raise InvalidArgument("Downscales.mode", given=repr(mode), wanted="'bicubic' or 'area'")
+            raise InvalidArgument("Downscales.mode", got=repr(mode), expected="'bicubic' or 'area'")
         if tolerance is not None and not tolerance >= 0:
-            raise InvalidArgument("Downscales.tolerance", given=repr(tolerance), wanted="None, or a number >= 0")
+            raise InvalidArgument("Downscales.tolerance", got=repr(tolerance), expected="None, or a number >= 0")
         self.factor, self.mode, self.tolerance = factor, mode, tolerance
         self.judges = tolerance is not None
         self.problems = small.shape[0]
@@ -93,8 +93,8 @@ class Downscales(Constraint):
         if output.ndim != 4 or any(side % self.factor for side in output.shape[2:]):
             raise InvalidArgument(
                 "Downscales",
-                given=f"outputs that are {describe(output)}",
-                wanted=f"pictures (N, C, H, W) with sides divisible by {self.factor}",
+                got=f"outputs that are {describe(output)}",
+                expected=f"pictures (N, C, H, W) with sides divisible by {self.factor}",
             )
         check_target(
             "Downscales.small", self.small, self.shrink(output).shape, f"the output shrunk {self.factor} times"

@@ -33,7 +33,7 @@ class LogPrior(Constraint):
     def __init__(self, prior: Prior) -> None:
         if not isinstance(prior, Prior):
             raise InvalidArgument(
-                "LogPrior.prior", given=type(prior).__name__, wanted="an object with sample and log_prob"
+                "LogPrior.prior", got=type(prior).__name__, expected="an object with sample and log_prob"
             )
         self.prior = prior
 
@@ -47,6 +47,6 @@ class LogPrior(Constraint):
         except Exception as error:
             raise InvalidArgument(
                 "LogPrior.prior",
-                given=f"a prior that fails on {describe(latent)} with {type(error).__name__}: {error}",
-                wanted="a prior over the generator's latents",
+                got=f"a prior that fails on {describe(latent)} with {type(error).__name__}: {error}",
+                expected="a prior over the generator's latents",
             ) from error

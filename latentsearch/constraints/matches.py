@@ -46,10 +46,10 @@ class Matches(Constraint):
     tensors: ClassVar[tuple[str, ...]] = ("target", "mask")
 
     def __init__(self, target: Tensor, *, mask: Tensor | None = None, distance: Distance = "l2") -> None:
-        self.target = check_per_problem("Matches.target", target, finite=True, mend="put 0 there and mask it")
+        self.target = check_per_problem("Matches.target", target, finite=True, hint="put 0 there and mask it")
         check_floating("Matches.target", target)
         if distance not in DISTANCES:
-            raise InvalidArgument("Matches.distance", given=repr(distance), wanted=" or ".join(map(repr, DISTANCES)))
+            raise InvalidArgument("Matches.distance", got=repr(distance), expected=" or ".join(map(repr, DISTANCES)))
         self.distance = distance
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
         self.mask = target.new_zeros(1, 0) if mask is None else _checked_mask(mask, target)
@@ -100,15 +100,15 @@ def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:
     if mask.ndim != target.ndim or not _broadcasts(mask.shape[1:], target.shape[1:]):
         raise InvalidArgument(
             "Matches.mask",
-            given=describe(mask),
-            wanted=f"a mask that broadcasts to {tuple(target.shape)}, with as many dimensions",
-            mend="add dimensions in front: mask[None, None]",
+            got=describe(mask),
+            expected=f"a mask that broadcasts to {tuple(target.shape)}, with as many dimensions",
+            hint="add dimensions in front: mask[None, None]",
         )
     low, high = float(mask.min()), float(mask.max())
     if low < 0 or high > 1:
-        raise InvalidArgument("Matches.mask", given=f"values from {low:.3g} to {high:.3g}", wanted="weights in [0, 1]")
+        raise InvalidArgument("Matches.mask", got=f"values from {low:.3g} to {high:.3g}", expected="weights in [0, 1]")
     if not bool(mask.flatten(1).any(1).all()):
-        raise InvalidArgument("Matches.mask", given="a mask that hides everything", wanted="some weight in every row")
+        raise InvalidArgument("Matches.mask", got="a mask that hides everything", expected="some weight in every row")
     return mask
 
 

@@ -48,17 +48,17 @@ class Near(Constraint):
         if metric is None:
             metric = "l2" if latent.is_floating_point() else "hamming"
         if metric not in ("l2", "log", "hamming"):
-            raise InvalidArgument("Near.metric", given=repr(metric), wanted="'l2', 'log' or 'hamming'")
+            raise InvalidArgument("Near.metric", got=repr(metric), expected="'l2', 'log' or 'hamming'")
         if latent.is_floating_point() == (metric == "hamming"):
-            wanted = "int64 codes" if metric == "hamming" else "a continuous latent"
-            raise InvalidArgument("Near.latent", given=describe(latent), wanted=f"{wanted} for the metric {metric!r}")
+            expected = "int64 codes" if metric == "hamming" else "a continuous latent"
+            raise InvalidArgument("Near.latent", got=describe(latent), expected=f"{expected} for the metric {metric!r}")
         self.metric = metric
         self.scale = torch.as_tensor(scale, dtype=torch.get_default_dtype()).reshape(-1)
         if not bool((self.scale > 0).all()):
-            raise InvalidArgument("Near.scale", given=repr(scale), wanted="a positive variance, or one a problem")
+            raise InvalidArgument("Near.scale", got=repr(scale), expected="a positive variance, or one a problem")
         self.problems = latent.shape[0]
         if len(self.scale) not in (1, self.problems):
-            raise InvalidArgument("Near.scale", given=f"{len(self.scale)} values", wanted=f"1 or {self.problems}")
+            raise InvalidArgument("Near.scale", got=f"{len(self.scale)} values", expected=f"1 or {self.problems}")
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         if self.metric == "hamming":
@@ -80,6 +80,6 @@ class Near(Constraint):
         if self.latent.shape[1:] != latent.shape[1:] or self.latent.is_floating_point() != latent.is_floating_point():
             raise InvalidArgument(
                 "Near.latent",
-                given=describe(self.latent),
-                wanted=f"latents of the generator, such as {describe(latent)}",
+                got=describe(self.latent),
+                expected=f"latents of the generator, such as {describe(latent)}",
             )

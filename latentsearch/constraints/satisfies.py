@@ -55,9 +55,9 @@ class Satisfies(Constraint):
         name: str | None = None,
     ) -> None:
         if not callable(function):
-            raise InvalidArgument("Satisfies.function", given=type(function).__name__, wanted="a function")
+            raise InvalidArgument("Satisfies.function", got=type(function).__name__, expected="a function")
         if of not in ("output", "latent", "both"):
-            raise InvalidArgument("Satisfies.of", given=repr(of), wanted="'output', 'latent' or 'both'")
+            raise InvalidArgument("Satisfies.of", got=repr(of), expected="'output', 'latent' or 'both'")
         self.function, self.of = function, of
         self.judges, self.differentiable = judges, differentiable and not judges
         self.needs_output, self.needs_latent = of != "latent", of != "output"
@@ -104,27 +104,27 @@ class Satisfies(Constraint):
         except Exception as error:
             raise InvalidArgument(
                 f"Satisfies({self.name})",
-                given=f"a function that fails with {type(error).__name__}: {error}",
-                wanted=f"one that takes a batch of {self.of}s" + (" and targets" if self._has_targets else ""),
+                got=f"a function that fails with {type(error).__name__}: {error}",
+                expected=f"one that takes a batch of {self.of}s" + (" and targets" if self._has_targets else ""),
             ) from error
         if not isinstance(value, Tensor) or tuple(value.shape) != (2,):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
-                given=describe(value) if isinstance(value, Tensor) else type(value).__name__,
-                wanted="one value a row: shape (2,) for two rows",
-                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
+                got=describe(value) if isinstance(value, Tensor) else type(value).__name__,
+                expected="one value a row: shape (2,) for two rows",
+                hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
                 "picture becomes torch.tensor([rule(x) for x in batch])",
             )
         if not value.is_floating_point() and value.dtype != torch.bool:
             raise InvalidArgument(
-                f"Satisfies({self.name})", given=f"{value.dtype} values", wanted="floating losses", mend="add .float()"
+                f"Satisfies({self.name})", got=f"{value.dtype} values", expected="floating losses", hint="add .float()"
             )
         if self.judges != (value.dtype == torch.bool):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
-                given="a function that returns bools" if not self.judges else "judges=True and a function of numbers",
-                wanted="bools exactly where judges=True",
-                mend="a loss judges with Satisfies(f).below(threshold)" if self.judges else "say judges=True",
+                got="a function that returns bools" if not self.judges else "judges=True and a function of numbers",
+                expected="bools exactly where judges=True",
+                hint="a loss judges with Satisfies(f).below(threshold)" if self.judges else "say judges=True",
             )
         together = two(output, latent).loss
         rows = (slice(0, 1), slice(1, 2))
@@ -132,9 +132,9 @@ class Satisfies(Constraint):
         if not torch.allclose(together, torch.cat(alone), rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
-                given=f"{together.tolist()} for two rows together and {torch.cat(alone).tolist()} for each alone",
-                wanted="a function whose row n depends on row n alone",
-                mend="look for means, norms or sorts over dimension 0",
+                got=f"{together.tolist()} for two rows together and {torch.cat(alone).tolist()} for each alone",
+                expected="a function whose row n depends on row n alone",
+                hint="look for means, norms or sorts over dimension 0",
             )
 
 

@@ -49,14 +49,14 @@ class Within(Limit):
         self.source = check_per_problem("Within.source", source, finite=True)
         codes = not source.is_floating_point()
         if codes and source.dtype != torch.int64:
-            raise InvalidArgument("Within.source", given=describe(source), wanted="int64 codes, or floating numbers")
+            raise InvalidArgument("Within.source", got=describe(source), expected="int64 codes, or floating numbers")
         self.radius = _numbers(radius, source.device)
         good = self.radius.isfinite() & (self.radius > 0)
         if codes:
             good = good & (self.radius == self.radius.round())
         if not len(good) or not bool(good.all()):
-            wanted = "a positive whole number of codes" if codes else "a positive distance"
-            raise InvalidArgument("Within.radius", given=repr(radius), wanted=f"{wanted}, or one a problem")
+            expected = "a positive whole number of codes" if codes else "a positive distance"
+            raise InvalidArgument("Within.radius", got=repr(radius), expected=f"{expected}, or one a problem")
         self.problems = common_problems("Within", (source.shape[0], len(self.radius)))
 
     @property
@@ -145,8 +145,8 @@ class Within(Limit):
         if self.source.shape[1:] != latent.shape[1:] or self.source.is_floating_point() != latent.is_floating_point():
             raise InvalidArgument(
                 "Within.source",
-                given=describe(self.source),
-                wanted=f"latents of the generator, such as {describe(latent)}",
+                got=describe(self.source),
+                expected=f"latents of the generator, such as {describe(latent)}",
             )
 
 

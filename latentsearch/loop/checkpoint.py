@@ -28,7 +28,7 @@ class SavedSearch:
         self.loop, self.path = loop, Path(loop.settings.checkpoint)
         if seed is None:
             raise InvalidArgument(
-                "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
+                "seed", got="None with a checkpoint", expected="a seed, without which no run can be resumed"
             )
         self.identity = {
             "searcher": describe_settings(loop.method),
@@ -52,7 +52,7 @@ class SavedSearch:
             self.save()
         except OSError as error:
             raise InvalidArgument(
-                "Run.checkpoint", given=f"{self.path}, which cannot be written ({error})", wanted="a path that can"
+                "Run.checkpoint", got=f"{self.path}, which cannot be written ({error})", expected="a path that can"
             ) from error
 
     def save(self) -> None:
@@ -71,13 +71,13 @@ class SavedSearch:
             "step": loop.number,
             "seconds": time.perf_counter() - loop.clock,
             "paid_until": loop.paid_until,
-            "rows": self._row_limits(),
+            "evaluations": self._limits(),
             "chunk_rows": objective.chunks.size,
         }
         _checkpoint.save(self.path, tensors, header)
 
-    def _row_limits(self) -> list[float | None]:
-        return [limit if math.isfinite(limit) else None for limit in self.loop.limits["rows"]]
+    def _limits(self) -> list[float | None]:
+        return [limit if math.isfinite(limit) else None for limit in self.loop.limits["evaluations"]]
 
     def _resume(self) -> None:
         loop, board, objective = self.loop, self.loop.board, self.loop.objective
@@ -93,7 +93,7 @@ class SavedSearch:
         if objective.budget is not None:
             objective.budget = objective.budget - tensors["dropped"]
         loop.number, loop.elapsed = header["step"], header["seconds"]
-        same_budget = header["rows"] == self._row_limits()
+        same_budget = header["evaluations"] == self._limits()
         loop.paid_until = header["paid_until"] if same_budget and not revived else 0
 
     def _check(self, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

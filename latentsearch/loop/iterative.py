@@ -47,7 +47,7 @@ class IterativeSearcher(ABC):
         self._require_count("restarts")
 
     @abstractmethod
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         """The most rows that one step costs per row, in a space of this kind."""
 
     @abstractmethod
@@ -90,9 +90,9 @@ class IterativeSearcher(ABC):
         with torch.no_grad():
             return Loop(self, generator, constraint, init, seed, run).run()
 
-    def _require(self, name: str, holds: bool, wanted: str) -> None:
+    def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
-            raise InvalidArgument(f"{type(self).__name__}.{name}", given=repr(getattr(self, name)), wanted=wanted)
+            raise InvalidArgument(f"{type(self).__name__}.{name}", got=repr(getattr(self, name)), expected=expected)
 
     def _require_count(self, name: str, least: int = 1) -> None:
         value = getattr(self, name)

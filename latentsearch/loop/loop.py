@@ -67,14 +67,16 @@ class Loop:
         self.method, self.settings, self.noise = method, run, noise
         self.board = Board(z, problems, restarts, self.probe.loss.dtype, constraint.judges)
         self.objective = Objective(generator, constraint, self.board.problem, run)
-        self.limits = {name: run.limit(name, problems) for name in ("rows", "steps", "seconds")}
-        if any(map(math.isfinite, self.limits["rows"])):
-            self.objective.budget = torch.tensor(self.limits["rows"], dtype=torch.float64, device=device)
+        self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
+        if any(map(math.isfinite, self.limits["evaluations"])):
+            self.objective.budget = torch.tensor(self.limits["evaluations"], dtype=torch.float64, device=device)
         self.state = method.start(self.objective, z, noise.fold(_START))
-        self.step_rows = method.step_rows(generator.space)
-        step_cost = self.step_rows * restarts
-        if 0 < min(self.limits["rows"]) < step_cost:
-            _log.warning("a budget of %g rows pays for no step: one costs %d", min(self.limits["rows"]), step_cost)
+        self.step_cost = method.step_cost(generator.space)
+        step_cost = self.step_cost * restarts
+        if 0 < min(self.limits["evaluations"]) < step_cost:
+            _log.warning(
+                "a budget of %g rows pays for no step: one costs %d", min(self.limits["evaluations"]), step_cost
+            )
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
         # Whether what is held could be saved as it is; whether rows were being dropped when Ctrl-C came.
@@ -185,7 +187,7 @@ class Loop:
             self._end(hit[self.board.problem], Status.BUDGET)
         unpaid = self.objective.budget is not None and self.number >= self.paid_until
         if unpaid:
-            self._end(self.objective.rows_left < self.step_rows, Status.BUDGET)
+            self._end(self.objective.left < self.step_cost, Status.BUDGET)
         return bool(over) or unpaid
 
     def _end(self, rows: Tensor, status: Status) -> None:
@@ -200,8 +202,8 @@ class Loop:
         held = alive.nonzero()[:, 0]
         if not len(held):
             return False
-        least = float(self.objective.rows_left[held].min())
-        self.paid_until = self.number + (int(least) // self.step_rows if math.isfinite(least) else 1 << 62)
+        least = float(self.objective.left[held].min())
+        self.paid_until = self.number + (int(least) // self.step_cost if math.isfinite(least) else 1 << 62)
         if self.settings.compile:
             held = _padded(held, alive)
         if len(held) < len(alive):
@@ -242,7 +244,7 @@ class Loop:
             score=score,
             terms=terms,
             status=tuple(Status(value) for value in board.final_status[winners].tolist()),
-            rows=board.spent(),
+            evaluations=board.spent(),
             steps=self.number,
             seconds=self.elapsed,
             candidates=board.candidates(),

@@ -22,23 +22,26 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
     with torch.no_grad():
         output = generator.decode(z)
         if not isinstance(output, Tensor) or output.shape[:1] != z.shape[:1]:
-            given = describe(output) if isinstance(output, Tensor) else type(output).__name__
+            got = describe(output) if isinstance(output, Tensor) else type(output).__name__
             raise InvalidArgument(
-                "generator.decode", given=given, wanted=f"a tensor of {len(z)} rows for {len(z)} latents"
+                "generator.decode", got=got, expected=f"a tensor of {len(z)} rows for {len(z)} latents"
             )
         dtype = output.dtype if output.is_floating_point() else None
         constraint = constraint.to(output.device, dtype)
         constraint.validate(output, z)
         two = constraint.select(torch.tensor([0, constraint.problems - 1], device=z.device))
         score = two(output, z)
-    for part, wanted in (("loss", score.loss.is_floating_point()), ("satisfied", score.satisfied.dtype == torch.bool)):
+    for part, expected in (
+        ("loss", score.loss.is_floating_point()),
+        ("satisfied", score.satisfied.dtype == torch.bool),
+    ):
         tensor = getattr(score, part)
-        if tuple(tensor.shape) != (len(z),) or not wanted:
+        if tuple(tensor.shape) != (len(z),) or not expected:
             raise InvalidArgument(
                 f"{constraint.name}'s {part}",
-                given=describe(tensor),
-                wanted=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({len(z)},)",
-                mend="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+                got=describe(tensor),
+                expected=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({len(z)},)",
+                hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
             )
     return constraint, score
 
@@ -57,9 +60,9 @@ def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
     if beside:
         raise InvalidArgument(
             what,
-            given=f"{beside} codes that stand for others, as those never used in training do",
-            wanted="codes that are used",
-            mend="generator.canonical(source) has them",
+            got=f"{beside} codes that stand for others, as those never used in training do",
+            expected="codes that are used",
+            hint="generator.canonical(source) has them",
         )
 
 
@@ -81,9 +84,9 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
     except RuntimeError as error:
         raise Unsupported(
             "the objective",
-            given=f"a gradient that fails with {type(error).__name__}: {error}",
-            wanted="a decoder and a constraint that torch can differentiate",
-            mend=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
+            got=f"a gradient that fails with {type(error).__name__}: {error}",
+            expected="a decoder and a constraint that torch can differentiate",
+            hint=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
         ) from error
 
 
@@ -107,15 +110,15 @@ def _compare(term: Constraint, hard: Tensor, soft: Tensor) -> None:
         raise _no_soft(term, f"a loss of shape {tuple(soft.shape)} for two rows of soft codes")
     slack = max(1e-3, torch.finfo(hard.dtype).eps ** 0.5)
     if not torch.allclose(soft.to(hard.dtype), hard, rtol=slack, atol=1e-2 * slack, equal_nan=True):
-        given = f"losses {hard.tolist()} for two grids of codes, and {soft.tolist()} for the same as one-hot vectors"
-        raise _no_soft(term, given)
+        got = f"losses {hard.tolist()} for two grids of codes, and {soft.tolist()} for the same as one-hot vectors"
+        raise _no_soft(term, got)
 
 
-def _no_soft(term: Constraint, given: str) -> Unsupported:
+def _no_soft(term: Constraint, got: str) -> Unsupported:
     return Unsupported(
         term.name,
-        given=given,
-        wanted="the same loss for codes (N, *S) and for one-hot vectors (N, *S, K), which have a gradient",
-        mend="write it for soft codes, of which F.one_hot(z, K) are the hard ones, with z.is_floating_point() to tell "
+        got=got,
+        expected="the same loss for codes (N, *S) and for one-hot vectors (N, *S, K), which have a gradient",
+        hint="write it for soft codes, of which F.one_hot(z, K) are the hard ones, with z.is_floating_point() to tell "
         "them apart; or say Satisfies(..., differentiable=False), and use EvolutionSearch",
     )

@@ -63,14 +63,14 @@ def check_row_local(what: str, factory: OptimizerFactory, steps: int = 3) -> Non
     except Exception as error:
         raise InvalidArgument(
             what,
-            given=f"a factory that fails with {type(error).__name__}: {error}",
-            wanted="a function from [tensor] to a torch optimiser whose step takes no closure",
-            mend="write functools.partial(torch.optim.Adam, lr=0.1)",
+            got=f"a factory that fails with {type(error).__name__}: {error}",
+            expected="a function from [tensor] to a torch optimiser whose step takes no closure",
+            hint="write functools.partial(torch.optim.Adam, lr=0.1)",
         ) from error
     if not torch.allclose(together, alone, rtol=1e-12, atol=0):
         raise InvalidArgument(
             what,
-            given="an optimiser that mixes rows",
-            wanted="one that treats each number by itself, as SGD, Adam and RMSprop do",
-            mend="Adafactor and LBFGS, and norms over the whole tensor, couple independent problems",
+            got="an optimiser that mixes rows",
+            expected="one that treats each number by itself, as SGD, Adam and RMSprop do",
+            hint="Adafactor and LBFGS, and norms over the whole tensor, couple independent problems",
         )

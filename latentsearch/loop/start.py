@@ -26,15 +26,15 @@ def check_types(generator: object, constraint: object, run: object) -> None:
     if not isinstance(generator, Generator):
         raise InvalidArgument(
             "generator",
-            given=type(generator).__name__,
-            wanted="a Generator",
-            mend="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
+            got=type(generator).__name__,
+            expected="a Generator",
+            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
         )
     if not isinstance(constraint, Constraint):
-        mend = "wrap a function in Satisfies(...)" if callable(constraint) else ""
-        raise InvalidArgument("constraint", given=type(constraint).__name__, wanted="a Constraint", mend=mend)
+        hint = "wrap a function in Satisfies(...)" if callable(constraint) else ""
+        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint", hint=hint)
     if not isinstance(run, Run):
-        raise InvalidArgument("run", given=repr(run), wanted="a Run", mend="write run=Run(rows=500)")
+        raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
 
 
 def check_arguments(method: IterativeSearcher, generator: Generator, constraint: Constraint, run: Run) -> None:
@@ -43,15 +43,15 @@ def check_arguments(method: IterativeSearcher, generator: Generator, constraint:
     name = type(method).__name__
     if not isinstance(generator.space, method.spaces):
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
-        raise Unsupported(name, given=f"a generator over {generator.space}", wanted=f"a {kinds} space")
+        raise Unsupported(name, got=f"a generator over {generator.space}", expected=f"a {kinds} space")
     if method.needs_least_squares:
         _check_squares(name, constraint)
     if method.needs_gradient and not constraint.differentiable:
         raise Unsupported(
             name,
-            given="a constraint with a term that has no gradient",
-            wanted="differentiable terms only",
-            mend="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
+            got="a constraint with a term that has no gradient",
+            expected="differentiable terms only",
+            hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
         )
     if method.needs_loss_map and not constraint.pixel_separable:
         raise not_separable(name, constraint)
@@ -62,9 +62,9 @@ def _check_squares(name: str, constraint: Constraint) -> None:
     if not constraint.least_squares:
         raise Unsupported(
             name,
-            given=f"a constraint ({constraint.name}) whose loss is no sum of squares",
-            wanted="Matches with distance='l2', Downscales, sums and weights of these",
-            mend="CoordinateSearch takes any loss with a gradient",
+            got=f"a constraint ({constraint.name}) whose loss is no sum of squares",
+            expected="Matches with distance='l2', Downscales, sums and weights of these",
+            hint="CoordinateSearch takes any loss with a gradient",
         )
 
 
@@ -98,9 +98,9 @@ def initial_latents(
     if bool(outside.any()):
         raise InvalidArgument(
             "init",
-            given=f"latents beyond the hard limit for problems {problem[outside].unique().tolist()}",
-            wanted=f"latents that {limit.name} allows",
-            mend=f"leave init out to start at the centre of {limit.name}",
+            got=f"latents beyond the hard limit for problems {problem[outside].unique().tolist()}",
+            expected=f"latents that {limit.name} allows",
+            hint=f"leave init out to start at the centre of {limit.name}",
         )
     luck = noise.fold(1).uniform(*space.shape)
     return torch.where(per_row(given, z), z, own.project(z, luck))
@@ -117,9 +117,9 @@ def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, res
     if with_restarts or init.shape[0] not in (1, problems):
         raise InvalidArgument(
             "init",
-            given=describe(init),
-            wanted=f"one latent for each of {problems} problems, or {problems} x {restarts} with restarts",
-            mend="the number of problems is the number of targets in the constraint",
+            got=describe(init),
+            expected=f"one latent for each of {problems} problems, or {problems} x {restarts} with restarts",
+            hint="the number of problems is the number of targets in the constraint",
         )
     z = flat.expand(problems, *space.shape).repeat_interleave(restarts, 0).clone()
     if restarts > 1:
@@ -136,10 +136,10 @@ def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
 
 def _checked(init: object, generator: Generator) -> Tensor:
     if not isinstance(init, Tensor):
-        raise InvalidArgument("init", given=type(init).__name__, wanted="a tensor of latents")
+        raise InvalidArgument("init", got=type(init).__name__, expected="a tensor of latents")
     if init.device != generator.device:
         device = str(generator.device)
-        raise InvalidArgument("init", given=describe(init), wanted=f"latents on {device}", mend=f"init.to({device!r})")
+        raise InvalidArgument("init", got=describe(init), expected=f"latents on {device}", hint=f"init.to({device!r})")
     if isinstance(generator.space, Continuous) and init.is_floating_point():
         return init.detach().to(generator.dtype)
     return init.detach()

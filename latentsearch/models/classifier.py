@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         super().__init__()
         colours, height, breadth = image_shape
         if height % 4 or breadth % 4:
-            raise InvalidArgument("Classifier.image_shape", given=str(image_shape), wanted="sides divisible by 4")
+            raise InvalidArgument("Classifier.image_shape", got=str(image_shape), expected="sides divisible by 4")
         self.settings = {"image_shape": tuple(image_shape), "classes": classes, "channels": channels}
         self.layers = nn.Sequential(
             nn.Conv2d(colours, channels, 5, stride=2, padding=2),

@@ -100,8 +100,8 @@ class DiscreteVAE(nn.Module):
         self.estimator = estimator
         self.schedule = Annealed() if schedule is None else schedule
         if not callable(self.schedule):
-            wanted = "a function of the step, such as Annealed()"
-            raise InvalidArgument("DiscreteVAE.schedule", given=repr(schedule), wanted=wanted)
+            expected = "a function of the step, such as Annealed()"
+            raise InvalidArgument("DiscreteVAE.schedule", got=repr(schedule), expected=expected)
         require_estimator("DiscreteVAE.estimator", estimator, self.schedule(0))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -265,10 +265,10 @@ def _check(
 ) -> None:
     require_image_shape("DiscreteVAE.image_shape", image_shape)
     if not isinstance(hidden, Sequence):
-        raise InvalidArgument("DiscreteVAE.hidden", given=repr(hidden), wanted="a sequence of widths, such as (300,)")
+        raise InvalidArgument("DiscreteVAE.hidden", got=repr(hidden), expected="a sequence of widths, such as (300,)")
     numbers = {"variables": [variables], "categories": [categories], "hidden": hidden}
     for name, values in numbers.items():
         if not all(isinstance(value, int) and value > 0 for value in values):
-            raise InvalidArgument(f"DiscreteVAE.{name}", given=repr(values), wanted="whole numbers above 0")
+            raise InvalidArgument(f"DiscreteVAE.{name}", got=repr(values), expected="whole numbers above 0")
     if likelihood not in ("bernoulli", "gaussian"):
-        raise InvalidArgument("DiscreteVAE.likelihood", given=repr(likelihood), wanted="'bernoulli' or 'gaussian'")
+        raise InvalidArgument("DiscreteVAE.likelihood", got=repr(likelihood), expected="'bernoulli' or 'gaussian'")

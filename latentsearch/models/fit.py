@@ -101,15 +101,15 @@ def fit(
     """
     for name, value in (("steps", steps), ("batch_size", batch_size), ("log_every", log_every)):
         if value < 1:
-            raise InvalidArgument(f"fit.{name}", given=repr(value), wanted="at least 1")
+            raise InvalidArgument(f"fit.{name}", got=repr(value), expected="at least 1")
     count = _check_data(data)
     if validation is not None:
         _check_data(validation, "validation")
     if not isinstance(model, nn.Module):
-        raise InvalidArgument("fit.model", given=type(model).__name__, wanted="an nn.Module with training_terms")
+        raise InvalidArgument("fit.model", got=type(model).__name__, expected="an nn.Module with training_terms")
     if next(model.parameters(), None) is None:
         raise InvalidArgument(
-            "fit.model", given=f"{type(model).__name__} without parameters", wanted="one that can learn"
+            "fit.model", got=f"{type(model).__name__} without parameters", expected="one that can learn"
         )
     noise = Noise.from_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
@@ -177,15 +177,15 @@ def _check_finite(means: dict[str, float], step: int) -> None:
 def _check_data(data: Sequence[Tensor], name: str = "data") -> int:
     if isinstance(data, Tensor):
         raise InvalidArgument(
-            f"fit.{name}", given=describe(data), wanted="a sequence of tensors", mend="write (images,) for images alone"
+            f"fit.{name}", got=describe(data), expected="a sequence of tensors", hint="write (images,) for images alone"
         )
     lengths = {tensor.shape[0] for tensor in data}
     if len(lengths) != 1 or 0 in lengths:
         raise InvalidArgument(
             f"fit.{name}",
-            given=f"tensors of {sorted(lengths)} rows",
-            wanted="a sequence of tensors with the same number of rows",
-            mend="write (images,) for images alone",
+            got=f"tensors of {sorted(lengths)} rows",
+            expected="a sequence of tensors with the same number of rows",
+            hint="write (images,) for images alone",
         )
     return lengths.pop()
 

@@ -279,12 +279,12 @@ class MixedVAE(nn.Module):
             noise: One row.
         """
         known = (labels >= 0)[..., None]
-        wanted = F.one_hot(labels.clamp(min=0), self.categories).to(logits.dtype)
-        loss = -(logits.log_softmax(-1) * wanted * known).sum((1, 2)) / self.supervision_epsilon
+        expected = F.one_hot(labels.clamp(min=0), self.categories).to(logits.dtype)
+        loss = -(logits.log_softmax(-1) * expected * known).sum((1, 2)) / self.supervision_epsilon
         if self.supervision == "cross_entropy":
             return loss
         drawn = F.one_hot(noise.split(len(logits)).categorical(logits.detach()), self.categories)
-        estimate = known * (drawn - wanted) / self.supervision_epsilon
+        estimate = known * (drawn - expected) / self.supervision_epsilon
         return loss.detach() + (estimate * (logits - logits.detach())).sum((1, 2))
 
     def _checked_labels(self, labels: Tensor, rows: int) -> Tensor:
@@ -293,13 +293,13 @@ class MixedVAE(nn.Module):
         Raises:
             InvalidArgument: If they have another shape or dtype, or name no category.
         """
-        wanted = f"int64 ({rows}, {self.variables}){f' or ({rows},)' if self.variables == 1 else ''}"
+        expected = f"int64 ({rows}, {self.variables}){f' or ({rows},)' if self.variables == 1 else ''}"
         shaped = labels[:, None] if labels.ndim == 1 and self.variables == 1 else labels
         if labels.dtype != torch.int64 or tuple(shaped.shape) != (rows, self.variables):
-            raise InvalidArgument("MixedVAE.labels", given=describe(labels), wanted=wanted)
+            raise InvalidArgument("MixedVAE.labels", got=describe(labels), expected=expected)
         if bool((shaped >= self.categories).any()):
-            given = f"a label {int(shaped.max())}"
-            raise InvalidArgument("MixedVAE.labels", given=given, wanted=f"below {self.categories}, or -1 for none")
+            got = f"a label {int(shaped.max())}"
+            raise InvalidArgument("MixedVAE.labels", got=got, expected=f"below {self.categories}, or -1 for none")
         return shaped
 
     # -- searching ---------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ class MixedVAE(nn.Module):
         codes = torch.as_tensor(label, device=self.steps.device).reshape(-1)
         codes = self._checked_labels(codes[None], 1)[0]
         if bool((codes < 0).any()):
-            raise InvalidArgument("MixedVAE.label", given=str(codes.tolist()), wanted="a category for each variable")
+            raise InvalidArgument("MixedVAE.label", got=str(codes.tolist()), expected="a category for each variable")
         return ContinuousGenerator(lambda style: self.decode(codes.expand(len(style), -1), style), self.style_shape)
 
     def class_generator(self, style: Tensor) -> CodebookGenerator:
@@ -323,7 +323,7 @@ class MixedVAE(nn.Module):
             style: ``(n, c)``, or ``(c,)`` if shared: one row of what ``encode`` gives.
         """
         if tuple(style.shape) != self.style_shape:
-            raise InvalidArgument("MixedVAE.style", given=describe(style), wanted=str(self.style_shape))
+            raise InvalidArgument("MixedVAE.style", got=describe(style), expected=str(self.style_shape))
         with torch.no_grad():
             rows = style[None, None] if self.shared_style else style[None].repeat_interleave(self.categories, 1)
             parts, rest = self._parts(rows)
@@ -411,12 +411,12 @@ def _check_settings(
         require_count(f"MixedVAE.{name}", value, least)
     if len(widths) != 4:
         raise InvalidArgument(
-            "MixedVAE.widths", given=repr(widths), wanted="four: the trunk's two, the heads', the last"
+            "MixedVAE.widths", got=repr(widths), expected="four: the trunk's two, the heads', the last"
         )
     for width in widths:
         require_count("MixedVAE.widths", width)
     if not 0 <= dropout < 1:
-        raise InvalidArgument("MixedVAE.dropout", given=str(dropout), wanted="a share in [0, 1)")
+        raise InvalidArgument("MixedVAE.dropout", got=str(dropout), expected="a share in [0, 1)")
     if supervision not in ("direct", "cross_entropy"):
-        raise InvalidArgument("MixedVAE.supervision", given=repr(supervision), wanted="'direct' or 'cross_entropy'")
+        raise InvalidArgument("MixedVAE.supervision", got=repr(supervision), expected="'direct' or 'cross_entropy'")
     require_positive("MixedVAE.supervision_epsilon", epsilon)

@@ -44,7 +44,7 @@ class VAE(nn.Module):
         super().__init__()
         colours, height, breadth = image_shape
         if height % 4 or breadth % 4:
-            raise InvalidArgument("VAE.image_shape", given=str(image_shape), wanted="sides divisible by 4")
+            raise InvalidArgument("VAE.image_shape", got=str(image_shape), expected="sides divisible by 4")
         self.settings = {
             "image_shape": tuple(image_shape),
             "width": width,

@@ -57,7 +57,7 @@ class Codebook(nn.Module):
     ) -> None:
         super().__init__()
         if update not in ("ema", "gradient"):
-            raise InvalidArgument("Codebook.update", given=repr(update), wanted="'ema' or 'gradient'")
+            raise InvalidArgument("Codebook.update", got=repr(update), expected="'ema' or 'gradient'")
         self.size, self.width = size, width
         self.update, self.decay, self.revive_below = update, decay, revive_below
         vectors = torch.empty(size, width).uniform_(-1 / size, 1 / size)
@@ -182,7 +182,7 @@ class VQVAE(nn.Module):
         _, height, breadth = image_shape
         scale = 2**halvings
         if height % scale or breadth % scale:
-            raise InvalidArgument("VQVAE.image_shape", given=str(image_shape), wanted=f"sides divisible by {scale}")
+            raise InvalidArgument("VQVAE.image_shape", got=str(image_shape), expected=f"sides divisible by {scale}")
         self.settings = {
             "image_shape": tuple(image_shape),
             "codebook_size": codebook_size,

@@ -109,36 +109,36 @@ def _check(
 ) -> None:
     if not len(rows) or len(labels) != len(rows):
         raise InvalidArgument(
-            f"{what}.labels", given=f"{len(labels)} labels", wanted=f"one for each of {len(rows)} rows"
+            f"{what}.labels", got=f"{len(labels)} labels", expected=f"one for each of {len(rows)} rows"
         )
     if any(number not in range(len(rows)) for number in titles or {}):
-        raise InvalidArgument(f"{what}.titles", given=f"{sorted(titles or {})}", wanted=f"rows in [0, {len(rows)})")
+        raise InvalidArgument(f"{what}.titles", got=f"{sorted(titles or {})}", expected=f"rows in [0, {len(rows)})")
     if scale < 1:
-        raise InvalidArgument(f"{what}.scale", given=repr(scale), wanted="at least 1")
+        raise InvalidArgument(f"{what}.scale", got=repr(scale), expected="at least 1")
     if not value_range[0] < value_range[1]:
-        raise InvalidArgument(f"{what}.value_range", given=repr(value_range), wanted="(low, high) with low < high")
+        raise InvalidArgument(f"{what}.value_range", got=repr(value_range), expected="(low, high) with low < high")
     for number, row in enumerate(rows):
         _check_row(f"{what}.rows[{number}]", row, value_range)
 
 
 def _check_row(what: str, row: object, value_range: tuple[float, float]) -> None:
-    wanted = "pictures (n, C, H, W) with C = 1 or 3" + (", or moving ones (T, n, C, H, W)" if "gif" in what else "")
+    expected = "pictures (n, C, H, W) with C = 1 or 3" + (", or moving ones (T, n, C, H, W)" if "gif" in what else "")
     if not isinstance(row, Tensor):
-        raise InvalidArgument(what, given=type(row).__name__, wanted=wanted)
+        raise InvalidArgument(what, got=type(row).__name__, expected=expected)
     if row.ndim not in ((4, 5) if "gif" in what else (4,)) or row.shape[-3] not in (1, 3) or not row.numel():
-        mend = "row[None] adds a dimension" if row.ndim == 3 else ""
+        hint = "row[None] adds a dimension" if row.ndim == 3 else ""
         if row.ndim in (4, 5) and row.shape[-1] in (1, 3):
-            mend = "channels come before height and width: row.movedim(-1, -3)"
-        raise InvalidArgument(what, given=describe(row), wanted=wanted, mend=mend)
+            hint = "channels come before height and width: row.movedim(-1, -3)"
+        raise InvalidArgument(what, got=describe(row), expected=expected, hint=hint)
     if not row.is_floating_point():
-        raise InvalidArgument(what, given=describe(row), wanted="floating values", mend="row.float() / 255 for bytes")
+        raise InvalidArgument(what, got=describe(row), expected="floating values", hint="row.float() / 255 for bytes")
     low, high = value_range
     least, most = float(row.min()), float(row.max())
     slack = _SLACK * (high - low)
     if not (least > low - slack and most < high + slack):
         raise InvalidArgument(
             what,
-            given=f"values from {least:.3g} to {most:.3g}",
-            wanted=f"values in {value_range}, or not much outside",
-            mend="give value_range=, or look for NaN",
+            got=f"values from {least:.3g} to {most:.3g}",
+            expected=f"values in {value_range}, or not much outside",
+            hint="give value_range=, or look for NaN",
         )

@@ -31,7 +31,7 @@ class Film:
         >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy, film = toys.bowl(), Film()
-        >>> run = ls.Run(rows=50, callbacks=[film])
+        >>> run = ls.Run(evaluations=50, callbacks=[film])
         >>> result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
         >>> torch.equal(film.latents[-1], result.latent)
         True
@@ -39,7 +39,7 @@ class Film:
 
     def __init__(self, every: int | None = None) -> None:
         if every is not None and every < 1:
-            raise InvalidArgument("Film.every", given=repr(every), wanted="at least 1, or None for log-spaced steps")
+            raise InvalidArgument("Film.every", got=repr(every), expected="at least 1, or None for log-spaced steps")
         self.every = every
         self._begin()
 
@@ -101,9 +101,9 @@ class Film:
         if not self._best:
             raise InvalidArgument(
                 "Film",
-                given="a film on which nothing was recorded",
-                wanted="one that a search has run with",
-                mend="search with run=Run(callbacks=[film]) first",
+                got="a film on which nothing was recorded",
+                expected="one that a search has run with",
+                hint="search with run=Run(callbacks=[film]) first",
             )
         if self._frames and self._frames[-1][0] == self._last:
             return self._frames

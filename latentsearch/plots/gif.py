@@ -56,13 +56,13 @@ def save_gif(
     """
     path, count = Path(path), max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0)
     if not count:
-        raise InvalidArgument("save_gif.rows", given="no moving row", wanted="at least one (T, n, C, H, W)")
+        raise InvalidArgument("save_gif.rows", got="no moving row", expected="at least one (T, n, C, H, W)")
     if len(captions) not in (0, count):
         raise InvalidArgument(
-            "save_gif.captions", given=f"{len(captions)} captions", wanted=f"none, or one for each of {count} frames"
+            "save_gif.captions", got=f"{len(captions)} captions", expected=f"none, or one for each of {count} frames"
         )
     if milliseconds < 20:
-        raise InvalidArgument("save_gif.milliseconds", given=repr(milliseconds), wanted="at least 20")
+        raise InvalidArgument("save_gif.milliseconds", got=repr(milliseconds), expected="at least 20")
     canvas = Canvas("save_gif", rows, labels, titles, scale, value_range, captioned=bool(captions))
     # 32 shades: nobody sees the difference, and the file is half as large.
     shades = [value // 8 * 8 + value // 32 for value in range(256)] * len(canvas.mode)

@@ -53,8 +53,8 @@ class Rebar(nn.Module):
         super().__init__()
         require_positive(f"{type(self).__name__}.temperature", temperature)
         if learn and isinstance(temperature, Tensor) and temperature.ndim:
-            wanted = "a number, where it is learnt"
-            raise InvalidArgument(f"{type(self).__name__}.temperature", given=describe(temperature), wanted=wanted)
+            expected = "a number, where it is learnt"
+            raise InvalidArgument(f"{type(self).__name__}.temperature", got=describe(temperature), expected=expected)
         tau = torch.as_tensor(temperature)
         require_finite(f"{type(self).__name__}.eta", eta)
         self.learn = learn
@@ -69,7 +69,7 @@ class Rebar(nn.Module):
             self.register_buffer("log_temperature", tau.log())
             self.register_buffer("eta", torch.tensor(float(eta)))
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and those of two softened draws with their gradients where they count."""
         return 5 if self._relaxes else 1
 
@@ -82,10 +82,12 @@ class Rebar(nn.Module):
             z = moved.detach().argmax(-1)
             again = perturbed_given(leaf, z, noise.fold(1))
             control = self._control(torch.cat([moved, again]), f, own_rows(logits).repeat(2))
-            free, given = control.chunk(2)
-            (path,) = torch.autograd.grad((free - given).sum(), leaf, create_graph=self.learn, retain_graph=self.learn)
+            free, conditioned = control.chunk(2)
+            (path,) = torch.autograd.grad(
+                (free - conditioned).sum(), leaf, create_graph=self.learn, retain_graph=self.learn
+            )
             value = asked(f, z, own_rows(logits))
-            weight = (value.detach() - given).view(-1, *[1] * (logits.ndim - 1))
+            weight = (value.detach() - conditioned).view(-1, *[1] * (logits.ndim - 1))
             estimate = weight * log_prob_gradient(z, logits.detach()) + path
         surrogate = injected(value, logits, estimate)
         return self._learning(surrogate, estimate) if self.learn else surrogate

@@ -74,7 +74,7 @@ class DirectArgmax:
         if self.top is not None:
             require_count("DirectArgmax.top", self.top)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and that of every code at every position."""
         positions = torch.Size(shape).numel()
         return 1 + (codes**positions if self.joint else positions * min(self.top or codes, codes))
@@ -146,6 +146,6 @@ def _spoilt(move: Tensor, loss: Tensor) -> Tensor:
 def _all_grids(positions: int, codes: int) -> Tensor:
     """``(K^P, P)``."""
     if codes**positions > _MOST_GRIDS:
-        wanted = f"at most {_MOST_GRIDS} grids, or joint=False"
-        raise InvalidArgument("DirectArgmax.joint", given=f"{codes}^{positions} grids", wanted=wanted)
+        expected = f"at most {_MOST_GRIDS} grids, or joint=False"
+        raise InvalidArgument("DirectArgmax.joint", got=f"{codes}^{positions} grids", expected=expected)
     return torch.tensor(list(itertools.product(range(codes), repeat=positions)))

@@ -56,8 +56,8 @@ class GumbelSoftmaxDistribution(Distribution):
         number = temperature
         if isinstance(temperature, Tensor):
             if temperature.ndim:
-                given, wanted = describe(temperature), "a number, or a tensor without dimensions"
-                raise InvalidArgument("GumbelSoftmaxDistribution.temperature", given=given, wanted=wanted)
+                got, expected = describe(temperature), "a number, or a tensor without dimensions"
+                raise InvalidArgument("GumbelSoftmaxDistribution.temperature", got=got, expected=expected)
             number = float(temperature.detach())
         require_positive("GumbelSoftmaxDistribution.temperature", number)
         self.logits, self.temperature = logits.log_softmax(-1), temperature
@@ -83,8 +83,8 @@ class GumbelSoftmaxDistribution(Distribution):
         count = math.prod(sample_shape)
         source = Noise.from_seed(None, device=self.logits.device) if noise is None else noise
         if len(source) != 1:
-            wanted = "one row, of which all draws are split"
-            raise InvalidArgument("GumbelSoftmaxDistribution.noise", given=f"{len(source)} rows", wanted=wanted)
+            expected = "one row, of which all draws are split"
+            raise InvalidArgument("GumbelSoftmaxDistribution.noise", got=f"{len(source)} rows", expected=expected)
         source = source.split(count)
         return self.rsample_log(source).exp().view(*sample_shape, *self.logits.shape)
 

@@ -45,7 +45,7 @@ class Estimator(Protocol):
     @property
     def unbiased(self) -> bool: ...
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """What one call costs for each row: a loss is one, a loss with its gradient two.
 
         Args:
@@ -87,12 +87,12 @@ def asked(f: Loss, z: Tensor, row: Tensor) -> Tensor:
     """
     loss = f(z, row)
     if not isinstance(loss, Tensor) or loss.shape != row.shape:
-        given = describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
-        raise InvalidArgument("the loss f(z, row)", given=given, wanted=f"one loss for each of {len(row)} latents")
+        got = describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
+        raise InvalidArgument("the loss f(z, row)", got=got, expected=f"one loss for each of {len(row)} latents")
     if z.requires_grad and torch.is_grad_enabled() and not loss.requires_grad:
-        mend = "take an estimator that never differentiates it, such as LocalExpectation(top=1) or Rloo(4)"
+        hint = "take an estimator that never differentiates it, such as LocalExpectation(top=1) or Rloo(4)"
         raise Unsupported(
-            "the loss f(z, row)", given="one without a gradient", wanted="a differentiable one", mend=mend
+            "the loss f(z, row)", got="one without a gradient", expected="a differentiable one", hint=hint
         )
     return loss if loss.is_floating_point() else loss.to(torch.get_default_dtype())
 
@@ -106,7 +106,7 @@ def require_per_row(name: str, value: float | Tensor, logits: Tensor) -> float |
     if isinstance(value, Tensor) and value.ndim:
         wide = (len(logits), *[1] * (logits.ndim - 1))
         if value.shape not in (wide, (1,) * logits.ndim):
-            raise InvalidArgument(name, given=describe(value), wanted=f"a number, or a tensor of shape {wide}")
+            raise InvalidArgument(name, got=describe(value), expected=f"a number, or a tensor of shape {wide}")
     return value
 
 
@@ -133,9 +133,11 @@ def neighbourhood(f: Loss, z: Tensor, codes: int, code: Tensor | None = None) ->
     flat = z.reshape(len(z), -1)
     rows, positions = flat.shape
     if isinstance(f, NeighbourhoodLoss):
-        loss, wanted = f.neighbourhood(z, code), (rows, positions, codes if code is None else code.shape[-1])
-        if loss.shape != wanted:
-            raise InvalidArgument("f.neighbourhood(z, code)", given=describe(loss), wanted=f"losses of shape {wanted}")
+        loss, expected = f.neighbourhood(z, code), (rows, positions, codes if code is None else code.shape[-1])
+        if loss.shape != expected:
+            raise InvalidArgument(
+                "f.neighbourhood(z, code)", got=describe(loss), expected=f"losses of shape {expected}"
+            )
         return loss
     if code is None:
         code = torch.arange(codes, device=z.device).expand(rows, positions, codes)

@@ -48,20 +48,20 @@ def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | 
     Raises:
         InvalidArgument: If it is no estimator, or one that could not learn.
     """
-    wanted = "an Estimator, or a factory such as GumbelSoftmax that makes one of a number"
+    expected = "an Estimator, or a factory such as GumbelSoftmax that makes one of a number"
     if not callable(estimator):
-        raise InvalidArgument(name, given=repr(estimator), wanted=wanted)
+        raise InvalidArgument(name, got=repr(estimator), expected=expected)
     try:
         first = made(estimator, number)
     except (TypeError, InvalidArgument) as error:
         called = getattr(estimator, "__name__", repr(estimator))
-        mend = f"write {called}() with its own settings" if isinstance(estimator, type) else ""
+        hint = f"write {called}() with its own settings" if isinstance(estimator, type) else ""
         raise InvalidArgument(
-            name, given=f"{called}, which makes none of {number:.4g} ({error})", wanted=wanted, mend=mend
+            name, got=f"{called}, which makes none of {number:.4g} ({error})", expected=expected, hint=hint
         ) from None
     if not isinstance(first, Estimator):
-        raise InvalidArgument(name, given=f"a factory that makes {type(first).__name__}", wanted=wanted)
+        raise InvalidArgument(name, got=f"a factory that makes {type(first).__name__}", expected=expected)
     if first is not estimator and isinstance(first, nn.Module) and any(p.requires_grad for p in first.parameters()):
-        given = f"a factory of {type(first).__name__}, whose parameters would be new in every step"
-        raise InvalidArgument(name, given=given, wanted="what learns as it is, outside a factory")
+        got = f"a factory of {type(first).__name__}, whose parameters would be new in every step"
+        raise InvalidArgument(name, got=got, expected="what learns as it is, outside a factory")
     return first

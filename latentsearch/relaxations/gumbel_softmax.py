@@ -45,7 +45,7 @@ class GumbelSoftmax:
     def __post_init__(self) -> None:
         require_positive("GumbelSoftmax.temperature", self.temperature)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""
         return 2
 
@@ -89,7 +89,7 @@ class GumbelRao:
         require_positive("GumbelRao.temperature", self.temperature)
         require_count("GumbelRao.samples", self.samples)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""
         return 2
 

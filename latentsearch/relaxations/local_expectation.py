@@ -52,7 +52,7 @@ class LocalExpectation:
         if self.top is not None:
             require_count("LocalExpectation.top", self.top)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and that of every code at every position."""
         return 1 + torch.Size(shape).numel() * min(self.top or codes, codes)
 

@@ -43,7 +43,7 @@ class ReinMax:
     def __post_init__(self) -> None:
         require_positive("ReinMax.temperature", self.temperature)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""
         return 2
 

@@ -42,7 +42,7 @@ class Reinforce:
     def __post_init__(self) -> None:
         require_finite("Reinforce.baseline", self.baseline)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """One loss."""
         return 1
 
@@ -51,8 +51,8 @@ class Reinforce:
         z = noise.categorical(logits.detach())
         value = asked(f, z, own_rows(logits))
         if isinstance(self.baseline, Tensor) and self.baseline.ndim and self.baseline.shape != value.shape:
-            wanted = f"a number, or a tensor of shape ({len(value)},)"
-            raise InvalidArgument("Reinforce.baseline", given=describe(self.baseline), wanted=wanted)
+            expected = f"a number, or a tensor of shape ({len(value)},)"
+            raise InvalidArgument("Reinforce.baseline", got=describe(self.baseline), expected=expected)
         weight = (value.detach() - self.baseline).view(-1, *[1] * (logits.ndim - 1))
         return injected(value, logits, weight * log_prob_gradient(z, logits))
 
@@ -84,7 +84,7 @@ class Rloo:
     def __post_init__(self) -> None:
         require_count("Rloo.samples", self.samples, least=2)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss a draw."""
         return self.samples
 

@@ -39,7 +39,7 @@ class SoftmaxRelaxation:
     def __post_init__(self) -> None:
         require_positive("SoftmaxRelaxation.temperature", self.temperature)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""
         return 2
 

@@ -42,7 +42,7 @@ class StraightThrough:
     def __post_init__(self) -> None:
         require_positive("StraightThrough.temperature", self.temperature)
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""
         return 2
 

@@ -79,7 +79,7 @@ class AutoSearch:
         The smallest budget decides where problems have budgets of their own.
         """
         space = generator.space
-        rows = min(run.limit("rows", constraint.problems))
+        rows = min(run.limit("evaluations", constraint.problems))
         if isinstance(space, Continuous):
             return GradientSearch() if constraint.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)

@@ -126,7 +126,7 @@ class CMAESSearch(IterativeSearcher):
         self._require_count("population", 4)
         self._require("separable", self.separable in (None, True, False), "True, False, or None to go by the dimension")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return self.population
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CMAESState:

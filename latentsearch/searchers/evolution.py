@@ -118,7 +118,7 @@ class EvolutionSearch(IterativeSearcher):
         self._require_count("population")
         self._require_count("children")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return self.children
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:

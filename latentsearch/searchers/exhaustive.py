@@ -45,7 +45,7 @@ class ExhaustiveSearch(IterativeSearcher):
         >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()                          # 5 codes at 4 positions: 625 grids
-        >>> result = ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=700))
+        >>> result = ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=700))
         >>> result.status[0].name, bool((result.score.loss == toy.optimum).all())
         ('OPTIMAL', True)
     """
@@ -59,7 +59,7 @@ class ExhaustiveSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("batch")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return self.batch
 
     def validate(self, generator: Generator) -> None:
@@ -68,9 +68,9 @@ class ExhaustiveSearch(IterativeSearcher):
         if space.codebook_size**space.positions > _MOST:
             raise Unsupported(
                 "ExhaustiveSearch",
-                given=f"{space}, of {space.codebook_size}^{space.positions} grids",
-                wanted=f"at most {_MOST:,} grids",
-                mend="CoordinateSearch proves optima among single swaps",
+                got=f"{space}, of {space.codebook_size}^{space.positions} grids",
+                expected=f"at most {_MOST:,} grids",
+                hint="CoordinateSearch proves optima among single swaps",
             )
 
     def cost(self, space: Discrete) -> int:

@@ -56,7 +56,7 @@ class GradientSearch(IterativeSearcher):
         super().__post_init__()
         self._require("tolerance", self.tolerance is None or self.tolerance >= 0, "None, or a number >= 0")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2
 
     def validate(self, generator: Generator) -> None:

@@ -36,7 +36,7 @@ class RandomSearch(IterativeSearcher):
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> result = RandomSearch().search(toy.generator, toy.constraint, seed=0)
-        >>> int(result.rows[0])
+        >>> int(result.evaluations[0])
         992
     """
 
@@ -48,7 +48,7 @@ class RandomSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("batch")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RandomState:

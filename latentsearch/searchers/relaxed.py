@@ -102,13 +102,13 @@ class RelaxedSearch(IterativeSearcher):
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
         require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones(()))
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 1 + self._descent_rows(space)
 
     def _descent_rows(self, space: LatentSpace) -> int:
         """What the relaxation asks for a step, beside the hard check."""
         assert isinstance(space, Discrete)
-        return made(self.relaxation, torch.ones(())).rows(space.shape, space.codebook_size)
+        return made(self.relaxation, torch.ones(())).evaluations(space.shape, space.codebook_size)
 
     def _between(self, space: LatentSpace) -> int:
         """Steps between hard checks."""
@@ -127,7 +127,7 @@ class RelaxedSearch(IterativeSearcher):
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
-        left, every = objective.rows_left, self._between(objective.generator.space)
+        left, every = objective.left, self._between(objective.generator.space)
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
         # A check costs a row; the last one comes with a step that is of no use any more.

@@ -67,10 +67,10 @@ def checks(subject: Any) -> list[Check]:
             return searcher_checks(subject)
         case Estimator():
             return estimator_checks(subject)
-    wanted = "a generator, a searcher, an estimator, (constraint, generator) or (prior, space)"
-    mend = "pair it with a generator: (constraint, generator)" if isinstance(subject, Constraint) else ""
-    mend = "pair it with its space: (prior, space)" if isinstance(subject, Prior) else mend
-    raise InvalidArgument("checks", given=type(subject).__name__, wanted=wanted, mend=mend)
+    expected = "a generator, a searcher, an estimator, (constraint, generator) or (prior, space)"
+    hint = "pair it with a generator: (constraint, generator)" if isinstance(subject, Constraint) else ""
+    hint = "pair it with its space: (prior, space)" if isinstance(subject, Prior) else hint
+    raise InvalidArgument("checks", got=type(subject).__name__, expected=expected, hint=hint)
 
 
 def parametrize_with_checks(

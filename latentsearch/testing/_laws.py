@@ -76,10 +76,10 @@ def require(holds: bool | Tensor, law: Callable[..., None], subject: Any, detail
         raise BrokenLaw(law.__name__, subject, detail)
 
 
-def require_kind(subject: Any, kind: type, wanted: str) -> None:
+def require_kind(subject: Any, kind: type, expected: str) -> None:
     """Raise InvalidArgument where a kit is given something of another kind."""
     if not isinstance(subject, kind):
-        raise InvalidArgument("the kit", given=type(subject).__name__, wanted=wanted)
+        raise InvalidArgument("the kit", got=type(subject).__name__, expected=expected)
 
 
 def close(a: Tensor, b: Tensor) -> bool:

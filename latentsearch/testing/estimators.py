@@ -119,11 +119,13 @@ def parameters_get_the_gradient_of_the_value(estimator: Estimator) -> None:
     )
 
 
-def rows_are_as_declared(estimator: Estimator) -> None:
+def evaluations_are_as_declared(estimator: Estimator) -> None:
     """``rows`` is what a call asks of f for each row, a loss of what has a gradient counting as two."""
     _, _, f = _run(estimator)
-    declared = estimator.rows((_POSITIONS,), _CODES)
-    require(f.cost <= 4 * declared, rows_are_as_declared, estimator, f"{declared} a row, and it took {f.cost / 4:g}")
+    declared = estimator.evaluations((_POSITIONS,), _CODES)
+    require(
+        f.cost <= 4 * declared, evaluations_are_as_declared, estimator, f"{declared} a row, and it took {f.cost / 4:g}"
+    )
 
 
 def unbiased_estimators_are_unbiased(estimator: Estimator, draws: int = 40_000) -> None:
@@ -162,7 +164,7 @@ LAWS = (
     estimates_are_pure,
     estimates_belong_to_rows,
     parameters_get_the_gradient_of_the_value,
-    rows_are_as_declared,
+    evaluations_are_as_declared,
     unbiased_estimators_are_unbiased,
 )
 

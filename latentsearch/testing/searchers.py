@@ -26,7 +26,7 @@ from latentsearch.testing import toys
 from latentsearch.testing._laws import Check, checks_of, require, run_all
 
 _PROBLEMS = 3
-_RUN = Run(rows=60)
+_RUN = Run(evaluations=60)
 
 
 def _toys(dtype: torch.dtype) -> list[toys.Toy]:
@@ -75,11 +75,11 @@ def _equal(a: SearchResult, b: SearchResult) -> bool:
     pairs = [
         (a.latent, b.latent),
         (a.score.loss, b.score.loss),
-        (a.rows, b.rows),
+        (a.evaluations, b.evaluations),
         (a.candidates.latent, b.candidates.latent),
         (a.candidates.score.loss, b.candidates.score.loss),
         (a.trace.loss, b.trace.loss),
-        (a.trace.rows, b.trace.rows),
+        (a.trace.evaluations, b.trace.evaluations),
     ]
     return a.status == b.status and all(torch.equal(x, y) for x, y in pairs)
 
@@ -127,10 +127,13 @@ def traces_are_monotone(searcher: Searcher, dtype: torch.dtype) -> None:
         result = _search(searcher, toy)
         law, trace = traces_are_monotone, result.trace
         require((trace.loss[1:] <= trace.loss[:-1]).all(), law, searcher, "a best loss rose")
-        require((trace.rows[1:] >= trace.rows[:-1]).all(), law, searcher, "rows decoded fell")
+        require((trace.evaluations[1:] >= trace.evaluations[:-1]).all(), law, searcher, "rows decoded fell")
         require((trace.seconds[1:] >= trace.seconds[:-1]).all(), law, searcher, "time ran backwards")
         require(
-            torch.equal(trace.rows[-1], result.rows), law, searcher, "the last entry has other rows than the result"
+            torch.equal(trace.evaluations[-1], result.evaluations),
+            law,
+            searcher,
+            "the last entry has other rows than the result",
         )
 
 
@@ -138,15 +141,15 @@ def budgets_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
     """No problem spends more rows than it may, and what is spent is what was decoded."""
     for toy in _supported(searcher, dtype):
         for rows in (0, 1, 7, [5, 20, 41]):
-            result = _search(searcher, toy, run=Run(rows=rows))
+            result = _search(searcher, toy, run=Run(evaluations=rows))
             limit = torch.tensor(rows if isinstance(rows, list) else [rows] * _PROBLEMS)
-            detail = f"a budget of {rows} rows, and {result.rows.tolist()} spent"
-            require((result.rows <= limit).all(), budgets_are_kept, searcher, detail)
+            detail = f"a budget of {rows} rows, and {result.evaluations.tolist()} spent"
+            require((result.evaluations <= limit).all(), budgets_are_kept, searcher, detail)
         counted, decoded = _counted(toy)
         result = _search(searcher, counted, run=replace(_RUN, compact_every=1))
         # Every row decoded is charged, but for the checks before each search and its final decoding.
-        uncharged = sum(decoded) - int(result.rows.sum())
-        detail = f"{sum(decoded)} rows decoded and {int(result.rows.sum())} charged"
+        uncharged = sum(decoded) - int(result.evaluations.sum())
+        detail = f"{sum(decoded)} rows decoded and {int(result.evaluations.sum())} charged"
         searches = len(getattr(searcher, "searchers", (searcher,)))
         require(uncharged <= searches * (4 + _PROBLEMS), budgets_are_kept, searcher, detail)
 
@@ -175,7 +178,7 @@ def problems_together_equal_each_alone(searcher: Searcher, dtype: torch.dtype) -
             same = (
                 torch.equal(alone.latent[0], together.latent[b])
                 and torch.equal(alone.score.loss[0], together.score.loss[b])
-                and int(alone.rows[0]) == int(together.rows[b])
+                and int(alone.evaluations[0]) == int(together.evaluations[b])
                 and alone.status[0] == together.status[b]
             )
             detail = (
@@ -251,10 +254,12 @@ class _Killed(RuntimeError):
 def satisfied_problems_stop(searcher: Searcher, dtype: torch.dtype) -> None:
     """A problem that is satisfied ends as SATISFIED at once and costs nothing more."""
     for toy in _supported(searcher, dtype):
-        result = _search(searcher, toy, toy.constraint.below(1e9), run=Run(rows=5000))
+        result = _search(searcher, toy, toy.constraint.below(1e9), run=Run(evaluations=5000))
         law, names = satisfied_problems_stop, [status.name for status in result.status]
         require(set(names) == {"SATISFIED"}, law, searcher, f"an easy wish ended as {names}")
-        require((result.rows <= 64).all(), law, searcher, f"it went on to spend {result.rows.tolist()} rows")
+        require(
+            (result.evaluations <= 64).all(), law, searcher, f"it went on to spend {result.evaluations.tolist()} rows"
+        )
 
 
 def hard_limits_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
@@ -321,7 +326,7 @@ def steps_do_not_wait_for_the_device(searcher: Searcher, dtype: torch.dtype) -> 
             return step.number >= 8
 
         try:
-            _search(searcher, toy, run=Run(rows=None, steps=8, compact_every=1000, callbacks=[watch]))
+            _search(searcher, toy, run=Run(evaluations=None, steps=8, compact_every=1000, callbacks=[watch]))
         finally:
             if torch.utils._python_dispatch._get_current_dispatch_mode() is mode:
                 mode.__exit__(None, None, None)

@@ -98,7 +98,7 @@ def images() -> tuple[Tensor, Tensor]:
 
 def _read(name: str, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if kind == "model" and name not in _NAMES:
-        raise InvalidArgument("zoo.load", given=repr(name), wanted="one of " + ", ".join(map(repr, _NAMES)))
+        raise InvalidArgument("zoo.load", got=repr(name), expected="one of " + ", ".join(map(repr, _NAMES)))
     resource = files("latentsearch.zoo") / "weights" / f"{name}.safetensors"
     if not resource.is_file():
         raise BrokenFile(f"the installation lacks {name}.safetensors; install latentsearch again")

@@ -80,8 +80,14 @@ class AskTellSearch(ABC):
         run: ls.Run = ls.Run(),  # noqa: B008 - frozen
     ) -> ls.SearchResult:
         check_arguments(self, generator, constraint, run)  # type: ignore[arg-type]
-        if run.rows is None or run.steps is not None or run.seconds is not None or run.callbacks or run.checkpoint:
-            raise Unsupported(type(self).__name__, given=repr(run), wanted="a run with a budget of rows, and no more")
+        if (
+            run.evaluations is None
+            or run.steps is not None
+            or run.seconds is not None
+            or run.callbacks
+            or run.checkpoint
+        ):
+            raise Unsupported(type(self).__name__, got=repr(run), expected="a run with a budget of rows, and no more")
         with torch.no_grad():
             return _Session(self, generator, constraint, init, seed, run).result()
 
@@ -103,7 +109,7 @@ class _Session:
         self.noise = Noise.from_seed(self.seeds, problems, 1, generator.device)
         z = initial_latents(generator, init, self.noise.fold(1), problems, 1, constraint.limit)
         constraint, probe = check_scores(generator, constraint, torch.cat([z[:1], z[-1:]]))
-        self.limits = run.limit("rows", problems)
+        self.limits = run.limit("evaluations", problems)
         self.objective = Objective(generator, constraint, torch.arange(problems, device=z.device), run)
         self.objective.budget = torch.tensor(self.limits, dtype=torch.float64, device=z.device)
         self.board = Board(z, problems, 1, probe.loss.dtype, constraint.judges)
@@ -127,7 +133,7 @@ class _Session:
 
     def _end_the_poor(self, cost: int) -> bool:
         """End what cannot pay; whether any problem goes on."""
-        self.board.end(self.objective.rows_left < cost, Status.BUDGET)
+        self.board.end(self.objective.left < cost, Status.BUDGET)
         self.objective.alive = self.board.alive
         return bool(self.board.alive.any())
 
@@ -168,7 +174,7 @@ class _Session:
             score=score,
             terms=terms,
             status=tuple(Status(value) for value in board.status.tolist()),
-            rows=board.spent(),
+            evaluations=board.spent(),
             steps=self.steps,
             seconds=seconds,
             candidates=board.candidates(),

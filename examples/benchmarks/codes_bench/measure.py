@@ -47,7 +47,7 @@ def plan(task: str, seeds: int, count: int | None) -> list[Stage]:
 
 
 def search(problem: Problem, searcher: ls.Searcher, rows: int, seed: int) -> ls.SearchResult:
-    run = ls.Run(rows=rows, chunk_rows=_BATCH)
+    run = ls.Run(evaluations=rows, chunk_rows=_BATCH)
     return searcher.search(problem.generator, problem.wish, init=problem.init, seed=seed, run=run)
 
 
@@ -61,7 +61,7 @@ def measure(problem: Problem, name: str, step: float | None, seed: int, budgets:
         wall = time.perf_counter() - start
         own = [rows] if name in methods.FITTED else budgets
         ratios |= {str(r): digits((result.trace.loss_at(r) / problem.yardstick).tolist()) for r in own}
-        spent = float(result.rows.sum())
+        spent = float(result.evaluations.sum())
         runs[str(rows)] = {
             "ends": dict(Counter(status.name for status in result.status)),
             "seconds": round(wall, 2),
@@ -101,7 +101,7 @@ def reached(trace: ls.Trace, yardstick: Tensor) -> dict[str, Any]:
     first = good.int().argmax(0)[hit]
     if not bool(hit.any()):
         return {"share": 0.0, "rows": None, "seconds": None}
-    rows = trace.rows[first, hit.nonzero()[:, 0]]
+    rows = trace.evaluations[first, hit.nonzero()[:, 0]]
     return {
         "share": round(hit.float().mean().item(), 4),
         "rows": round(statistics.median(rows.tolist())),

@@ -39,7 +39,7 @@ class GCG(IterativeSearcher):
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2 + self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:
@@ -76,7 +76,7 @@ class OnePlusLambda(IterativeSearcher):
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
     needs_gradient: ClassVar[bool] = False
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return self.children
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GridState:

@@ -87,7 +87,7 @@ class Enumerated:
 
     unbiased = True
 
-    def rows(self, shape: tuple[int, ...], codes: int) -> int:
+    def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         return 1 + int(codes ** torch.Size(shape).numel())
 
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:

@@ -101,7 +101,7 @@ class _Plain:
     """A module as an estimator that is not a part of the model."""
 
     def __init__(self, estimator: Estimator) -> None:
-        self.unbiased, self.rows, self._estimator = estimator.unbiased, estimator.rows, estimator
+        self.unbiased, self.evaluations, self._estimator = estimator.unbiased, estimator.evaluations, estimator
 
     def __call__(self, logits: Tensor, f: Any, noise: Noise) -> Tensor:
         return self._estimator(logits, f, noise)

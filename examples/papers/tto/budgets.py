@@ -95,7 +95,7 @@ def schedule(rows: int) -> int:
 def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: ls.Callback | None = None) -> Any:
     """One search of all pairs of a bench."""
     init = bench.encoded() if start == "encoded" else bench.random_codes()
-    run = ls.Run(rows=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
+    run = ls.Run(evaluations=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
     return method(name, lr, rows).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
 
 

@@ -52,7 +52,7 @@ def strips(bench: Bench, settings: list[Setting], each: int = 2) -> list[Strip]:
     found: list[Strip] = []
     for setting in settings:
         recorder = Recorder(len(part), keep_grids=True)
-        run = ls.Run(rows=setting.rows, callbacks=[recorder])
+        run = ls.Run(evaluations=setting.rows, callbacks=[recorder])
         setting.search().search(part.generator, part.goal, init=part.encoded(), seed=PAIR_SEED, run=run)
         ends = [walk(visits, PATIENCE) for visits in recorder.visits]
         order = sorted((w.unique, row) for row, w in enumerate(ends) if w.end == "repeat")

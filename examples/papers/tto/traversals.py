@@ -74,7 +74,7 @@ def traverse(bench: Bench, setting: Setting, on_repeat: str = "stop") -> list[li
     for start in range(0, len(bench), BLOCK):
         part = bench.part(start, start + BLOCK)
         recorder = Recorder(len(part))
-        run = ls.Run(rows=setting.rows, callbacks=[recorder])
+        run = ls.Run(evaluations=setting.rows, callbacks=[recorder])
         setting.search(on_repeat).search(part.generator, part.goal, init=part.encoded(), seed=PAIR_SEED, run=run)
         visits += recorder.visits
     return visits

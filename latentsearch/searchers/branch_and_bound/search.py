@@ -67,7 +67,7 @@ class BranchAndBoundSearch(IterativeSearcher):
     ``Then(CoordinateSearch(), BranchAndBoundSearch(), shares=(0.1, 0.9))``: what is known to be
     reachable rules out sets from the first step on.
 
-    A step costs ``batch`` rows decoded and ``2 * batch * bound.rows`` for the bounds. The proof is
+    A step costs ``batch`` rows decoded and ``2 * batch * bound.evaluations`` for the bounds. The proof is
     about the decoder in its own dtype: `Run(autocast=...)` decodes something else.
 
     Attributes:
@@ -102,8 +102,8 @@ class BranchAndBoundSearch(IterativeSearcher):
         self._require_count("batch")
         self._require("bound", isinstance(self.bound, Bound) and not isinstance(self.bound, type), "a Bound")
 
-    def step_rows(self, space: LatentSpace) -> int:
-        return self.batch * (1 + 2 * self.bound.rows)
+    def step_cost(self, space: LatentSpace) -> int:
+        return self.batch * (1 + 2 * self.bound.evaluations)
 
     def search(
         self,
@@ -153,7 +153,7 @@ class BranchAndBoundSearch(IterativeSearcher):
 
     def _bounded(self, objective: Objective, rank: Tensor, sets: Frontier) -> Frontier:
         """Sets with a bound of their own, which is never looser than what they had, and their next position."""
-        objective.charge(sets.low.shape[1] * self.bound.rows)
+        objective.charge(sets.low.shape[1] * self.bound.evaluations)
         allowed = (rank[:, None] >= sets.low[..., None]) & (rank[:, None] < sets.high[..., None])
         rows, count = sets.lower.shape
         row = torch.arange(rows, device=rank.device).repeat_interleave(count)

@@ -110,7 +110,7 @@ class LangevinSearch(IterativeSearcher):
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
         self._require("acceptance", 0 < self.acceptance < 1, "a number between 0 and 1")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> LangevinState:
@@ -124,11 +124,11 @@ class LangevinSearch(IterativeSearcher):
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
-        left = objective.rows_left
+        left = objective.left
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
         return (
-            torch.where(left.isinf(), _STEPS, (left / self.step_rows(objective.generator.space)).floor())
+            torch.where(left.isinf(), _STEPS, (left / self.step_cost(objective.generator.space)).floor())
             .clamp(min=1)
             .long()
         )

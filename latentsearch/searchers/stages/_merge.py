@@ -20,7 +20,7 @@ def put_rows(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor
 def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: bool) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
     # A stage that could pay for no step has nothing to say: not even which restart was the best.
-    moved = after.rows > 0
+    moved = after.evaluations > 0
     if not bool(moved.any()):
         return before
     own, new = Score(*(part[index] for part in before.score)), after.score
@@ -35,7 +35,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
     def score(a: Score, b: Score) -> Score:
         return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
 
-    status, rows = list(before.status), before.rows.index_add(0, index, after.rows)
+    status, rows = list(before.status), before.evaluations.index_add(0, index, after.evaluations)
     for b, ended, taken, kept in zip(index.tolist(), after.status, heard.tolist(), same.tolist(), strict=True):
         # Ctrl-C ends the stages that are to come, too; and a better certificate of the same latent is welcome.
         if taken or ended == Status.INTERRUPTED or (kept and _rank(ended) > _rank(status[b])):
@@ -48,7 +48,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
         score=total,
         terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
         status=tuple(status),
-        rows=rows,
+        evaluations=rows,
         steps=before.steps + after.steps,
         seconds=before.seconds + after.seconds,
         candidates=_candidates(before, after, index, moved),
@@ -96,11 +96,11 @@ def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
     steps = len(b.loss)
     if not len(a.loss):
         loss = torch.full_like(before.score.loss, torch.inf).expand(steps, -1)
-        rows, seconds = torch.zeros_like(before.rows), 0.0
+        rows, seconds = torch.zeros_like(before.evaluations), 0.0
     else:
-        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.rows[-1], float(a.seconds[-1])
+        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.evaluations[-1], float(a.seconds[-1])
     return Trace(
         torch.cat([a.loss, torch.minimum(loss, put_rows(torch.full_like(loss, torch.inf), index, b.loss, 1))]),
-        torch.cat([a.rows, rows + put_rows(torch.zeros_like(rows).expand(steps, -1), index, b.rows, 1)]),
+        torch.cat([a.evaluations, rows + put_rows(torch.zeros_like(rows).expand(steps, -1), index, b.evaluations, 1)]),
         torch.cat([a.seconds, b.seconds + seconds]),
     )

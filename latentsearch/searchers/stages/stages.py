@@ -68,7 +68,7 @@ class Uncertified(Stage):
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> search = ls.Then(ls.RandomSearch(), Uncertified(ls.CoordinateSearch()), shares=(0.5, 1))
-        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
         >>> [status.name for status in result.status]
         ['OPTIMAL', 'OPTIMAL']
     """
@@ -89,7 +89,7 @@ class Further(Stage):
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> search = ls.Then(ls.CoordinateSearch(), Further(ls.RandomSearch()), shares=(1, 1))
-        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
         >>> [status.name for status in result.status]
         ['OPTIMAL', 'OPTIMAL']
     """

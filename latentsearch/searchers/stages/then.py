@@ -55,7 +55,7 @@ class Then:
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> both = Then(ls.RelaxedSearch(), ls.CoordinateSearch(), shares=(0.3, 0.7))
-        >>> result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(rows=200))
+        >>> result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
         >>> [status.name for status in result.status]
         ['OPTIMAL', 'OPTIMAL']
     """
@@ -65,16 +65,16 @@ class Then:
 
     def __init__(self, *searchers: Searcher, shares: Sequence[float] | None = None) -> None:
         if len(searchers) < 2:
-            mend = "write Then(a, b)"
-            raise InvalidArgument("Then", given=f"{len(searchers)} searchers", wanted="two or more", mend=mend)
+            hint = "write Then(a, b)"
+            raise InvalidArgument("Then", got=f"{len(searchers)} searchers", expected="two or more", hint=hint)
         for searcher in searchers:
             if isinstance(searcher, type) or not callable(getattr(searcher, "search", None)):
-                mend = f"write {searcher.__name__}()" if isinstance(searcher, type) else ""
-                raise InvalidArgument("Then", given=repr(searcher), wanted="searchers", mend=mend)
+                hint = f"write {searcher.__name__}()" if isinstance(searcher, type) else ""
+                raise InvalidArgument("Then", got=repr(searcher), expected="searchers", hint=hint)
         parts: list[Any] = [1 / len(searchers)] * len(searchers) if shares is None else _listed(shares)
         if len(parts) != len(searchers) or not all(isinstance(part, (int, float)) and 0 < part <= 1 for part in parts):
             raise InvalidArgument(
-                "Then.shares", given=repr(shares), wanted=f"{len(searchers)} numbers above 0 and at most 1"
+                "Then.shares", got=repr(shares), expected=f"{len(searchers)} numbers above 0 and at most 1"
             )
         object.__setattr__(self, "searchers", searchers)
         object.__setattr__(self, "shares", tuple(parts))
@@ -119,13 +119,13 @@ class _Stages:
         check_types(generator, constraint, run)
         if run.checkpoint is not None and seed is None:
             raise InvalidArgument(
-                "seed", given="None with a checkpoint", wanted="a seed, without which no run can be resumed"
+                "seed", got="None with a checkpoint", expected="a seed, without which no run can be resumed"
             )
         for searcher in _methods(plan):
             check_arguments(searcher, generator, constraint, run)
             searcher.validate(generator)
         self.seeds = problem_seeds(seed, constraint.problems)
-        self.limits = {name: run.limit(name, constraint.problems) for name in ("rows", "steps", "seconds")}
+        self.limits = {name: run.limit(name, constraint.problems) for name in ("evaluations", "steps", "seconds")}
         # Whether a callback said so: where it was at the last step of a stage, no problem's status tells.
         self.stopped = False
         if run.checkpoint is not None and Path(run.checkpoint).exists():
@@ -178,10 +178,10 @@ class _Stages:
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage, a step to take and time for it."""
-        least = _step_rows(self.plan.searchers[number], self.generator.space)
-        rows, steps, seconds = (self.limits[name] for name in ("rows", "steps", "seconds"))
+        least = _step_cost(self.plan.searchers[number], self.generator.space)
+        rows, steps, seconds = (self.limits[name] for name in ("evaluations", "steps", "seconds"))
         return [
-            b for b, spent in enumerate(before.rows.tolist())
+            b for b, spent in enumerate(before.evaluations.tolist())
             if rows[b] - spent >= least and steps[b] > before.steps and seconds[b] > before.seconds
         ]  # fmt: skip
 
@@ -203,14 +203,14 @@ class _Stages:
     def _run(self, number: int, problems: list[int], before: SearchResult | None) -> Run:
         """The run of one stage: what is left of the limits, and callbacks that see the whole run."""
         steps, seconds = (0, 0.0) if before is None else (before.steps, before.seconds)
-        spent = [0] * self.constraint.problems if before is None else before.rows.tolist()
+        spent = [0] * self.constraint.problems if before is None else before.evaluations.tolist()
         last = number == len(self.plan.searchers) - 1
         share = 1.0 if last else min(sum(self.plan.shares[: number + 1]), 1.0)
-        rows = [_part(self.limits["rows"][b], share) - spent[b] for b in problems]
+        rows = [_part(self.limits["evaluations"][b], share) - spent[b] for b in problems]
         self._check_budget(number, rows)
         return replace(
             self.run,
-            rows=_left(rows),
+            evaluations=_left(rows),
             steps=_left([self.limits["steps"][b] - steps for b in problems]),
             seconds=_left([self.limits["seconds"][b] - seconds for b in problems]),
             checkpoint=_stage_path(self.run, number),
@@ -246,12 +246,13 @@ class _Stages:
         if path is None or following is None or not (path.exists() and following.exists()):
             return
         _, header = _checkpoint.load(path, kind="search")
-        begun = [math.inf if limit is None else limit for limit in header["rows"]]
+        begun = [math.inf if limit is None else limit for limit in header["evaluations"]]
         if begun != [max(limit, 0) for limit in rows]:
             raise BrokenFile(
-                f"the checkpoint {path} was begun with another budget: stage {number} had {_rows_in_words(begun)} rows "
-                f"a problem, and would now have {_rows_in_words(rows)}; it would hand on other latents to the next. "
-                f"Say Run(rows=...) as you did then; or, to begin afresh, delete {self._files()} or give another path"
+                f"the checkpoint {path} was begun with another budget: stage {number} had {_in_words(begun)} "
+                f"evaluations a problem, and would now have {_in_words(rows)}; it would hand on other latents to the "
+                "next. Say Run(evaluations=...) as you did then; or, to start anew, delete "
+                f"{self._files()} or give another path"
             )
 
 
@@ -287,7 +288,7 @@ def _root(error: BrokenFile) -> BrokenFile:
     return error.__cause__ if isinstance(error.__cause__, BrokenFile) else error
 
 
-def _rows_in_words(rows: Sequence[float]) -> str:
+def _in_words(rows: Sequence[float]) -> str:
     """One number where all problems have as many."""
     words = ["no limit of" if math.isinf(limit) else f"{limit:g}" for limit in rows]
     return words[0] if len(set(words)) == 1 else f"[{', '.join(words)}]"
@@ -339,12 +340,12 @@ def _leaves(searcher: Searcher) -> int:
     return 1 if isinstance(searcher, IterativeSearcher) else _CHOSEN
 
 
-def _step_rows(searcher: Searcher, space: LatentSpace) -> int:
+def _step_cost(searcher: Searcher, space: LatentSpace) -> int:
     """The least rows that a search can do anything with; 0 where it does not say."""
     parts = _parts(searcher)
     if parts:
-        return min(_step_rows(stage, space) for stage in parts)
-    return searcher.step_rows(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
+        return min(_step_cost(stage, space) for stage in parts)
+    return searcher.step_cost(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
 
 
 def _failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFailed:

@@ -65,7 +65,7 @@ class CodeDescent(IterativeSearcher):
         self._require_count("patience", least=0)
         self._require("on_repeat", self.on_repeat in ("stop", "continue", "mask"), "'stop', 'continue' or 'mask'")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2
 
     @property

@@ -102,7 +102,7 @@ class BanditSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2 + self.arms * self.codes + len(merge_sizes(self.arms, 2))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> BanditState:

@@ -100,7 +100,7 @@ class ColouredSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
 
     def validate(self, generator: Generator) -> None:
@@ -111,9 +111,9 @@ class ColouredSearch(IterativeSearcher):
         smaller = len(shape) == 2 and min(shape) >= 4
         raise Unsupported(
             type(self).__name__,
-            given=f"a grid of shape {tuple(shape)}",
-            wanted=f"two axes of at least {2 * self.spacing} cells, twice the spacing",
-            mend=f"use spacing={min(shape) // 2}" if smaller else "use CoordinateSearch, which takes any grid",
+            got=f"a grid of shape {tuple(shape)}",
+            expected=f"two axes of at least {2 * self.spacing} cells, twice the spacing",
+            hint=f"use spacing={min(shape) // 2}" if smaller else "use CoordinateSearch, which takes any grid",
         )
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> ColouredState:

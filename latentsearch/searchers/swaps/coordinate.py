@@ -86,7 +86,7 @@ class CoordinateSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2 + self.batch + len(merge_sizes(self.batch, 2))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CoordinateState:

@@ -63,7 +63,7 @@ class JacobiSearch(IterativeSearcher):
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 2 + len(merge_sizes(1 << 62))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> JacobiState:

@@ -92,7 +92,7 @@ class PursuitSearch(IterativeSearcher):
         if self.patience is not None:
             self._require_count("patience")
 
-    def step_rows(self, space: LatentSpace) -> int:
+    def step_cost(self, space: LatentSpace) -> int:
         return 3 + self.batch + _SETS
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> PursuitState:
