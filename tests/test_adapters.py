@@ -83,26 +83,26 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "another range": (
         lambda **k: over_vectors(lambda z: (5 * z).tanh(), output_range=(0, 1), **k),
-        r"outputs in \[-1, .*wanted \(0, 1\); a decoder onto \[-1, 1\] wants .*lambda x: \(x \+ 1\) / 2",
+        r"outputs in \[-1, .*expected \(0, 1\); a decoder onto \[-1, 1\] wants .*lambda x: \(x \+ 1\) / 2",
     ),
     "bytes": (
         lambda **k: over_vectors(lambda z: 255 * z.sigmoid(), output_range=(0, 1), **k), r"lambda x: x / 255",
     ),
     "logits": (lambda **k: over_vectors(lambda z: 9 * z, output_range=(0, 1), **k), r"one of logits torch.sigmoid"),
     "some other range": (
-        lambda **k: over_vectors(lambda z: z + 9, output_range=(-1, 1), **k), "wanted .*; check output_transform",
+        lambda **k: over_vectors(lambda z: z + 9, output_range=(-1, 1), **k), "expected .*; check output_transform",
     ),
     "noise in the decoder": (lambda **k: over_vectors(noisy, **k), r"by up to 0\.1.*deterministic.*sampled noise"),
     "rows mixed": (
         lambda **k: over_vectors(lambda z: z - z.mean(0), **k), "rows whose output depends on the other rows",
     ),
     "NaN": (lambda **k: over_vectors(lambda z: (z - 9).log(), **k), "outputs with NaN or infinity"),
-    "whole numbers": (lambda **k: over_vectors(lambda z: z.long(), **k), "int64.*wanted floating outputs"),
+    "whole numbers": (lambda **k: over_vectors(lambda z: z.long(), **k), "int64.*expected floating outputs"),
     "one number a row": (lambda **k: over_vectors(lambda z: z.sum(1), **k), r"expected floating outputs \(4, \*O\)"),
     "one output for all rows": (lambda **k: over_vectors(lambda z: z[:1], **k), r"\(1, 4\) .* for 4 latents"),
-    "tuple": (lambda **k: over_vectors(lambda z: (z, z), **k), "given a tuple, expected a tensor.*pick it in a lambda"),
-    "dataclass": (lambda **k: over_codes(lambda e: Decoded(e), **k), r"given a Decoded.*decode\(e\)\.sample"),
-    "another device": (lambda **k: over_vectors(lambda z: z.to("meta"), **k), "on meta, wanted outputs on the lat"),
+    "tuple": (lambda **k: over_vectors(lambda z: (z, z), **k), "got a tuple, expected a tensor.*pick it in a lambda"),
+    "dataclass": (lambda **k: over_codes(lambda e: Decoded(e), **k), r"got a Decoded.*decode\(e\)\.sample"),
+    "another device": (lambda **k: over_vectors(lambda z: z.to("meta"), **k), "on meta, expected outputs on the lat"),
     "no prior": (lambda **k: over_vectors(mlp(), prior="normal", **k), "prior: got str, expected an object with"),
     "prior over other vectors": (
         lambda **k: over_vectors(mlp(), prior=StandardNormal((9,)), **k), r"prior.*\(4, 9\).*floating latents of shape",
@@ -114,7 +114,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
         lambda **k: over_vectors(mlp(), encode=nn.Linear(7, 4), **k), r"encode: got a function that fails.*range",
     ),
     "encoder to another space": (
-        lambda **k: over_vectors(mlp(), encode=nn.Linear(6, 3), **k), r"encode.*wanted floating latents of shape",
+        lambda **k: over_vectors(mlp(), encode=nn.Linear(6, 3), **k), r"encode.*expected floating latents of shape",
     ),
     "encoder to codes out of range": (
         lambda **k: over_codes(conv(), encode=lambda x: torch.full((len(x), 4, 4), 9), **k), r"codes 9 to 9.*\[0, 5\)",
@@ -151,15 +151,15 @@ def test_without_the_check_everything_passes(make: Callable[..., Any]) -> None:
 # These cannot be built at all, checked or not.
 IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "no decoder": (lambda **k: over_vectors("net.pt", **k), "ContinuousGenerator.decoder: got str, expected a module"),
-    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got OrderedDict, wanted a"),
+    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got OrderedDict, expected a"),
     "layout": (lambda **k: over_codes(conv(), layout="NCHW", **k), "layout: got 'NCHW', expected 'channels_first' or"),
     "codebook of rank 1": (lambda **k: ls.CodebookGenerator(conv(), book(5), (4, 4), **k), r"floating \(K, D\), or"),
     "codebook of rank 3": (lambda **k: ls.CodebookGenerator(conv(), book(4, 5, 3), (4, 4), **k), r"floating \(K, D\)"),
     "codebook of whole numbers": (
-        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK.long(), (4, 4), **k), "given an int64.*wanted a floating",
+        lambda **k: ls.CodebookGenerator(conv(), CODEBOOK.long(), (4, 4), **k), "got an int64.*expected a floating",
     ),
     "embedding module for a codebook": (
-        lambda **k: ls.CodebookGenerator(conv(), nn.Embedding(5, 3), (4, 4), **k), "given Embedding.*give its .weight",
+        lambda **k: ls.CodebookGenerator(conv(), nn.Embedding(5, 3), (4, 4), **k), "got Embedding.*give its .weight",
     ),
     "codebook with NaN": (
         lambda **k: ls.CodebookGenerator(conv(), CODEBOOK * torch.nan, (4, 4), **k), "codebook: got NaN or infinity",
@@ -168,12 +168,12 @@ IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "shape of nothing": (lambda **k: ls.CodebookGenerator(conv(), CODEBOOK, (4, 0), **k), r"shape: got \(4, 0\)"),
     "vector shape as a number": (lambda **k: ls.ContinuousGenerator(mlp(), 4, **k), r"Continuous.shape: got 4"),
     "too few shapes": (
-        lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK, CODEBOOK], [(4, 4)], **k), "given 1 shapes.*each of 2 cod",
+        lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK, CODEBOOK], [(4, 4)], **k), "got 1 shapes.*each of 2 cod",
     ),
     "one shape for a list": (
         lambda **k: ls.CodebookGenerator(conv(), [CODEBOOK], (4, 4), **k), r"shape: got \(4, 4\).*list of shapes",
     ),
-    "no grids": (lambda **k: ls.CodebookGenerator(conv(), [], [], **k), "given 0 shapes"),
+    "no grids": (lambda **k: ls.CodebookGenerator(conv(), [], [], **k), "got 0 shapes"),
     "projection that fails": (
         lambda **k: over_codes(conv(), project=nn.Linear(4, 3), **k), "project: got a function that fails",
     ),
@@ -219,7 +219,7 @@ def test_a_good_encoder_passes_silently(encode: Callable[[Tensor], Tensor], in_a
 
 def test_without_an_encoder_there_is_no_encoding() -> None:
     for generator in (over_vectors(mlp()), over_codes(conv())):
-        with pytest.raises(Unsupported, match="given no encoder, wanted encode= on wrapping"):
+        with pytest.raises(Unsupported, match="got no encoder, expected encode= on wrapping"):
             generator.encode(torch.zeros(1, 6))
 
 

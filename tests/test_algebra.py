@@ -258,7 +258,7 @@ def test_only_wishes_add_up(other: Any) -> None:
 
 
 def test_a_bare_function_is_told_how_to_become_a_wish() -> None:
-    with pytest.raises(InvalidArgument, match=r"given a bare function.*Satisfies\(function\)"):
+    with pytest.raises(InvalidArgument, match=r"got a bare function.*Satisfies\(function\)"):
         PRIOR + (lambda x: x.mean(1))  # type: ignore[operator]
 
 

@@ -223,7 +223,7 @@ CASES = {
         )
     },
     "decoder in numpy": Case(
-        "detach().numpy() instead, wanted", "ls.EvolutionSearch()", by="relaxed", generator=lambda: codes(by_numpy),
+        "detach().numpy() instead, expected", "ls.EvolutionSearch()", by="relaxed", generator=lambda: codes(by_numpy),
         error=Unsupported,
     ),
     "wish that cuts the graph": Case(
@@ -306,7 +306,7 @@ SETTINGS = {
     "patience": (lambda: ls.SinglePositionSearch(patience=-1), "SinglePositionSearch.patience: got -1"),
     "on_repeat": (
         lambda: ls.StraightThroughSearch(on_repeat="loop"),
-        "given 'loop', expected 'stop', 'continue' or",
+        "got 'loop', expected 'stop', 'continue' or",
     ),  # type: ignore[arg-type]
     "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: got 0"),
     "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: got 0"),
@@ -324,13 +324,13 @@ SETTINGS = {
     "temperature": (lambda: ls.RelaxedSearch(temperature=(1.0, 0.0)), "temperature: got .*two positive numbers"),
     "population": (lambda: ls.EvolutionSearch(population=0), "EvolutionSearch.population: got 0"),
     "children": (lambda: ls.EvolutionSearch(children=0), "children: got 0, expected a whole number of at least 1"),
-    "small population": (lambda: ls.CMAESSearch(population=3), "population: got 3, wanted .* at least 4"),
+    "small population": (lambda: ls.CMAESSearch(population=3), "population: got 3, expected .* at least 4"),
     "sigma": (lambda: ls.CMAESSearch(sigma=0.0), "CMAESSearch.sigma: got 0.0, expected a positive number"),
     "infinite sigma": (lambda: ls.CMAESSearch(sigma=float("inf")), "CMAESSearch.sigma: got inf"),
     "separable": (lambda: ls.CMAESSearch(separable="diag"), "separable: got 'diag', expected True, False, or None"),  # type: ignore[arg-type]
     "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: got 0"),
     "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: got .*two positive"),
-    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: got 1.0, wanted .*0 and 1"),
+    "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: got 1.0, expected .*0 and 1"),
     "rows": (lambda: Run(evaluations=-1), "Run.evaluations: got -1, expected numbers >= 0, or None for no limit"),
     "rows of one problem": (lambda: Run(evaluations=[5, -1]), r"Run.evaluations: got \[5, -1\]"),
     "rows as text": (lambda: Run(evaluations="many"), "Run.evaluations: got 'many'"),  # type: ignore[arg-type]
@@ -341,12 +341,12 @@ SETTINGS = {
     "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: got 0"),
     "chunk_rows as text": (lambda: Run(chunk_rows="all"), "Run.chunk_rows: got 'all', expected a whole number"),  # type: ignore[arg-type]
     "rows as a yes": (lambda: Run(evaluations=True), "Run.evaluations: got True, expected numbers"),
-    "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: got the folder '.', wanted .*search.safetensors"),
+    "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: got the folder '.', expected .*search.safetensors"),
     "a number for a path": (lambda: Run(checkpoint=3), "Run.checkpoint: got 3, expected a path"),  # type: ignore[arg-type]
-    "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: got 'bf16', wanted .*torch.bfloat16"),  # type: ignore[arg-type]
+    "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: got 'bf16', expected .*torch.bfloat16"),  # type: ignore[arg-type]
     "dtype as a yes": (lambda: Run(autocast=True), "Run.autocast: got True"),  # type: ignore[arg-type]
     "dtype of integers": (lambda: Run(autocast=torch.int64), "Run.autocast: got torch.int64"),
-    "backend": (lambda: Run(compile="nonsense"), "Run.compile: got 'nonsense', wanted .*inductor"),
+    "backend": (lambda: Run(compile="nonsense"), "Run.compile: got 'nonsense', expected .*inductor"),
     "no backend": (lambda: Run(compile=3), "Run.compile: got 3, expected True, False"),  # type: ignore[arg-type]
     "no radius": (lambda: ls.Within(CODES, None), "Within.radius: got None, expected a positive whole number"),  # type: ignore[arg-type]
     "radius as text": (lambda: ls.Within(CODES, "4"), "Within.radius: got '4'"),  # type: ignore[arg-type]
@@ -358,14 +358,14 @@ SETTINGS = {
     ),
     "infinite target": (
         lambda: ls.Matches(PICTURES + torch.inf),
-        r"infinity in rows \[0, 1\], wanted .*mask",
+        r"infinity in rows \[0, 1\], expected .*mask",
     ),
     "two hard limits": (lambda: ls.Within(CODES, 1) + ls.Within(CODES, 2), "several hard .*smaller ball.*Near"),
     "a source for others": (
         lambda: MATCH + ls.Within(torch.zeros(3, 2, 2).long(), 1),
         r"Matches for 2 .*\(target \(2, .*and Within for 3 problems \(source \(3, 2, 2\)\), .*x\[None\]",
     ),
-    "range upside down": (lambda: continuous_in((1, 0)), r"output_range: got \(1, 0\), wanted .*lower one first"),
+    "range upside down": (lambda: continuous_in((1, 0)), r"output_range: got \(1, 0\), expected .*lower one first"),
     "range of a number": (lambda: continuous_in(1), "output_range: got 1, expected two numbers"),
     "array for a codebook": (
         lambda: ls.CodebookGenerator(nn.Flatten().eval(), np.ones((5, 3), np.float32), (2,)),  # type: ignore[arg-type]

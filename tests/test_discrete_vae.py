@@ -206,20 +206,20 @@ def test_bad_settings_are_named(settings, named):
 
 
 @pytest.mark.parametrize(
-    ("images", "likelihood", "wanted"),
+    ("images", "likelihood", "expected"),
     [
-        (255 * IMAGES, "bernoulli", r"pixels from 0 to 255, wanted \[0, 1\]"),
-        (2 * IMAGES - 1, "bernoulli", r"wanted \[0, 1\]"),
-        (3 * IMAGES, "gaussian", r"wanted \[-1, 1\]"),
+        (255 * IMAGES, "bernoulli", r"pixels from 0 to 255, expected \[0, 1\]"),
+        (2 * IMAGES - 1, "bernoulli", r"expected \[0, 1\]"),
+        (3 * IMAGES, "gaussian", r"expected \[-1, 1\]"),
         (IMAGES * torch.nan, "bernoulli", "pixels from nan"),
         (IMAGES[..., :4], "bernoulli", r"floats of shape \(N, 1, 5, 5\)"),
         (IMAGES.long(), "bernoulli", "floats of shape"),
     ],
 )
-def test_pictures_that_it_cannot_model_are_refused(images, likelihood, wanted):
+def test_pictures_that_it_cannot_model_are_refused(images, likelihood, expected):
     net = model(likelihood=likelihood)
     for look in (lambda: net.training_terms(images, Noise.from_seed(0)), lambda: net.bound(images, Noise.from_seed(0))):
-        with pytest.raises(ls.InvalidArgument, match=wanted):
+        with pytest.raises(ls.InvalidArgument, match=expected):
             look()
 
 

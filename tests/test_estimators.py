@@ -275,7 +275,7 @@ def test_the_schedule_is_a_staircase_with_a_floor():
 
 
 @pytest.mark.parametrize(
-    ("make", "wanted"),
+    ("make", "expected"),
     [
         (lambda: GumbelSoftmax(0.0), "GumbelSoftmax.temperature"),
         (lambda: StraightThrough(-1.0), "StraightThrough.temperature"),
@@ -299,8 +299,8 @@ def test_the_schedule_is_a_staircase_with_a_floor():
         (lambda: GumbelSoftmaxDistribution(LOGITS, 0.0), "GumbelSoftmaxDistribution.temperature"),
     ],
 )
-def test_bad_settings_say_what_is_wanted(make, wanted):
-    with pytest.raises(InvalidArgument, match=wanted):
+def test_bad_settings_say_what_is_wanted(make, expected):
+    with pytest.raises(InvalidArgument, match=expected):
         make()
 
 
@@ -450,17 +450,17 @@ def test_relax_without_a_relaxed_loss_asks_for_hard_codes_alone():
 
 
 @pytest.mark.parametrize(
-    ("estimator", "wanted"),
+    ("estimator", "expected"),
     [
-        (None, "given None, expected an Estimator"),
+        (None, "got None, expected an Estimator"),
         (Reinforce, "Reinforce, which makes none of 0.5"),
         (Rloo, r"write Rloo\(\) with its own settings"),
         (lambda tau: tau, "makes float"),
         (lambda tau: Rebar(tau, learn=True), "would be new in every step"),
     ],
 )
-def test_what_is_no_factory_of_estimators_is_refused(estimator, wanted):
-    with pytest.raises(InvalidArgument, match=wanted):
+def test_what_is_no_factory_of_estimators_is_refused(estimator, expected):
+    with pytest.raises(InvalidArgument, match=expected):
         require_estimator("estimator", estimator, 0.5)
 
 

@@ -290,7 +290,7 @@ def test_a_torn_or_foreign_file_says_so(tmp_path):
         ls.SearchResult.load(path)
     run = ls.Run(checkpoint=path)
     ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, checkpoint=tmp_path / "run"))
-    with pytest.raises(ls.BrokenFile, match="'search', and a 'result' was wanted"):
+    with pytest.raises(ls.BrokenFile, match="'search', and a 'result' was expected"):
         ls.SearchResult.load(tmp_path / "run")
 
 

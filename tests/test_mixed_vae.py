@@ -60,7 +60,7 @@ def test_shapes(layout):
 
 
 @pytest.mark.parametrize(
-    ("labels", "wanted"),
+    ("labels", "expected"),
     [
         (torch.tensor([0, 2, -1]), "a label 2"),
         (torch.tensor([0.0, 1.0, 0.0]), r"int64 \(3, 1\) or \(3,\)"),

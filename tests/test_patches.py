@@ -422,7 +422,7 @@ def test_few_outputs_are_pasted_into_at_once(monkeypatch: pytest.MonkeyPatch) ->
         return redecode(z, position, output)
 
     monkeypatch.setattr(generator, "redecode", watched)
-    monkeypatch.setattr("latentsearch.objective._PASTED", {"cpu": 9 * expected_size(generator)})
+    monkeypatch.setattr("latentsearch.objective.objective._PASTED", {"cpu": 9 * expected_size(generator)})
     _, score = swaps(generator, goal, ls.Run())
     assert seen == [9] * 6 + [6]
     torch.testing.assert_close(score.loss, expected.loss)
@@ -591,7 +591,7 @@ def test_fractions_are_saved_and_read_well(tmp_path: Any) -> None:
     assert loaded.evaluations.dtype == torch.float64 and torch.equal(loaded.evaluations, result.evaluations)
     assert torch.equal(loaded.trace.evaluations, result.trace.evaluations) and repr(loaded) == repr(result)
     whole = replace(result, evaluations=torch.tensor([1234567.0, 12.34375], dtype=torch.float64))
-    assert "1234567 rows" in repr(whole) and "12.34 rows" in repr(whole)
+    assert "1234567 evaluations" in repr(whole) and "12.34 evaluations" in repr(whole)
     assert torch.equal(result.trace.loss_at(result.evaluations[0].item()), result.trace.loss[-1])
 
 

@@ -90,7 +90,7 @@ def test_a_failure_in_a_later_stage_loses_nothing():
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.0, 1.0), (0.5, 1.5)])
 def test_bad_shares_are_refused(shares):
-    with pytest.raises(ls.InvalidArgument, match=r"Then.shares: got .*wanted 2 numbers"):
+    with pytest.raises(ls.InvalidArgument, match=r"Then.shares: got .*expected 2 numbers"):
         ls.Then(ls.RandomSearch(), ls.RandomSearch(), shares=shares)
     with pytest.raises(ls.InvalidArgument, match="two or more"):
         ls.Then(ls.RandomSearch())
@@ -132,7 +132,7 @@ def test_what_cannot_work_is_refused_before_the_first_stage():
                 toy.generator, toy.constraint, seed=0, run=ls.Run(callbacks=[calls.append])
             )
     assert not calls
-    with pytest.raises(ls.InvalidArgument, match=r"wanted searchers; write CoordinateSearch\(\)"):
+    with pytest.raises(ls.InvalidArgument, match=r"expected searchers; write CoordinateSearch\(\)"):
         ls.Then(ls.RandomSearch(), ls.CoordinateSearch)  # type: ignore[arg-type]
     for shares in (0.5, ("a", 1)):
         with pytest.raises(ls.InvalidArgument, match="expected 2 numbers"):
@@ -151,7 +151,7 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ls.BrokenFile, match="begun with another budget: stage 0"):
         search(300)
-    with pytest.raises(ls.BrokenFile, match=r"stage 0 had 50 rows a problem.*150.*delete \S*search\.\*\.safetensors"):
+    with pytest.raises(ls.BrokenFile, match=r"stage 0 had 50 evaluations a problem.*150.*delete \S*search\.\*\.safetensors"):
         search(300)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     again = search(100)

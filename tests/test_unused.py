@@ -273,13 +273,13 @@ def test_a_vqvae_tells_which_codes_died() -> None:
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "none used": (lambda: wrapped(used=torch.zeros(6, dtype=torch.bool)), "no code is used.*at least one True"),
-    "counts": (lambda: wrapped(used=torch.ones(6)), r"given a float32.*wanted a bool \(6,\).*counts > 0"),
+    "counts": (lambda: wrapped(used=torch.ones(6)), r"got a float32.*expected a bool \(6,\).*counts > 0"),
     "wrong shape": (lambda: wrapped(used=USED[1:]), r"expected a bool \(6,\)"),
     "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"expected a bool \(6,\)"),
     "a list for one grid": (lambda: wrapped(used=[USED]), r"used: got list, expected a bool \(6,\)"),
     "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
-    "too few masks": (lambda: several(used=[None]), "given 1 masks, expected a list of masks, one for each of 2"),
-    "no mask": (lambda: several(used=[None, "all"]), r"given str, expected a bool \(5,\)"),
+    "too few masks": (lambda: several(used=[None]), "got 1 masks, expected a list of masks, one for each of 2"),
+    "no mask": (lambda: several(used=[None, "all"]), r"got str, expected a bool \(5,\)"),
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Bound(Protocol):
 
         >>> import torch
         >>> class Zero:
-        ...     rows = 0
+        ...     evaluations = 0
         ...     def check(self, generator, constraint): ...
         ...     def __call__(self, objective, allowed, row):
         ...         return Bounded(torch.zeros(len(allowed)), allowed.sum(-1).float())
