@@ -55,5 +55,5 @@ def load(
         raise BrokenFile(f"{path} is not a whole safetensors file ({error})") from error
     header: dict[str, Any] = json.loads(metadata.get(_HEADER, "{}"))
     if header.get("kind") != kind:
-        raise BrokenFile(f"{path} holds {header.get('kind', 'something else')!r}, and a {kind!r} was wanted")
+        raise BrokenFile(f"{path} holds {header.get('kind', 'something else')!r}, and a {kind!r} was expected")
     return tensors, header

@@ -114,7 +114,7 @@ def run_task(
     images: Tensor,
     *,
     seed: int = 0,
-    run: Run = Run(evaluations=EVALUATIONS, steps=STEPS),  # noqa: B008 - frozen, so sharing one is safe
+    run: Run = Run(evaluations=EVALUATIONS, steps=STEPS),
 ) -> Outcome:
     """Search for one wish in one space, and film it.
 

@@ -15,7 +15,7 @@ import latentsearch as ls
 from latentsearch import models
 from latentsearch.bounds import Bounded, IntervalBound, LinearBound
 from latentsearch.bounds._first import Entrance, extremes
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
 
 DOUBLE = torch.float64
@@ -94,7 +94,7 @@ BOUNDS = [IntervalBound(), LinearBound(), LinearBound(directions=4)]
 
 
 def bounded(generator: ls.CodebookGenerator, wish: ls.Constraint, allowed: Tensor, bound=BOUNDS[0]) -> Bounded:
-    objective = Objective(generator, wish, torch.zeros(1, dtype=torch.int64), ls.Run())
+    objective = Objective(generator, wish, ls.Run(), Ledger(1))
     bound.check(generator, wish)
     return bound(objective, allowed, torch.zeros(len(allowed), dtype=torch.int64))
 

@@ -371,7 +371,7 @@ class GoodSearch:
         *,
         init: Tensor | None = None,
         seed: Any = None,
-        run: Run = Run(),  # noqa: B008
+        run: Run = Run(),
     ) -> ls.SearchResult:
         asked = self.asked(Request(generator, constraint, init, seed, run))
         good = ls.RandomSearch(batch=12)

@@ -17,7 +17,7 @@ import latentsearch as ls
 from latentsearch import zoo
 from latentsearch._codes import excess, grid_hash, nearest, swapped_hash
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers.straight_through._step_size import arrived, departed, standing, step_size
 from latentsearch.searchers.straight_through._tabu import diverted
 from latentsearch.testing import toys
@@ -129,7 +129,7 @@ def test_the_hash_of_a_swap_is_that_of_the_grid(seed):
 
 def test_the_step_is_one_over_the_curvature_of_a_parabola():
     toy = toys.codes(problems=2)
-    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(2))
     bend, gradient = torch.tensor([0.5, 4.0]), torch.ones(2, 2, 2, 1)
     pace, loss = standing(objective, 2), torch.zeros(2)
     codebook = objective.codebook

@@ -12,7 +12,7 @@ import latentsearch as ls
 from latentsearch import models, zoo
 from latentsearch._maps import resampled
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers.swaps._colours import changed_together, colours, shares
 from latentsearch.testing import toys
 
@@ -55,7 +55,7 @@ def wishes(generator: ls.Generator, count: int) -> dict[str, ls.Constraint]:
 def test_where_codes_do_not_overlap_shares_are_the_changes_of_single_swaps(wish, spacing):
     generator = decoder(kernel=2)
     goal = wishes(generator, 2)[wish]
-    objective = Objective(generator, goal, torch.arange(2), ls.Run(patches=False))
+    objective = Objective(generator, goal, ls.Run(patches=False), Ledger(2))
     z, code = grids(generator, 2, 2), torch.stack([grids(generator, 2, s).flatten(1) for s in (3, 4)], 2)
     changed = changed_together(z, code, spacing)
     row = torch.arange(2).repeat_interleave(changed.shape[1])

@@ -14,7 +14,7 @@ import latentsearch as ls
 from latentsearch import zoo
 from latentsearch.algebra import Score
 from latentsearch.noise import Noise
-from latentsearch.objective import Linear, Objective
+from latentsearch.objective import Ledger, Linear, Objective
 from latentsearch.searchers._curvature import curvature, learn
 from latentsearch.searchers.swaps._expected_improvement import reluctance
 from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, untried_first
@@ -150,7 +150,7 @@ def test_on_real_pictures_it_improves_on_the_encoder_and_on_a_relaxed_start(name
 def test_a_term_that_reads_the_codes_is_ranked_with_the_others():
     toy = toys.codes(problems=2, shape=(3, 3))
     near = ls.Near(torch.zeros(2, 3, 3, dtype=torch.int64))
-    held = Objective(toy.generator, toy.constraint + 10.0 * near, torch.arange(2), ls.Run())
+    held = Objective(toy.generator, toy.constraint + 10.0 * near, ls.Run(), Ledger(2))
     z = torch.full((2, 3, 3), 2)
     linear = held.linearise(z)
     swaps = most_promising(held.codebook, z, linear, torch.zeros(2), 9, 4, z.new_zeros(2, 0))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers.langevin._discrete_langevin import JumpKernel
 from latentsearch.searchers.langevin._mala import DriftKernel
 from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point, metropolis
@@ -42,7 +42,7 @@ def pace(rows: int, log_step: float, curvature: float = 0.0, error: float = 0.0,
 def chains(kernel: Kernel, toy: toys.Toy, wish: ls.Constraint, pace: Pace, steps: int) -> tuple[Tensor, float]:
     """Where many chains with a fixed pace end, and the share of the last proposals that was accepted."""
     rows = len(pace.beta)
-    objective = Objective(toy.generator, wish, torch.zeros(rows, dtype=torch.int64), ls.Run())
+    objective = Objective(toy.generator, wish, ls.Run(), Ledger(1, rows))
     noise = Noise.from_seed(3, rows)
     point = kernel.at(objective, toy.generator.prior.sample(noise))[1]
     chance = torch.zeros(())
@@ -72,7 +72,7 @@ def test_jumps_sample_the_boltzmann_distribution(log_step, curvature, error, pri
 def jump_laws(log_step: float, shape: tuple[int, ...] = (2,), codes: int = 4):
     toy = toys.codes(1, shape, codes, dtype=DOUBLE)
     rows = codes ** len(GRIDS[0])
-    objective = Objective(toy.generator, toy.constraint, torch.zeros(rows, dtype=torch.int64), ls.Run())
+    objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(1, rows))
     start = torch.tensor([1, 2]).expand(rows, 2)
     kernel = JumpKernel()
     return kernel.law(objective, kernel.at(objective, start)[1], pace(rows, log_step, 0.5))

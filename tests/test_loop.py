@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import models
 from latentsearch._memory import Chunks
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
 
 
@@ -199,7 +199,7 @@ def test_chunk_rows_bounds_the_batch():
 
 def test_a_second_derivative_raises_rather_than_be_wrong():
     toy = toys.bowl(problems=2)
-    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(2))
     z = torch.ones(2, 4, requires_grad=True)
     (first,) = torch.autograd.grad(objective(z).loss.sum(), z, create_graph=True)
     with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
@@ -208,11 +208,11 @@ def test_a_second_derivative_raises_rather_than_be_wrong():
 
 def test_many_latents_a_row_are_charged_to_their_row():
     toy = toys.bowl(problems=2)
-    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(2))
     z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     row = torch.tensor([0, 0, 0, 1, 1])
     loss = objective(z, row).loss
-    assert objective.spent.tolist() == [3, 2]
+    assert objective.ledger.spent.tolist() == [3, 2]
     expected = toy.constraint.select(row)(toy.generator.decode(z), z).loss
     assert torch.equal(loss, expected)
 

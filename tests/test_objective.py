@@ -6,13 +6,13 @@ import torch
 
 import latentsearch as ls
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
 
 
 def test_swaps_are_the_grids_with_one_code_changed():
     toy = toys.codes(problems=3, shape=(2, 3), codebook_size=4)
-    held = Objective(toy.generator, toy.constraint, torch.arange(3), ls.Run())
+    held = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(3))
     z = Noise.from_seed(0, 3).integers(4, 2, 3)
     position, code = torch.tensor([[0, 5], [3, 3], [1, 2]]), torch.tensor([[3, 0], [1, 2], [0, 1]])
     score = held.swaps(z, position, code)
@@ -23,4 +23,4 @@ def test_swaps_are_the_grids_with_one_code_changed():
             alone = toy.constraint.select(torch.tensor([row]))
             expected = alone(toy.generator.decode(changed.view(1, 2, 3)), changed.view(1, 2, 3))
             assert score.loss[row, candidate] == expected.loss[0]
-    assert held.spent.tolist() == [2, 2, 2]
+    assert held.ledger.spent.tolist() == [2, 2, 2]

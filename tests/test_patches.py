@@ -24,7 +24,7 @@ from latentsearch.adapters.patches import find_patches
 from latentsearch.loop import IterativeSearcher, Proposal, improves
 from latentsearch.models._blocks import ResidualBlock, decoder_stack
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
 from latentsearch.testing.searchers import _Synchronisations
 
@@ -383,8 +383,15 @@ def charged(generator: ls.CodebookGenerator) -> float:
     return math.ceil(generator.redecode_share * 2**20) / 2**20
 
 
+def spent(objective: Objective) -> list[float]:
+    """Of the rows held."""
+    return list(objective.ledger.of_held(objective.ledger.spent).tolist())
+
+
 def swaps(generator: ls.Generator, goal: ls.Constraint, run: ls.Run, count: int = 20) -> tuple[Objective, ls.Score]:
-    objective = Objective(generator, goal, torch.tensor([0, 1, 1]), run)
+    ledger = Ledger(2, restarts=2)
+    ledger.hold(torch.tensor([1, 2, 3]))
+    objective = Objective(generator, goal, run, ledger)
     noise = Noise.from_seed(2, 3)
     z = noise.integers(K, *generator.space.shape)
     position, code = noise.fold(1).integers(generator.space.positions, count), noise.fold(2).integers(K, count)
@@ -408,7 +415,7 @@ def test_swaps_score_the_same_by_patches(wish: Any, chunk_rows: int | None) -> N
     whole, expected = swaps(generator, goal, ls.Run(patches=False))
     torch.testing.assert_close(score.loss, expected.loss, rtol=1e-5, atol=1e-5)
     assert torch.equal(score.satisfied, expected.satisfied)
-    assert held.spent.tolist() == [1 + 20 * charged(generator)] * 3 and whole.spent.tolist() == [20] * 3
+    assert spent(held) == [1 + 20 * charged(generator)] * 3 and spent(whole) == [20] * 3
 
 
 def test_few_outputs_are_pasted_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,7 +429,7 @@ def test_few_outputs_are_pasted_into_at_once(monkeypatch: pytest.MonkeyPatch) ->
         return redecode(z, position, output)
 
     monkeypatch.setattr(generator, "redecode", watched)
-    monkeypatch.setattr("latentsearch.objective.objective._PASTED", {"cpu": 9 * expected_size(generator)})
+    monkeypatch.setattr("latentsearch.objective.evaluate._PASTED", {"cpu": 9 * expected_size(generator)})
     _, score = swaps(generator, goal, ls.Run())
     assert seen == [9] * 6 + [6]
     torch.testing.assert_close(score.loss, expected.loss)
@@ -443,20 +450,20 @@ def test_swaps_do_not_wait_for_the_device() -> None:
 def test_patches_are_not_used_where_they_cost_more() -> None:
     generator, goal = problem()
     held, _ = swaps(generator, goal, ls.Run(), count=1)
-    assert held.spent.tolist() == [1] * 3
+    assert spent(held) == [1] * 3
     held, _ = swaps(generator, ls.LogPrior(generator.prior), ls.Run())
-    assert held.spent.tolist() == [20] * 3  # nothing is decoded, patch or not
+    assert spent(held) == [20] * 3  # nothing is decoded, patch or not
     given_up = ls.CodebookGenerator(GLOBAL["group norm"][0](), book(), (16, 16))
     held, _ = swaps(given_up, ls.Satisfies(lambda x: x.mean((1, 2, 3))), ls.Run())
-    assert held.spent.tolist() == [20] * 3
+    assert spent(held) == [20] * 3
 
 
 def test_ended_rows_are_not_charged_for_patches() -> None:
     generator, goal = problem()
-    held = Objective(generator, goal, torch.arange(2), ls.Run())
-    held.alive = torch.tensor([True, False])
+    held = Objective(generator, goal, ls.Run(), Ledger(2))
+    held.ledger.end(torch.tensor([False, True]), ls.Status.BUDGET)
     held.swaps(torch.zeros(2, *generator.space.shape, dtype=torch.int64), *torch.ones(2, 2, 9, dtype=torch.int64))
-    assert held.spent.tolist() == [1 + 9 * charged(generator), 0]
+    assert spent(held) == [1 + 9 * charged(generator), 0]
 
 
 class Thirds(toys.CodeGenerator):
@@ -474,7 +481,7 @@ def test_shares_are_charged_in_binary_fractions() -> None:
     # Sums of them are exact in any order, so what a problem spends cannot depend on its company.
     generator = Thirds((3, 3), K)
     held, _ = swaps(generator, ls.Matches(torch.zeros(2, 3, 3)), ls.Run(), count=4)
-    third = (held.spent[0].item() - 1) / 4
+    third = (held.ledger.spent[1].item() - 1) / 4
     assert (third * 2**20).is_integer() and 0 <= third - 1 / 3 < 2**-20
 
 
@@ -483,7 +490,7 @@ def test_autocast_and_compilation_take_patches_too() -> None:
     _, expected = swaps(generator, goal, ls.Run(patches=False))
     held, score = swaps(generator, goal, ls.Run(compile="eager"))
     torch.testing.assert_close(score.loss, expected.loss)
-    assert held.spent[0] < 20
+    assert held.ledger.spent[1] < 20
     _, score = swaps(generator, goal, ls.Run(autocast=torch.bfloat16))
     assert score.loss.dtype == torch.float32
     torch.testing.assert_close(score.loss, expected.loss, rtol=0.05, atol=0.05)

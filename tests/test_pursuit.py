@@ -9,7 +9,7 @@ from torch import nn
 import latentsearch as ls
 from latentsearch import models, zoo
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers.swaps._pool import Pool, chosen_sets, with_sets
 from latentsearch.searchers.swaps._swaps import most_promising
 from latentsearch.testing import toys
@@ -27,7 +27,7 @@ def linear(shape: tuple[int, ...] = (6,), codes: int = 5, numbers: int = 10) -> 
 
 def pool_at(generator: ls.CodebookGenerator, wish: ls.Constraint, z: torch.Tensor, count: int) -> tuple[Pool, ...]:
     """A pool of the most promising swaps at z, and the residual there."""
-    objective = Objective(generator, wish, torch.arange(len(z)), ls.Run(evaluations=None))
+    objective = Objective(generator, wish, ls.Run(evaluations=None), Ledger(len(z)))
     bend = torch.zeros(len(z), dtype=torch.float64)
     swaps = most_promising(objective.codebook, z, objective.linearise(z), bend, count, 4, z.new_zeros(len(z), 0))
     residual = wish.residuals(generator.decode(z), z)

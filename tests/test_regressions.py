@@ -68,18 +68,18 @@ def test_a_resume_after_ctrl_c_keeps_the_budgets(tmp_path):
 
 
 def test_ctrl_c_while_rows_are_dropped_gives_a_result(tmp_path, monkeypatch):
-    from latentsearch.loop.incumbents import Board
+    from latentsearch.objective import Ledger
 
     toy = toys.bowl(problems=3)
-    hold = Board.hold
+    hold = Ledger.hold
 
-    def interrupted(self: Board, index: Tensor) -> None:
+    def interrupted(self: Ledger, index: Tensor) -> None:
         hold(self, index)
         raise KeyboardInterrupt
 
     run = ls.Run(evaluations=[6, 40, 40], checkpoint=tmp_path / "run", checkpoint_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr(Board, "hold", interrupted)
+        patch.setattr(Ledger, "hold", interrupted)
         result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert [s.name for s in result.status] == ["BUDGET", "INTERRUPTED", "INTERRUPTED"]
     resumed = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)

@@ -151,7 +151,7 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ls.BrokenFile, match="begun with another budget: stage 0"):
         search(300)
-    with pytest.raises(ls.BrokenFile, match=r"stage 0 had 50 evaluations a problem.*150.*delete \S*search\.\*\.safetensors"):
+    with pytest.raises(ls.BrokenFile, match=r"stage 0 had 50 evaluations.*150.*delete \S*search\.\*\.safetensors"):
         search(300)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     again = search(100)

@@ -15,7 +15,7 @@ import latentsearch as ls
 from latentsearch import Run, models
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.priors import UniformCodes
 from latentsearch.testing.searchers import _Synchronisations
 
@@ -167,7 +167,7 @@ def test_what_stands_for_the_centre_is_no_change() -> None:
     source = generator.canonical(BEST)
     assert not torch.equal(source, BEST)
     goal = ls.Within(source, 1) + ls.Near(source)
-    objective = Objective(generator, goal, torch.arange(2), Run())
+    objective = Objective(generator, goal, Run(), Ledger(2))
     soft = generator.space.one_hot(BEST, torch.float64)
     assert objective(BEST).loss.tolist() == [0, 0] and objective(soft).loss.tolist() == [0, 0]
     assert torch.equal(objective.project(BEST), source) and bool(objective.room(BEST).all())

@@ -83,7 +83,7 @@ class Swaps:
 
     def score(self, count: int, run: ls.Run) -> tuple[torch.Tensor, float]:
         """The losses of the first swaps, and the seconds that each took."""
-        objective = Objective(self.generator, self.goal, torch.zeros(1, dtype=torch.int64), run)
+        objective = Objective(self.generator, self.goal, run)
         begin = time.perf_counter()
         loss = objective.swaps(self.z, self.position[:, :count], self.code[:, :count]).loss
         return loss, (time.perf_counter() - begin) / count

@@ -26,7 +26,7 @@ from data import cifar10_subset
 import latentsearch as ls
 from latentsearch import _checkpoint, models, zoo
 from latentsearch.noise import Noise
-from latentsearch.objective import Linear, Objective
+from latentsearch.objective import Ledger, Linear, Objective
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
 from latentsearch.searchers.swaps._swaps import most_promising
 
@@ -63,7 +63,7 @@ def stages(generator: ls.CodebookGenerator, goal: ls.Matches) -> dict[str, Tenso
 
 def measure(generator: ls.CodebookGenerator, goal: ls.Matches, z: Tensor) -> dict[str, Any]:
     """How well both predictions rank random swaps, and how many of the best they promise do help."""
-    objective = Objective(generator, goal, torch.arange(PICTURES), ls.Run())
+    objective = Objective(generator, goal, ls.Run(), Ledger(PICTURES))
     linear = objective.linearise(z)
     noise = Noise.from_seed(1, PICTURES)
     position = noise.fold(0).integers(z[0].numel(), 2 * SWAPS)

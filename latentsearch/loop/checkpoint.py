@@ -19,6 +19,9 @@ from latentsearch.errors import BrokenFile, InvalidArgument
 if TYPE_CHECKING:
     from latentsearch.loop.loop import Loop
 
+# What the ledger must have back.
+_LEDGER = ("held", "status", "spent")
+
 
 class SavedSearch:
     """The checkpoint of one run, and what it must agree with to be taken up again."""
@@ -57,14 +60,11 @@ class SavedSearch:
 
     def save(self) -> None:
         """Write down all that the next step depends on."""
-        loop, board, objective = self.loop, self.loop.board, self.loop.objective
-        loop.flush()
+        loop, ledger = self.loop, self.loop.ledger
         tensors = {f"state.{name}": tensor for name, tensor in flatten(loop.state).items()}
-        tensors |= {f"board.{name}": tensor for name, tensor in board.tensors().items()}
-        tensors |= {"spent": objective.spent, "probe": loop.probe.loss}
-        # What dropped rows have spent: the budget itself may be another when the run is resumed.
-        held = torch.zeros_like(board.spent()).index_add(0, objective.problem, objective.spent)
-        tensors["dropped"] = board.spent() - held
+        tensors |= {f"incumbents.{name}": tensor for name, tensor in loop.incumbents.tensors().items()}
+        tensors |= {f"ledger.{name}": getattr(ledger, name) for name in _LEDGER}
+        tensors["probe"] = loop.probe.loss
         header = {
             "kind": "search",
             "identity": self.identity,
@@ -72,7 +72,7 @@ class SavedSearch:
             "seconds": time.perf_counter() - loop.clock,
             "paid_until": loop.paid_until,
             "evaluations": self._limits(),
-            "chunk_rows": objective.chunks.size,
+            "chunk_rows": loop.objective.chunks.size,
         }
         _checkpoint.save(self.path, tensors, header)
 
@@ -80,18 +80,16 @@ class SavedSearch:
         return [limit if math.isfinite(limit) else None for limit in self.loop.limits["evaluations"]]
 
     def _resume(self) -> None:
-        loop, board, objective = self.loop, self.loop.board, self.loop.objective
-        tensors, header = _checkpoint.load(self.path, kind="search", device=board.row.device)
+        loop, ledger = self.loop, self.loop.ledger
+        tensors, header = _checkpoint.load(self.path, kind="search", device=ledger.held.device)
         self._check(tensors, header)
-        revived = board.restore(_under("board.", tensors))
+        for name in _LEDGER:
+            setattr(ledger, name, tensors[f"ledger.{name}"])
+        revived = ledger.revive()
+        loop.incumbents.restore(_under("incumbents.", tensors))
         loop.state = unflatten(loop.state, _under("state.", tensors))
-        objective.problem, objective.alive = board.problem, board.alive
-        objective.constraint = objective.per_problem.select(objective.problem)
-        objective.spent = tensors["spent"]
         sizes = [size for size in (header["chunk_rows"], loop.settings.chunk_rows) if size is not None]
-        objective.chunks.size = min(sizes, default=None)
-        if objective.budget is not None:
-            objective.budget = objective.budget - tensors["dropped"]
+        loop.objective.chunks.size = min(sizes, default=None)
         loop.number, loop.elapsed = header["step"], header["seconds"]
         same_budget = header["evaluations"] == self._limits()
         loop.paid_until = header["paid_until"] if same_budget and not revived else 0

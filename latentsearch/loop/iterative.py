@@ -68,7 +68,7 @@ class IterativeSearcher(ABC):
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+        run: Run = Run(),
     ) -> SearchResult:
         """Find latents whose outputs fulfil the constraint.
 

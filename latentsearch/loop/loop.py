@@ -19,12 +19,12 @@ from latentsearch._rows import flatten, map_rows
 from latentsearch.algebra import Constraint
 from latentsearch.errors import SearchFailed
 from latentsearch.loop.checkpoint import SavedSearch
-from latentsearch.loop.incumbents import Board
+from latentsearch.loop.incumbents import Incumbents
 from latentsearch.loop.preflight import check_gradients, check_latents, check_scores
 from latentsearch.loop.progress import Progress
 from latentsearch.loop.start import check_arguments, initial_latents
 from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import Objective, canonical_of
+from latentsearch.objective import EmbeddingView, Ledger, Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
@@ -58,18 +58,17 @@ class Loop:
         z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, constraint.limit)
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
-        probe = canonical_of(generator)(probe)
+        probe = EmbeddingView(generator).canonical(probe)
         constraint, self.probe = check_scores(generator, constraint, probe)
         check_latents(generator, constraint)
         if method.needs_gradient:
             check_gradients(generator, constraint, probe)
 
         self.method, self.settings, self.noise = method, run, noise
-        self.board = Board(z, problems, restarts, self.probe.loss.dtype, constraint.judges)
-        self.objective = Objective(generator, constraint, self.board.problem, run)
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
-        if any(map(math.isfinite, self.limits["evaluations"])):
-            self.objective.budget = torch.tensor(self.limits["evaluations"], dtype=torch.float64, device=device)
+        self.ledger = Ledger(problems, restarts, self.limits["evaluations"], device)
+        self.incumbents = Incumbents(z, self.probe.loss.dtype, constraint.judges, self.ledger)
+        self.objective = Objective(generator, constraint, run, self.ledger)
         self.state = method.start(self.objective, z, noise.fold(_START))
         self.step_cost = method.step_cost(generator.space)
         step_cost = self.step_cost * restarts
@@ -79,8 +78,8 @@ class Loop:
             )
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
-        # Whether what is held could be saved as it is; whether rows were being dropped when Ctrl-C came.
-        self.whole, self.torn = True, False
+        # Whether what is held could be saved as it is: not in the middle of a step.
+        self.whole = True
         self.saved = None if run.checkpoint is None else SavedSearch(self, init, seed, seeds)
         if self.saved is not None:
             self.saved.resume_or_try()
@@ -93,7 +92,7 @@ class Loop:
             try:
                 self._loop(progress)
             except KeyboardInterrupt:
-                self._interrupted()
+                self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
             except Exception as error:
                 raise self._failure(error) from error
         self.elapsed = time.perf_counter() - self.clock
@@ -111,20 +110,6 @@ class Loop:
         except Exception as error:
             raise self._failure(error) from error
 
-    def _interrupted(self) -> None:
-        board = self.board
-        if board.consistent(self.objective.spent):
-            self._end(self.objective.alive, Status.INTERRUPTED)
-        else:
-            # Rows were being dropped, which begins with a flush: the board of all rows is up to date.
-            self.torn = True
-            running = board.final_status == Status.RUNNING
-            board.final_status = torch.where(running, Status.INTERRUPTED, board.final_status)
-
-    def flush(self) -> None:
-        if not self.torn:
-            self.board.flush(self.objective.spent)
-
     def _loop(self, progress: Progress) -> None:
         run, noise = self.settings, self.noise.fold(_STEP)
         every = run.compact_every or (1 if noise.keys.device.type == "cpu" else 8)
@@ -134,7 +119,7 @@ class Loop:
             if look and not self._compact():
                 self.whole = True
                 return
-            own = noise if len(noise) == len(self.board.row) else noise[self.board.row]
+            own = noise if self.ledger.whole else noise[self.ledger.held]
             self.state, proposal = self.method.step(self.objective, self.state, own.fold(self.number))
             self.number += 1
             if proposal is not None:
@@ -145,29 +130,28 @@ class Loop:
             step = self._describe(proposal)
             progress.show(step)
             if any([bool(callback(step)) for callback in run.callbacks]):
-                self._end(self.objective.alive, Status.INTERRUPTED)
+                self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
                 return
             if self.saved is not None and self.number % run.checkpoint_every == 0:
                 self.saved.save()
 
     def _record(self, proposal: Proposal | None) -> None:
-        """Put what is better on the board, and freeze the rows that have ended."""
-        board, alive = self.board, self.objective.alive
+        """Update the incumbents, and freeze the rows that have ended."""
+        ledger = self.ledger
         if proposal is not None:
-            board.offer(proposal.latent, proposal.score, alive)
-            if board.judges:
-                board.end(board.solved(), Status.SATISFIED)
-        board.end(self._nan_rows(proposal), Status.NONFINITE)
+            self.incumbents.update(proposal.latent, proposal.score)
+            if self.incumbents.judges:
+                ledger.end(self.incumbents.solved(), Status.SATISFIED)
+        ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:
-            board.end(alive, proposal.status)
-        self.objective.alive = board.alive
-        board.log(self.objective.spent, time.perf_counter() - self.clock)
+            ledger.end(ledger.alive, proposal.status)
+        self.incumbents.log(time.perf_counter() - self.clock)
 
     def _nan_rows(self, proposal: Proposal | None) -> Tensor:
         floating = [t for t in flatten(self.state).values() if t.ndim and t.is_floating_point()]
         if proposal is not None:
             floating.append(proposal.score.loss)
-        broken = torch.zeros_like(self.objective.alive)
+        broken = torch.zeros_like(self.ledger.held, dtype=torch.bool)
         for tensor in floating:
             nan = tensor.isnan()
             broken = broken | (nan.flatten(1).any(1) if nan.ndim > 1 else nan)
@@ -182,81 +166,71 @@ class Loop:
             elapsed = time.perf_counter() - self.clock
             over += [b for b, limit in enumerate(self.limits["seconds"]) if elapsed >= limit]
         if over:
-            hit = torch.zeros(self.board.problems, dtype=torch.bool, device=self.board.row.device)
+            hit = torch.zeros(self.ledger.problems, dtype=torch.bool, device=self.ledger.held.device)
             hit[over] = True
-            self._end(hit[self.board.problem], Status.BUDGET)
-        unpaid = self.objective.budget is not None and self.number >= self.paid_until
+            self.ledger.end(hit[self.ledger.problem], Status.BUDGET)
+        unpaid = self.ledger.budget is not None and self.number >= self.paid_until
         if unpaid:
-            self._end(self.objective.left < self.step_cost, Status.BUDGET)
+            self.ledger.end(self.ledger.left < self.step_cost, Status.BUDGET)
         return bool(over) or unpaid
-
-    def _end(self, rows: Tensor, status: Status) -> None:
-        self.board.end(rows, status)
-        self.objective.alive = self.board.alive
 
     def _compact(self) -> bool:
         """Drop the rows that have ended; False if none is left. The one place where the host waits."""
-        alive = self.objective.alive
+        alive = self.ledger.alive
         if self.number < self.paid_until and bool(alive.all()):
             return True
         held = alive.nonzero()[:, 0]
         if not len(held):
             return False
-        least = float(self.objective.left[held].min())
+        least = float(self.ledger.left[held].min())
         self.paid_until = self.number + (int(least) // self.step_cost if math.isfinite(least) else 1 << 62)
         if self.settings.compile:
             held = _padded(held, alive)
         if len(held) < len(alive):
-            self.board.flush(self.objective.spent)
-            self.board.hold(held)
-            self.objective.keep(held)
             self.state = map_rows(self.state, lambda t: t[held])
+            self.ledger.hold(held)
         return True
 
     # -- what comes out --------------------------------------------------------------------------
 
     def _describe(self, proposal: Proposal | None) -> Step:
-        board = self.board
+        ledger, best = self.ledger, self.incumbents.held
         return Step(
             number=self.number,
-            seconds=board.history[-1][3],
-            row=board.row,
-            problem=self.objective.problem,
-            alive=self.objective.alive,
+            seconds=self.incumbents.seconds,
+            row=ledger.held,
+            problem=ledger.problem,
+            alive=ledger.alive,
             latent=None if proposal is None else proposal.latent,
             loss=None if proposal is None else proposal.score.loss,
-            best_latent=board.latent,
-            best_loss=board.loss,
-            best_satisfied=board.satisfied,
+            best_latent=best.latent,
+            best_loss=best.loss,
+            best_satisfied=best.satisfied,
             state=self.state,
             restarts=self.method.restarts,
         )
 
     def _result(self) -> SearchResult:
-        board = self.board
-        self.flush()
-        winners = board.winners()
-        latent = board.final_latent[winners]
+        ledger, winners = self.ledger, self.incumbents.winners()
+        latent = self.incumbents.best.latent[winners]
         output, score, terms = self.objective.report(latent)
         return SearchResult(
             latent=latent,
             output=output,
             score=score,
             terms=terms,
-            status=tuple(Status(value) for value in board.final_status[winners].tolist()),
-            evaluations=board.spent(),
+            status=tuple(Status(value) for value in ledger.status[winners].tolist()),
+            evaluations=ledger.by_problem(ledger.spent).sum(1),
             steps=self.number,
             seconds=self.elapsed,
-            candidates=board.candidates(),
-            trace=board.trace(),
+            candidates=self.incumbents.candidates(),
+            trace=self.incumbents.trace(),
         )
 
     def _failure(self, error: Exception) -> SearchFailed:
-        board = self.board
-        self.flush()
-        winners = board.winners()
+        winners, best = self.incumbents.winners(), self.incumbents.best
         message = f"{type(error).__name__} after {self.number} steps: {error}"
-        return SearchFailed(message, latent=board.final_latent[winners], loss=board.final_loss[winners])
+        return SearchFailed(message, latent=best.latent[winners], loss=best.loss[winners])
 
 
 def _padded(held: Tensor, alive: Tensor) -> Tensor:

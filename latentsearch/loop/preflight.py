@@ -7,7 +7,8 @@ from torch import Tensor
 
 from latentsearch.algebra import Constraint, Score, terms_of
 from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.objective import WITHOUT_GRADIENT, Objective, canonical_of
+from latentsearch.objective import EmbeddingView, Ledger, Objective
+from latentsearch.objective.evaluate import WITHOUT_GRADIENT
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
@@ -56,7 +57,7 @@ def check_latents(generator: Generator, constraint: Constraint) -> None:
 def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
     """Raise if latents hold codes that stand for others: no answer would hold them, no distance count from them."""
     generator.space.check(what, latent)
-    beside = int((canonical_of(generator)(latent) != latent).sum())
+    beside = int((EmbeddingView(generator).canonical(latent) != latent).sum())
     if beside:
         raise InvalidArgument(
             what,
@@ -73,7 +74,7 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
     gradients hand it such, and a wish that is blind to the difference would be searched for in vain.
     """
     problem = torch.tensor([0, constraint.problems - 1], device=z.device)
-    objective = Objective(generator, constraint, problem, Run())
+    objective = Objective(generator, constraint.select(problem), Run(), Ledger(2, device=z.device))
     if isinstance(generator.space, Discrete) and constraint.needs_latent:
         _check_soft(generator, generator.space, constraint.select(problem), z)
     try:

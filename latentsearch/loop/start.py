@@ -12,7 +12,7 @@ from latentsearch.algebra import Constraint, Limit, not_separable
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.loop.preflight import check_canonical
 from latentsearch.noise import Noise
-from latentsearch.objective import canonical_of
+from latentsearch.objective import EmbeddingView
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous
@@ -86,7 +86,7 @@ def initial_latents(
     if init is None:
         return _prior_samples(generator, noise)
     init = _checked(init, generator)
-    z = canonical_of(generator)(_spread(generator, init, noise, problems, restarts))
+    z = EmbeddingView(generator).canonical(_spread(generator, init, noise, problems, restarts))
     if limit is None:
         return z
     problem = torch.arange(len(z), device=z.device) // restarts
@@ -131,7 +131,7 @@ def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, res
 def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
     z = generator.prior.sample(noise)
     generator.space.check("a sample of generator.prior", z)
-    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else canonical_of(generator)(z)
+    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else EmbeddingView(generator).canonical(z)
 
 
 def _checked(init: object, generator: Generator) -> Tensor:

@@ -1,5 +1,7 @@
 """The objective: a generator composed with a goal over the rows still searched."""
 
-from latentsearch.objective.objective import WITHOUT_GRADIENT, Linear, Objective, canonical_of
+from latentsearch.objective.embedding import EmbeddingView
+from latentsearch.objective.evaluate import Linear, Objective
+from latentsearch.objective.ledger import Ledger
 
-__all__ = ["WITHOUT_GRADIENT", "Linear", "Objective", "canonical_of"]
+__all__ = ["EmbeddingView", "Ledger", "Linear", "Objective"]

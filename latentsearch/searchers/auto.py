@@ -73,7 +73,7 @@ class AutoSearch:
         True
     """
 
-    def choose(self, generator: Generator, constraint: Constraint, run: Run = Run()) -> Searcher:  # noqa: B008 - frozen
+    def choose(self, generator: Generator, constraint: Constraint, run: Run = Run()) -> Searcher:
         """The method for this generator, wish and budget, with its settings.
 
         The smallest budget decides where problems have budgets of their own.
@@ -96,7 +96,7 @@ class AutoSearch:
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+        run: Run = Run(),
     ) -> SearchResult:
         """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
         check_types(generator, constraint, run)
@@ -110,7 +110,7 @@ def search(
     *,
     init: Tensor | None = None,
     seed: int | Sequence[int] | None = None,
-    run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+    run: Run = Run(),
 ) -> SearchResult:
     """Find latents whose outputs fulfil the constraint, by what [AutoSearch][latentsearch.AutoSearch] chooses.
 

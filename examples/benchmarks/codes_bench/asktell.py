@@ -77,7 +77,7 @@ class AskTellSearch(ABC):
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: ls.Run = ls.Run(),  # noqa: B008 - frozen
+        run: ls.Run = ls.Run(),
     ) -> ls.SearchResult:
         check_arguments(self, generator, constraint, run)  # type: ignore[arg-type]
         if (

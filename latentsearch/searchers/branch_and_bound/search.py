@@ -112,7 +112,7 @@ class BranchAndBoundSearch(IterativeSearcher):
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+        run: Run = Run(),
     ) -> SearchResult:
         """Find the best grid there is; arguments as of every searcher."""
         if isinstance(getattr(generator, "space", None), Discrete) and isinstance(constraint, Constraint):

@@ -26,7 +26,7 @@ class Stage:
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+        run: Run = Run(),
     ) -> SearchResult:
         """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
         return self.searcher.search(generator, constraint, init=init, seed=seed, run=run)

@@ -86,7 +86,7 @@ class Then:
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen, so sharing one is safe
+        run: Run = Run(),
     ) -> SearchResult:
         """Find latents whose outputs fulfil the constraint; arguments as of every searcher.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,9 @@ from latentsearch._memory import Chunks
 from latentsearch._rows import per_row
 from latentsearch.algebra import Constraint, Limit, Score
 from latentsearch.errors import Unsupported
-from latentsearch.protocols import AliasedGenerator, EmbeddingGenerator, Generator, LocalGenerator
+from latentsearch.objective.embedding import EmbeddingView
+from latentsearch.objective.ledger import Ledger
+from latentsearch.protocols import Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
@@ -28,6 +30,10 @@ WITHOUT_GRADIENT = (
     "or search without a gradient, with ls.EvolutionSearch() on codes and ls.CMAESSearch() on numbers, and say "
     "Satisfies(..., differentiable=False) of a rule that has none"
 )
+
+
+Entry = Literal["decode", "decode_embedding", "redecode"]
+Want = Literal["score", "residuals", "loss_map"]
 
 
 class Linear(NamedTuple):
@@ -53,38 +59,41 @@ class Objective:
     A row scored costs 1, a row scored with its gradient 2, whether or not a term needs the decoder;
     a row decoded again where one code changed costs its share of 1. Rows that have ended cost nothing.
 
+    Args:
+        generator: The decoder.
+        constraint: The goal, for B problems.
+        run: Chunks, patches, autocast and compilation.
+        ledger: Whose rows are scored; one row a problem if not given.
+
     Attributes:
         generator: The decoder.
-        constraint: The wish, with one row a held row.
-        problem: ``(M,)`` int64, the problem of each held row.
-        alive: ``(M,)`` bool, held rows that have not ended.
-        spent: ``(M,)`` float64, rows decoded so far for each held row.
+        ledger: The rows held, and what they spent.
         chunks: The chunk size in force.
-        canonical: Puts codes in the place of those that stand for them. Constraints see what it gives.
     """
 
-    def __init__(self, generator: Generator, constraint: Constraint, problem: Tensor, run: Run) -> None:
+    def __init__(
+        self, generator: Generator, constraint: Constraint, run: Run = Run(), ledger: Ledger | None = None
+    ) -> None:
         self.generator = generator
-        self.problem = problem
-        self.alive = torch.ones_like(problem, dtype=torch.bool)
-        self.spent = torch.zeros_like(problem, dtype=torch.float64)
-        self.budget: Tensor | None = None
+        self.ledger = Ledger(constraint.problems, device=generator.device) if ledger is None else ledger
         self.chunks = Chunks(run.chunk_rows)
         self.per_problem = constraint
-        self.constraint = constraint.select(problem)
+        self._selected: tuple[Tensor, Constraint] | None = None
         self._autocast, self._patches = run.autocast, run.patches
         self._directions: Tensor | None = None
-        self.canonical = canonical_of(generator)
-        self._forward: Callable[..., Score] = self._score
-        self._forward_embedding: Callable[..., Score] = self._score_embedding
-        self._forward_patch: Callable[..., Score] = self._score_patch
-        self._forward_map: Callable[..., tuple[Tensor, ...]] = self._score_map
+        self._codes = EmbeddingView(generator)
+        self._evaluate: Callable[..., tuple[Tensor, ...]] = self._evaluated
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"
-            self._forward = torch.compile(self._score, backend=backend)
-            self._forward_embedding = torch.compile(self._score_embedding, backend=backend)
-            self._forward_patch = torch.compile(self._score_patch, backend=backend)
-            self._forward_map = torch.compile(self._score_map, backend=backend)
+            self._evaluate = torch.compile(self._evaluated, backend=backend)
+
+    @property
+    def constraint(self) -> Constraint:
+        """The goal with one row a held row."""
+        held = self.ledger.held
+        if self._selected is None or self._selected[0] is not held:
+            self._selected = (held, self.per_problem.select(self.ledger.problem))
+        return self._selected[1]
 
     # -- scoring ---------------------------------------------------------------------------------
 
@@ -101,12 +110,12 @@ class Objective:
         if z.requires_grad and torch.is_grad_enabled():
             loss, satisfied = _Differentiated.apply(z, self, row)
             return Score(loss, satisfied)
-        self._charge(row, 1)
+        self.ledger.charge(row, 1)
         constraint = self.constraint if row is None else self.constraint.select(row)
 
         def part(rows: slice) -> Score:
             with torch.no_grad():
-                return self._forward(z[rows], _slice(constraint, rows, len(z)))
+                return Score(*self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z))))
 
         return Score(*self.chunks.run(part, len(z)))
 
@@ -120,25 +129,25 @@ class Objective:
         Raises:
             Unsupported: If the constraint is not ``pixel_separable``.
         """
-        self._charge(row, 1)
+        self.ledger.charge(row, 1)
         constraint = self.constraint if row is None else self.constraint.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                return self._forward_map(z[rows], _slice(constraint, rows, len(z)))
+                return self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z)), "loss_map")
 
         loss, satisfied, loss_map = self.chunks.run(part, len(z))
         return Score(loss, satisfied), loss_map
 
     def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
         """The score of continuous or soft latents, and dL/dz of each row."""
-        self._charge(row, 2)
+        self.ledger.charge(row, 2)
         constraint = self.constraint if row is None else self.constraint.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             leaf = z[rows].detach().requires_grad_()
             with torch.enable_grad():
-                loss, satisfied = self._forward(leaf, _slice(constraint, rows, len(z)))
+                loss, satisfied = self._evaluate("decode", leaf, leaf, _slice(constraint, rows, len(z)))
                 _check_differentiable(loss)
                 (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
             if gradient is None:
@@ -150,17 +159,17 @@ class Objective:
 
     def linearise(self, z: Tensor) -> Linear:
         """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap."""
-        self._charge(None, 2)
+        self.ledger.charge(None, 2)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             constraint = _slice(self.constraint, rows, len(z))
             leaves = [self.embed(z[rows]).detach().requires_grad_()]
             latent = z[rows]
             if constraint.needs_latent:
-                latent = self._space.one_hot(latent, leaves[0].dtype).requires_grad_()
+                latent = self.grid.one_hot(latent, leaves[0].dtype).requires_grad_()
                 leaves.append(latent)
             with torch.enable_grad():
-                loss, satisfied = self._forward_embedding(leaves[0], latent, constraint)
+                loss, satisfied = self._evaluate("decode_embedding", leaves[0], latent, constraint)
                 _check_differentiable(loss)
                 found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
             if found[0] is None and constraint.needs_output:
@@ -193,14 +202,12 @@ class Objective:
             z: ``(N, *S)``.
             row: ``(N,)`` which held row each z serves.
         """
-        self._charge(row, 1)
+        self.ledger.charge(row, 1)
         constraint = self.constraint.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
-            own = _slice(constraint, rows, len(z))
             with torch.no_grad():
-                output = self._decoded(self.generator.decode, z[rows])
-                return (*self._judged(output, z[rows], own), own.residuals(output, z[rows]))
+                return self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z)), "residuals")
 
         loss, satisfied, residuals = self.chunks.run(part, len(z))
         return Score(loss, satisfied), residuals
@@ -230,7 +237,7 @@ class Objective:
 
     def _patched(self, z: Tensor, grids: Tensor, position: Tensor, row: Tensor, cost: float) -> Score:
         """Score grids that differ from those they serve at one position, by patches on decoded ``z``."""
-        self._charge(None, cost)
+        self.ledger.charge(None, cost)
         output = self.decode(z)
 
         def part(rows: slice) -> Score:
@@ -238,7 +245,8 @@ class Objective:
             serves = row[rows]
             known, own = output.index_select(0, serves), self.constraint.select(serves)
             with torch.no_grad():
-                return self._forward_patch(grids[rows], position[rows], known, own)
+                patch = (position[rows], known)
+                return Score(*self._evaluate("redecode", grids[rows], grids[rows], own, patch=patch))
 
         pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
         most = max(pasted // max(output[0].numel(), 1), 1)
@@ -251,31 +259,46 @@ class Objective:
             return 1.0
         return math.ceil(self.generator.redecode_share * (1 << 20)) / (1 << 20)
 
-    def _score(self, z: Tensor, constraint: Constraint) -> Score:
-        output = self._decoded(self.generator.decode, z) if constraint.needs_output else z
-        return self._judged(output, z, constraint)
+    def _evaluated(
+        self,
+        entry: Entry,
+        entered: Tensor,
+        latent: Tensor,
+        constraint: Constraint,
+        want: Want = "score",
+        patch: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Loss, satisfied and what else is wanted of some rows: the one function that is compiled.
 
-    def _score_embedding(self, e: Tensor, latent: Tensor, constraint: Constraint) -> Score:
-        output = self._decoded(self._decode_embedding, e) if constraint.needs_output else e
-        return self._judged(output, latent, constraint)
+        Args:
+            entry: How the decoder is entered.
+            entered: What enters it: latents, or embeddings.
+            latent: The same as latents, for terms that read them.
+            constraint: One row a row.
+            want: ``"residuals"`` or ``"loss_map"`` are given beside the score.
+            patch: For ``"redecode"``, the position that changed in each row and the outputs known.
+        """
+        output = entered
+        if constraint.needs_output or want != "score":
+            output = self._decoded(entry, entered, patch)
+        score = constraint(output, self.canonical(latent) if constraint.needs_latent else latent)
+        if want == "residuals":
+            return *score, constraint.residuals(output, latent)
+        return (*score, constraint.loss_map(output)) if want == "loss_map" else score
 
-    def _score_patch(self, z: Tensor, position: Tensor, output: Tensor, constraint: Constraint) -> Score:
-        redecode = cast(LocalGenerator, self.generator).redecode
-        return self._judged(self._decoded(lambda z: redecode(z, position, output), z), z, constraint)
-
-    def _judged(self, output: Tensor, latent: Tensor, constraint: Constraint) -> Score:
-        return constraint(output, self.canonical(latent) if constraint.needs_latent else latent)
-
-    def _score_map(self, z: Tensor, constraint: Constraint) -> tuple[Tensor, ...]:
-        output = self._decoded(self.generator.decode, z)
-        return *constraint(output, z), constraint.loss_map(output)
-
-    def _decoded(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    def _decoded(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
         if self._autocast is None:
-            return decode(z)
+            return self._entered(entry, z, patch)
         with torch.autocast(z.device.type, dtype=self._autocast):
-            output = decode(z)
+            output = self._entered(entry, z, patch)
         return output.to(self.generator.dtype)
+
+    def _entered(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None) -> Tensor:
+        if entry == "decode_embedding":
+            return self._codes.decode_embedding(z)
+        if patch is not None:
+            return cast(LocalGenerator, self.generator).redecode(z, *patch)
+        return self.generator.decode(z)
 
     # -- the hard limit --------------------------------------------------------------------------
 
@@ -308,61 +331,33 @@ class Objective:
     # -- discrete spaces -------------------------------------------------------------------------
 
     @property
-    def _space(self) -> Discrete:
-        space = self.generator.space
-        if not isinstance(space, Discrete):
-            raise Unsupported("the generator", got=f"{space}", expected="a Discrete space")
-        return space
+    def grid(self) -> Discrete:
+        """The space of the grids; Unsupported where latents are no codes."""
+        return self._codes.grid
 
     @property
     def codebook(self) -> Tensor:
         """``(K, D)`` or ``(*S, K, D)``; one-hot vectors for a generator without embeddings."""
-        if isinstance(self.generator, EmbeddingGenerator):
-            return self.generator.codebook
-        return torch.eye(self._space.codebook_size, dtype=self.generator.dtype, device=self.generator.device)
+        return self._codes.codebook
 
     def embed(self, z: Tensor) -> Tensor:
         """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
-        if isinstance(self.generator, EmbeddingGenerator):
-            return self.generator.embed(z)
-        return z if self._space.is_soft(z) else self._space.one_hot(z, self.generator.dtype)
+        return self._codes.embed(z)
 
-    def _decode_embedding(self, e: Tensor) -> Tensor:
-        if isinstance(self.generator, EmbeddingGenerator):
-            return self.generator.decode_embedding(e)
-        return self.generator.decode(e)
+    def canonical(self, z: Tensor) -> Tensor:
+        """Puts codes in the place of those that stand for them. Constraints see what it gives."""
+        return self._codes.canonical(z)
 
-    # -- rows and their cost ---------------------------------------------------------------------
+    # -- what it costs ---------------------------------------------------------------------------
 
     def charge(self, cost: float) -> None:
         """Charge every held row for work that is not a decode but costs as much as ``cost`` of them."""
-        self._charge(None, cost)
-
-    def _charge(self, row: Tensor | None, cost: float) -> None:
-        if row is None:
-            self.spent = self.spent.add(self.alive, alpha=cost)
-        else:
-            self.spent = self.spent.index_add(0, row, cost * self.alive[row].to(self.spent.dtype))
+        self.ledger.charge(None, cost)
 
     @property
     def left(self) -> Tensor:
-        """``(M,)`` float64: how many more rows each held row's problem can pay for, over its live restarts."""
-        if self.budget is None:
-            return torch.full(self.spent.shape, torch.inf, dtype=torch.float64, device=self.spent.device)
-        problems = len(self.budget)
-        live = torch.zeros(problems, dtype=torch.float64, device=self.spent.device)
-        live.index_add_(0, self.problem, self.alive.to(live.dtype))
-        spent = live.new_zeros(problems).index_add_(0, self.problem, self.spent)
-        return ((self.budget - spent) / live.clamp(min=1))[self.problem]
-
-    def keep(self, index: Tensor) -> None:
-        """Hold only the rows in ``index`` from now on; what dropped rows spent stays on their problem."""
-        if self.budget is not None:
-            dropped = torch.ones_like(self.alive).index_fill(0, index, False)
-            gone = torch.where(dropped, self.spent, 0)
-            self.budget = self.budget.index_add(0, self.problem, gone, alpha=-1)
-        self.problem, self.alive, self.spent = self.problem[index], self.alive[index], self.spent[index]
-        self.constraint = self.per_problem.select(self.problem)
+        """``(M,)`` float64: how many more evaluations each held row's problem can pay for, a live restart."""
+        return self.ledger.left
 
     # -- around a run ----------------------------------------------------------------------------
 
@@ -371,7 +366,7 @@ class Objective:
 
         def part(rows: slice) -> tuple[Tensor]:
             with torch.no_grad():
-                return (self._decoded(self.generator.decode, z[rows]),)
+                return (self._decoded("decode", z[rows]),)
 
         return self.chunks.run(part, len(z))[0]
 
@@ -384,7 +379,7 @@ class Objective:
             constraint = self.per_problem.select(problems[rows])
             with torch.no_grad():
                 # A copy: a decoder that returns its argument would tie outputs to latents.
-                output = self._decoded(self.generator.decode, z[rows].clone())
+                output = self._decoded("decode", z[rows].clone())
                 terms = constraint.terms(output, z[rows])
                 names[:] = list(terms)
                 return (output, *constraint(output, z[rows]), *(t for score in terms.values() for t in score))
@@ -392,15 +387,6 @@ class Objective:
         output, loss, satisfied, *terms = self.chunks.run(part, len(z))
         pairs = zip(names, terms[::2], terms[1::2], strict=True)
         return output, Score(loss, satisfied), {name: Score(a, b) for name, a, b in pairs}
-
-
-def canonical_of(generator: Generator) -> Callable[[Tensor], Tensor]:
-    """What puts codes in the place of those that stand for them; nothing does for most generators."""
-    return generator.canonical if isinstance(generator, AliasedGenerator) else _unchanged
-
-
-def _unchanged(z: Tensor) -> Tensor:
-    return z
 
 
 class _Differentiated(torch.autograd.Function):

@@ -1,0 +1,57 @@
+"""A discrete generator seen through the embeddings of its codes; one-hot vectors where it has none."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import Unsupported
+from latentsearch.protocols import AliasedGenerator, EmbeddingGenerator, Generator
+from latentsearch.spaces import Discrete
+
+
+class EmbeddingView:
+    """What methods on codes ask of a generator, whatever it is.
+
+    Attributes:
+        codebook: ``(K, D)`` or ``(*S, K, D)``; the unit vectors for a generator without embeddings.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._embeddings = generator if isinstance(generator, EmbeddingGenerator) else None
+        self._aliases = generator if isinstance(generator, AliasedGenerator) else None
+
+    @property
+    def grid(self) -> Discrete:
+        """The space of the grids.
+
+        Raises:
+            Unsupported: If the generator's latents are no codes.
+        """
+        space = self._generator.space
+        if not isinstance(space, Discrete):
+            raise Unsupported("the generator", got=f"{space}", expected="a Discrete space")
+        return space
+
+    @cached_property
+    def codebook(self) -> Tensor:
+        if self._embeddings is not None:
+            return self._embeddings.codebook
+        return torch.eye(self.grid.codebook_size, dtype=self._generator.dtype, device=self._generator.device)
+
+    def embed(self, z: Tensor) -> Tensor:
+        """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
+        if self._embeddings is not None:
+            return self._embeddings.embed(z)
+        return z if self.grid.is_soft(z) else self.grid.one_hot(z, self._generator.dtype)
+
+    def decode_embedding(self, e: Tensor) -> Tensor:
+        """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
+        return self._generator.decode(e) if self._embeddings is None else self._embeddings.decode_embedding(e)
+
+    def canonical(self, z: Tensor) -> Tensor:
+        """Codes ``(N, *S)`` or ``(N, *S, K)`` without those that stand for others; other latents as they are."""
+        return z if self._aliases is None else self._aliases.canonical(z)
