@@ -38,6 +38,7 @@ class Bound(Protocol):
         A bound of one's own, for losses that are known to be nowhere below 0:
 
         >>> import torch
+        >>> from latentsearch.bounds import Bound, Bounded
         >>> class Zero:
         ...     evaluations = 0
         ...     def check(self, generator, constraint): ...
