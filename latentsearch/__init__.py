@@ -1,20 +1,19 @@
-"""Find the latents of a pretrained decoder that fulfil a wish, without retraining it."""
+"""Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, WrapWarning, wrap
 from latentsearch.constraints import (
     Classified,
-    Constraint,
     Downscales,
-    Limit,
     LogPrior,
     Matches,
     Near,
+    Observed,
     Satisfies,
-    Score,
     Within,
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
+from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.protocols import (
     AliasedGenerator,
@@ -56,6 +55,7 @@ __all__ = [
     "AutoEncoder",
     "AutoSearch",
     "BanditSearch",
+    "BoundedLoss",
     "BranchAndBoundSearch",
     "BrokenFile",
     "CMAESSearch",
@@ -74,18 +74,21 @@ __all__ = [
     "EvolutionSearch",
     "ExhaustiveSearch",
     "Generator",
+    "Goal",
     "GradientSearch",
     "InvalidArgument",
     "JacobiSearch",
     "LangevinSearch",
     "LatentSearchError",
     "LatentSpace",
+    "LeastSquares",
     "Limit",
     "LocalGenerator",
     "LogPrior",
     "Matches",
     "Near",
     "Noise",
+    "Observed",
     "Prior",
     "PursuitSearch",
     "RandomSearch",
@@ -96,6 +99,7 @@ __all__ = [
     "SearchFailed",
     "SearchResult",
     "Searcher",
+    "Separable",
     "SinglePositionSearch",
     "Status",
     "Step",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 
 
@@ -44,3 +45,29 @@ def require_count(name: str, value: int, least: int = 1) -> None:
 
 def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
+
+
+def common_problems(what: str, sizes: Iterable[int]) -> int:
+    """The one number of problems among sizes that agree or are 1."""
+    several = set(sizes) - {1}
+    if len(several) > 1:
+        raise InvalidArgument(
+            what,
+            got=f"parts for {' and '.join(map(str, sorted(several)))} problems",
+            expected="the same number of problems everywhere, or 1",
+        )
+    return several.pop() if several else 1
+
+
+def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: str = "") -> Tensor:
+    """A tensor fit to hold one row a problem: at least one row, no NaN, and no infinity where it must be finite."""
+    if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
+        got = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise InvalidArgument(what, got=got, expected="a tensor with one row a problem", hint="x[None] adds the row")
+    if tensor.is_floating_point():
+        for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
+            if bool(bad.any()):
+                rows = bad.reshape(len(bad), -1).any(1).nonzero().flatten().tolist()
+                expected = "finite numbers" if finite else "numbers"
+                raise InvalidArgument(what, got=f"{kind} in rows {rows}", expected=expected, hint=hint)
+    return tensor

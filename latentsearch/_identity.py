@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_DEPTH = 8  # deeper than any settings nest; an object that refers to itself stops here
+_DEPTH = 12  # deeper than any settings nest; an object that refers to itself stops here
 
 
 def digest(*tensors: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Maps of losses over the pixels of a picture: resampled, and shared out among windows."""
+"""Maps of losses over the cells of an output: resampled, and shared out among windows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def shared_out(loss_map: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return rows @ loss_map @ columns.mT
 
 
-def resampled(loss_map: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps ``(N, h, w)`` at another size, each pixel's loss spread over as much of the picture as before."""
-    if tuple(loss_map.shape[1:]) == size:
-        return loss_map
-    spread = (_spread(old, new, loss_map) for old, new in zip(loss_map.shape[1:], size, strict=True))
-    return shared_out(loss_map, *spread)
+def resampled(loss_map: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Maps ``(N, *cells)`` at another size, each cell's loss spread over as much of the output as before."""
+    for axis, (old, new) in enumerate(zip(loss_map.shape[1:], size, strict=True), start=1):
+        if old != new:
+            spread = _spread(old, new, loss_map)
+            loss_map = (loss_map.movedim(axis, -1) @ spread.mT).movedim(-1, axis)
+    return loss_map
 
 
 def _spread(old: int, new: int, like: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -71,6 +72,19 @@ def unflatten(template: State, tensors: dict[str, Tensor], prefix: str = "") -> 
 def map_rows(state: State, function: Callable[[Tensor], Tensor]) -> State:
     """``function`` on every tensor that has rows."""
     return unflatten(state, {n: function(t) if t.ndim else t for n, t in flatten(state).items()})
+
+
+Holder = TypeVar("Holder")
+
+
+def mapped(holder: Holder, names: Sequence[str], function: Callable[[Tensor], Tensor]) -> Holder:
+    """A copy of an object with ``function`` of the named tensors; the object itself if none are named."""
+    if not names:
+        return holder
+    clone = copy.copy(holder)
+    for name in names:
+        object.__setattr__(clone, name, function(getattr(holder, name)))
+    return clone
 
 
 def per_row(values: Tensor, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The demonstration behind ``python -m latentsearch demo``: four wishes, in two kinds of latent space.
+"""The demonstration behind ``python -m latentsearch demo``: four goals, in two kinds of latent space.
 
 ``examples/quickstart.py`` is the same job as one would write it by hand.
 """
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from latentsearch import plots, zoo
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, wrap
-from latentsearch.constraints import Classified, Constraint, Downscales, LogPrior, Matches
+from latentsearch.constraints import Classified, Downscales, LogPrior, Matches
 from latentsearch.errors import InvalidArgument
+from latentsearch.goal import AnyGoal
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
@@ -45,19 +46,19 @@ SEARCHERS: Mapping[str, Searcher] = {
 
 @dataclass(frozen=True)
 class Task:
-    """One wish about several pictures.
+    """One goal about several images.
 
     Attributes:
-        title: What is wished, in words.
+        title: What it is, in words.
         given: ``(B, 1, h, w)``: what the search may know, to look at.
-        wish: The constraint, for B problems.
+        goal: What should come out, for B problems.
         likelihood: The weight of the log prior where latents are continuous.
         edits: Whether the search starts at the pictures' own latents.
     """
 
     title: str
     given: Tensor
-    wish: Constraint
+    goal: AnyGoal
     likelihood: float = 0.0
     edits: bool = False
 
@@ -84,7 +85,7 @@ class Outcome:
 
 
 def tasks(images: Tensor) -> list[Task]:
-    """The four wishes about pictures ``(B, 1, 28, 28)``.
+    """The four goals about images ``(B, 1, 28, 28)``.
 
     Args:
         images: Digits in [0, 1].
@@ -118,10 +119,10 @@ def run_task(
     seed: int = 0,
     run: Run = Run(evaluations=EVALUATIONS, steps=STEPS),
 ) -> Outcome:
-    """Search for one wish in one space, and film it.
+    """Search for one goal in one space, and film it.
 
     Args:
-        task: The wish.
+        task: The goal.
         space: What to call the generator.
         generator: Where to search.
         searcher: How to search.
@@ -130,15 +131,17 @@ def run_task(
         run: Its budget.
     """
     film, latents = plots.Film(every=3), generator.encode(images)
-    wish = task.wish + task.likelihood * LogPrior(generator.prior) if space == "VAE" and task.likelihood else task.wish
+    goal = task.goal.goal
+    if space == "VAE" and task.likelihood:
+        goal = goal + task.likelihood * LogPrior(generator.prior)
     result = searcher.search(
         generator,
-        wish,
+        goal,
         init=latents if task.edits else None,
         seed=seed,
         run=replace(run, callbacks=[*run.callbacks, film]),
     )
-    encoder_loss = wish(generator.decode(latents), latents).loss
+    encoder_loss = goal(generator.decode(latents), latents).loss
     return Outcome(task, space, type(searcher).__name__, result, encoder_loss, film.decode(generator))
 
 
@@ -193,9 +196,9 @@ _HEAD = (
 )
 
 _MORAL = (
-    "Losses are means over the pictures; 'encoder' is the same wish at the latents that the encoder gives for the\n"
+    "Losses are means over the pictures; 'encoder' is the same goal at the latents that the encoder gives for the\n"
     "true pictures. The codes fit what is given and make up the rest: no prior says which grids are likely.\n"
-    "The VAE has one, and its wishes include it."
+    "The VAE has one, and its goals include it."
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
+from latentsearch.goal import AnyGoal
 from latentsearch.noise import Noise
 from latentsearch.spaces import LatentSpace
 
@@ -119,7 +119,7 @@ class Searcher(Protocol):
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,

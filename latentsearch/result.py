@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 
 
 class Status(IntEnum):
@@ -122,7 +122,7 @@ class SearchResult:
         scores = {"score": self.score, "candidates.score": self.candidates.score}
         scores |= {f"terms.{name}": score for name, score in self.terms.items()}
         for name, score in scores.items():
-            tensors |= {f"{name}.loss": score.loss, f"{name}.satisfied": score.satisfied}
+            tensors |= {f"{name}.loss": score.loss, f"{name}.satisfied": score.passed}
         header = {
             "kind": "result",
             "terms": list(self.terms),

@@ -134,7 +134,8 @@ CASES = {
         "Near.latent", "codes 7 to 7", generator=codes, wish=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
     ),
     "within a grid without its problem": Case(
-        "Within's centre", "x[None]", generator=codes, wish=lambda: ls.Within(torch.zeros(2, 2).long(), 1),
+        "Within's centre", "x[None]", generator=codes,
+        wish=lambda: satisfies(lambda o: o.flatten(1).sum(1)) + ls.Within(torch.zeros(2, 2).long(), 1),
     ),
     "near codes, in a continuous space": Case("Near.latent", wish=lambda: ls.Near(torch.zeros(1, 4).long())),
     "prior over other latents": Case("LogPrior.prior", "fails on a float32", wish=lambda: ls.LogPrior(PriorOfCodes())),
@@ -149,10 +150,10 @@ CASES = {
     ),
     "function of another shape": Case("(2, 4)", "one value a row", wish=lambda: satisfies(lambda o: o.mean((1, 3)))),
     "function that returns a number": Case("float", "one value a row", wish=lambda: satisfies(lambda o: 1.0)),
-    "function of bools": Case("bools", "judges=True", wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)) > 0)),
+    "function of bools": Case("bools", "boolean=True", wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)) > 0)),
     "function that should give bools": Case(
-        "judges=True and a function of numbers", ".below(threshold)",
-        wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), judges=True),
+        "boolean=True and a function of numbers", ".below(threshold)",
+        wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), boolean=True),
     ),
     "function of whole numbers": Case(
         "int64", "floating", wish=lambda: satisfies(lambda o: o.long().sum((1, 2, 3))),
@@ -264,7 +265,7 @@ CASES = {
         "constraint: got function", "a Constraint", "Satisfies(...)", wish=lambda: lambda o: o.mean((1, 2, 3)),
     ),
     "tensor for a wish": Case("constraint: got Tensor", "a Constraint", wish=lambda: PICTURES),
-    "wish for a generator": Case("generator: got Matches", "a Generator", generator=lambda: MATCH),
+    "wish for a generator": Case("generator: got SquaredMatches", "a Generator", generator=lambda: MATCH),
 }  # fmt: skip
 
 

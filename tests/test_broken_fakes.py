@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import latentsearch as ls
 from latentsearch import Noise, Run, Score, Status, Unsupported
-from latentsearch.algebra import Sum, Weighted
 from latentsearch.errors import BrokenLaw
+from latentsearch.goal import Sum, Weighted
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
 from latentsearch.relaxations.estimator import Loss

@@ -157,7 +157,7 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
     dark = ls.Satisfies(lambda x: x.mean((1, 2)), name="dark")
     plain = ls.Matches(torch.zeros(1, 4, 4))
     for method in (ls.ColouredSearch(spacing=2), ls.Then(ls.RelaxedSearch(), ls.ColouredSearch(spacing=2))):
-        refused(large, plain + dark, "got dark, whose loss is no sum over the pixels.*use CoordinateSearch", method)
+        refused(large, plain + dark, "got dark, whose loss is no sum over cells.*use CoordinateSearch", method)
         refused(
             small, ls.Matches(torch.zeros(1, 2, 5)), r"\(2, 5\), expected two axes of at least 4.*Coordinate", method
         )
@@ -167,8 +167,8 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
 
 def test_wishes_say_whether_they_are_sums_over_pixels():
     match, near = ls.Matches(torch.zeros(1, 1, 4, 4)), ls.Near(torch.zeros(1, 3))
-    assert match.pixel_separable and (2 * match + match.below(1.0)).pixel_separable
-    assert (match + ls.Within(torch.zeros(1, 3), 1.0)).pixel_separable
-    assert not (match + near).pixel_separable and not ls.Matches(torch.zeros(1, 4)).pixel_separable
+    assert match.goal.cell_axes == (2 * match + match.below(1.0)).cell_axes == 2
+    assert (match + ls.Within(torch.zeros(1, 3), 1.0)).cell_axes == 2
+    assert not (match + near).cell_axes and ls.Matches(torch.zeros(1, 4)).cell_axes == 1
     with pytest.raises(ls.Unsupported, match="got Near, whose loss is no sum"):
         (match + near).loss_map(torch.zeros(1, 1, 4, 4))

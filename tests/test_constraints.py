@@ -23,7 +23,7 @@ def losses(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_
 
 
 def verdicts(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[bool]:
-    return wish(output, latent).satisfied.tolist()
+    return wish(output, latent).passed.tolist()
 
 
 def approximately(*values: float) -> Any:
@@ -112,11 +112,10 @@ def test_bicubic_downscaling_keeps_constants_and_slopes() -> None:
     assert small[2:6].tolist() == approximately(9.5, 13.5, 17.5, 21.5)  # the middles of blocks; edges bend
 
 
-@pytest.mark.parametrize(("tolerance", "satisfied"), [(None, False), (0.0, False), (0.24, False), (0.25, True)])
-def test_tolerance_is_the_largest_loss_that_satisfies(tolerance: float | None, satisfied: bool) -> None:
-    wish = ls.Downscales(torch.full((1, 1, 1, 1), 0.5), 2, mode="area", tolerance=tolerance)
-    assert wish.judges == (tolerance is not None)
-    assert verdicts(wish, torch.zeros(1, 1, 2, 2)) == [satisfied]
+@pytest.mark.parametrize(("most", "satisfied"), [(0.0, False), (0.24, False), (0.25, True)])
+def test_a_threshold_is_the_largest_loss_that_satisfies(most: float, satisfied: bool) -> None:
+    goal = ls.Downscales(torch.full((1, 1, 1, 1), 0.5), 2, mode="area").below(most)
+    assert verdicts(goal, torch.zeros(1, 1, 2, 2)) == [satisfied]
 
 
 # -- Classified --------------------------------------------------------------------------------------
@@ -190,13 +189,13 @@ def test_the_decorator_works_with_and_without_settings() -> None:
     def bright(output: Tensor) -> Tensor:
         return -output.mean(1)
 
-    @constraint(of="latent", judges=True, name="second is even")
+    @constraint(of="latent", boolean=True, name="second is even")
     def even(latent: Tensor) -> Tensor:
         return latent[:, 1] % 2 == 0
 
-    assert isinstance(bright, ls.Satisfies) and bright.name == "bright" and not bright.judges
+    assert isinstance(bright, ls.Satisfies) and bright.name == "bright" and not bright.boolean
     assert losses(bright, torch.tensor([[1.0, 3.0]])) == [-2]
-    assert even.name == "second is even" and even.judges and not even.differentiable and not even.needs_output
+    assert even.name == "second is even" and even.boolean and not even.differentiable and even.reads == "latent"
     codes = torch.tensor([[1, 2], [2, 1]])
     assert (losses(even, latent=codes), verdicts(even, latent=codes)) == ([0, 1], [True, False])
 
@@ -204,11 +203,11 @@ def test_the_decorator_works_with_and_without_settings() -> None:
 def test_functions_get_what_they_ask_for() -> None:
     output, latent, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[10], [20]]), torch.tensor([100, 200])
     both = ls.Satisfies(lambda x, z, t: x[:, 0] + z[:, 0] + t, of="both", targets=targets)
-    assert both.problems == 2 and both.needs_output and both.needs_latent
+    assert both.problems == 2 and both.reads == "both"
     assert losses(both, output, latent) == [111, 222]
     assert losses(both.select(torch.tensor([1, 1])), output, latent) == [211, 222]
     of_latent = ls.Satisfies(lambda z: z[:, 0].float(), of="latent")
-    assert not of_latent.needs_output and losses(of_latent, output, latent) == [10, 20]
+    assert of_latent.reads == "latent" and losses(of_latent, output, latent) == [10, 20]
 
 
 def test_given_replaces_the_targets_of_a_copy() -> None:
@@ -224,7 +223,7 @@ def test_given_replaces_the_targets_of_a_copy() -> None:
 
 def test_residuals_of_a_match_are_its_differences_over_the_root_of_their_number() -> None:
     wish = ls.Matches(TARGET)
-    assert wish.least_squares
+    assert wish.goal.least_squares
     assert wish.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.025, -0.25, 0.5, 1.0)
 
 
@@ -237,9 +236,11 @@ def test_residuals_of_a_masked_match_are_0_where_it_does_not_look() -> None:
 @pytest.mark.parametrize("mode", ["area", "bicubic"])
 def test_residuals_of_a_downscaled_picture_are_those_of_the_small_one(mode: Any) -> None:
     output = torch.arange(16.0).view(1, 1, 4, 4)
-    wish = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode, tolerance=0.1)
-    assert wish.least_squares
-    assert torch.allclose(wish.residuals(output, NO_LATENT), wish.shrink(output).flatten(1) / 2)
+    wish = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode).below(0.1)
+    assert wish.goal.least_squares
+    assert torch.allclose(
+        wish.goal.residuals(output, NO_LATENT), wish.goal.constraints[0].shrink(output).flatten(1) / 2
+    )
 
 
 def test_residuals_follow_selected_problems() -> None:
@@ -261,9 +262,10 @@ def test_residuals_follow_selected_problems() -> None:
     ids=lambda wish: wish.name,
 )
 def test_what_is_no_sum_of_squares_has_no_residuals(wish: ls.Constraint) -> None:
-    assert not wish.least_squares
-    with pytest.raises(ls.Unsupported, match=r"residuals: got .*, expected one whose loss is a sum of squares"):
-        wish.residuals(OUTPUT, NO_LATENT)
+    assert not wish.goal.least_squares
+    assert not isinstance(wish, ls.LeastSquares)
+    with pytest.raises(ls.Unsupported, match=rf"residuals: got {wish.name}, whose loss is no sum of squares"):
+        wish.goal.residuals(OUTPUT, NO_LATENT)
 
 
 # -- what is refused ---------------------------------------------------------------------------------
@@ -282,12 +284,10 @@ REFUSED = {
     "mask with fewer dimensions": (lambda: ls.Matches(PICTURE, mask=torch.ones(4, 4)), "as many dimensions"),
     "mask with NaN": (lambda: ls.Matches(PICTURE, mask=PICTURE + torch.nan), "Matches.mask: got NaN"),
     "masks of other problems": (lambda: ls.Matches(PICTURE, mask=torch.ones(3, 1, 4, 4)), "2 and 3 problems"),
-    "small is no picture": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*pictures \(B, C, h, w\)"),
+    "small is no picture": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*images \(B, C, h, w\)"),
     "factor": (lambda: ls.Downscales(PICTURE, 1), "Downscales.factor: got 1, expected a whole number of at least 2"),
     "broken factor": (lambda: ls.Downscales(PICTURE, 2.0), "Downscales.factor: got 2.0"),  # type: ignore[arg-type]
     "mode": (lambda: ls.Downscales(PICTURE, 2, mode="nearest"), "Downscales.mode: got 'nearest'"),  # type: ignore[arg-type]
-    "tolerance": (lambda: ls.Downscales(PICTURE, 2, tolerance=-1), "Downscales.tolerance: got -1"),
-    "tolerance NaN": (lambda: ls.Downscales(PICTURE, 2, tolerance=math.nan), "Downscales.tolerance: got nan"),
     "train mode": (lambda: ls.Classified(nn.Linear(4, 2), 0), r"module in train mode.*classifier.eval\(\)"),
     "no classifier": (lambda: ls.Classified("resnet", 0), "Classified.classifier: got str"),  # type: ignore[arg-type]
     "negative label": (lambda: ls.Classified(identity, -1), "Classified.label: got -1, expected an index"),

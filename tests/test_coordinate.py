@@ -12,7 +12,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch import zoo
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Linear, Objective
 from latentsearch.searchers._curvature import curvature, learn

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch import zoo
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.loop import ranking
 from latentsearch.searchers.evolution import EvolutionState, mutation, nearest_codes, random_blocks
 from latentsearch.testing import toys

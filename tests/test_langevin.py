@@ -24,7 +24,7 @@ BETA = 8.0
 class PricedCodes(ls.Constraint):
     """A price for each code at each position: a term that reads the latent alone."""
 
-    needs_output = False
+    reads = "latent"
     PRICES = torch.tensor([[0.0, 0.3, 0.1, 0.25], [0.2, 0.0, 0.3, 0.1]], dtype=DOUBLE)
 
     def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import is_protocol
 
 import latentsearch as ls
-from latentsearch import algebra, models, relaxations
+from latentsearch import goal, models, relaxations
 from latentsearch.bounds import Bounded
 from latentsearch.models import initialised
 from latentsearch.noise import Noise
@@ -117,7 +117,7 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
     yield ls.Matches(target, distance="huber", mask=weights)
     for mode in ("area", "bicubic"):
         yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
-        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, tolerance=1.0)
+        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode).below(1.0)
     with models.initialised(1):
         classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
     for loss in ("probability", "logit"):
@@ -131,7 +131,7 @@ def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
     yield ls.Satisfies(lambda z: z.square().sum(1), of="latent")
     yield ls.Satisfies(lambda x, z: x.mean((1, 2, 3)) * z.sum(1), of="both")
     yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) - level, targets=levels)
-    yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) > level, targets=levels, judges=True)
+    yield ls.Satisfies(lambda x, level: x.mean((1, 2, 3)) > level, targets=levels, boolean=True)
     yield ls.Satisfies(lambda x, level: (x - level).mean((1, 2, 3))).with_targets(levels[:, None, None, None])
 
 
@@ -182,9 +182,7 @@ class ToyBound:
             raise ls.Unsupported("ToyBound", got=type(generator).__name__, expected="a CodeGenerator")
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
-        wish = objective.constraint.select(row)
-        while not isinstance(wish, ls.Matches):
-            wish = wish.parts[0] if isinstance(wish, algebra.Sum) else wish.inner
+        wish = objective.goal.select(row).constraints[0]
         values = objective.codebook[:, 0] ** 3
         each = (values - wish.target.flatten(1)[..., None]).square() / wish.target[0].numel()
         low = torch.where(allowed, each, torch.inf).amin(2)
@@ -311,7 +309,7 @@ def public_classes() -> Iterator[type]:
                 yield found
 
 
-@pytest.mark.parametrize("kind", [*public_classes(), algebra.Sum, algebra.Weighted, algebra.Below])
+@pytest.mark.parametrize("kind", [*public_classes(), goal.Goal])
 def test_every_public_class_is_held_to_the_laws(kind: type) -> None:
     parts = [part for subject in SUBJECTS for part in (subject if isinstance(subject, tuple) else (subject,))]
     assert any(type(part) is kind for part in parts), f"add a {kind.__name__} to the subjects of this file"

@@ -58,7 +58,7 @@ def test_a_solved_restart_solves_its_problem():
 def test_satisfied_beats_a_lower_loss():
     """The wish is satisfied at a higher loss than the first latent has: the satisfied one is returned."""
     generator = ls.ContinuousGenerator(lambda z: z, (1,))
-    rule = ls.Satisfies(lambda x: x[:, 0] < 0, judges=True, name="negative")
+    rule = ls.Satisfies(lambda x: x[:, 0] < 0, boolean=True, name="negative")
     goal = ls.Matches(torch.full((1, 1), 5.0)) + 0.0 * rule
     result = ls.RandomSearch(batch=1).search(generator, goal, init=torch.tensor([[5.0]]), seed=0)
     assert result.status[0] == ls.Status.SATISFIED
@@ -369,7 +369,7 @@ def test_the_checkpoint_of_another_search_is_refused(tmp_path):
     for search, words in (
         (lambda: ls.GradientSearch().search(toy.generator, toy.constraint, seed=1, run=run), "seeds"),
         (lambda: ls.GradientSearch(tolerance=1.0).search(toy.generator, toy.constraint, seed=0, run=run), "searcher"),
-        (lambda: ls.GradientSearch().search(toy.generator, 2 * toy.constraint, seed=0, run=run), "constraint"),
+        (lambda: ls.GradientSearch().search(toy.generator, 2 * toy.constraint, seed=0, run=run), "goal"),
     ):
         with pytest.raises(ls.BrokenFile, match=f"of another search: its {words} differ"):
             search()

@@ -191,6 +191,6 @@ def test_residuals_follow_the_algebra(weight):
     mask = (Noise.from_seed(3, 2).uniform(1, 8, 8) > 0.5).float()
     small = ls.Downscales(target[..., ::2, ::2], 2, mode="bicubic")
     wish = weight * ls.Matches(target, mask=mask) + small.below(0.1) + ls.Within(z, 1.0)
-    assert wish.least_squares
+    assert wish.goal.least_squares
     assert torch.allclose(wish.residuals(output, z).square().sum(1), wish(output, z).loss, rtol=1e-5)
     assert not (wish + ls.Near(z)).least_squares and not (-1 * small).least_squares

@@ -38,7 +38,7 @@ def test_a_resume_with_another_rule_is_refused(tmp_path):
     toy = toys.bowl()
     run = ls.Run(evaluations=20, checkpoint=tmp_path / "run")
     ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 0.5).square().sum(1)), seed=0, run=run)
-    with pytest.raises(ls.BrokenFile, match="constraint"):
+    with pytest.raises(ls.BrokenFile, match="goal"):
         ls.GradientSearch().search(toy.generator, ls.Satisfies(lambda x: (x - 2.5).square().sum(1)), seed=0, run=run)
 
 
@@ -130,8 +130,6 @@ def test_a_satisfied_nan_does_not_win():
     generator = ls.ContinuousGenerator(lambda z: z, (1,))
 
     class Odd(ls.Constraint):
-        judges = True
-
         def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
             loss = torch.where(output[:, 0] > 5, torch.nan, output[:, 0].abs() + 1)
             return ls.Score(loss, torch.ones_like(loss, dtype=torch.bool))
@@ -234,11 +232,9 @@ def test_swaps_without_a_gradient_end_a_search(searcher):
     """A root's slope at 0 is no number: no swap is promising from the first step on."""
 
     class Root(ls.Constraint):
-        least_squares = True
-
         def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
             loss = output.flatten(1).square().sum(1) + 0 * output.flatten(1).sub(output.flatten(1)).sqrt().sum(1)
-            return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+            return ls.Score(loss)
 
         def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
             return output.flatten(1)

@@ -235,7 +235,7 @@ def test_random_search_is_the_best_of_the_prior():
 
 def test_random_search_takes_wishes_without_a_gradient():
     toy = toys.codes(problems=1)
-    wish = ls.Satisfies(lambda z: (z == 0).flatten(1).sum(1) == 2, of="latent", judges=True, name="two zeros")
+    wish = ls.Satisfies(lambda z: (z == 0).flatten(1).sum(1) == 2, of="latent", boolean=True, name="two zeros")
     result = ls.RandomSearch().search(toy.generator, wish, seed=0)
     assert result.status[0] == ls.Status.SATISFIED
     assert int((result.latent == 0).sum()) == 2

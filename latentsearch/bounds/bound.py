@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
+from latentsearch.goal import Goal
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 
@@ -41,7 +41,7 @@ class Bound(Protocol):
         >>> from latentsearch.bounds import Bound, Bounded
         >>> class Zero:
         ...     evaluations = 0
-        ...     def check(self, generator, constraint): ...
+        ...     def check(self, generator, goal): ...
         ...     def __call__(self, objective, allowed, row):
         ...         return Bounded(torch.zeros(len(allowed)), allowed.sum(-1).float())
         >>> isinstance(Zero(), Bound)
@@ -51,14 +51,14 @@ class Bound(Protocol):
     @property
     def evaluations(self) -> int: ...
 
-    def check(self, generator: Generator, constraint: Constraint) -> None:
-        """Raise Unsupported if these cannot be bounded. Decodes nothing."""
+    def check(self, generator: Generator, goal: Goal) -> None:
+        """Raise Unsupported if these cannot be bounded. Decodes a grid at most."""
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Bound N sets of grids; the caller charges for it.
 
         Args:
-            objective: Generator and wish.
+            objective: Generator and goal.
             allowed: ``(N, P, K)`` bool: the codes at each position of the flattened grid, at least one.
             row: ``(N,)`` int64: the held row that each set serves.
         """

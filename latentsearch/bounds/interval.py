@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from latentsearch.adapters import CodebookGenerator
-from latentsearch.algebra import Constraint
 from latentsearch.bounds._first import Entrance, extremes
 from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused
+from latentsearch.bounds._losses import check_goal, loss_between
 from latentsearch.bounds._pull import walk
-from latentsearch.bounds._wishes import check_wish, loss_between
 from latentsearch.bounds.bound import Bounded
+from latentsearch.goal import Goal
+from latentsearch.goal._addend import Addend
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
@@ -23,7 +24,7 @@ from latentsearch.spaces import Discrete
 
 @dataclass(frozen=True)
 class IntervalBound:
-    """The loss nearest to the wish within an interval that holds every output of a set of grids.
+    """The least loss within an interval that holds every output of a set of grids.
 
     Interval bound propagation [Gowal et al., *On the Effectiveness of Interval Bound Propagation
     for Training Verifiably Robust Models*, 2018, section 3] through the layers of a
@@ -33,7 +34,7 @@ class IntervalBound:
     the bound loosens with depth and width.
 
     Layers: `Linear`, convolutions and transposed ones in one and two dimensions, elementwise functions, pooling,
-    `Upsample`, batch norm and dropout in eval mode, `models.ResidualBlock`. Wishes: `Matches`, `Downscales` of
+    `Upsample`, batch norm and dropout in eval mode, `models.ResidualBlock`. Terms: `Matches`, `Downscales` of
     mode `"area"`, `Near`, `LogPrior` of `UniformCodes`, their sums and weights. Intervals are widened by 16 units
     of rounding a layer, so that a proof holds for losses as they are computed.
 
@@ -54,11 +55,12 @@ class IntervalBound:
 
     evaluations: ClassVar[int] = 4
 
-    def check(self, generator: Generator, constraint: Constraint) -> None:
-        """Raise Unsupported, naming the layer or the wish, if these cannot be bounded."""
+    def check(self, generator: Generator, goal: Addend) -> None:
+        """Raise Unsupported, naming the layer or the term, if these cannot be bounded."""
         for layer in _layers(generator):
             check_layer(layer)
-        check_wish(constraint)
+        assert isinstance(generator, CodebookGenerator)  # or its layers were refused
+        check_goal(goal.goal, generator)
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
@@ -67,21 +69,21 @@ class IntervalBound:
             table = entrance.table()
 
         def part(rows: slice) -> Sequence[Tensor]:
-            constraint = objective.constraint.select(row[rows])
-            return bounded_by_intervals(entrance, extremes(table, allowed[rows]), constraint, allowed[rows])[0]
+            goal = objective.goal.select(row[rows])
+            return bounded_by_intervals(entrance, extremes(table, allowed[rows]), goal, allowed[rows])[0]
 
         return Bounded(*objective.chunks.run(part, len(allowed)))
 
 
 def bounded_by_intervals(
-    entrance: Entrance, given: Interval, constraint: Constraint, allowed: Tensor
+    entrance: Entrance, given: Interval, goal: Goal, allowed: Tensor
 ) -> tuple[Bounded, list[Interval]]:
     """The bound, and what came into each layer after the first and out of the last."""
     with torch.enable_grad():
         leaves = Interval(*(end.detach().requires_grad_() for end in given))
         x, layers = entrance.enter(leaves)
         seen = walk(layers, x)
-        loss = loss_between(constraint, seen[-1], allowed)
+        loss = loss_between(goal, seen[-1], allowed)
         gap = (loss.high - loss.low).sum()
         found = torch.autograd.grad(gap, leaves, allow_unused=True) if gap.requires_grad else (None, None)
     slope = sum((torch.zeros_like(given.low) if g is None else g.abs() for g in found), torch.zeros_like(given.low))

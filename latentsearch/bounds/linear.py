@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row, sum_rows
-from latentsearch.algebra import Constraint
 from latentsearch.bounds._first import Entrance, extremes
 from latentsearch.bounds._layers import Interval, rounding
+from latentsearch.bounds._losses import loss_between
 from latentsearch.bounds._pull import chain, sizes, transposed
-from latentsearch.bounds._wishes import loss_between
 from latentsearch.bounds.bound import Bounded
 from latentsearch.bounds.interval import IntervalBound, bounded_by_intervals, entrance_of
-from latentsearch.constraints import Matches
+from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import InvalidArgument
+from latentsearch.goal._addend import Addend
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
 
@@ -63,9 +63,9 @@ class LinearBound:
     def evaluations(self) -> int:
         return 3 + 3 * self.directions
 
-    def check(self, generator: Generator, constraint: Constraint) -> None:
-        """Raise Unsupported, naming the layer or the wish, if these cannot be bounded."""
-        IntervalBound().check(generator, constraint)
+    def check(self, generator: Generator, goal: Addend) -> None:
+        """Raise Unsupported, naming the layer or the term, if these cannot be bounded."""
+        IntervalBound().check(generator, goal)
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
@@ -74,28 +74,27 @@ class LinearBound:
             table = entrance.table()
 
         def part(rows: slice) -> Sequence[Tensor]:
-            constraint, mine = objective.constraint.select(row[rows]), allowed[rows]
-            first, seen = bounded_by_intervals(entrance, extremes(table, mine), constraint, mine)
+            goal, mine = objective.goal.select(row[rows]), allowed[rows]
+            first, seen = bounded_by_intervals(entrance, extremes(table, mine), goal, mine)
             sets = _Sets(objective.generator, entrance, table, mine, seen)
             with torch.no_grad():
-                loss = loss_between(constraint, seen[-1], mine, lambda wish: self._projected(sets, wish))
+                loss = loss_between(goal, seen[-1], mine, lambda term: self._projected(sets, term))
             return first._replace(lower=torch.maximum(first.lower, loss.low))
 
         return Bounded(*objective.chunks.run(part, len(allowed)))
 
-    def _projected(self, sets: _Sets, wish: Matches) -> Tensor:
+    def _projected(self, sets: _Sets, term: SquaredMatches) -> Tensor:
         """The best bound of several directions, ``(N,)``."""
         output = sets.seen[-1]
-        d = (output.low + output.high) / 2 - wish.target
-        weight = wish.mask.expand_as(d) if wish.mask.numel() else torch.ones_like(d)
-        weight = weight / per_row(sum_rows(weight), weight)
+        d = (output.low + output.high) / 2 - term.target
+        weight = term.weights_like(d)
         best = torch.zeros_like(sum_rows(d))
         for left in reversed(range(self.directions)):
-            least, grid = sets.least(2 * weight * d, wish.target)
+            least, grid = sets.least(2 * weight * d, term.target)
             size = sum_rows(weight * d.square()).clamp(min=torch.finfo(d.dtype).tiny)
             best = torch.maximum(best, least.clamp(min=0).square() / (4 * size))
             if left:
-                way = sets.generator.decode(grid) - wish.target - d
+                way = sets.generator.decode(grid) - term.target - d
                 length = sum_rows(weight * way.square()).clamp(min=torch.finfo(d.dtype).tiny)
                 d = d + per_row((-sum_rows(weight * d * way) / length).clamp(0, 1), d) * way
         return best

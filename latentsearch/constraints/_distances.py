@@ -27,9 +27,18 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def over_pixels(distance: Tensor) -> Tensor:
-    """``(N, ..., H, W)`` summed over all but rows and the last two axes: ``(N, H, W)``."""
-    return distance.reshape(len(distance), -1, *distance.shape[-2:]).sum(1)
+def cell_axes(target: Tensor) -> int:
+    """How many of the last axes of ``(B, *O)`` are cells: those of images and volumes, after the channels.
+
+    ``(B, n)`` has one, ``(B, H, W)`` and ``(B, C, H, W)`` two, ``(B, C, D, H, W)`` three.
+    """
+    return max(min(target.ndim - 1, 2), target.ndim - 2)
+
+
+def over_cells(distance: Tensor) -> Tensor:
+    """``(N, *O)`` summed over all axes but rows and cells: ``(N, *cells)``."""
+    axes = cell_axes(distance)
+    return distance.reshape(len(distance), -1, *distance.shape[-axes:]).sum(1)
 
 
 def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of: str) -> None:

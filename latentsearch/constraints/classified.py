@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from latentsearch.algebra import Constraint, Score, common_problems
+from latentsearch._checks import common_problems
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.goal import Constraint, Score
 
 
 class Classified(Constraint):
@@ -20,7 +21,7 @@ class Classified(Constraint):
         label: The wanted class, one for all problems or ``(B,)`` int64.
         loss: ``"probability"`` for $-\log p(\mathrm{label})$, or ``"logit"`` for the negative
             logit, which does not saturate but has no lower bound.
-        threshold: Satisfied where the label's probability is at least this; None does not judge.
+        threshold: Satisfied where the label's probability is at least this; None for no threshold.
 
     Raises:
         InvalidArgument: If the classifier is in train mode, or labels or threshold are out of range.
@@ -33,7 +34,6 @@ class Classified(Constraint):
         tensor([True])
     """
 
-    judges = True
     tensors: ClassVar[tuple[str, ...]] = ("label",)
 
     def __init__(
@@ -66,7 +66,6 @@ class Classified(Constraint):
                 "Classified.threshold", got=repr(threshold), expected="a probability in (0, 1), or None"
             )
         self.classifier, self.loss, self.threshold = classifier, loss, threshold
-        self.judges = threshold is not None
         self.problems = common_problems("Classified", (len(self.label),))
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
@@ -75,7 +74,7 @@ class Classified(Constraint):
         log_probability = logits.log_softmax(1).gather(1, label)[:, 0]
         loss = -log_probability if self.loss == "probability" else -logits.gather(1, label)[:, 0]
         if self.threshold is None:
-            return Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+            return Score(loss)
         return Score(loss, log_probability.exp() >= self.threshold)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:

@@ -1,44 +1,51 @@
-"""The wish to look like a small picture when shrunk: super-resolution."""
+"""The output looks like a small image when shrunk: super-resolution."""
 
 from __future__ import annotations
 
 import math
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._rows import mean_rows
-from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
-from latentsearch.constraints._distances import check_floating, check_target, over_pixels
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch._checks import check_per_problem, common_problems
+from latentsearch._rows import mean_rows, per_row, sum_rows
+from latentsearch.constraints._distances import check_floating, check_target, over_cells
+from latentsearch.constraints._noise_level import in_deviations, noise_level
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.goal import Constraint, Score
 
 
 class Downscales(Constraint):
-    r"""The output, shrunk by a factor, equals a small picture.
+    r"""The output, shrunk by a factor, equals a small image.
 
     The downscaling loss of PULSE [Menon et al., *PULSE: Self-Supervised Photo Upsampling via
     Latent Space Exploration of Generative Models*, CVPR 2020, section 3.2]: the mean square of
     $DS(G(z)) - I_{LR}$.
 
+    With a noise level $\sigma$ it is the negative log-likelihood, in nats and up to a constant, of an image that was
+    shrunk and then observed with Gaussian noise: $\|DS(G(z)) - I_{LR}\|^2 / 2 \sigma^2$.
+
     Args:
         small: ``(B, C, h, w)``, in the output's range; one row a problem.
         factor: How many times smaller it is; the output is ``(N, C, factor * h, factor * w)``.
         mode: ``"bicubic"`` (with antialiasing) or ``"area"`` (block means).
-        tolerance: Satisfied where the loss is at most this; None does not judge.
+        noise: The standard deviation of the noise, one for all problems or ``(B,)``; None for the mean square.
 
     Raises:
-        InvalidArgument: If ``small`` is no floating picture or holds NaN or infinity, or ``factor`` is below 2.
+        InvalidArgument: If ``small`` is no floating image or holds NaN or infinity, ``factor`` is below 2, or the
+            noise is not positive.
 
     Example:
         >>> import torch
         >>> import latentsearch as ls
-        >>> goal = ls.Downscales(torch.zeros(1, 1, 2, 2), factor=4, mode="area", tolerance=0.01)
+        >>> goal = ls.Downscales(torch.zeros(1, 1, 2, 2), factor=4, mode="area").below(0.01)
         >>> goal(torch.zeros(1, 1, 8, 8), torch.zeros(1, 8)).satisfied
         tensor([True])
     """
 
-    tensors: ClassVar[tuple[str, ...]] = ("small",)
+    tensors: ClassVar[tuple[str, ...]] = ("small", "noise")
 
     def __init__(
         self,
@@ -46,56 +53,63 @@ class Downscales(Constraint):
         factor: int,
         *,
         mode: Literal["bicubic", "area"] = "bicubic",
-        tolerance: float | None = None,
+        noise: float | Tensor | None = None,
     ) -> None:
         self.small = check_per_problem("Downscales.small", small, finite=True)
         check_floating("Downscales.small", small)
         if small.ndim != 4:
-            raise InvalidArgument("Downscales.small", got=describe(small), expected="pictures (B, C, h, w)")
+            raise InvalidArgument("Downscales.small", got=describe(small), expected="images (B, C, h, w)")
         if not isinstance(factor, int) or factor < 2:
             raise InvalidArgument("Downscales.factor", got=repr(factor), expected="a whole number of at least 2")
         if mode not in ("bicubic", "area"):
             raise InvalidArgument("Downscales.mode", got=repr(mode), expected="'bicubic' or 'area'")
-        if tolerance is not None and not tolerance >= 0:
-            raise InvalidArgument("Downscales.tolerance", got=repr(tolerance), expected="None, or a number >= 0")
-        self.factor, self.mode, self.tolerance = factor, mode, tolerance
-        self.judges = tolerance is not None
-        self.problems = small.shape[0]
+        self.factor, self.mode = factor, mode
+        self.noise = noise_level("Downscales.noise", noise, small.device)
+        self.problems = common_problems("Downscales", (len(self.small), len(self.noise)))
 
-    def shrink(self, pictures: Tensor) -> Tensor:
+    def shrink(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, H / factor, W / factor)``, as the loss sees them."""
         if self.mode == "area":
-            return F.avg_pool2d(pictures, self.factor)
-        size = tuple(side // self.factor for side in pictures.shape[2:])
-        return F.interpolate(pictures, size=size, mode="bicubic", antialias=True)
+            return F.avg_pool2d(images, self.factor)
+        size = tuple(side // self.factor for side in images.shape[2:])
+        return F.interpolate(images, size=size, mode="bicubic", antialias=True)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        loss = mean_rows((self.shrink(output) - self.small).square())
-        return Score(loss, nothing_satisfied(loss) if self.tolerance is None else loss <= self.tolerance)
+        return Score(self._loss(self.shrink(output) - self.small))
 
-    @property
-    def least_squares(self) -> bool:
-        return True
+    def _loss(self, apart: Tensor) -> Tensor:
+        if self.noise.numel():
+            return sum_rows(apart.square()) / (2 * self.noise.square())
+        return mean_rows(apart.square())
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         apart = (self.shrink(output) - self.small).flatten(1)
-        return apart / math.sqrt(apart.shape[1])
+        return in_deviations(apart, self.noise) if self.noise.numel() else apart / math.sqrt(apart.shape[1])
 
     @property
-    def pixel_separable(self) -> bool:
-        return True
+    def cell_axes(self) -> int:
+        return 2
 
     def loss_map(self, output: Tensor) -> Tensor:
-        """``(N, h, w)``, over the small picture."""
-        square = (self.shrink(output) - self.small).square()
-        return over_pixels(square) / square[0].numel()
+        """``(N, h, w)``, over the small image."""
+        cells = over_cells((self.shrink(output) - self.small).square())
+        if self.noise.numel():
+            return cells / per_row(2 * self.noise.square(), cells)
+        return cells / self.small[0].numel()
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        if self.mode != "area":
+            raise Unsupported("Downscales.loss_interval", got=f"mode {self.mode!r}", expected="mode='area'")
+        low, high = self.shrink(low) - self.small, self.shrink(high) - self.small
+        nearest = torch.minimum(torch.maximum(torch.zeros_like(low), low), high)
+        return self._loss(nearest), self._loss(torch.maximum(low.abs(), high.abs()))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         if output.ndim != 4 or any(side % self.factor for side in output.shape[2:]):
             raise InvalidArgument(
                 "Downscales",
                 got=f"outputs that are {describe(output)}",
-                expected=f"pictures (N, C, H, W) with sides divisible by {self.factor}",
+                expected=f"images (N, C, H, W) with sides divisible by {self.factor}",
             )
         check_target(
             "Downscales.small", self.small, self.shrink(output).shape, f"the output shrunk {self.factor} times"

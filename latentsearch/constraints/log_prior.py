@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score, nothing_satisfied
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.goal import Constraint, Score
+from latentsearch.priors import UniformCodes
 from latentsearch.protocols import Prior
 
 
@@ -28,8 +30,7 @@ class LogPrior(Constraint):
         tensor([12.5000])
     """
 
-    needs_output = False
-    needs_latent = True
+    reads = "latent"
 
     def __init__(self, prior: Prior) -> None:
         if not isinstance(prior, Prior):
@@ -40,7 +41,15 @@ class LogPrior(Constraint):
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = -self.prior.log_prob(latent)
-        return Score(loss, nothing_satisfied(loss))
+        return Score(loss)
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        if not isinstance(self.prior, UniformCodes):
+            raise Unsupported("LogPrior.loss_interval", got=type(self.prior).__name__, expected="UniformCodes")
+        # All grids are as likely as the first.
+        grid = torch.zeros(len(allowed), *self.prior.space.shape, dtype=torch.int64, device=allowed.device)
+        loss = -self.prior.log_prob(grid)
+        return loss, loss
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         try:

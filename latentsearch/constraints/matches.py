@@ -1,41 +1,48 @@
-"""The wish to look like a target, everywhere or where a mask says."""
+"""The output looks like a target, everywhere or where a mask says."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from latentsearch._rows import mean_rows, sum_rows
-from latentsearch.algebra import (
-    Constraint,
-    Score,
-    check_per_problem,
-    common_problems,
-    not_separable,
-    nothing_satisfied,
+from latentsearch._checks import check_per_problem, common_problems
+from latentsearch._rows import mean_rows, per_row, sum_rows
+from latentsearch.constraints._distances import (
+    DISTANCES,
+    Distance,
+    cell_axes,
+    check_floating,
+    check_target,
+    over_cells,
 )
-from latentsearch.constraints._distances import DISTANCES, Distance, check_floating, check_target, over_pixels
+from latentsearch.constraints._noise_level import in_deviations, noise_level
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.goal import Constraint, Score
 
 
 class Matches(Constraint):
     r"""The output matches a target: the mean distance over all elements, or those of a mask.
 
     For a mask m and squared distance the loss is
-    $\sum_i m_i (x_i - t_i)^2 / \sum_i m_i$, so masks of different sizes compare.
+    $\sum_i m_i (x_i - t_i)^2 / \sum_i m_i$, so masks of different sizes compare. With a noise level $\sigma$ it is
+    the negative log-likelihood, in nats and up to a constant, of a target that was observed with Gaussian noise:
+    $\sum_i m_i (x_i - t_i)^2 / 2 \sigma^2$. Beside [LogPrior][latentsearch.LogPrior] that is a posterior, with no
+    weight to tune.
 
     Args:
         target: ``(B, *O)``, in the output's range; one row a problem.
         mask: Weights in [0, 1], ``(B, ...)`` or ``(1, ...)``, broadcast to the target; 1 where the
             target counts. Give ``(B, 1, H, W)`` for one mask over all channels.
         distance: ``"l2"`` (squared), ``"l1"``, or ``"huber"`` (quadratic up to 0.1).
+        noise: The standard deviation of the noise, in units of the output, one for all problems or ``(B,)``; None
+            for the mean distance. Squared distances only.
 
     Raises:
-        InvalidArgument: If the target is not floating or holds NaN or infinity, or the mask does not fit it,
-            leaves [0, 1], or hides everything.
+        InvalidArgument: If the target is not floating or holds NaN or infinity, the mask does not fit it,
+            leaves [0, 1], or hides everything, or the noise is not positive.
 
     Example:
         >>> import torch
@@ -43,58 +50,94 @@ class Matches(Constraint):
         >>> goal = ls.Matches(torch.zeros(1, 1, 2, 2))
         >>> goal(torch.ones(3, 1, 2, 2), torch.zeros(3, 8)).loss
         tensor([1., 1., 1.])
+        >>> ls.Matches(torch.zeros(1, 1, 2, 2), noise=0.5)(torch.ones(1, 1, 2, 2), torch.zeros(1, 8)).loss
+        tensor([8.])
     """
 
-    tensors: ClassVar[tuple[str, ...]] = ("target", "mask")
+    tensors: ClassVar[tuple[str, ...]] = ("target", "mask", "noise")
+    name = "Matches"
 
-    def __init__(self, target: Tensor, *, mask: Tensor | None = None, distance: Distance = "l2") -> None:
+    def __new__(cls, *args: Any, distance: Distance = "l2", **kwargs: Any) -> Matches:
+        # Only squared distances have residuals: a class of their own says so, as pathlib.Path says PosixPath.
+        return super().__new__(SquaredMatches if cls is Matches and distance == "l2" else cls)
+
+    def __init__(
+        self,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        distance: Distance = "l2",
+        noise: float | Tensor | None = None,
+    ) -> None:
         self.target = check_per_problem("Matches.target", target, finite=True, hint="put 0 there and mask it")
         check_floating("Matches.target", target)
         if distance not in DISTANCES:
             raise InvalidArgument("Matches.distance", got=repr(distance), expected=" or ".join(map(repr, DISTANCES)))
+        if noise is not None and distance != "l2":
+            raise InvalidArgument(
+                "Matches.noise", got=f"a noise level with the distance {distance!r}", expected="distance='l2'"
+            )
         self.distance = distance
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
         self.mask = target.new_zeros(1, 0) if mask is None else _checked_mask(mask, target)
-        self.problems = common_problems("Matches", (target.shape[0], self.mask.shape[0]))
+        self.noise = noise_level("Matches.noise", noise, target.device)
+        self.problems = common_problems("Matches", (len(self.target), len(self.mask), len(self.noise)))
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         distance = DISTANCES[self.distance](output, self.target)
+        if self.noise.numel():
+            return Score(sum_rows(self._masked(distance)) / (2 * self.noise.square()))
         if self.mask.numel():
-            mask = self.mask.expand_as(distance)
-            loss = sum_rows(distance * mask) / sum_rows(mask)
-        else:
-            loss = mean_rows(distance)
-        return Score(loss, nothing_satisfied(loss))
+            return Score(sum_rows(self._masked(distance)) / sum_rows(self.mask.expand_as(distance)))
+        return Score(mean_rows(distance))
 
     @property
-    def least_squares(self) -> bool:
-        return self.distance == "l2"
-
-    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
-        if not self.least_squares:
-            return super().residuals(output, latent)
-        apart = output - self.target
-        if not self.mask.numel():
-            return apart.flatten(1) / math.sqrt(apart[0].numel())
-        mask = self.mask.expand_as(apart)
-        return (apart * mask.sqrt()).flatten(1) / sum_rows(mask).sqrt()[:, None]
-
-    @property
-    def pixel_separable(self) -> bool:
-        """For outputs with at least two axes, of which the last two are those of the picture."""
-        return self.target.ndim > 2
+    def cell_axes(self) -> int:
+        return cell_axes(self.target)
 
     def loss_map(self, output: Tensor) -> Tensor:
-        if not self.pixel_separable:
-            raise not_separable("loss_map", self)
         distance = DISTANCES[self.distance](output, self.target)
-        if not self.mask.numel():
-            return over_pixels(distance) / distance[0].numel()
-        mask = self.mask.expand_as(distance)
-        return over_pixels(distance * mask) / sum_rows(mask)[:, None, None]
+        cells = over_cells(self._masked(distance))
+        return cells / per_row(self._divisor(distance), cells)
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        # All distances rise with |x - t|: they are least at the nearest point of the interval.
+        nearest = torch.minimum(torch.maximum(self.target, low), high)
+        farthest = torch.where((low - self.target).abs() > (high - self.target).abs(), low, high)
+        return self(nearest, nearest).loss, self(farthest, farthest).loss
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         check_target("Matches.target", self.target, output.shape, "as the generator's output")
+
+    def weights_like(self, x: Tensor) -> Tensor:
+        """``(N, *O)``: how much each element's distance counts; the loss is their weighted sum."""
+        weight = self.mask.expand_as(x) if self.mask.numel() else torch.ones_like(x)
+        return weight / per_row(self._divisor(x), x)
+
+    def _masked(self, distance: Tensor) -> Tensor:
+        return distance * self.mask.expand_as(distance) if self.mask.numel() else distance
+
+    def _divisor(self, like: Tensor) -> Tensor:
+        """``(N,)`` or ``(1,)``: what the sum of masked distances is divided by."""
+        if self.noise.numel():
+            return 2 * self.noise.square()
+        if self.mask.numel():
+            return sum_rows(self.mask.expand_as(like))
+        return like.new_full((1,), like[0].numel())
+
+
+class SquaredMatches(Matches):
+    """Matches in squared distance: a sum of squares."""
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        apart = output - self.target
+        if self.mask.numel():
+            apart = apart * self.mask.expand_as(apart).sqrt()
+        if self.noise.numel():
+            return in_deviations(apart.flatten(1), self.noise)
+        if self.mask.numel():
+            return apart.flatten(1) / sum_rows(self.mask.expand_as(apart)).sqrt()[:, None]
+        return apart.flatten(1) / math.sqrt(apart[0].numel())
 
 
 def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from latentsearch._checks import check_per_problem
 from latentsearch._rows import mean_rows, per_row, sum_rows
-from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.goal import Constraint, Score
 
 Metric = Literal["l2", "log", "hamming"]
 
@@ -40,8 +41,7 @@ class Near(Constraint):
         tensor([2.])
     """
 
-    needs_output = False
-    needs_latent = True
+    reads = "latent"
     tensors: ClassVar[tuple[str, ...]] = ("latent", "scale")
     latents: ClassVar[tuple[str, ...]] = ("latent",)
 
@@ -70,13 +70,21 @@ class Near(Constraint):
         else:
             distance = torch.log1p((latent - self.latent).square())
             loss = mean_rows(distance / per_row(self.scale, distance))
-        return Score(loss, nothing_satisfied(loss))
+        return Score(loss)
 
     def _hamming(self, latent: Tensor) -> Tensor:
         if latent.is_floating_point():
             source = self.latent.expand(latent.shape[:-1])[..., None]
             return sum_rows(1 - latent.gather(-1, source)[..., 0])
         return sum_rows((latent != self.latent).to(self.scale.dtype))
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        if self.metric != "hamming":
+            raise Unsupported("Near.loss_interval", got=f"the metric {self.metric!r}", expected="'hamming'")
+        source = self.latent.flatten(1).expand(len(allowed), -1)[..., None]
+        kept = allowed.gather(2, source)[..., 0]
+        alone = kept & (allowed.sum(2) == 1)
+        return sum_rows((~kept).to(self.scale.dtype)), sum_rows((~alone).to(self.scale.dtype))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         if self.latent.shape[1:] != latent.shape[1:] or self.latent.is_floating_point() != latent.is_floating_point():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score, check_per_problem, nothing_satisfied
+from latentsearch._checks import check_per_problem
 from latentsearch.errors import InvalidArgument, describe
-
-Of = Literal["output", "latent", "both"]
+from latentsearch.goal import Constraint, Score
+from latentsearch.goal.constraint import Reads
 
 
 class Satisfies(Constraint):
@@ -20,7 +20,7 @@ class Satisfies(Constraint):
 
     The function gets ``(N, *O)`` outputs (or ``(N, *S)`` latents, or both), and after them
     ``targets`` if there are any. It returns ``(N,)`` floating values, a loss; or, with
-    ``judges=True``, bools: the loss is then 0 where they hold and 1 where not. Before a run it is tried on two rows
+    ``boolean=True``, bools: the loss is then 0 where they hold and 1 where not. Before a run it is tried on two rows
     together and on each alone, so that a function which mixes rows, such as ``x - x.mean(0)``, is
     caught.
 
@@ -30,7 +30,7 @@ class Satisfies(Constraint):
             searchers that follow gradients), or ``"both"``.
         targets: Per-problem data ``(B, ...)``, handed to the function row by row.
         differentiable: False if gradients through it are useless; gradient searchers then refuse.
-        judges: Whether the function returns bools; there is no gradient through those.
+        boolean: Whether the function returns bools; there is no gradient through those.
         name: For reports; the function's own name if not given.
 
     Raises:
@@ -50,19 +50,18 @@ class Satisfies(Constraint):
         self,
         function: Callable[..., Tensor],
         *,
-        of: Of = "output",
+        of: Reads = "output",
         targets: Tensor | None = None,
         differentiable: bool = True,
-        judges: bool = False,
+        boolean: bool = False,
         name: str | None = None,
     ) -> None:
         if not callable(function):
             raise InvalidArgument("Satisfies.function", got=type(function).__name__, expected="a function")
         if of not in ("output", "latent", "both"):
             raise InvalidArgument("Satisfies.of", got=repr(of), expected="'output', 'latent' or 'both'")
-        self.function, self.of = function, of
-        self.judges, self.differentiable = judges, differentiable and not judges
-        self.needs_output, self.needs_latent = of != "latent", of != "output"
+        self.function, self.reads = function, of
+        self.boolean, self.differentiable = boolean, differentiable and not boolean
         self._name: str = name or str(getattr(function, "__name__", type(function).__name__))
         # One row of no elements stands for "no targets".
         self.targets = torch.zeros(1, 0)
@@ -88,13 +87,13 @@ class Satisfies(Constraint):
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         value = self.function(*self._arguments(output, latent))
-        if self.judges and value.dtype == torch.bool:
+        if self.boolean and value.dtype == torch.bool:
             dtype = output.dtype if output.is_floating_point() else torch.get_default_dtype()
             return Score((~value).to(dtype), value)
-        return Score(value, nothing_satisfied(value))
+        return Score(value)
 
     def _arguments(self, output: Tensor, latent: Tensor) -> tuple[Tensor, ...]:
-        read = {"output": (output,), "latent": (latent,), "both": (output, latent)}[self.of]
+        read = {"output": (output,), "latent": (latent,), "both": (output, latent)}[self.reads]
         if not self._has_targets:
             return read
         return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
@@ -107,7 +106,7 @@ class Satisfies(Constraint):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
                 got=f"a function that fails with {type(error).__name__}: {error}",
-                expected=f"one that takes a batch of {self.of}s" + (" and targets" if self._has_targets else ""),
+                expected=f"one that takes a batch of {self.reads}s" + (" and targets" if self._has_targets else ""),
             ) from error
         if not isinstance(value, Tensor) or tuple(value.shape) != (2,):
             raise InvalidArgument(
@@ -121,12 +120,12 @@ class Satisfies(Constraint):
             raise InvalidArgument(
                 f"Satisfies({self.name})", got=f"{value.dtype} values", expected="floating losses", hint="add .float()"
             )
-        if self.judges != (value.dtype == torch.bool):
+        if self.boolean != (value.dtype == torch.bool):
             raise InvalidArgument(
                 f"Satisfies({self.name})",
-                got="a function that returns bools" if not self.judges else "judges=True and a function of numbers",
-                expected="bools exactly where judges=True",
-                hint="a loss judges with Satisfies(f).below(threshold)" if self.judges else "say judges=True",
+                got="a function that returns bools" if not self.boolean else "boolean=True and a function of numbers",
+                expected="bools exactly where boolean=True",
+                hint="a loss gets a threshold by Satisfies(f).below(threshold)" if self.boolean else "say boolean=True",
             )
         together = two(output, latent).loss
         rows = (slice(0, 1), slice(1, 2))
@@ -145,10 +144,10 @@ def constraint(function: Callable[..., Tensor], /) -> Satisfies: ...
 @overload
 def constraint(
     *,
-    of: Of = ...,
+    of: Reads = ...,
     targets: Tensor | None = ...,
     differentiable: bool = ...,
-    judges: bool = ...,
+    boolean: bool = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[..., Tensor]], Satisfies]: ...
 
@@ -159,7 +158,7 @@ def constraint(function: Callable[..., Tensor] | None = None, /, **settings: Any
     Args:
         function: As in [Satisfies][latentsearch.Satisfies].
         **settings: Its settings: ``of``, ``targets``, ``differentiable``,
-            ``judges``, ``name``.
+            ``boolean``, ``name``.
 
     Example:
         >>> import torch

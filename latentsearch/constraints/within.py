@@ -9,9 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import check_per_problem, common_problems
 from latentsearch._rows import per_row, sum_rows
-from latentsearch.algebra import Limit, Score, check_per_problem, common_problems, nothing_satisfied
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.goal import Limit
+from latentsearch.goal.limit import Priority
 
 _HALVINGS = 40  # of the interval in which a multiplier is sought
 _STEEPEST = 80.0  # its upper end: e^-80 is a normal number in float32
@@ -21,8 +23,8 @@ class Within(Limit):
     r"""The latent stays within a ball around a source: an edit, not a search at large.
 
     For codes the radius is in the Hamming distance, the number of positions whose code differs; for
-    numbers it is in the Euclidean distance. Inside, the loss is 0, so that a sum with other wishes is
-    theirs; outside it is infinite. Searchers know the limit and move within it, and start at
+    continuous latents it is in the Euclidean distance. A goal with a limit has the loss of its terms inside, and
+    an infinite one outside. Searchers know the limit and move within it, and start at
     the source where no ``init`` is given.
 
     Source: *Exploring Test Time Optimization for Discrete Neural Representation Learners*, section 6,
@@ -38,10 +40,10 @@ class Within(Limit):
     Example:
         >>> import torch
         >>> import latentsearch as ls
-        >>> goal = ls.Within(torch.tensor([[1, 2, 3]]), radius=1)
-        >>> goal(torch.zeros(2, 1), torch.tensor([[1, 2, 0], [0, 0, 3]])).loss
-        tensor([0., inf])
-        >>> goal.project(torch.tensor([[0, 0, 3]]))
+        >>> limit = ls.Within(torch.tensor([[1, 2, 3]]), radius=1)
+        >>> limit.contains(torch.tensor([[1, 2, 0], [0, 0, 3]]))
+        tensor([ True, False])
+        >>> limit.project(torch.tensor([[0, 0, 3]]))
         tensor([[0, 2, 3]])
     """
 
@@ -65,12 +67,11 @@ class Within(Limit):
     def center(self) -> Tensor:
         return self.source
 
-    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+    def contains(self, latent: Tensor) -> Tensor:
         distance = self._distance(latent)
         # Expectations over soft codes are off by rounding; distances between hard ones are whole.
         far = distance.sqrt() if self.source.is_floating_point() else distance - 0.5
-        loss = torch.where(far <= self.radius, 0 * distance, torch.inf)
-        return Score(loss, nothing_satisfied(loss))
+        return far <= self.radius
 
     def _distance(self, latent: Tensor) -> Tensor:
         """``(N,)``: codes that differ; the squared distance of numbers, whose root has no gradient at the source."""
@@ -80,15 +81,15 @@ class Within(Limit):
             return sum_rows(1 - latent.gather(-1, self._source_like(latent)[..., None])[..., 0])
         return sum_rows((latent != self.source).to(self.radius.dtype))
 
-    def room(self, latent: Tensor) -> Tensor:
+    def movable(self, latent: Tensor) -> Tensor:
         if self.source.is_floating_point():
-            return super().room(latent)
+            return super().movable(latent)
         return (latent != self.source) | per_row(self._distance(latent) < self.radius, latent)
 
-    def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
+    def project(self, latent: Tensor, priority: Priority | None = None) -> Tensor:
         if self.source.is_floating_point():
             return self._scaled(latent)
-        return self._mixed(latent) if latent.is_floating_point() else self._reverted(latent, favour)
+        return self._mixed(latent) if latent.is_floating_point() else self._reverted(latent, priority)
 
     def _scaled(self, latent: Tensor) -> Tensor:
         """The nearest point of the ball, strictly inside, so that rounding does not put it out again."""
@@ -98,11 +99,13 @@ class Within(Limit):
         within = self._distance(latent).sqrt() <= self.radius
         return torch.where(per_row(within, latent), latent, self.source + per_row(reach, way) * way)
 
-    def _reverted(self, latent: Tensor, favour: Tensor | None) -> Tensor:
-        """Of the changed codes as many as the radius allows, those in favour; the others are the source's."""
+    def _reverted(self, latent: Tensor, priority: Priority | None) -> Tensor:
+        """Of the changed codes as many as the radius allows, by priority; the others are the source's."""
         flat, source = latent.flatten(1), self.source.flatten(1)
         changed = flat != source
-        worth = torch.zeros_like(flat, dtype=self.radius.dtype) if favour is None else favour.flatten(1)
+        worth = torch.zeros_like(flat, dtype=self.radius.dtype)
+        if priority is not None:
+            worth = priority(self.source.expand_as(latent)).flatten(1)
         worth = torch.where(changed & ~worth.isnan(), worth, -torch.inf)
         # Codes that are the source's come last, also behind changed ones that nothing speaks for.
         order = worth.argsort(dim=1, descending=True, stable=True)

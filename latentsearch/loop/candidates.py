@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
+from latentsearch.goal.limit import Priority
 from latentsearch.loop.incumbents import improves
 from latentsearch.objective import Objective
 
@@ -16,7 +17,7 @@ def score_each(objective: Objective, z: Tensor) -> Score:
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score = objective(z.flatten(0, 1), row)
-    return Score(score.loss.view(rows, count), score.satisfied.view(rows, count))
+    return score.map(lambda t: t.view(rows, count))
 
 
 def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
@@ -24,16 +25,25 @@ def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score, maps = objective.maps(z.flatten(0, 1), row)
-    return Score(*(part.view(rows, count) for part in score)), maps.unflatten(0, (rows, count))
+    return score.map(lambda t: t.view(rows, count)), maps.unflatten(0, (rows, count))
 
 
-def project_each(objective: Objective, z: Tensor, favour: Tensor | None = None) -> Tensor:
-    """``(M, U, *S)`` latents, U a held row, put back within the hard limit; ``favour``, alike, says what is kept."""
-    if objective.limit is None:
-        return z
+def project_each(objective: Objective, z: Tensor, priority: Priority | None = None) -> Tensor:
+    """``(M, U, *S)`` latents, U a held row, projected onto those that are feasible.
+
+    ``priority`` maps the limit's centres of the held rows, ``(M, *S)``, to how much each element of the candidates is
+    worth keeping, ``(M, *S)`` or ``(M, U, *S)``.
+    """
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
-    return objective.project(z.flatten(0, 1), row, None if favour is None else favour.flatten(0, 1)).view(z.shape)
+
+    def of_candidates(center: Tensor) -> Tensor:
+        assert priority is not None
+        worth = priority(center.unflatten(0, (rows, count))[:, 0])
+        worth = worth if worth.ndim == z.ndim else worth[:, None]
+        return worth.expand(z.shape).flatten(0, 1)
+
+    return objective.project(z.flatten(0, 1), row, None if priority is None else of_candidates).view(z.shape)
 
 
 def ranking(score: Score) -> Tensor:
@@ -44,7 +54,7 @@ def ranking(score: Score) -> Tensor:
     """
     broken = score.loss.isnan()
     by_loss = torch.where(broken, torch.inf, score.loss).argsort(dim=1, stable=True)
-    unsatisfied = ~(score.satisfied & ~broken)
+    unsatisfied = ~(score.passed & ~broken)
     return by_loss.gather(1, unsatisfied.gather(1, by_loss).byte().argsort(dim=1, stable=True))
 
 
@@ -57,7 +67,7 @@ def take(values: Tensor, index: Tensor) -> Tensor:
 def best_of(z: Tensor, score: Score) -> tuple[Tensor, Score]:
     """The best of each row's candidates, ``(M, U, *S)`` with their scores ``(M, U)``: ``(M, *S)`` and ``(M,)``."""
     best = ranking(score)[:, :1]
-    return take(z, best)[:, 0], Score(take(score.loss, best)[:, 0], take(score.satisfied, best)[:, 0])
+    return take(z, best)[:, 0], score.map(lambda t: take(t, best)[:, 0])
 
 
 def best_or_held(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[Tensor, Score, Tensor]:
@@ -70,6 +80,5 @@ def best_or_held(z: Tensor, held: Score, grids: Tensor, score: Score) -> tuple[T
         score: See grids.
     """
     found, best = best_of(grids, score)
-    better = improves(best.loss, held.loss) | (best.satisfied & ~held.satisfied)
-    best = Score(*(torch.where(better, a, b) for a, b in zip(best, held, strict=True)))
-    return torch.where(per_row(better, z), found, z), best, better
+    better = improves(best.loss, held.loss) | (best.passed & ~held.passed)
+    return torch.where(per_row(better, z), found, z), Score.where(better, best, held), better

@@ -38,7 +38,7 @@ class SavedSearch:
             "space": describe_settings(loop.objective.generator.space),
             "seeds": describe_settings(list(seeds)),
             "init": describe_settings(init),
-            "constraint": describe_settings(loop.objective.per_problem),
+            "goal": describe_settings(loop.objective.per_problem),
         }
 
     def resume_or_try(self) -> None:

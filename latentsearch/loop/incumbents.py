@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.objective import Ledger
 from latentsearch.result import Candidates, Trace
 
@@ -45,8 +45,8 @@ class Incumbents:
         best: The best of all rows, those no longer held included.
     """
 
-    def __init__(self, z: Tensor, dtype: torch.dtype, judges: bool, ledger: Ledger) -> None:
-        self.ledger, self.judges = ledger, judges
+    def __init__(self, z: Tensor, dtype: torch.dtype, ledger: Ledger) -> None:
+        self.ledger = ledger
         loss = torch.full((len(z),), torch.inf, dtype=dtype, device=z.device)
         self.best = Best(z, loss, torch.zeros_like(loss, dtype=torch.bool))
         self._history: list[tuple[Tensor, Tensor, Tensor, float]] = []
@@ -58,11 +58,9 @@ class Incumbents:
 
     def update(self, latent: Tensor, score: Score) -> None:
         """Take what is better for held rows that are alive; satisfied beats unsatisfied."""
-        own, satisfied = self.held, score.satisfied & ~score.loss.isnan()
-        better = improves(score.loss, own.loss)
-        if self.judges:
-            better = (better & (satisfied | ~own.satisfied)) | (satisfied & ~own.satisfied)
-        better = better & self.ledger.alive
+        own, satisfied = self.held, score.passed & ~score.loss.isnan()
+        better = improves(score.loss, own.loss) & (satisfied | ~own.satisfied)
+        better = (better | (satisfied & ~own.satisfied)) & self.ledger.alive
         held = Best(
             torch.where(per_row(better, latent), latent, own.latent),
             torch.where(better, score.loss, own.loss),

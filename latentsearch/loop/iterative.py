@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
 from latentsearch.errors import InvalidArgument
+from latentsearch.goal import AnyGoal
 from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Proposal
 from latentsearch.noise import Noise
@@ -64,7 +64,7 @@ class IterativeSearcher(ABC):
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
@@ -74,7 +74,7 @@ class IterativeSearcher(ABC):
 
         Args:
             generator: A frozen decoder with its latent space.
-            constraint: The wish, for B problems.
+            constraint: What should come out: a constraint or a goal made of several, for B problems.
             init: Where to start: ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)`` hard latents; a draw
                 from the generator's prior if not given.
             seed: One integer, or one a problem; None for fresh entropy.

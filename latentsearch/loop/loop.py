@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import flatten, map_rows
-from latentsearch.algebra import Constraint
 from latentsearch.errors import SearchFailed
+from latentsearch.goal import AnyGoal
 from latentsearch.loop.checkpoint import SavedSearch
 from latentsearch.loop.incumbents import Incumbents
 from latentsearch.loop.preflight import check_gradients, check_latents, check_scores
@@ -46,29 +46,30 @@ class Loop:
         self,
         method: IterativeSearcher,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         init: Tensor | None,
         seed: int | Sequence[int] | None,
         run: Run,
     ) -> None:
         check_arguments(method, generator, constraint, run)
-        problems, restarts, device = constraint.problems, method.restarts, generator.device
+        goal = constraint.goal
+        problems, restarts, device = goal.problems, method.restarts, generator.device
         seeds = problem_seeds(seed, problems)
         noise = Noise.from_seed(seeds, problems, restarts, device)
-        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, constraint.limit)
+        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, goal.limit)
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
         probe = EmbeddingView(generator).canonical(probe)
-        constraint, self.probe = check_scores(generator, constraint, probe)
-        check_latents(generator, constraint)
+        goal, self.probe = check_scores(generator, goal, probe)
+        check_latents(generator, goal)
         if method.needs_gradient:
-            check_gradients(generator, constraint, probe)
+            check_gradients(generator, goal, probe)
 
         self.method, self.settings, self.noise = method, run, noise
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
         self.ledger = Ledger(problems, restarts, self.limits["evaluations"], device)
-        self.incumbents = Incumbents(z, self.probe.loss.dtype, constraint.judges, self.ledger)
-        self.objective = Objective(generator, constraint, run, self.ledger)
+        self.incumbents = Incumbents(z, self.probe.loss.dtype, self.ledger)
+        self.objective = Objective(generator, goal, run, self.ledger)
         self.state = method.start(self.objective, z, noise.fold(_START))
         self.step_cost = method.step_cost(generator.space)
         step_cost = self.step_cost * restarts
@@ -140,8 +141,7 @@ class Loop:
         ledger = self.ledger
         if proposal is not None:
             self.incumbents.update(proposal.latent, proposal.score)
-            if self.incumbents.judges:
-                ledger.end(self.incumbents.solved(), Status.SATISFIED)
+            ledger.end(self.incumbents.solved(), Status.SATISFIED)
         ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:
             ledger.end(ledger.alive, proposal.status)

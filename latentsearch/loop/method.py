@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 
 
 class Proposal(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score, terms_of
 from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.goal import Constraint, Goal, Score
 from latentsearch.objective import EmbeddingView, Ledger, Objective
 from latentsearch.objective.evaluate import WITHOUT_GRADIENT
 from latentsearch.protocols import Generator
@@ -14,11 +14,11 @@ from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
 
-def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, Score]:
-    """Decode two latents ``(2, *S)`` and see that the constraint can score them, before a run.
+def check_scores(generator: Generator, goal: Goal, z: Tensor) -> tuple[Goal, Score]:
+    """Decode two latents ``(2, *S)`` and see that the goal can score them, before a run.
 
     Returns:
-        The constraint on the output's device and in its floating dtype, and the two scores.
+        The goal on the output's device and in its floating dtype, and the two scores.
     """
     with torch.no_grad():
         output = generator.decode(z)
@@ -28,28 +28,32 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
                 "generator.decode", got=got, expected=f"a tensor of {len(z)} rows for {len(z)} latents"
             )
         dtype = output.dtype if output.is_floating_point() else None
-        constraint = constraint.to(output.device, dtype)
-        constraint.validate(output, z)
-        two = constraint.select(torch.tensor([0, constraint.problems - 1], device=z.device))
-        score = two(output, z)
-    for part, expected in (
-        ("loss", score.loss.is_floating_point()),
-        ("satisfied", score.satisfied.dtype == torch.bool),
+        goal = goal.to(output.device, dtype)
+        goal.validate(output, z)
+        two = goal.select(torch.tensor([0, goal.problems - 1], device=z.device))
+        for term in two.constraints:
+            _check_score(term, term(output, z), len(z))
+        return goal, two(output, z)
+
+
+def _check_score(term: Constraint, score: Score, rows: int) -> None:
+    """Raise unless a term's score has one value a row."""
+    for part, tensor, good in (
+        ("loss", score.loss, score.loss.is_floating_point()),
+        ("satisfied", score.passed, score.passed.dtype == torch.bool),
     ):
-        tensor = getattr(score, part)
-        if tuple(tensor.shape) != (len(z),) or not expected:
+        if tuple(tensor.shape) != (rows,) or not good:
             raise InvalidArgument(
-                f"{constraint.name}'s {part}",
+                f"{term.name}'s {part}",
                 got=describe(tensor),
-                expected=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({len(z)},)",
+                expected=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({rows},)",
                 hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
             )
-    return constraint, score
 
 
-def check_latents(generator: Generator, constraint: Constraint) -> None:
+def check_latents(generator: Generator, goal: Goal) -> None:
     """Raise if a term holds latents that are none of the generator's, or codes that stand for others."""
-    for term in terms_of(constraint):
+    for term in goal.constraints:
         for name in term.latents:
             check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
 
@@ -67,16 +71,16 @@ def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
         )
 
 
-def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:
+def check_gradients(generator: Generator, goal: Goal, z: Tensor) -> None:
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
     What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
-    gradients hand it such, and a wish that is blind to the difference would be searched for in vain.
+    gradients hand it such, and a goal that is blind to the difference would be searched for in vain.
     """
-    problem = torch.tensor([0, constraint.problems - 1], device=z.device)
-    objective = Objective(generator, constraint.select(problem), Run(), Ledger(2, device=z.device))
-    if isinstance(generator.space, Discrete) and constraint.needs_latent:
-        _check_soft(generator, generator.space, constraint.select(problem), z)
+    problem = torch.tensor([0, goal.problems - 1], device=z.device)
+    objective = Objective(generator, goal.select(problem), Run(), Ledger(2, device=z.device))
+    if isinstance(generator.space, Discrete) and goal.reads_latent:
+        _check_soft(generator, generator.space, goal.select(problem), z)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)
@@ -91,16 +95,16 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
         ) from error
 
 
-def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z: Tensor) -> None:
+def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor) -> None:
     """Raise unless each term gives the same loss for hard codes ``(2, *S)`` and for these as one-hot vectors."""
     soft = space.one_hot(z, generator.dtype)
     with torch.no_grad():
-        output = generator.decode(z) if constraint.needs_output else z
-        for term in terms_of(constraint):
-            if term.needs_latent:
+        output = generator.decode(z) if goal.reads_output else z
+        for term in goal.constraints:
+            if term.reads != "output":
                 hard = term(output, z).loss
                 try:
-                    found = term(output if constraint.needs_output else soft, soft).loss
+                    found = term(output if goal.reads_output else soft, soft).loss
                 except Exception as error:
                     raise _no_soft(term, f"{type(error).__name__} for soft codes: {error}") from error
                 _compare(term, hard, found)

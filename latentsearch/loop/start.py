@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Constraint, Limit, not_separable
 from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Unlimited
+from latentsearch.goal.goal import not_separable, not_squares
 from latentsearch.loop.preflight import check_canonical
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
@@ -30,80 +31,74 @@ def check_types(generator: object, constraint: object, run: object) -> None:
             expected="a Generator",
             hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
         )
-    if not isinstance(constraint, Constraint):
+    if not isinstance(constraint, (Constraint, Goal, Limit)):
         hint = "wrap a function in Satisfies(...)" if callable(constraint) else ""
-        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint", hint=hint)
+        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint or a Goal", hint=hint)
+    if not constraint.goal.terms:
+        raise InvalidArgument(
+            "constraint",
+            got=f"a limit and nothing else ({constraint!r})",
+            expected="a goal with at least one term",
+            hint="add what should come out: Matches(...) + limit",
+        )
     if not isinstance(run, Run):
         raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
 
 
-def check_arguments(method: IterativeSearcher, generator: Generator, constraint: Constraint, run: Run) -> None:
-    """Raise unless the method can search this generator for this constraint."""
+def check_arguments(method: IterativeSearcher, generator: Generator, constraint: AnyGoal, run: Run) -> None:
+    """Raise unless the method can search this generator for this goal."""
     check_types(generator, constraint, run)
-    name = type(method).__name__
+    goal, name = constraint.goal, type(method).__name__
     if not isinstance(generator.space, method.spaces):
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
         raise Unsupported(name, got=f"a generator over {generator.space}", expected=f"a {kinds} space")
-    if method.needs_least_squares:
-        _check_squares(name, constraint)
-    if method.needs_gradient and not constraint.differentiable:
+    if method.needs_least_squares and not goal.least_squares:
+        raise not_squares(name, goal)
+    if method.needs_gradient and not goal.differentiable:
         raise Unsupported(
             name,
             got="a constraint with a term that has no gradient",
             expected="differentiable terms only",
             hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
         )
-    if method.needs_loss_map and not constraint.pixel_separable:
-        raise not_separable(name, constraint)
-
-
-def _check_squares(name: str, constraint: Constraint) -> None:
-    """Raise unless the loss is a sum of squares."""
-    if not constraint.least_squares:
-        raise Unsupported(
-            name,
-            got=f"a constraint ({constraint.name}) whose loss is no sum of squares",
-            expected="Matches with distance='l2', Downscales, sums and weights of these",
-            hint="CoordinateSearch takes any loss with a gradient",
-        )
+    if method.needs_loss_map and goal.cell_axes != 2:
+        raise not_separable(name, goal)
 
 
 def initial_latents(
-    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int, limit: Limit | None = None
+    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int, limit: Limit
 ) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
 
     Codes that stand for others give way to them: an encoder may well find a code that training never used.
-    Within a hard limit the first restart starts at its centre, and the others at draws put back within.
+    Within a limit the first restart starts at its centre, and the others at projected draws.
     """
-    space = generator.space
-    if limit is not None:
-        limit = limit.to(generator.device, generator.dtype).limit
-        assert limit is not None
+    if not isinstance(limit, Unlimited):
+        limit = limit.to(generator.device, generator.dtype)
         check_canonical(f"{limit.name}'s centre", limit.center, generator)
-        if init is None:
-            init = limit.center
+        init = limit.center if init is None else init
     if init is None:
         return _prior_samples(generator, noise)
     init = _checked(init, generator)
     z = EmbeddingView(generator).canonical(_spread(generator, init, noise, problems, restarts))
-    if limit is None:
-        return z
-    problem = torch.arange(len(z), device=z.device) // restarts
-    own = limit.select(problem)
-    assert isinstance(own, Limit)
+    own = limit.select(torch.arange(len(z), device=z.device) // restarts)
     first = torch.arange(len(z), device=z.device) % restarts == 0
-    given = torch.ones_like(first) if init.ndim == 2 + len(space.shape) else first
-    outside = (own(z, z).loss > 0) & given
+    told = torch.ones_like(first) if init.ndim == 2 + len(generator.space.shape) else first
+    _check_feasible(own, z, told, restarts)
+    return torch.where(per_row(told, z), z, own.project(z, lambda _: noise.fold(1).uniform(*z.shape[1:])))
+
+
+def _check_feasible(limit: Limit, z: Tensor, told: Tensor, restarts: int) -> None:
+    """Raise if latents that the user gave are beyond the limit."""
+    outside = ~limit.contains(z) & told
     if bool(outside.any()):
+        problems = (outside.nonzero()[:, 0] // restarts).unique().tolist()
         raise InvalidArgument(
             "init",
-            got=f"latents beyond the hard limit for problems {problem[outside].unique().tolist()}",
+            got=f"latents beyond the hard limit for problems {problems}",
             expected=f"latents that {limit.name} allows",
             hint=f"leave init out to start at the centre of {limit.name}",
         )
-    luck = noise.fold(1).uniform(*space.shape)
-    return torch.where(per_row(given, z), z, own.project(z, luck))
 
 
 def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, restarts: int) -> Tensor:

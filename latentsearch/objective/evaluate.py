@@ -1,4 +1,4 @@
-"""Generator composed with constraint over the rows still searched: whatever scores does not loop."""
+"""Generator composed with goal over the rows still searched: whatever scores does not loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch.autograd.function import once_differentiable
 
 from latentsearch._memory import Chunks
 from latentsearch._rows import per_row
-from latentsearch.algebra import Constraint, Limit, Score
 from latentsearch.errors import Unsupported
+from latentsearch.goal import Goal, Limit, Score, Unlimited
+from latentsearch.goal._addend import Addend
+from latentsearch.goal.limit import Priority
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
 from latentsearch.protocols import Generator, LocalGenerator
@@ -61,7 +63,7 @@ class Objective:
 
     Args:
         generator: The decoder.
-        constraint: The goal, for B problems.
+        goal: What is searched for, for B problems.
         run: Chunks, patches, autocast and compilation.
         ledger: Whose rows are scored; one row a problem if not given.
 
@@ -71,14 +73,14 @@ class Objective:
         chunks: The chunk size in force.
     """
 
-    def __init__(
-        self, generator: Generator, constraint: Constraint, run: Run = Run(), ledger: Ledger | None = None
-    ) -> None:
+    def __init__(self, generator: Generator, goal: Addend, run: Run = Run(), ledger: Ledger | None = None) -> None:
         self.generator = generator
-        self.ledger = Ledger(constraint.problems, device=generator.device) if ledger is None else ledger
+        self.ledger = Ledger(goal.goal.problems, device=generator.device) if ledger is None else ledger
         self.chunks = Chunks(run.chunk_rows)
-        self.per_problem = constraint
-        self._selected: tuple[Tensor, Constraint] | None = None
+        self.per_problem = goal.goal
+        # Limits read latents as terms do.
+        self._latents_count = self.per_problem.reads_latent or not isinstance(self.per_problem.limit, Unlimited)
+        self._selected: tuple[Tensor, Goal] | None = None
         self._autocast, self._patches = run.autocast, run.patches
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
@@ -88,7 +90,7 @@ class Objective:
             self._evaluate = torch.compile(self._evaluated, backend=backend)
 
     @property
-    def constraint(self) -> Constraint:
+    def goal(self) -> Goal:
         """The goal with one row a held row."""
         held = self.ledger.held
         if self._selected is None or self._selected[0] is not held:
@@ -111,30 +113,30 @@ class Objective:
             loss, satisfied = _Differentiated.apply(z, self, row)
             return Score(loss, satisfied)
         self.ledger.charge(row, 1)
-        constraint = self.constraint if row is None else self.constraint.select(row)
+        goal = self.goal if row is None else self.goal.select(row)
 
-        def part(rows: slice) -> Score:
+        def part(rows: slice) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                return Score(*self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z))))
+                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)))
 
         return Score(*self.chunks.run(part, len(z)))
 
     def maps(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
-        """The score of hard latents, and what each pixel adds to the loss: ``(N, h, w)``.
+        """The score of hard latents, and what each cell adds to the loss: ``(N, *cells)``.
 
         Args:
             z: ``(N, *S)``.
             row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
 
         Raises:
-            Unsupported: If the constraint is not ``pixel_separable``.
+            Unsupported: If the loss is no sum over cells.
         """
         self.ledger.charge(row, 1)
-        constraint = self.constraint if row is None else self.constraint.select(row)
+        goal = self.goal if row is None else self.goal.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                return self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z)), "loss_map")
+                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)), "loss_map")
 
         loss, satisfied, loss_map = self.chunks.run(part, len(z))
         return Score(loss, satisfied), loss_map
@@ -142,12 +144,12 @@ class Objective:
     def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
         """The score of continuous or soft latents, and dL/dz of each row."""
         self.ledger.charge(row, 2)
-        constraint = self.constraint if row is None else self.constraint.select(row)
+        goal = self.goal if row is None else self.goal.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             leaf = z[rows].detach().requires_grad_()
             with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode", leaf, leaf, _slice(constraint, rows, len(z)))
+                loss, satisfied = self._evaluate("decode", leaf, leaf, _slice(goal, rows, len(z)))
                 _check_differentiable(loss)
                 (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
             if gradient is None:
@@ -162,17 +164,17 @@ class Objective:
         self.ledger.charge(None, 2)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
-            constraint = _slice(self.constraint, rows, len(z))
+            goal = _slice(self.goal, rows, len(z))
             leaves = [self.embed(z[rows]).detach().requires_grad_()]
             latent = z[rows]
-            if constraint.needs_latent:
+            if goal.reads_latent:
                 latent = self.grid.one_hot(latent, leaves[0].dtype).requires_grad_()
                 leaves.append(latent)
             with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode_embedding", leaves[0], latent, constraint)
+                loss, satisfied = self._evaluate("decode_embedding", leaves[0], latent, goal)
                 _check_differentiable(loss)
                 found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
-            if found[0] is None and constraint.needs_output:
+            if found[0] is None and goal.reads_output:
                 raise _no_gradient()
             gradients = [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, found, strict=True)]
             return loss.detach(), satisfied, *gradients
@@ -203,11 +205,11 @@ class Objective:
             row: ``(N,)`` which held row each z serves.
         """
         self.ledger.charge(row, 1)
-        constraint = self.constraint.select(row)
+        goal = self.goal.select(row)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                return self._evaluate("decode", z[rows], z[rows], _slice(constraint, rows, len(z)), "residuals")
+                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)), "residuals")
 
         loss, satisfied, residuals = self.chunks.run(part, len(z))
         return Score(loss, satisfied), residuals
@@ -231,22 +233,22 @@ class Objective:
         grids = z.flatten(1)[:, None].expand(-1, count, -1).scatter(2, position[..., None], code[..., None])
         row = torch.arange(len(z), device=z.device).repeat_interleave(count)
         grids = grids.flatten(0, 1).unflatten(1, z.shape[1:])
-        cost = 1 + count * self._patch_share if self.constraint.needs_output else count
+        cost = 1 + count * self._patch_share if self.goal.reads_output else count
         score = self(grids, row) if cost >= count else self._patched(z, grids, position.flatten(), row, cost)
-        return Score(score.loss.view(-1, count), score.satisfied.view(-1, count))
+        return score.map(lambda t: t.view(-1, count))
 
     def _patched(self, z: Tensor, grids: Tensor, position: Tensor, row: Tensor, cost: float) -> Score:
         """Score grids that differ from those they serve at one position, by patches on decoded ``z``."""
         self.ledger.charge(None, cost)
         output = self.decode(z)
 
-        def part(rows: slice) -> Score:
+        def part(rows: slice) -> tuple[Tensor, ...]:
             # Outputs and targets are picked chunk by chunk: those of all swaps at once may not fit the memory.
             serves = row[rows]
-            known, own = output.index_select(0, serves), self.constraint.select(serves)
+            known, own = output.index_select(0, serves), self.goal.select(serves)
             with torch.no_grad():
                 patch = (position[rows], known)
-                return Score(*self._evaluate("redecode", grids[rows], grids[rows], own, patch=patch))
+                return self._evaluate("redecode", grids[rows], grids[rows], own, patch=patch)
 
         pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
         most = max(pasted // max(output[0].numel(), 1), 1)
@@ -264,7 +266,7 @@ class Objective:
         entry: Entry,
         entered: Tensor,
         latent: Tensor,
-        constraint: Constraint,
+        goal: Goal,
         want: Want = "score",
         patch: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
@@ -274,17 +276,18 @@ class Objective:
             entry: How the decoder is entered.
             entered: What enters it: latents, or embeddings.
             latent: The same as latents, for terms that read them.
-            constraint: One row a row.
+            goal: One row a row.
             want: ``"residuals"`` or ``"loss_map"`` are given beside the score.
             patch: For ``"redecode"``, the position that changed in each row and the outputs known.
         """
         output = entered
-        if constraint.needs_output or want != "score":
+        if goal.reads_output or want != "score":
             output = self._decoded(entry, entered, patch)
-        score = constraint(output, self.canonical(latent) if constraint.needs_latent else latent)
+        score = goal(output, self.canonical(latent) if self._latents_count else latent)
+        found = (score.loss, score.passed)
         if want == "residuals":
-            return *score, constraint.residuals(output, latent)
-        return (*score, constraint.loss_map(output)) if want == "loss_map" else score
+            return *found, goal.residuals(output, latent)
+        return (*found, goal.loss_map(output)) if want == "loss_map" else found
 
     def _decoded(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
         if self._autocast is None:
@@ -303,30 +306,26 @@ class Objective:
     # -- the hard limit --------------------------------------------------------------------------
 
     @property
-    def limit(self) -> Limit | None:
-        """The hard limit on the held rows' latents, if there is one."""
-        return self.constraint.limit
+    def limit(self) -> Limit:
+        """The latents that are feasible for the held rows."""
+        return self.goal.limit
 
-    def project(self, z: Tensor, row: Tensor | None = None, favour: Tensor | None = None) -> Tensor:
-        """Latents, hard or soft, put back within the hard limit; as they are where there is none.
+    def project(self, z: Tensor, row: Tensor | None = None, priority: Priority | None = None) -> Tensor:
+        """The nearest feasible latents, hard or soft; those that are feasible, as they are.
 
         Args:
             z: ``(N, *S)`` or ``(N, *S, K)``.
             row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
-            favour: ``(N, *S)``: by how much each number of a hard latent is worth keeping.
+            priority: From the limit's centres ``(N, *S)`` to how much each element of hard latents is worth
+                keeping, ``(N, *S)``; asked only where there is a limit.
         """
-        limit = self.limit
-        if limit is None:
-            return z
-        own = limit if row is None else limit.select(row)
-        assert isinstance(own, Limit)
+        limit = self.limit if row is None else self.limit.select(row)
         # A code that stands for the centre's is no change.
-        return own.project(self.canonical(z), favour)
+        return z if isinstance(limit, Unlimited) else limit.project(self.canonical(z), priority)
 
-    def room(self, z: Tensor) -> Tensor:
-        """``(M, *S)`` bool: the positions of hard latents, one a held row, whose code the hard limit lets change."""
-        assert self.limit is not None
-        return self.limit.room(self.canonical(z))
+    def movable(self, z: Tensor) -> Tensor:
+        """``(M, *S)`` bool: the positions of feasible hard latents, one a held row, whose code may change alone."""
+        return self.limit.movable(self.canonical(z))
 
     # -- discrete spaces -------------------------------------------------------------------------
 
@@ -376,13 +375,14 @@ class Objective:
         names: list[str] = []
 
         def part(rows: slice) -> Sequence[Tensor]:
-            constraint = self.per_problem.select(problems[rows])
+            goal = self.per_problem.select(problems[rows])
             with torch.no_grad():
                 # A copy: a decoder that returns its argument would tie outputs to latents.
                 output = self._decoded("decode", z[rows].clone())
-                terms = constraint.terms(output, z[rows])
+                terms = goal.report(output, z[rows])
                 names[:] = list(terms)
-                return (output, *constraint(output, z[rows]), *(t for score in terms.values() for t in score))
+                scores = (goal(output, z[rows]), *terms.values())
+                return (output, *(t for score in scores for t in (score.loss, score.passed)))
 
         output, loss, satisfied, *terms = self.chunks.run(part, len(z))
         pairs = zip(names, terms[::2], terms[1::2], strict=True)
@@ -394,10 +394,10 @@ class _Differentiated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, objective: Objective, row: Tensor | None) -> tuple[Tensor, Tensor]:
-        (loss, satisfied), gradient = objective.value_and_gradient(z, row)
+        score, gradient = objective.value_and_gradient(z, row)
         ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(satisfied)
-        return loss, satisfied
+        ctx.mark_non_differentiable(score.passed)
+        return score.loss, score.passed
 
     @staticmethod
     @once_differentiable
@@ -406,11 +406,11 @@ class _Differentiated(torch.autograd.Function):
         return per_row(grad_loss, gradient) * gradient, None, None
 
 
-def _slice(constraint: Constraint, rows: slice, count: int) -> Constraint:
-    """The constraint of some rows; itself where they are all."""
+def _slice(goal: Goal, rows: slice, count: int) -> Goal:
+    """The goal of some rows; itself where they are all."""
     if rows.start == 0 and rows.stop == count:
-        return constraint
-    return constraint.select(torch.arange(rows.start, rows.stop))
+        return goal
+    return goal.select(torch.arange(rows.start, rows.stop))
 
 
 def _check_differentiable(loss: Tensor) -> None:
@@ -422,6 +422,6 @@ def _no_gradient() -> Unsupported:
     return Unsupported(
         "the objective",
         got="a loss that no gradient flows through",
-        expected="a decoder and a constraint that torch can differentiate",
+        expected="a decoder and constraints that torch can differentiate",
         hint=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",
     )

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
+from latentsearch.goal import AnyGoal
 from latentsearch.loop.start import check_types
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult
@@ -74,7 +74,7 @@ class AutoSearch:
         True
     """
 
-    def choose(self, generator: Generator, constraint: Constraint, run: Run = Run()) -> Searcher:
+    def choose(self, generator: Generator, constraint: AnyGoal, run: Run = Run()) -> Searcher:
         """The method for this generator, wish and budget, with its settings.
 
         The smallest budget decides where problems have budgets of their own.
@@ -82,18 +82,18 @@ class AutoSearch:
         space = generator.space
         rows = min(run.limit("evaluations", constraint.problems))
         if isinstance(space, Continuous):
-            return GradientSearch() if constraint.differentiable else CMAESSearch()
+            return GradientSearch() if constraint.goal.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)
         if ExhaustiveSearch().cost(space) <= rows and (rows < math.inf or _few_grids(space)):
             return ExhaustiveSearch()
-        if not constraint.differentiable:
+        if not constraint.goal.differentiable:
             return EvolutionSearch()
         return _on_codes(rows, constraint, space)
 
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
@@ -107,7 +107,7 @@ class AutoSearch:
 
 def search(
     generator: Generator,
-    constraint: Constraint,
+    constraint: AnyGoal,
     *,
     init: Tensor | None = None,
     seed: int | Sequence[int] | None = None,
@@ -141,11 +141,11 @@ def _few_grids(space: Discrete) -> bool:
     return grids <= _FEW
 
 
-def _on_codes(rows: float, constraint: Constraint, space: Discrete) -> Searcher:
+def _on_codes(rows: float, constraint: AnyGoal, space: Discrete) -> Searcher:
     """A relaxation to find a good basin, swaps to find its floor, and others with what is left."""
     if rows < _ALONE:
         return _relaxed(space) if rows >= _CHECKED else RelaxedSearch(check_every=max(1, (int(rows) - 4) // 2))
-    coloured = constraint.pixel_separable and fits_colours(space.shape)
+    coloured = constraint.goal.cell_axes == 2 and fits_colours(space.shape)
     if rows < _DEEP:
         # No time for certificates: what is quick goes on to the end.
         swaps = ColouredSearch(patience=_DEEP) if coloured else _squares(constraint, 32, None) or _plain(32, None)
@@ -190,7 +190,7 @@ def _relaxed(space: Discrete, steps: int | None = None) -> RelaxedSearch:
     return RelaxedSearch(steps=steps, optimizer=partial(torch.optim.Adam, lr=1.0, betas=(0.9, 0.9), eps=1e-20))
 
 
-def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
+def _to_the_floor(constraint: AnyGoal, coloured: bool) -> list[Searcher]:
     """Searches by swaps, each of which ends by itself; the last one with a certificate."""
     squares = _squares(constraint, 64, _PURSUED)
     return [
@@ -200,8 +200,8 @@ def _to_the_floor(constraint: Constraint, coloured: bool) -> list[Searcher]:
     ]
 
 
-def _squares(constraint: Constraint, batch: int, patience: int | None) -> Searcher | None:
-    return PursuitSearch(batch=batch, patience=patience) if constraint.least_squares else None
+def _squares(constraint: AnyGoal, batch: int, patience: int | None) -> Searcher | None:
+    return PursuitSearch(batch=batch, patience=patience) if constraint.goal.least_squares else None
 
 
 def _plain(batch: int, patience: int | None) -> Searcher:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Score
 from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -158,7 +157,7 @@ class CMAESSearch(IterativeSearcher):
         chosen = order[:, : self.population // 2]
         state = self._updated(state, take(draws, chosen), take(moves, chosen))
         best = order[:, :1]
-        return state, Proposal(take(z, best)[:, 0], Score(*(take(part, best)[:, 0] for part in score)))
+        return state, Proposal(take(z, best)[:, 0], score.map(lambda t: take(t, best)[:, 0]))
 
     def _updated(self, state: CMAESState, draws: Tensor, moves: Tensor) -> CMAESState:
         """The distribution after a generation, given its better half: z and A z, ``(M, µ, d)`` each."""

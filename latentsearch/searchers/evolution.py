@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._codes import grid_hash
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -141,13 +141,13 @@ class EvolutionSearch(IterativeSearcher):
         generator = objective.generator
         brood = self._founders(generator, state, noise) if state.number == 0 else self._bred(generator, state, noise)
         # Beyond a hard limit chance decides what goes back.
-        brood.z = project_each(objective, brood.z, noise.fold(6).uniform(*brood.z.shape[1:]))
+        brood.z = project_each(objective, brood.z, lambda _: noise.fold(6).uniform(*brood.z.shape[1:]))
         score = score_each(objective, brood.z)
 
         # Children first: of equals the ranking keeps the earlier.
         z = torch.cat([brood.z, state.z], 1)
         loss = torch.cat([score.loss, state.loss.to(score.loss.dtype)], 1)
-        satisfied = torch.cat([score.satisfied, state.satisfied], 1)
+        satisfied = torch.cat([score.passed, state.satisfied], 1)
         fittest = ranking(Score(loss, satisfied))[:, : self.population]
         z, loss, satisfied = take(z, fittest), take(loss, fittest), take(satisfied, fittest)
 

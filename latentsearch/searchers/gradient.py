@@ -72,8 +72,7 @@ class GradientSearch(IterativeSearcher):
         z = state.z.value.clone()
         score, gradient = objective.value_and_gradient(z)
         state.z.step(gradient)
-        if objective.limit is not None:
-            state.z.value.copy_(objective.project(state.z.value))
+        state.z.value.copy_(objective.project(state.z.value))
         status = None
         if self.tolerance is not None:
             settled = (score.loss - state.previous).abs() <= self.tolerance

@@ -59,7 +59,7 @@ class RandomSearch(IterativeSearcher):
         rows = len(state.z)
         draws = objective.generator.prior.sample(noise.split(self.batch)).to(state.z.dtype)
         draws = draws.view(rows, self.batch, *state.z.shape[1:])
-        draws = project_each(objective, draws, noise.fold(0).uniform(*draws.shape[1:]))
+        draws = project_each(objective, draws, lambda _: noise.fold(0).uniform(*draws.shape[1:]))
         if state.number == 0:
             draws = torch.cat([state.z[:, None], draws[:, 1:]], 1)
         return RandomState(state.z, state.number + 1), Proposal(*best_of(draws, score_each(objective, draws)))

@@ -162,11 +162,11 @@ class RelaxedSearch(IterativeSearcher):
 
 def _hardened(objective: Objective, logits: Tensor) -> Tensor:
     """The arg-max; within a hard limit, with the codes that are farthest ahead of the centre's."""
-    z = logits.argmax(-1)
-    if objective.limit is None:
-        return z
-    center = objective.limit.center.expand_as(z)[..., None]
-    return objective.project(z, favour=logits.amax(-1) - logits.gather(-1, center)[..., 0])
+
+    def ahead(center: Tensor) -> Tensor:
+        return logits.amax(-1) - logits.gather(-1, center[..., None])[..., 0]
+
+    return objective.project(logits.argmax(-1), priority=ahead)
 
 
 class _SpreadPriced:

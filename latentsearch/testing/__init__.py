@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from latentsearch.algebra import Constraint
 from latentsearch.errors import InvalidArgument
+from latentsearch.goal import Constraint
 from latentsearch.protocols import Generator, Prior
 from latentsearch.relaxations import Estimator
 from latentsearch.testing import toys

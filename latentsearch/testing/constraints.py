@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint, Score
 from latentsearch.errors import Unsupported
+from latentsearch.goal import Constraint, Score
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw

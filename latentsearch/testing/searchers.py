@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from latentsearch.algebra import Constraint, Score
 from latentsearch.constraints import Within
 from latentsearch.errors import SearchFailed, Unsupported
+from latentsearch.goal import Constraint, Score
 from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult, Status

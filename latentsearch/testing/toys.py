@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
 from latentsearch.constraints import Matches
+from latentsearch.goal import Constraint
 from latentsearch.noise import Noise
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.protocols import Generator, Prior

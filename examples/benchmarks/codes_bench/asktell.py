@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
-from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
+from latentsearch.goal import Score
 from latentsearch.loop import best_of, project_each
 from latentsearch.loop.incumbents import Board
 from latentsearch.loop.preflight import check_scores

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch._rows import per_row
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective

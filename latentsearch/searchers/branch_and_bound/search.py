@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
 from latentsearch.bounds import Bound, LinearBound
+from latentsearch.goal import AnyGoal, Constraint, Goal
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, improves, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -109,15 +109,15 @@ class BranchAndBoundSearch(IterativeSearcher):
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
         run: Run = Run(),
     ) -> SearchResult:
         """Find the best grid there is; arguments as of every searcher."""
-        if isinstance(getattr(generator, "space", None), Discrete) and isinstance(constraint, Constraint):
-            self.bound.check(generator, constraint)
+        if isinstance(getattr(generator, "space", None), Discrete) and isinstance(constraint, (Constraint, Goal)):
+            self.bound.check(generator, constraint.goal)
         return super().search(generator, constraint, init=init, seed=seed, run=run)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> BranchState:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from latentsearch._codes import products
 from latentsearch._rows import per_row, sum_rows
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point
@@ -68,9 +68,9 @@ class JumpKernel(Kernel):
         current = point.z[..., None]
         logits += per_row(pace.log_step, logits) - logits.gather(-1, current)
         logits.scatter_(-1, current, -torch.inf)
-        if objective.limit is None:
+        if not objective.limit.couples:
             return JumpLaw(point.z, logits)
-        return LoneJumpLaw(point.z, logits.masked_fill_(~objective.room(point.z)[..., None], -torch.inf))
+        return LoneJumpLaw(point.z, logits.masked_fill_(~objective.movable(point.z)[..., None], -torch.inf))
 
     def learned(self, objective: Objective, fit: Tensor, here: Point, there: Point, keep: Tensor) -> Tensor:
         way = (objective.embed(there.z) - objective.embed(here.z)).to(fit.dtype)

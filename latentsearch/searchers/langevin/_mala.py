@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import mean_rows, per_row, sum_rows
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point

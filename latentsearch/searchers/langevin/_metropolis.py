@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import flatten, per_row, unflatten
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 

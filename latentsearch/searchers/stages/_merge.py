@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 
 CERTIFIED = (Status.STALLED, Status.OPTIMAL)  # the second says more
@@ -23,7 +23,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
     moved = after.evaluations > 0
     if not bool(moved.any()):
         return before
-    own, new = Score(*(part[index] for part in before.score)), after.score
+    own, new = before.score.map(lambda part: part[index]), after.score
     searched, same = moved, (after.latent == before.latent[index]).flatten(1).all(1)
     moved = searched & (_better(new, own) if if_better else ~_better(own, new))
     # The same latent, scored again in another batch, may have another last bit: that makes it neither better nor worse.
@@ -33,7 +33,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
         return put_rows(whole, index, torch.where(per_row(moved, part), part, whole[index]))
 
     def score(a: Score, b: Score) -> Score:
-        return Score(*(put(x, y) for x, y in zip(a, b, strict=True)))
+        return Score(put(a.loss, b.loss), put(a.passed, b.passed))
 
     status, rows = list(before.status), before.evaluations.index_add(0, index, after.evaluations)
     for b, ended, taken, kept in zip(index.tolist(), after.status, heard.tolist(), same.tolist(), strict=True):
@@ -64,7 +64,7 @@ def _rank(status: Status) -> int:
 def _better(a: Score, b: Score) -> Tensor:
     """Whether a's problems are better than b's: satisfied and not, or of a lower loss."""
     lower = (a.loss < b.loss) | b.loss.isnan()
-    return (a.satisfied & ~b.satisfied) | (lower & (a.satisfied == b.satisfied))
+    return (a.passed & ~b.passed) | (lower & (a.passed == b.passed))
 
 
 def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved: Tensor) -> Candidates:
@@ -74,7 +74,7 @@ def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved:
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return put_rows(whole, index, torch.where(per_row(moved, part), part, whole[index]))
 
-    score = Score(*(put(x, y) for x, y in zip(own.score, new.score, strict=True)))
+    score = Score(put(own.score.loss, new.score.loss), put(own.score.passed, new.score.passed))
     return Candidates(put(own.latent, new.latent), score, put(own.status, new.status))
 
 
@@ -87,7 +87,7 @@ def _as_many(result: SearchResult, restarts: int) -> Candidates:
     def many(part: Tensor) -> Tensor:
         return part[:, None].expand(-1, restarts, *part.shape[1:])
 
-    return Candidates(many(result.latent), Score(*map(many, result.score)), many(status))
+    return Candidates(many(result.latent), result.score.map(many), many(status))
 
 
 def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentsearch.algebra import Constraint
+from latentsearch.goal import AnyGoal
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
@@ -22,7 +22,7 @@ class Stage:
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
-from latentsearch.algebra import Constraint
 from latentsearch.errors import BrokenFile, InvalidArgument, SearchFailed
+from latentsearch.goal import AnyGoal
 from latentsearch.loop import IterativeSearcher
 from latentsearch.loop.start import check_arguments, check_types
 from latentsearch.noise import Noise, mix_int, problem_seeds
@@ -82,7 +82,7 @@ class Then:
     def search(
         self,
         generator: Generator,
-        constraint: Constraint,
+        constraint: AnyGoal,
         *,
         init: Tensor | None = None,
         seed: int | Sequence[int] | None = None,
@@ -113,7 +113,7 @@ class _Stages:
     """The stages of one run, and what is left for each."""
 
     def __init__(
-        self, plan: Then, generator: Generator, constraint: Constraint, seed: int | Sequence[int] | None, run: Run
+        self, plan: Then, generator: Generator, constraint: AnyGoal, seed: int | Sequence[int] | None, run: Run
     ) -> None:
         self.plan, self.generator, self.constraint, self.run = plan, generator, constraint, run
         check_types(generator, constraint, run)
@@ -191,9 +191,9 @@ class _Stages:
             return _handed_on(before, index, searcher)
         noise = Noise.from_seed(self._seeds(number, index.tolist()), len(index), 1, index.device).fold(_AFRESH)
         z = self.generator.prior.sample(noise)
-        limit = self.constraint.select(index).to(index.device, self.generator.dtype).limit
+        limit = self.constraint.goal.limit.to(index.device, self.generator.dtype).select(index)
         # Within a hard limit a search that is not told otherwise would start at the centre each time.
-        return z if limit is None else limit.project(z, noise.fold(1).uniform(*z.shape[1:]))
+        return limit.project(z, lambda _: noise.fold(1).uniform(*z.shape[1:]))
 
     def _seeds(self, number: int, problems: Sequence[int]) -> list[int]:
         """The first stage searches with the seeds given, as it would alone."""

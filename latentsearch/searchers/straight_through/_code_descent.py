@@ -152,12 +152,12 @@ class CodeDescent(IterativeSearcher):
 def _nearest_within(objective: Objective, e: Tensor) -> Tensor:
     """The grid nearest to ``(M, *S, D)`` embeddings of all that the hard limit allows."""
     z = nearest(objective.codebook, e)
-    if objective.limit is None:
-        return z
-    # What each code is worth: how much farther off the centre's would be.
-    center = objective.embed(objective.limit.center.expand_as(z))
-    farther = (e - center).square().sum(-1) - (e - objective.embed(z)).square().sum(-1)
-    return objective.project(z, favour=farther)
+
+    def farther(center: Tensor) -> Tensor:
+        """How much farther off the centre's codes would be."""
+        return (e - objective.embed(center)).square().sum(-1) - (e - objective.embed(z)).square().sum(-1)
+
+    return objective.project(z, priority=farther)
 
 
 def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
+from latentsearch.goal.limit import Priority
 from latentsearch.loop import best_or_held, project_each, score_each
 from latentsearch.objective import Linear, Objective
 from latentsearch.result import Status
-from latentsearch.searchers.swaps._swaps import Swaps, alone, merge_sizes, merged, put_back, worth_keeping
+from latentsearch.searchers.swaps._swaps import Swaps, alone, merge_sizes, merged, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 
@@ -49,14 +50,20 @@ def made(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor, swa
         merges: U, as many as merge_sizes of C has from 2 on.
     """
     first, more = swaps.split(swaps.code.shape[1] - merges)
-    worth = None if objective.limit is None else worth_keeping(objective, z, linear, curvature)
+
+    def worth(center: Tensor) -> Tensor:
+        return worth_keeping(objective, z, linear, curvature, center)
+
     singles, tried = _tried(objective, z, first, worth)
     change = tried.loss - linear.score.loss[:, None]
     sizes = merge_sizes(1 << 62, 2)[:merges]
     grids, spare = merged(z, first, -change, sizes, more)
-    if worth is not None:
-        grids = put_back(objective, grids, worth.scatter_add(1, first.position, (-change).clamp(min=0)))
-    score = Score(*(torch.cat(parts, 1) for parts in zip(tried, score_each(objective, grids), strict=True)))
+
+    def with_gains(center: Tensor) -> Tensor:
+        return worth(center).flatten(1).scatter_add(1, first.position, (-change).clamp(min=0)).view_as(z)
+
+    grids = project_each(objective, grids, with_gains)
+    score = Score.cat([tried, score_each(objective, grids)], 1)
     best, best_score, better = best_or_held(z, linear.score, torch.cat([singles, grids], 1), score)
     # A swap for which another code went back says nothing of the curvature alone.
     lone = (singles != z[:, None]).flatten(2).sum(2) <= 1
@@ -64,13 +71,17 @@ def made(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor, swa
     return Move(best, best_score, better, change, beyond, torch.cat([first.new, more.new & spare], 1))
 
 
-def _tried(objective: Objective, z: Tensor, swaps: Swaps, worth: Tensor | None) -> tuple[Tensor, Score]:
+def _tried(objective: Objective, z: Tensor, swaps: Swaps, worth: Priority) -> tuple[Tensor, Score]:
     """Grids with one swap each, and their scores."""
     grids = alone(z, swaps)
-    if worth is None:
+    if not objective.limit.couples:
         return grids, objective.swaps(z, swaps.position, swaps.code)
-    kept = worth[:, None].expand(-1, grids.shape[1], -1).scatter(2, swaps.position[..., None], torch.inf)
-    grids = project_each(objective, grids, kept)
+
+    def swapped_first(center: Tensor) -> Tensor:
+        wide = worth(center).flatten(1)[:, None].expand(-1, grids.shape[1], -1)
+        return wide.scatter(2, swaps.position[..., None], torch.inf).view_as(grids)
+
+    grids = project_each(objective, grids, swapped_first)
     return grids, score_each(objective, grids)
 
 

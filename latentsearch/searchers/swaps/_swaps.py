@@ -9,7 +9,6 @@ from torch import Tensor
 
 from latentsearch._codes import excess, lookup, products, rows_that_fit
 from latentsearch._rows import per_row
-from latentsearch.loop import project_each
 from latentsearch.objective import Linear, Objective
 from latentsearch.searchers.swaps._expected_improvement import reluctance
 
@@ -158,21 +157,14 @@ def alone(z: Tensor, swaps: Swaps) -> Tensor:
     return grids
 
 
-def worth_keeping(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor) -> Tensor:
-    """``(M, P)``: by how much the loss should rise if the code at a position went back to the hard limit's centre."""
-    assert objective.limit is not None
-    center = objective.limit.center.expand_as(z)
+def worth_keeping(objective: Objective, z: Tensor, linear: Linear, curvature: Tensor, center: Tensor) -> Tensor:
+    """``(M, *S)``: by how much the loss should rise if the code at a position went back to the limit's centre."""
     way = objective.embed(center) - objective.embed(z)
     rise = (linear.gradient * way).sum(-1) + per_row(curvature, z) * 0.5 * way.square().sum(-1).to(curvature.dtype)
     if linear.table is not None:
         there, here = (linear.table.gather(-1, code[..., None])[..., 0] for code in (center, z))
         rise = rise + there - here
-    return rise.flatten(1)
-
-
-def put_back(objective: Objective, grids: Tensor, worth: Tensor) -> Tensor:
-    """Grids ``(M, U, *S)`` within the hard limit, what is worth most, ``(M, P)``, being kept."""
-    return project_each(objective, grids, worth[:, None].expand(-1, grids.shape[1], -1))
+    return rise
 
 
 def merge_sizes(positions: int, least: int = 1) -> tuple[int, ...]:

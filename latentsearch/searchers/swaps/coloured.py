@@ -8,16 +8,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
-from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each, take
+from latentsearch.goal import Score
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each, project_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
 from latentsearch.searchers.swaps._colours import changed_together, shares
-from latentsearch.searchers.swaps._swaps import Swaps, by_position, merged, most_promising, put_back, worth_keeping
+from latentsearch.searchers.swaps._swaps import Swaps, by_position, merged, most_promising, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.8  # of what was learnt about the curvature, in every step
@@ -140,7 +140,7 @@ class ColouredSearch(IterativeSearcher):
         merges = self._together(objective, z, linear, bend, swaps, share)
         more, more_maps = maps_each(objective, merges)
 
-        score = Score(*(torch.cat(parts, 1) for parts in zip(score, more, strict=True)))
+        score = Score.cat([score, more], 1)
         best, best_score, better = best_or_held(z, linear.score, torch.cat([changed, merges], 1), score)
         loss_map, *_ = best_or_held(held, linear.score, torch.cat([maps, more_maps], 1), score)
         beyond = torch.where(swaps.new, share - swaps.slope, torch.nan)
@@ -162,10 +162,12 @@ class ColouredSearch(IterativeSearcher):
         first = gain.argsort(dim=1, descending=True, stable=True)[:, : len(sizes)]
         alone = Swaps(*(take(part, first) for part in best))
         grids, _ = merged(z, best, gain, sizes, alone)
-        if objective.limit is None:
-            return grids
-        worth = worth_keeping(objective, z, linear, bend)
-        return put_back(objective, grids, worth.scatter_add(1, best.position, gain.clamp(min=0).to(worth.dtype)))
+
+        def worth(center: Tensor) -> Tensor:
+            kept = worth_keeping(objective, z, linear, bend, center).flatten(1)
+            return kept.scatter_add(1, best.position, gain.clamp(min=0).to(kept.dtype)).view_as(z)
+
+        return project_each(objective, grids, worth)
 
     def _remembered(self, state: ColouredState, swaps: Swaps, z: Tensor, better: Tensor, size: int) -> Tensor:
         """``(M, T)``: ids of the swaps tried at the grid held; where it changed, none."""

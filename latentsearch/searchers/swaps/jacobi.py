@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, score_each
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, put_back, worth_keeping
+from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, worth_keeping
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.5  # of what was learnt about the curvature, in every step
@@ -81,11 +81,14 @@ class JacobiSearch(IterativeSearcher):
         gain = -(moves.slope + bend.to(moves.slope.dtype)[:, None] * moves.way)
         sizes = merge_sizes(positions)
         grids, spare = merged(state.z, moves, gain, sizes, moves.split(len(sizes))[0])
-        if objective.limit is not None:
-            worth = worth_keeping(objective, state.z, linear, bend).scatter_add(1, moves.position, gain.clamp(min=0))
-            within = put_back(objective, grids, worth)
-            # What went back is in no sum of slopes: such grids say nothing of the curvature.
-            grids, spare = within, spare | (within != grids).flatten(2).any(2)
+
+        def worth(center: Tensor) -> Tensor:
+            kept = worth_keeping(objective, state.z, linear, bend, center).flatten(1)
+            return kept.scatter_add(1, moves.position, gain.clamp(min=0)).view_as(state.z)
+
+        feasible = project_each(objective, grids, worth)
+        # What went back is in no sum of slopes: such grids say nothing of the curvature.
+        grids, spare = feasible, spare | (feasible != grids).flatten(2).any(2)
         score = score_each(objective, grids)
 
         z, best, better = best_or_held(state.z, linear.score, grids, score)

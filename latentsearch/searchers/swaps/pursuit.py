@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.algebra import Score
+from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -115,11 +115,14 @@ class PursuitSearch(IterativeSearcher):
         tried, residual, effect = _decoded(objective, state.z, swaps)
         pool = state.pool.joined(swaps, effect)
         grids = with_sets(state.z, pool, chosen_sets(pool, residual, _SEEDS))
-        if objective.limit is not None:
-            worth = worth_keeping(objective, state.z, linear, bend).view_as(state.z)
-            new = grids != state.z[:, None]
-            grids = project_each(objective, grids, torch.where(new, torch.inf, worth[:, None]))
-        score = Score(*(torch.cat(parts, 1) for parts in zip(tried, score_each(objective, grids), strict=True)))
+        new = grids != state.z[:, None]
+
+        def worth(center: Tensor) -> Tensor:
+            kept = worth_keeping(objective, state.z, linear, bend, center)
+            return torch.where(new, torch.inf, kept[:, None])
+
+        grids = project_each(objective, grids, worth)
+        score = Score.cat([tried, score_each(objective, grids)], 1)
 
         grids = torch.cat([alone(state.z, swaps), grids], 1)
         z, best, better = best_or_held(state.z, linear.score, grids, score)
@@ -150,5 +153,5 @@ def _decoded(objective: Objective, z: Tensor, swaps: Swaps) -> tuple[Score, Tens
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score, residual = objective.residuals(grids.flatten(0, 1), row)
     residual = residual.view(rows, count, -1)
-    tried = Score(*(part.view(rows, count)[:, 1:] for part in score))
+    tried = score.map(lambda t: t.view(rows, count)[:, 1:])
     return tried, residual[:, 0], residual[:, 1:] - residual[:, :1]

@@ -1,4 +1,4 @@
-"""Sums, weights, thresholds and selections of wishes."""
+"""Sums, weights, thresholds and selections of goals."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from latentsearch import Score
 from latentsearch.errors import InvalidArgument
 from latentsearch.priors import StandardNormal
 
+Wish = ls.Constraint | ls.Goal
+
 ROWS = 3
 OUTPUT = torch.linspace(0, 1, ROWS * 4, dtype=torch.float64).view(ROWS, 1, 2, 2)
 LATENT = torch.linspace(-1, 1, ROWS * 2, dtype=torch.float64).view(ROWS, 2)
@@ -28,65 +30,72 @@ WISHES = {
     "match": ls.Matches(TARGET),
     "one match": ls.Matches(TARGET[:1], distance="l1"),
     "shrunk": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area"),
-    "shrunk enough": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area", tolerance=0.1),
+    "shrunk enough": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area").below(0.1),
     "prior": PRIOR,
     "likely": PRIOR.below(2.3),
-    "bright": ls.Satisfies(lambda x: x.mean((1, 2, 3)) > 0.2, judges=True, name="bright"),
+    "bright": ls.Satisfies(lambda x: x.mean((1, 2, 3)) > 0.2, boolean=True, name="bright"),
 }
+
+MATCH, SHRUNK, LINES = WISHES["match"], WISHES["shrunk enough"], WISHES["one match"]
 
 wishes = some.sampled_from(list(WISHES.values()))
 weights = some.floats(-4, 4, allow_nan=False)
 
 
-def score(wish: ls.Constraint) -> Score:
+def score(wish: Wish) -> Score:
     return wish(OUTPUT, LATENT)
 
 
-def same(a: ls.Constraint, b: ls.Constraint) -> bool:
+def judging(wish: Wish) -> bool:
+    return score(wish).satisfied is not None
+
+
+def same(a: Wish, b: Wish) -> bool:
     """Equal judgements, and losses equal up to the order of adding."""
-    (loss, satisfied), (other_loss, other_satisfied) = score(a), score(b)
-    return torch.allclose(loss, other_loss, rtol=1e-12, atol=1e-12) and torch.equal(satisfied, other_satisfied)
+    loss, other = score(a), score(b)
+    losses = torch.allclose(loss.loss, other.loss, rtol=1e-12, atol=1e-12)
+    return losses and judging(a) == judging(b) and torch.equal(loss.passed, other.passed)
 
 
 # -- laws --------------------------------------------------------------------------------------------
 
 
 @given(wishes, wishes, wishes)
-def test_addition_is_associative_and_commutative(a: ls.Constraint, b: ls.Constraint, c: ls.Constraint) -> None:
+def test_addition_is_associative_and_commutative(a: Wish, b: Wish, c: Wish) -> None:
     assert same((a + b) + c, a + (b + c))
     assert same(a + b, b + a)
 
 
 @given(wishes, wishes, weights)
-def test_a_weight_goes_over_a_sum(a: ls.Constraint, b: ls.Constraint, weight: float) -> None:
+def test_a_weight_goes_over_a_sum(a: Wish, b: Wish, weight: float) -> None:
     assert same(weight * (a + b), weight * a + weight * b)
 
 
 @given(wishes, weights, weights)
-def test_weights_multiply(a: ls.Constraint, v: float, w: float) -> None:
+def test_weights_multiply(a: Wish, v: float, w: float) -> None:
     assert same(v * (w * a), (v * w) * a)
     assert same(w * a, a * w)
 
 
 @given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=4))
-def test_a_sum_is_what_its_terms_say(parts: list[tuple[float, ls.Constraint]]) -> None:
+def test_a_sum_is_what_its_terms_say(parts: list[tuple[float, Wish]]) -> None:
     total = reduce(add, (weight * wish for weight, wish in parts))
     loss, satisfied = score(total)
-    terms = total.terms(OUTPUT, LATENT)
+    terms = total.report(OUTPUT, LATENT)
     assert len(terms) == len(parts)
     assert torch.allclose(loss, sum((term.loss for term in terms.values()), torch.zeros(ROWS, dtype=loss.dtype)))
-    judging = [wish for _, wish in parts if wish.judges]
-    assert total.judges == bool(judging)
-    want = torch.stack([score(wish).satisfied for wish in judging]).all(0) if judging else torch.zeros(ROWS).bool()
-    assert torch.equal(satisfied, want)
-    assert total.needs_output == any(wish.needs_output for _, wish in parts)
-    assert total.needs_latent == any(wish.needs_latent for _, wish in parts)
-    assert total.differentiable == all(wish.differentiable for _, wish in parts)
+    verdicts = [verdict for _, wish in parts if (verdict := score(wish).satisfied) is not None]
+    assert (satisfied is not None) == bool(verdicts)
+    if satisfied is not None:
+        assert torch.equal(satisfied, torch.stack(verdicts).all(0))
+    assert total.reads_output == any(wish.goal.reads_output for _, wish in parts)
+    assert total.reads_latent == any(wish.goal.reads_latent for _, wish in parts)
+    assert total.differentiable == all(wish.goal.differentiable for _, wish in parts)
     assert total.problems == max(wish.problems for _, wish in parts)
 
 
 @given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=3), some.data())
-def test_select_is_an_index_and_nests(parts: list[tuple[float, ls.Constraint]], data: some.DataObject) -> None:
+def test_select_is_an_index_and_nests(parts: list[tuple[float, Wish]], data: some.DataObject) -> None:
     total = reduce(add, (weight * wish for weight, wish in parts)).below(1.0)
     i = torch.tensor(data.draw(some.lists(some.integers(0, ROWS - 1), min_size=2, max_size=5)))
     j = torch.tensor(data.draw(some.lists(some.integers(0, len(i) - 1), min_size=2, max_size=4)))
@@ -107,14 +116,14 @@ def test_select_of_one_problem_is_itself() -> None:
 
 def test_a_lone_prior_is_never_satisfied() -> None:
     for wish in (PRIOR, 3 * PRIOR, PRIOR + PRIOR, PRIOR + WISHES["match"]):
-        assert not wish.judges and not score(wish).satisfied.any()
+        assert not judging(wish) and not score(wish).passed.any()
 
 
-def test_a_prior_does_not_stand_in_the_way_of_a_wish_that_judges() -> None:
-    judging = WISHES["shrunk enough"]
-    assert score(judging).satisfied.tolist() == [False, True, False]
-    for wish in (judging + PRIOR, 0.1 * PRIOR + judging, 5 * (judging + PRIOR), 0 * judging + PRIOR):
-        assert torch.equal(score(wish).satisfied, score(judging).satisfied)
+def test_a_prior_does_not_stand_in_the_way_of_a_threshold() -> None:
+    enough = WISHES["shrunk enough"]
+    assert score(enough).satisfied.tolist() == [False, True, False]
+    for wish in (enough + PRIOR, 0.1 * PRIOR + enough, 5 * (enough + PRIOR), 0 * enough + PRIOR):
+        assert torch.equal(score(wish).passed, score(enough).passed)
 
 
 def test_all_that_judge_must_agree() -> None:
@@ -133,9 +142,9 @@ def test_a_weight_leaves_the_judgement_alone() -> None:
 def test_a_threshold_is_the_largest_loss_that_satisfies() -> None:
     loss = score(PRIOR).loss
     wish = PRIOR.below(float(loss[0]))
-    assert wish.judges and score(wish).satisfied.tolist() == (loss <= loss[0]).tolist()
+    assert score(wish).passed.tolist() == (loss <= loss[0]).tolist()
     assert torch.equal(score(wish).loss, loss)
-    # A threshold on something that judges already: both must hold.
+    # A threshold on something that has one already: both must hold.
     both = WISHES["shrunk enough"].below(math.inf)
     assert torch.equal(score(both).satisfied, score(WISHES["shrunk enough"]).satisfied)
 
@@ -145,9 +154,17 @@ def test_a_threshold_after_a_weight_is_on_the_weighted_loss() -> None:
     assert score((2 * PRIOR).below(loss)).satisfied.sum() == 0 and score(2 * PRIOR.below(loss)).satisfied.all()
 
 
+def test_thresholds_of_parts_are_rows_of_weights() -> None:
+    a, b = MATCH, PRIOR
+    goal = 3 * (a + 2 * b).below(5.0) + b.below(1.0)
+    assert goal.weights == (3, 6, 1)
+    assert goal.thresholds == (((1, 2, 0), 5.0), ((0, 0, 1), 1.0))
+    want = (score(a).loss + 2 * score(b).loss <= 5.0) & (score(b).loss <= 1.0)
+    assert torch.equal(score(goal).passed, want)
+
+
 # -- sums of squares ---------------------------------------------------------------------------------
 
-MATCH, SHRUNK, LINES = WISHES["match"], WISHES["shrunk enough"], WISHES["one match"]
 SQUARES = {
     "weight": 3 * MATCH,
     "no weight": 0 * MATCH,
@@ -158,9 +175,9 @@ SQUARES = {
 
 
 @pytest.mark.parametrize("wish", SQUARES.values(), ids=SQUARES)
-def test_residuals_go_with_weights_sums_and_thresholds(wish: ls.Constraint) -> None:
-    assert wish.least_squares
-    assert torch.allclose(wish.residuals(OUTPUT, LATENT).square().sum(1), score(wish).loss, rtol=1e-12)
+def test_residuals_go_with_weights_sums_and_thresholds(wish: Wish) -> None:
+    assert wish.goal.least_squares
+    assert torch.allclose(wish.goal.residuals(OUTPUT, LATENT).square().sum(1), score(wish).loss, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -168,16 +185,24 @@ def test_residuals_go_with_weights_sums_and_thresholds(wish: ls.Constraint) -> N
     [-1 * MATCH, 2 * LINES, LINES.below(1.0), MATCH + PRIOR, MATCH + -1 * SHRUNK],
     ids=["negative", "weight", "threshold", "sum", "difference"],
 )
-def test_one_part_that_is_no_sum_of_squares_is_enough(wish: ls.Constraint) -> None:
-    assert not wish.least_squares
+def test_one_part_that_is_no_sum_of_squares_is_enough(wish: Wish) -> None:
+    assert not wish.goal.least_squares
 
 
 def test_a_hard_limit_has_no_residuals_of_its_own() -> None:
     limit = ls.Within(LATENT, 1.0)
-    assert limit.least_squares and (MATCH + 2 * limit).least_squares
-    assert limit.residuals(OUTPUT, LATENT).shape == (ROWS, 0)
     total = MATCH + 2 * limit
-    assert torch.equal(total.residuals(OUTPUT, LATENT), MATCH.residuals(OUTPUT, LATENT))
+    assert total.least_squares
+    assert torch.equal(total.residuals(OUTPUT, LATENT), MATCH.goal.residuals(OUTPUT, LATENT))
+
+
+def test_latents_beyond_the_limit_have_an_infinite_loss_and_satisfy_nobody() -> None:
+    limit = ls.Within(LATENT + 3 * torch.tensor([[0.0], [1.0], [0.0]]), 1.0)
+    for goal in (MATCH + limit, (limit + MATCH).below(math.inf), 2 * (MATCH.below(math.inf) + limit)):
+        found = score(goal)
+        assert found.loss.isinf().tolist() == [False, True, False]
+        assert not bool(found.passed[1]) and goal.limit is limit
+    assert score(MATCH + limit).satisfied is None
 
 
 # -- the report --------------------------------------------------------------------------------------
@@ -186,14 +211,14 @@ def test_a_hard_limit_has_no_residuals_of_its_own() -> None:
 def test_terms_have_names_of_their_own() -> None:
     match, bright = WISHES["match"], WISHES["bright"]
     total = match + 2 * match + bright + PRIOR + match.below(1.0)
-    terms = total.terms(OUTPUT, LATENT)
+    terms = total.report(OUTPUT, LATENT)
     assert list(terms) == ["Matches", "Matches 2", "bright", "LogPrior", "Matches 3"]
     assert torch.equal(terms["Matches 2"].loss, 2 * terms["Matches"].loss)
 
 
 def test_names_stay_unique_where_sums_are_inside_of_weights() -> None:
     total = 2 * (PRIOR + PRIOR) + 3 * (PRIOR + PRIOR)
-    terms = total.terms(OUTPUT, LATENT)
+    terms = total.report(OUTPUT, LATENT)
     assert len(terms) == 4 and len(set(terms)) == 4
     assert sum(float(term.loss[0]) for term in terms.values()) == pytest.approx(float(score(total).loss[0]))
 
@@ -210,7 +235,7 @@ class Tagged(ls.Constraint):
         self.codes, self.levels, self.problems = torch.tensor([1, 2]), torch.tensor([0.5, 1.5]), 2
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        return Score(self.levels * self.codes, torch.zeros(len(self.codes), dtype=torch.bool))
+        return Score(self.levels * self.codes)
 
 
 def test_to_moves_all_tensors_and_casts_the_floating_ones() -> None:
@@ -277,7 +302,7 @@ def test_only_numbers_weigh(other: Any) -> None:
 def test_wishes_and_generators_are_shown_in_short():
     match, dark = ls.Matches(TARGET), ls.Satisfies(lambda x: x.flatten(1).mean(1), name="dark")
     assert repr(match + 0.1 * dark) == "Matches(3 problems) + 0.1 * dark"
-    assert repr((0.5 * (match + dark)).below(2)) == "(0.5 * (Matches(3 problems) + dark)).below(2)"
+    assert repr((0.5 * (match + dark)).below(2)) == "(0.5 * Matches(3 problems) + 0.5 * dark).below(2)"
     codes = ls.CodebookGenerator(torch.nn.Flatten().eval(), torch.eye(5, 3), (2,))
     assert repr(codes) == "CodebookGenerator(Discrete(shape=(2,), codebook_size=5))"
     assert repr(ls.ContinuousGenerator(lambda z: z, (4,))) == "ContinuousGenerator(Continuous(shape=(4,)))"

@@ -1,0 +1,42 @@
+"""The algebra: what may be added, weighed, and held to a threshold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from latentsearch.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from latentsearch.goal.goal import Goal
+
+
+class Addend(ABC):
+    """A constraint, a limit, or a goal made of these: ``a + b``, ``2 * a`` and ``a.below(t)`` are goals."""
+
+    @property
+    @abstractmethod
+    def goal(self) -> Goal:
+        """This as a goal."""
+
+    def below(self, threshold: float) -> Goal:
+        """The same loss, satisfied where it is at most ``threshold``."""
+        return self.goal.with_threshold(threshold)
+
+    def __add__(self, other: object) -> Goal:
+        if isinstance(other, Addend):
+            return self.goal.plus(other.goal)
+        if callable(other):
+            raise InvalidArgument(
+                "a + b", got="a bare function", expected="a Constraint", hint="wrap the function: Satisfies(function)"
+            )
+        return NotImplemented
+
+    def __radd__(self, other: object) -> Goal:
+        # sum([a, b]) starts from 0.
+        return self.goal if other == 0 and isinstance(other, int) else NotImplemented
+
+    def __mul__(self, weight: object) -> Goal:
+        return self.goal.times(float(weight)) if isinstance(weight, (int, float)) else NotImplemented
+
+    __rmul__ = __mul__

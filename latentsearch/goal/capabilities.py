@@ -1,0 +1,50 @@
+"""What a constraint may be able to do beside its score; a method that needs it asks for the protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class LeastSquares(Protocol):
+    """A constraint whose loss is a sum of squares."""
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        """``(N, n)``, whose squares sum to the loss of each row."""
+
+
+@runtime_checkable
+class Separable(Protocol):
+    """A constraint on outputs whose loss is a sum over cells: pixels, steps of time, voxels.
+
+    Attributes:
+        cell_axes: How many axes the cells have: 2 for images.
+    """
+
+    @property
+    def cell_axes(self) -> int: ...
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        """``(N, *cells)``: what each cell of outputs ``(N, *O)`` adds to the loss; a row sums to its loss.
+
+        The map covers all of the output, at a resolution of its own.
+        """
+
+
+@runtime_checkable
+class BoundedLoss(Protocol):
+    """A constraint that knows how low and how high its loss can be over a set of outputs and grids."""
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        """The least and the highest loss of N sets, ``(N,)`` each, or numbers below and above these.
+
+        Args:
+            low: ``(N, *O)``, the least value of each element of the output.
+            high: ``(N, *O)``, the highest.
+            allowed: ``(N, P, K)`` bool, the codes that the grids of a set may hold at each position.
+
+        Raises:
+            Unsupported: If there is no bound with these settings.
+        """

@@ -1,0 +1,82 @@
+"""A constraint: a loss for each row, and a verdict where there is a threshold."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import mapped
+from latentsearch.goal._addend import Addend
+from latentsearch.goal.score import Score
+
+if TYPE_CHECKING:
+    from latentsearch.goal.goal import Goal
+
+Reads = Literal["output", "latent", "both"]
+
+
+class Constraint(Addend):
+    """What should hold of outputs, of latents, or of both: one term of a goal.
+
+    Subclasses are called with ``(output, latent)`` and obey the row law: row n of the score depends
+    on row n of the arguments, and on row n of the constraint's own per-problem tensors, alone.
+    Discrete latents come hard, or soft where a gradient with respect to them is wanted.
+
+    What else a constraint can do is told by protocols that it may satisfy:
+    [LeastSquares][latentsearch.LeastSquares], [Separable][latentsearch.Separable] and
+    [BoundedLoss][latentsearch.BoundedLoss].
+
+    Attributes:
+        problems: B, how many problems there is data for; 1 serves any number of rows.
+        reads: ``"output"``, ``"latent"`` (the decoder need not run for it) or ``"both"``.
+        differentiable: Whether the loss has a useful gradient.
+        tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
+        latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
+    """
+
+    problems: int = 1
+    reads: Reads = "output"
+    differentiable: bool = True
+    tensors: ClassVar[tuple[str, ...]] = ()
+    latents: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        """Raise InvalidArgument if outputs and latents like these cannot be scored. Called once, before a run."""
+
+    @property
+    def name(self) -> str:
+        """The name of this term in reports."""
+        return type(self).__name__
+
+    @property
+    def goal(self) -> Goal:
+        """The goal of this term alone."""
+        from latentsearch.goal.goal import Goal  # goals are made of constraints
+
+        return Goal(((1.0, self),))
+
+    def select(self, index: Tensor) -> Self:
+        """The constraint whose row n serves problem ``index[n]``; itself if it has one problem.
+
+        Args:
+            index: ``(N,)`` int64 in [0, B).
+        """
+        if self.problems == 1:
+            return self
+        chosen = mapped(self, self.tensors, lambda t: t if t.shape[0] == 1 else t[index.to(t.device)])
+        chosen.problems = len(index)
+        return chosen
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """The constraint with its own tensors on ``device``, the floating ones as ``dtype``."""
+        return mapped(self, self.tensors, lambda t: t.to(device, dtype if t.is_floating_point() else None))
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name

@@ -1,0 +1,305 @@
+"""The normal form of what a search is asked for: weighted terms, thresholds, and a limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from latentsearch._maps import resampled
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.goal._addend import Addend
+from latentsearch.goal.capabilities import LeastSquares, Separable
+from latentsearch.goal.constraint import Constraint
+from latentsearch.goal.limit import Limit, Unlimited
+from latentsearch.goal.score import Score
+
+
+class Threshold(NamedTuple):
+    """A weighted sum of the terms' losses must be at most a number.
+
+    Attributes:
+        weights: One for each term.
+        most: The largest sum that passes.
+    """
+
+    weights: tuple[float, ...]
+    most: float
+
+    def met(self, losses: Sequence[Tensor]) -> Tensor:
+        """``(N,)`` bool, from the loss of each term."""
+        # Terms that it is not about are left out: times 0 an infinite loss would be no number.
+        about = [(weight, loss) for weight, loss in zip(self.weights, losses, strict=True) if weight]
+        if not about:
+            return torch.full_like(losses[0], self.most >= 0, dtype=torch.bool)
+        weights, losses = zip(*about, strict=True)
+        return _weighted(weights, losses) <= self.most
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Goal(Addend):
+    """What ``a + b``, ``2 * a`` and ``a.below(t)`` build, and what a search receives.
+
+    The loss is the weighted sum of the terms' losses. A row is satisfied where every term that has a threshold of
+    its own is, and every threshold of the goal is met; where there is none, nothing is ever satisfied. ``w * a``
+    scales the loss and leaves thresholds alone. Latents beyond the limit have an infinite loss.
+
+    Attributes:
+        terms: Weights and constraints.
+        thresholds: On weighted sums of the terms' losses.
+        limit: The latents that are allowed.
+
+    Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> goal = ls.Matches(torch.zeros(1, 4)).below(0.5) + 0.1 * ls.Near(torch.ones(1, 2))
+        >>> goal(torch.zeros(1, 4), torch.zeros(1, 2))
+        Score(loss=tensor([0.2000]), satisfied=tensor([True]))
+    """
+
+    terms: tuple[tuple[float, Constraint], ...]
+    thresholds: tuple[Threshold, ...] = ()
+    limit: Limit = field(default_factory=Unlimited)
+
+    def __post_init__(self) -> None:
+        _check_problems(self._parts)
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
+        scores = [constraint(output, latent) for constraint in self.constraints]
+        losses = [score.loss for score in scores]
+        loss = _weighted(self.weights, losses)
+        verdicts = [score.satisfied for score in scores if score.satisfied is not None]
+        verdicts += [threshold.met(losses) for threshold in self.thresholds]
+        satisfied = torch.stack(verdicts).all(0) if verdicts else None
+        return self.limit.confine(Score(loss, satisfied), latent)
+
+    def report(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        """Each term's weighted loss, under a name of its own, with the thresholds that are on it alone."""
+        found: dict[str, Score] = {}
+        for number, (weight, constraint) in enumerate(self.terms):
+            loss, satisfied = constraint(output, latent)
+            verdicts = [] if satisfied is None else [satisfied]
+            verdicts += [w[number] * loss <= most for w, most in self.thresholds if _alone(w, number)]
+            found[_unused(constraint.name, found)] = Score(
+                weight * loss, torch.stack(verdicts).all(0) if verdicts else None
+            )
+        return found
+
+    # -- what is known of it: one fold over the terms each ----------------------------------------
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The terms without their weights."""
+        return tuple(constraint for _, constraint in self.terms)
+
+    @property
+    def _parts(self) -> tuple[Constraint | Limit, ...]:
+        return (*self.constraints, self.limit)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights of the terms."""
+        return tuple(weight for weight, _ in self.terms)
+
+    @property
+    def problems(self) -> int:
+        """B, how many problems there is data for; 1 serves any number of rows."""
+        return max(part.problems for part in self._parts)
+
+    @property
+    def reads_output(self) -> bool:
+        """Whether any term reads outputs; else the decoder need not run."""
+        return any(constraint.reads != "latent" for constraint in self.constraints)
+
+    @property
+    def reads_latent(self) -> bool:
+        """Whether any term reads latents."""
+        return any(constraint.reads != "output" for constraint in self.constraints)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the loss has a useful gradient."""
+        return all(constraint.differentiable for constraint in self.constraints)
+
+    @property
+    def least_squares(self) -> bool:
+        """Whether the loss is a sum of squares, which ``residuals`` gives."""
+        return all(isinstance(c, LeastSquares) and weight >= 0 for weight, c in self.terms)
+
+    @property
+    def cell_axes(self) -> int:
+        """How many axes the cells have over which the loss is a sum, as ``loss_map`` gives it; 0 for none."""
+        axes = {c.cell_axes if isinstance(c, Separable) else 0 for c in self.constraints}
+        return axes.pop() if len(axes) == 1 else 0
+
+    def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
+        """``(N, n)``, whose squares sum to the loss of each row.
+
+        Raises:
+            Unsupported: If the loss is no sum of squares.
+        """
+        if not self.least_squares:
+            raise not_squares("residuals", self)
+        parts = ((math.sqrt(weight), cast(LeastSquares, c)) for weight, c in self.terms)
+        return torch.cat([scale * c.residuals(output, latent) for scale, c in parts], 1)
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        """``(N, *cells)``: what each cell of outputs ``(N, *O)`` adds to the loss; a row sums to its loss.
+
+        Raises:
+            Unsupported: If the loss is no sum over cells.
+        """
+        if not self.cell_axes:
+            raise not_separable("loss_map", self)
+        maps = [weight * cast(Separable, c).loss_map(output) for weight, c in self.terms]
+        size = tuple(max(sides) for sides in zip(*(each.shape[1:] for each in maps), strict=True))
+        return torch.stack([resampled(each, size) for each in maps]).sum(0)
+
+    # -- what is made of it ------------------------------------------------------------------------
+
+    @property
+    def goal(self) -> Goal:
+        return self
+
+    def plus(self, other: Goal) -> Goal:
+        """The goal of both: losses add up, and all thresholds must be met."""
+        if not isinstance(self.limit, Unlimited) and not isinstance(other.limit, Unlimited):
+            raise InvalidArgument(
+                "a sum of constraints",
+                got="several hard limits",
+                expected="one at most, such as one Within a goal",
+                hint="take the smaller ball, or write the other as a soft Near",
+            )
+        before, after = (0.0,) * len(self.terms), (0.0,) * len(other.terms)
+        return Goal(
+            (*self.terms, *other.terms),
+            (
+                *(Threshold((*weights, *after), most) for weights, most in self.thresholds),
+                *(Threshold((*before, *weights), most) for weights, most in other.thresholds),
+            ),
+            other.limit if isinstance(self.limit, Unlimited) else self.limit,
+        )
+
+    def times(self, weight: float) -> Goal:
+        """The goal with its loss scaled, and its thresholds and limit left alone."""
+        if not math.isfinite(weight):
+            raise InvalidArgument("weight", got=str(weight), expected="a finite number")
+        if not isinstance(self.limit, Unlimited) and weight <= 0:
+            hint = "weigh the other terms, and leave the limit alone"
+            raise InvalidArgument("weight", got=f"{weight} on a hard limit", expected="a positive number", hint=hint)
+        return replace(self, terms=tuple((weight * own, constraint) for own, constraint in self.terms))
+
+    def with_threshold(self, most: float) -> Goal:
+        """The goal, satisfied where its loss is at most a number, and where it was satisfied before."""
+        if not isinstance(most, (int, float)) or math.isnan(most):
+            raise InvalidArgument("threshold", got=repr(most), expected="a number")
+        return replace(self, thresholds=(*self.thresholds, Threshold(self.weights, float(most))))
+
+    def select(self, index: Tensor) -> Goal:
+        """The goal whose row n serves problem ``index[n]``; itself if it has one problem.
+
+        Args:
+            index: ``(N,)`` int64 in [0, B).
+        """
+        if self.problems == 1:
+            return self
+        return self._mapped(lambda part: part.select(index))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Goal:
+        """The goal with its tensors on ``device``, the floating ones as ``dtype``."""
+        return self._mapped(lambda part: part.to(device, dtype))
+
+    def _mapped(self, function: Callable[[Constraint | Limit], Constraint | Limit]) -> Goal:
+        terms = tuple((weight, cast(Constraint, function(constraint))) for weight, constraint in self.terms)
+        return replace(self, terms=terms, limit=cast(Limit, function(self.limit)))
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        """Raise InvalidArgument if outputs and latents like these cannot be scored. Called once, before a run."""
+        for part in self._parts:
+            part.validate(output, latent)
+
+    def __repr__(self) -> str:
+        return _in_words(self)
+
+
+def not_squares(what: str, goal: Goal) -> Unsupported:
+    """The error for a goal whose residuals are asked for and that has none."""
+    names = ", ".join(c.name for weight, c in goal.terms if weight < 0 or not isinstance(c, LeastSquares))
+    return Unsupported(
+        what,
+        got=f"{names}, whose loss is no sum of squares",
+        expected="Matches with distance='l2', Downscales, Observed, sums and positive weights of these",
+        hint="CoordinateSearch takes any loss with a gradient",
+    )
+
+
+def not_separable(what: str, goal: Goal) -> Unsupported:
+    """The error for a goal whose loss is asked for by cells and that has no such map."""
+    names = ", ".join(c.name for c in goal.constraints if not isinstance(c, Separable))
+    return Unsupported(
+        what,
+        got=f"{names}, whose loss is no sum over cells" if names else "outputs whose cells do not have two axes",
+        expected="terms such as Matches and Downscales, over outputs (N, C, H, W)",
+        hint="use CoordinateSearch, which takes any differentiable goal",
+    )
+
+
+def _weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
+    """The weighted sum of losses, added in their order."""
+    parts = [loss if weight == 1 else weight * loss for weight, loss in zip(weights, losses, strict=True)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _alone(weights: tuple[float, ...], number: int) -> bool:
+    """Whether a threshold is on one term and no other."""
+    return all((weight != 0) == (n == number) for n, weight in enumerate(weights))
+
+
+def _unused(name: str, taken: dict[str, Score]) -> str:
+    """``name``, or ``name 2``, ``name 3`` ... where it is taken."""
+    count = 1
+    while (numbered := name if count == 1 else f"{name} {count}") in taken:
+        count += 1
+    return numbered
+
+
+def _check_problems(parts: tuple[Constraint | Limit, ...]) -> None:
+    """Raise unless the parts agree on the number of problems, and name those that do not."""
+    several = [part for part in parts if part.problems > 1]
+    if len({part.problems for part in several}) > 1:
+        raise InvalidArgument(
+            "a sum of constraints",
+            got=" and ".join(f"{part.name} for {part.problems} problems{_shapes(part)}" for part in several),
+            expected="the same number of problems everywhere, or 1",
+            hint="x[None] adds the dimension of problems to what serves all of them",
+        )
+
+
+def _shapes(part: Constraint | Limit) -> str:
+    """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
+    held = [(name, getattr(part, name)) for name in part.tensors]
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == part.problems]
+    return f" ({', '.join(shapes)})" if shapes else ""
+
+
+def _in_words(goal: Goal) -> str:
+    def summed(weights: Iterable[float]) -> str:
+        parts = zip(weights, goal.constraints, strict=True)
+        return " + ".join(repr(c) if weight == 1 else f"{weight:g} * {c!r}" for weight, c in parts if weight)
+
+    text = summed(goal.weights)
+    thresholds = list(goal.thresholds)
+    if len(thresholds) == 1 and thresholds[0].weights == goal.weights:
+        text = f"({text}).below({thresholds.pop().most:g})"
+    if not isinstance(goal.limit, Unlimited):
+        text = f"{text} + {goal.limit!r}" if text else repr(goal.limit)
+    where = " and ".join(f"{summed(weights)} <= {most:g}" for weights, most in thresholds)
+    return f"{text} where {where}" if where else text

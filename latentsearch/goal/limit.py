@@ -1,0 +1,113 @@
+"""Limits: the latents that are allowed at all."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from latentsearch._rows import mapped
+from latentsearch.goal._addend import Addend
+from latentsearch.goal.score import Score
+
+if TYPE_CHECKING:
+    from latentsearch.goal.goal import Goal
+
+Priority = Callable[[Tensor], Tensor]
+
+
+class Limit(Addend):
+    """A set of feasible latents, which no answer leaves. It adds nothing to a loss.
+
+    Searchers ask it to project latents, so that they need not find out by trial what it allows.
+
+    Attributes:
+        problems: B, how many problems there is data for; 1 serves any number of rows.
+        tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
+        couples: Whether what one position may hold depends on what others hold.
+    """
+
+    problems: int = 1
+    couples: bool = True
+    tensors: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def center(self) -> Tensor:
+        """``(B, *S)``: a feasible latent, where searches start if they are not told."""
+
+    @abstractmethod
+    def contains(self, latent: Tensor) -> Tensor:
+        """``(N,)`` bool: which latents, ``(N, *S)`` or soft ``(N, *S, K)``, are feasible."""
+
+    @abstractmethod
+    def project(self, latent: Tensor, priority: Priority | None = None) -> Tensor:
+        """The nearest feasible latents; those that are feasible already, as they are.
+
+        Args:
+            latent: ``(N, *S)``, or soft ``(N, *S, K)``.
+            priority: Which elements of hard latents are worth keeping, where there is a choice: a function from
+                the centres ``(N, *S)``, to which elements go back, to ``(N, *S)`` numbers.
+        """
+
+    def movable(self, latent: Tensor) -> Tensor:
+        """``(N, *S)`` bool: the codes of feasible hard grids that may change alone, to some code at least."""
+        return torch.ones_like(latent, dtype=torch.bool)
+
+    def confine(self, score: Score, latent: Tensor) -> Score:
+        """The score with an infinite loss where latents are not feasible, which satisfies nobody."""
+        inside = self.contains(latent)
+        loss = torch.where(inside, score.loss, torch.inf)
+        return Score(loss, None if score.satisfied is None else score.satisfied & inside)
+
+    def validate(self, output: Tensor, latent: Tensor) -> None:
+        """Raise InvalidArgument if latents like these cannot be told apart. Called once, before a run."""
+
+    @property
+    def name(self) -> str:
+        """The name in messages."""
+        return type(self).__name__
+
+    @property
+    def goal(self) -> Goal:
+        """A goal without terms, to be added to others."""
+        from latentsearch.goal.goal import Goal  # goals hold limits
+
+        return Goal((), limit=self)
+
+    def select(self, index: Tensor) -> Self:
+        """The limit whose row n serves problem ``index[n]``; itself if it has one problem."""
+        if self.problems == 1:
+            return self
+        chosen = mapped(self, self.tensors, lambda t: t if t.shape[0] == 1 else t[index.to(t.device)])
+        chosen.problems = len(index)
+        return chosen
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """The limit with its own tensors on ``device``, the floating ones as ``dtype``."""
+        return mapped(self, self.tensors, lambda t: t.to(device, dtype if t.is_floating_point() else None))
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name
+
+
+class Unlimited(Limit):
+    """Every latent is feasible: the null object."""
+
+    couples = False
+
+    @property
+    def center(self) -> Tensor:
+        raise LookupError("all latents are feasible: there is no centre; ask the prior")
+
+    def contains(self, latent: Tensor) -> Tensor:
+        return torch.ones_like(latent.flatten(1)[:, 0], dtype=torch.bool)
+
+    def project(self, latent: Tensor, priority: Priority | None = None) -> Tensor:
+        return latent
+
+    def confine(self, score: Score, latent: Tensor) -> Score:
+        return score
