@@ -16,6 +16,7 @@ from latentsearch.constraints import (
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
 from latentsearch.noise import Noise, problem_seeds
+from latentsearch.problem import Problem
 from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
@@ -43,6 +44,7 @@ from latentsearch.searchers import (
     RandomSearch,
     RelaxedSearch,
     SinglePositionSearch,
+    Stage,
     StraightThroughSearch,
     Then,
     search,
@@ -87,6 +89,7 @@ __all__ = [
     "Near",
     "Noise",
     "Prior",
+    "Problem",
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
@@ -97,6 +100,7 @@ __all__ = [
     "SearchResult",
     "Searcher",
     "SinglePositionSearch",
+    "Stage",
     "Status",
     "Step",
     "StraightThroughSearch",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
@@ -17,11 +16,12 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch.algebra import Score
 from latentsearch.errors import Unsupported
-from latentsearch.loop import best_of, project_each
+from latentsearch.loop import BaseSearcher, best_of, project_each
+from latentsearch.loop.arguments import check_needs
 from latentsearch.loop.incumbents import Board
 from latentsearch.loop.preflight import check_scores
-from latentsearch.loop.start import check_arguments, initial_latents
-from latentsearch.noise import Noise, problem_seeds
+from latentsearch.loop.start import initial_latents
+from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
 from latentsearch.spaces import Discrete
@@ -49,7 +49,7 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True)
-class AskTellSearch(ABC):
+class AskTellSearch(BaseSearcher):
     """A search by optimisers whose state is their own, so that the package's loop cannot hold it.
 
     The start is scored first and counts as one row. Budgets are kept, a problem keeps its luck wherever
@@ -60,7 +60,6 @@ class AskTellSearch(ABC):
     needs_gradient: ClassVar[bool] = False
     needs_least_squares: ClassVar[bool] = False
     needs_loss_map: ClassVar[bool] = False
-    restarts: ClassVar[int] = 1
 
     @abstractmethod
     def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> Teller:
@@ -70,16 +69,10 @@ class AskTellSearch(ABC):
     def population(self, positions: int) -> int:
         """U, how many rows it asks for at once."""
 
-    def search(
-        self,
-        generator: ls.Generator,
-        constraint: ls.Constraint,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: ls.Run = ls.Run(),
-    ) -> ls.SearchResult:
-        check_arguments(self, generator, constraint, run)  # type: ignore[arg-type]
+    def check(self, problem: ls.Problem) -> None:
+        check_needs(self, problem)  # type: ignore[arg-type]
+
+    def _search(self, problem: ls.Problem, run: ls.Run) -> ls.SearchResult:
         if (
             run.evaluations is None
             or run.steps is not None
@@ -89,7 +82,7 @@ class AskTellSearch(ABC):
         ):
             raise Unsupported(type(self).__name__, got=repr(run), expected="a run with a budget of rows, and no more")
         with torch.no_grad():
-            return _Session(self, generator, constraint, init, seed, run).result()
+            return _Session(self, problem, run).result()
 
 
 class _Session:
@@ -98,16 +91,13 @@ class _Session:
     def __init__(
         self,
         method: AskTellSearch,
-        generator: ls.Generator,
-        constraint: ls.Constraint,
-        init: Tensor | None,
-        seed: int | Sequence[int] | None,
+        problem: ls.Problem,
         run: ls.Run,
     ) -> None:
-        problems, self.space = constraint.problems, generator.space
-        self.seeds = problem_seeds(seed, problems)
+        generator, constraint, problems = problem.generator, problem.goal, problem.goal.problems
+        self.space, self.seeds = generator.space, problem.seeds
         self.noise = Noise.from_seed(self.seeds, problems, 1, generator.device)
-        z = initial_latents(generator, init, self.noise.fold(1), problems, 1, constraint.limit)
+        z = initial_latents(generator, problem.init, self.noise.fold(1), problems, 1, constraint.limit)
         constraint, probe = check_scores(generator, constraint, torch.cat([z[:1], z[-1:]]))
         self.limits = run.limit("evaluations", problems)
         self.objective = Objective(generator, constraint, torch.arange(problems, device=z.device), run)
