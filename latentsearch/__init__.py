@@ -15,6 +15,7 @@ from latentsearch.constraints import (
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable
 from latentsearch.noise import Noise, problem_seeds
+from latentsearch.problem import Problem
 from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
@@ -42,6 +43,7 @@ from latentsearch.searchers import (
     RandomSearch,
     RelaxedSearch,
     SinglePositionSearch,
+    Stage,
     StraightThroughSearch,
     Then,
     search,
@@ -90,6 +92,7 @@ __all__ = [
     "Noise",
     "Observed",
     "Prior",
+    "Problem",
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
@@ -101,6 +104,7 @@ __all__ = [
     "Searcher",
     "Separable",
     "SinglePositionSearch",
+    "Stage",
     "Status",
     "Step",
     "StraightThroughSearch",

@@ -114,7 +114,11 @@ class AutoEncoder(Generator, Protocol):
 
 
 class Searcher(Protocol):
-    """A method of search: settings only, so one instance serves any number of runs."""
+    """A method of search: settings only, so one instance serves any number of runs.
+
+    [BaseSearcher][latentsearch.loop.BaseSearcher] has a `search` that looks at its arguments, and answers
+    what a search of several stages asks of its parts.
+    """
 
     def search(
         self,

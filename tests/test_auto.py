@@ -7,7 +7,6 @@ import torch
 
 import latentsearch as ls
 from latentsearch import models
-from latentsearch.searchers import Uncertified
 from latentsearch.testing import toys
 
 CODES, NUMBERS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
@@ -89,7 +88,8 @@ def test_a_decoder_without_a_gradient_is_refused_and_told_what_takes_it(generato
 def test_where_there_are_rounds_all_answers_have_certificates():
     toy = toys.codes(problems=6, shape=(4, 4), codebook_size=16)
     run = ls.Run(evaluations=3400)
-    assert any(isinstance(s, Uncertified) for s in ls.AutoSearch().choose(toy.generator, toy.constraint, run).searchers)
+    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, run)
+    assert isinstance(chosen, ls.Then) and any(stage.only == "unproven" for stage in chosen.stages)
     result = ls.search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}
 

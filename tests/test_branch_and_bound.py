@@ -106,7 +106,7 @@ METHODS = [
     ls.RelaxedSearch(restarts=2),
     ls.SinglePositionSearch(lr=0.3),
     ls.StraightThroughSearch(lr=0.3, on_repeat="continue"),
-    ls.Then(ls.RelaxedSearch(), ls.CoordinateSearch(patience=None), shares=(0.4, 0.6)),
+    ls.Then(ls.Stage(ls.RelaxedSearch(), share=0.4), ls.CoordinateSearch(patience=None)),
 ]
 
 

@@ -33,7 +33,7 @@ GOOD = [
 ]
 METHODS = [
     *GOOD,
-    ls.Then(ls.RelaxedSearch(), ls.CoordinateSearch(patience=None), shares=(0.4, 0.6)),
+    ls.Then(ls.Stage(ls.RelaxedSearch(), share=0.4), ls.CoordinateSearch(patience=None)),
     ls.LangevinSearch(),
     ls.StraightThroughSearch(lr=0.3, on_repeat="continue"),
     ls.SinglePositionSearch(lr=0.3),

@@ -21,7 +21,6 @@ from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import StandardNormal, UniformCodes
-from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import Check, parametrize_with_checks, toys
 
 DTYPES = (torch.float32, torch.float64)
@@ -221,12 +220,10 @@ SEARCHERS = (
     ls.BranchAndBoundSearch(),  # which refuses the toys
     ls.PursuitSearch(),
     ls.PursuitSearch(batch=3, patience=9, restarts=2),
-    Afresh(ls.RandomSearch(batch=5)),
-    Uncertified(ls.CoordinateSearch(batch=5)),
-    Further(ls.CoordinateSearch(batch=5)),
-    ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
-    ls.Then(ls.RelaxedSearch(steps=8), Uncertified(ls.CoordinateSearch(batch=4)), shares=(0.5, 1)),
-    ls.Then(ls.CoordinateSearch(batch=4, patience=5), Further(ls.CoordinateSearch(patience=None)), shares=(0.5, 1)),
+    ls.Then(ls.RelaxedSearch(steps=8), ls.Stage(ls.CoordinateSearch(batch=4), start="prior", keep="better")),
+    ls.Then(ls.RelaxedSearch(steps=8), ls.Stage(ls.CoordinateSearch(batch=4), only="unproven")),
+    ls.Then(ls.CoordinateSearch(batch=4, patience=5), ls.Stage(ls.CoordinateSearch(patience=None), keep="better")),
+    ls.Then(ls.CoordinateSearch(batch=4), ls.Stage(ls.RandomSearch(), start="prior", only="unproven")),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),
@@ -234,7 +231,7 @@ SEARCHERS = (
     ls.CoordinateSearch(batch=3, patience=None),
     ls.RelaxedSearch(steps=12, check_every=5),
     ls.Then(ls.RandomSearch(batch=5), ls.RandomSearch(batch=3), ls.RandomSearch(batch=2)),
-    ls.Then(ls.RelaxedSearch(steps=8, restarts=2), ls.StraightThroughSearch(restarts=2), shares=(0.6, 0.4)),
+    ls.Then(ls.Stage(ls.RelaxedSearch(steps=8, restarts=2), share=0.6), ls.StraightThroughSearch(restarts=2)),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
     ls.EvolutionSearch(),
     ls.EvolutionSearch(population=5, children=3, restarts=2),
@@ -278,6 +275,7 @@ ESTIMATORS = (
     relaxations.Relax(network()),
     relaxations.Relax(network(), eta=0.5, learn=True),
 )
+NO_SEARCHERS = (ls.Stage,)
 NO_ESTIMATORS = (relaxations.Annealed, relaxations.GumbelSoftmaxDistribution)
 
 # -- the laws ----------------------------------------------------------------------------------------
@@ -305,7 +303,7 @@ def public_classes() -> Iterator[type]:
         module = importlib.import_module(f"latentsearch.{unit}")
         for found in (getattr(module, name) for name in module.__all__):
             buildable = inspect.isclass(found) and not inspect.isabstract(found) and not is_protocol(found)
-            if buildable and not issubclass(found, (tuple, Warning, *NO_ESTIMATORS)):
+            if buildable and not issubclass(found, (tuple, Warning, *NO_SEARCHERS, *NO_ESTIMATORS)):
                 yield found
 
 

@@ -22,7 +22,7 @@ DOCS = REPOSITORY / "docs" / "api"
 
 # Imports point downwards only. A unit is a top-level module or a subpackage.
 LAYERS = {
-    0: {"errors", "spaces", "noise", "goal", "protocols", "result", "run"}
+    0: {"errors", "spaces", "noise", "goal", "protocols", "problem", "result", "run"}
     | {"_checkpoint", "_checks", "_maps", "_rows", "_codes", "_memory", "_identity"},
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},

@@ -222,7 +222,7 @@ def test_a_search_by_sets_of_swaps_ends_by_itself_on_small_grids(positions, code
     for method in (ls.PursuitSearch(), ls.PursuitSearch(batch=3), ls.PursuitSearch(batch=64, patience=None)):
         result = method.search(generator, wish, seed=0, run=endless)
         assert {status.name for status in result.status} == {"STALLED"}, result.steps
-    found = ls.Then(ls.PursuitSearch(), ls.CoordinateSearch(patience=None), shares=(1, 1))
+    found = ls.Then(ls.Stage(ls.PursuitSearch(), share=1), ls.CoordinateSearch(patience=None))
     result = found.search(generator, wish, seed=0, run=ls.Run(evaluations=None, steps=400))
     assert {status.name for status in result.status} == {"OPTIMAL"}
 

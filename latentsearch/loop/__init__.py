@@ -16,8 +16,10 @@ from latentsearch.loop.incumbents import improves
 from latentsearch.loop.iterative import IterativeSearcher
 from latentsearch.loop.method import Proposal
 from latentsearch.loop.row_optimizer import OptimizerFactory, RowOptimizer, check_row_local
+from latentsearch.loop.searcher import BaseSearcher
 
 __all__ = [
+    "BaseSearcher",
     "IterativeSearcher",
     "OptimizerFactory",
     "Proposal",

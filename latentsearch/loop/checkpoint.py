@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from latentsearch import _checkpoint
 from latentsearch._identity import describe_settings
 from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.problem import Problem
 
 if TYPE_CHECKING:
     from latentsearch.loop.loop import Loop
@@ -26,18 +26,14 @@ _LEDGER = ("held", "status", "spent")
 class SavedSearch:
     """The checkpoint of one run, and what it must agree with to be taken up again."""
 
-    def __init__(self, loop: Loop, init: Tensor | None, seed: object, seeds: Sequence[int]) -> None:
+    def __init__(self, loop: Loop, problem: Problem) -> None:
         assert loop.settings.checkpoint is not None
         self.loop, self.path = loop, Path(loop.settings.checkpoint)
-        if seed is None:
-            raise InvalidArgument(
-                "seed", got="None with a checkpoint", expected="a seed, without which no run can be resumed"
-            )
         self.identity = {
             "searcher": describe_settings(loop.method),
             "space": describe_settings(loop.objective.generator.space),
-            "seeds": describe_settings(list(seeds)),
-            "init": describe_settings(init),
+            "seeds": describe_settings(list(problem.seeds)),
+            "init": describe_settings(problem.init),
             "goal": describe_settings(loop.objective.per_problem),
         }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,19 +11,20 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
-from latentsearch.goal import AnyGoal
+from latentsearch.loop.arguments import check_needs
 from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Proposal
+from latentsearch.loop.searcher import BaseSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
 
 @dataclass(frozen=True)
-class IterativeSearcher(ABC):
+class IterativeSearcher(BaseSearcher):
     """Base of the methods: settings, and two functions of a state.
 
     A state is a dataclass of tensors with rows first (and whole numbers that serve all rows alike),
@@ -58,37 +58,23 @@ class IterativeSearcher(ABC):
     def step(self, objective: Objective, state: Any, noise: Noise) -> tuple[Any, Proposal | None]:
         """One step of all held rows. The first one proposes a score for the initial latents."""
 
-    def validate(self, generator: Generator) -> None:
-        """Raise if the settings cannot work on this generator; called before a run."""
+    @property
+    def leaves(self) -> int:
+        return 1
 
-    def search(
-        self,
-        generator: Generator,
-        constraint: AnyGoal,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: Run = Run(),
-    ) -> SearchResult:
-        """Find latents whose outputs fulfil the constraint.
+    def check(self, problem: Problem) -> None:
+        """Raise if this problem cannot be searched with these settings; before a run, and nothing is decoded for it.
 
-        Args:
-            generator: A frozen decoder with its latent space.
-            constraint: What should come out: a constraint or a goal made of several, for B problems.
-            init: Where to start: ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)`` hard latents; a draw
-                from the generator's prior if not given.
-            seed: One integer, or one a problem; None for fresh entropy.
-            run: Budget, progress, callbacks, checkpoints, memory.
-
-        Returns:
-            The best found, with its trace and the reason why each problem ended.
-
-        Raises:
-            InvalidArgument: If something cannot work; before the first step.
-            SearchFailed: If user code raises in mid-search; it carries the best so far.
+        One that overrides it calls this one first.
         """
+        check_needs(self, problem)
+
+    def least_evaluations(self, problem: Problem) -> int:
+        return self.step_cost(problem.generator.space) * self.restarts
+
+    def _search(self, problem: Problem, run: Run) -> SearchResult:
         with torch.no_grad():
-            return Loop(self, generator, constraint, init, seed, run).run()
+            return Loop(self, problem, run).run()
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

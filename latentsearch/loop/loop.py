@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,15 +16,12 @@ from torch import Tensor
 
 from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
-from latentsearch.goal import AnyGoal
 from latentsearch.loop.checkpoint import SavedSearch
 from latentsearch.loop.incumbents import Incumbents
-from latentsearch.loop.preflight import check_gradients, check_latents, check_scores
+from latentsearch.loop.preflight import preflight
 from latentsearch.loop.progress import Progress
-from latentsearch.loop.start import check_arguments, initial_latents
-from latentsearch.noise import Noise, problem_seeds
-from latentsearch.objective import EmbeddingView, Ledger, Objective
-from latentsearch.protocols import Generator
+from latentsearch.objective import Ledger, Objective
+from latentsearch.problem import Problem
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
 
@@ -35,8 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("latentsearch")
 
-# Streams of noise; each use folds a constant of its own.
-_INIT, _START, _STEP, _PROBE = 1, 2, 3, 4
+# Streams of noise; each use folds a constant of its own, and preflight has the others.
+_START, _STEP = 2, 3
 
 
 class Loop:
@@ -45,25 +41,13 @@ class Loop:
     def __init__(
         self,
         method: IterativeSearcher,
-        generator: Generator,
-        constraint: AnyGoal,
-        init: Tensor | None,
-        seed: int | Sequence[int] | None,
+        problem: Problem,
         run: Run,
     ) -> None:
-        check_arguments(method, generator, constraint, run)
-        goal = constraint.goal
+        prepared = preflight(method, problem)
+        generator, goal, noise, z = problem.generator, prepared.goal, prepared.noise, prepared.z
         problems, restarts, device = goal.problems, method.restarts, generator.device
-        seeds = problem_seeds(seed, problems)
-        noise = Noise.from_seed(seeds, problems, restarts, device)
-        z = initial_latents(generator, init, noise.fold(_INIT), problems, restarts, goal.limit)
-        method.validate(generator)
-        probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
-        probe = EmbeddingView(generator).canonical(probe)
-        goal, self.probe = check_scores(generator, goal, probe)
-        check_latents(generator, goal)
-        if method.needs_gradient:
-            check_gradients(generator, goal, probe)
+        self.probe = prepared.fingerprint
 
         self.method, self.settings, self.noise = method, run, noise
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
@@ -81,7 +65,7 @@ class Loop:
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
         # Whether what is held could be saved as it is: not in the middle of a step.
         self.whole = True
-        self.saved = None if run.checkpoint is None else SavedSearch(self, init, seed, seeds)
+        self.saved = None if run.checkpoint is None else SavedSearch(self, problem)
         if self.saved is not None:
             self.saved.resume_or_try()
 

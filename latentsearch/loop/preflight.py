@@ -1,17 +1,68 @@
-"""Two latents tried before a run: can they be decoded, scored, and differentiated?"""
+"""All that is looked at before the first step of a method, in the order in which it is."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Goal, Score
+from latentsearch.loop.start import check_canonical, initial_latents
+from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView, Ledger, Objective
 from latentsearch.objective.evaluate import WITHOUT_GRADIENT
+from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
+
+if TYPE_CHECKING:
+    from latentsearch.loop.iterative import IterativeSearcher
+
+_INIT, _PROBE = 1, 4  # streams of noise; the loop has the others
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a run begins with.
+
+    Attributes:
+        goal: What should come out, on the output's device and in its floating dtype.
+        noise: The randomness of each row, ``(B * R,)``.
+        z: Where each row starts, ``(B * R, *S)``.
+        fingerprint: The scores of two latents, ``(2,)``, by which a decoder is known again.
+    """
+
+    goal: Goal
+    noise: Noise
+    z: Tensor
+    fingerprint: Score
+
+
+def preflight(method: IterativeSearcher, problem: Problem) -> Prepared:
+    """Find out before the first step what would fail in it, by decoding two latents; nothing is charged for that.
+
+    What needs no decode has been checked by `BaseSearcher.search`: types, limits, and the method's own `check`.
+    What is left, in this order:
+
+    1. where rows start: at latents of the space, within the hard limit;
+    2. the scores of two latents: one a row, of the right dtype;
+    3. latents that terms hold: of the space, too;
+    4. a gradient at these two, if the method follows gradients.
+    """
+    generator, goal, problems, restarts = problem.generator, problem.goal, problem.goal.problems, method.restarts
+    noise = Noise.from_seed(problem.seeds, problems, restarts, generator.device)
+    z = initial_latents(generator, problem.init, noise.fold(_INIT), problems, restarts, goal.limit)
+    two = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
+    two = EmbeddingView(generator).canonical(two)
+    goal, fingerprint = check_scores(generator, goal, two)
+    check_latents(generator, goal)
+    if method.needs_gradient:
+        check_gradients(generator, goal, two)
+    return Prepared(goal, noise, z, fingerprint)
 
 
 def check_scores(generator: Generator, goal: Goal, z: Tensor) -> tuple[Goal, Score]:
@@ -56,19 +107,6 @@ def check_latents(generator: Generator, goal: Goal) -> None:
     for term in goal.constraints:
         for name in term.latents:
             check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
-
-
-def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
-    """Raise if latents hold codes that stand for others: no answer would hold them, no distance count from them."""
-    generator.space.check(what, latent)
-    beside = int((EmbeddingView(generator).canonical(latent) != latent).sum())
-    if beside:
-        raise InvalidArgument(
-            what,
-            got=f"{beside} codes that stand for others, as those never used in training do",
-            expected="codes that are used",
-            hint="generator.canonical(source) has them",
-        )
 
 
 def check_gradients(generator: Generator, goal: Goal, z: Tensor) -> None:

@@ -1,68 +1,30 @@
-"""What is looked at, and made, before the first step: types, spaces, and where each row starts."""
+"""Where each row starts."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Unlimited
-from latentsearch.goal.goal import not_separable, not_squares
-from latentsearch.loop.preflight import check_canonical
+from latentsearch.errors import InvalidArgument, describe
+from latentsearch.goal import Limit, Unlimited
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
 from latentsearch.protocols import Generator
-from latentsearch.run import Run
 from latentsearch.spaces import Continuous
 
-if TYPE_CHECKING:
-    from latentsearch.loop.iterative import IterativeSearcher
 
-
-def check_types(generator: object, constraint: object, run: object) -> None:
-    """Raise unless the arguments of a search are what they should be."""
-    if not isinstance(generator, Generator):
+def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
+    """Raise if latents hold codes that stand for others: no answer would hold them, no distance count from them."""
+    generator.space.check(what, latent)
+    beside = int((EmbeddingView(generator).canonical(latent) != latent).sum())
+    if beside:
         raise InvalidArgument(
-            "generator",
-            got=type(generator).__name__,
-            expected="a Generator",
-            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
+            what,
+            got=f"{beside} codes that stand for others, as those never used in training do",
+            expected="codes that are used",
+            hint="generator.canonical(source) has them",
         )
-    if not isinstance(constraint, (Constraint, Goal, Limit)):
-        hint = "wrap a function in Satisfies(...)" if callable(constraint) else ""
-        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint or a Goal", hint=hint)
-    if not constraint.goal.terms:
-        raise InvalidArgument(
-            "constraint",
-            got=f"a limit and nothing else ({constraint!r})",
-            expected="a goal with at least one term",
-            hint="add what should come out: Matches(...) + limit",
-        )
-    if not isinstance(run, Run):
-        raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
-
-
-def check_arguments(method: IterativeSearcher, generator: Generator, constraint: AnyGoal, run: Run) -> None:
-    """Raise unless the method can search this generator for this goal."""
-    check_types(generator, constraint, run)
-    goal, name = constraint.goal, type(method).__name__
-    if not isinstance(generator.space, method.spaces):
-        kinds = " or ".join(kind.__name__ for kind in method.spaces)
-        raise Unsupported(name, got=f"a generator over {generator.space}", expected=f"a {kinds} space")
-    if method.needs_least_squares and not goal.least_squares:
-        raise not_squares(name, goal)
-    if method.needs_gradient and not goal.differentiable:
-        raise Unsupported(
-            name,
-            got="a constraint with a term that has no gradient",
-            expected="differentiable terms only",
-            hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
-        )
-    if method.needs_loss_map and goal.cell_axes != 2:
-        raise not_separable(name, goal)
 
 
 def initial_latents(

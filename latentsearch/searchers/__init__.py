@@ -9,12 +9,11 @@ from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.stages import Afresh, Further, Then, Uncertified
+from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
 from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, CoordinateSearch, JacobiSearch, PursuitSearch
 
 __all__ = [
-    "Afresh",
     "AutoSearch",
     "BanditSearch",
     "BranchAndBoundSearch",
@@ -23,7 +22,6 @@ __all__ = [
     "CoordinateSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",
-    "Further",
     "GradientSearch",
     "JacobiSearch",
     "LangevinSearch",
@@ -31,8 +29,8 @@ __all__ = [
     "RandomSearch",
     "RelaxedSearch",
     "SinglePositionSearch",
+    "Stage",
     "StraightThroughSearch",
     "Then",
-    "Uncertified",
     "search",
 ]

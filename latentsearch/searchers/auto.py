@@ -10,8 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch.goal import AnyGoal
-from latentsearch.loop.start import check_types
+from latentsearch.goal import AnyGoal, Goal
+from latentsearch.loop import BaseSearcher
+from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
@@ -20,7 +21,7 @@ from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
-from latentsearch.searchers.stages import Afresh, Further, Then, Uncertified
+from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, PursuitSearch, fits_colours
 from latentsearch.spaces import Continuous, Discrete
 
@@ -39,7 +40,7 @@ _CERTIFICATE = 700  # rows kept for one, where there are rounds: 512 swaps in va
 
 
 @dataclass(frozen=True)
-class AutoSearch:
+class AutoSearch(BaseSearcher):
     """Choose a method, and search with it.
 
     | space | gradient | rows a problem | method |
@@ -80,29 +81,20 @@ class AutoSearch:
         The smallest budget decides where problems have budgets of their own.
         """
         space = generator.space
-        rows = min(run.limit("evaluations", constraint.problems))
+        goal = constraint.goal
+        rows = min(run.limit("evaluations", goal.problems))
         if isinstance(space, Continuous):
-            return GradientSearch() if constraint.goal.differentiable else CMAESSearch()
+            return GradientSearch() if goal.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)
         if ExhaustiveSearch().cost(space) <= rows and (rows < math.inf or _few_grids(space)):
             return ExhaustiveSearch()
-        if not constraint.goal.differentiable:
+        if not goal.differentiable:
             return EvolutionSearch()
-        return _on_codes(rows, constraint, space)
+        return _on_codes(rows, goal, space)
 
-    def search(
-        self,
-        generator: Generator,
-        constraint: AnyGoal,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: Run = Run(),
-    ) -> SearchResult:
-        """Find latents whose outputs fulfil the constraint; arguments as of every searcher."""
-        check_types(generator, constraint, run)
-        method = self.choose(generator, constraint, run)
-        return method.search(generator, constraint, init=init, seed=seed, run=run)
+    def _search(self, problem: Problem, run: Run) -> SearchResult:
+        method = self.choose(problem.generator, problem.goal, run)
+        return method.search(problem.generator, problem.goal, init=problem.init, seed=problem.seeds, run=run)
 
 
 def search(
@@ -117,7 +109,7 @@ def search(
 
     Args:
         generator: A frozen decoder with its latent space.
-        constraint: The wish, for B problems.
+        constraint: What should come out, for B problems: a constraint, or a goal made of several.
         init: Where to start, ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)``; a draw from the prior if not given.
         seed: One integer, or one a problem; None for fresh entropy.
         run: Budget, progress, callbacks, checkpoints, memory.
@@ -141,28 +133,37 @@ def _few_grids(space: Discrete) -> bool:
     return grids <= _FEW
 
 
-def _on_codes(rows: float, constraint: AnyGoal, space: Discrete) -> Searcher:
+def _on_codes(rows: float, goal: Goal, space: Discrete) -> Searcher:
     """A relaxation to find a good basin, swaps to find its floor, and others with what is left."""
     if rows < _ALONE:
         return _relaxed(space) if rows >= _CHECKED else RelaxedSearch(check_every=max(1, (int(rows) - 4) // 2))
-    coloured = constraint.goal.cell_axes == 2 and fits_colours(space.shape)
+    coloured = goal.cell_axes == 2 and fits_colours(space.shape)
     if rows < _DEEP:
         # No time for certificates: what is quick goes on to the end.
-        swaps = ColouredSearch(patience=_DEEP) if coloured else _squares(constraint, 32, None) or _plain(32, None)
-        return Then(_relaxed(space), swaps, shares=(_basin(rows, space) / rows, 1.0))
-    stages = [_relaxed(space), *_to_the_floor(constraint, coloured)]
+        quick = ColouredSearch(patience=_DEEP) if coloured else _squares(goal, 32, None) or _plain(32, None)
+        return Then(Stage(_relaxed(space), share=_basin(rows, space) / rows), quick)
+    swaps = _to_the_floor(goal, coloured)
     if math.isinf(rows):
-        return Then(*stages, shares=(1.0,) * len(stages))
-    further = Further(_plain(64, None))
+        return _each_to_its_end(_relaxed(space), *swaps)
+    further = Stage(_plain(64, None), keep="better")
     longer = _longer_rounds(rows - _CERTIFICATE, space)
     # A round may find the best grid and have no rows left to say so.
     rows_of_rounds = rows - _CERTIFICATE if longer else rows
-    first = Then(*stages, shares=(_basin(rows, space) / rows_of_rounds, *(1.0,) * (len(stages) - 1)))
+    relaxed = Stage(_relaxed(space), share=_basin(rows, space) / rows_of_rounds)
+    first = _each_to_its_end(relaxed, *swaps)
     if not longer:
-        return Then(first, further, shares=(1.0, 1.0))
-    rounds = [Afresh(Then(_relaxed(space, steps), *stages[1:], shares=(1.0,) * len(stages))) for steps in longer]
-    found = Then(first, *rounds, further, shares=(1.0,) * (len(rounds) + 2))
-    return Then(found, Uncertified(stages[-1]), shares=(rows_of_rounds / rows, 1.0))
+        return _each_to_its_end(first, further)
+    rounds = (
+        Stage(_each_to_its_end(_relaxed(space, steps), *swaps), share=1.0, start="prior", keep="better")
+        for steps in longer
+    )
+    found = _each_to_its_end(first, *rounds, further)
+    return Then(Stage(found, share=rows_of_rounds / rows), Stage(swaps[-1], only="unproven"))
+
+
+def _each_to_its_end(*stages: Searcher | Stage) -> Then:
+    """Stages of which each may take all that is left, unless it says otherwise."""
+    return Then(*(stage if isinstance(stage, Stage) else Stage(stage, share=1.0) for stage in stages))
 
 
 def _longer_rounds(rows: float, space: Discrete) -> list[int]:
@@ -190,9 +191,9 @@ def _relaxed(space: Discrete, steps: int | None = None) -> RelaxedSearch:
     return RelaxedSearch(steps=steps, optimizer=partial(torch.optim.Adam, lr=1.0, betas=(0.9, 0.9), eps=1e-20))
 
 
-def _to_the_floor(constraint: AnyGoal, coloured: bool) -> list[Searcher]:
+def _to_the_floor(goal: Goal, coloured: bool) -> list[Searcher]:
     """Searches by swaps, each of which ends by itself; the last one with a certificate."""
-    squares = _squares(constraint, 64, _PURSUED)
+    squares = _squares(goal, 64, _PURSUED)
     return [
         *([ColouredSearch()] if coloured else []),
         *([squares] if squares is not None else []),
@@ -200,8 +201,8 @@ def _to_the_floor(constraint: AnyGoal, coloured: bool) -> list[Searcher]:
     ]
 
 
-def _squares(constraint: AnyGoal, batch: int, patience: int | None) -> Searcher | None:
-    return PursuitSearch(batch=batch, patience=patience) if constraint.goal.least_squares else None
+def _squares(goal: Goal, batch: int, patience: int | None) -> Searcher | None:
+    return PursuitSearch(batch=batch, patience=patience) if goal.least_squares else None
 
 
 def _plain(batch: int, patience: int | None) -> Searcher:

@@ -12,7 +12,7 @@ from latentsearch.errors import Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -62,8 +62,9 @@ class ExhaustiveSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.batch
 
-    def validate(self, generator: Generator) -> None:
-        space = generator.space
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        space = problem.generator.space
         assert isinstance(space, Discrete)
         if space.codebook_size**space.positions > _MOST:
             raise Unsupported(

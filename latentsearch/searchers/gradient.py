@@ -12,7 +12,7 @@ from torch import Tensor
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.spaces import Continuous, LatentSpace
 
@@ -60,7 +60,8 @@ class GradientSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2
 
-    def validate(self, generator: Generator) -> None:
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
         check_row_local("GradientSearch.optimizer", self.optimizer)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GradientState:

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, made, require_estimator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import curvature, empty_fit, learn
@@ -115,7 +115,8 @@ class RelaxedSearch(IterativeSearcher):
         """Steps between hard checks."""
         return max(1, min(self.check_every, self.check_every * 2 // self._descent_rows(space)))
 
-    def validate(self, generator: Generator) -> None:
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
         check_row_local("RelaxedSearch.optimizer", self.optimizer)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RelaxedState:

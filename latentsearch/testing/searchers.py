@@ -150,7 +150,7 @@ def budgets_are_kept(searcher: Searcher, dtype: torch.dtype) -> None:
         # Every row decoded is charged, but for the checks before each search and its final decoding.
         uncharged = sum(decoded) - int(result.evaluations.sum())
         detail = f"{sum(decoded)} rows decoded and {int(result.evaluations.sum())} charged"
-        searches = len(getattr(searcher, "searchers", (searcher,)))
+        searches = len(getattr(searcher, "stages", (searcher,)))
         require(uncharged <= searches * (4 + _PROBLEMS), budgets_are_kept, searcher, detail)
 
 

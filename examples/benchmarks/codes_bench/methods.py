@@ -44,7 +44,7 @@ CERTIFYING: Mapping[str, ls.Searcher] = {"CoordinateSearch, patience 512": ls.Co
 # Goes on until every single swap was tried; in a stage of its own.
 PROVING: Mapping[str, ls.Searcher] = {
     "AutoSearch, then every swap": ls.Then(
-        ls.AutoSearch(), ls.CoordinateSearch(batch=64, patience=None), shares=(1 / 8, 7 / 8)
+        ls.Stage(ls.AutoSearch(), share=1 / 8), ls.CoordinateSearch(batch=64, patience=None)
     )
 }
 PLAIN: Mapping[str, ls.Searcher] = {**OWN, **CERTIFYING, **PROVING, **outsiders(), **packages()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,13 +9,11 @@ import torch
 from torch import Tensor
 
 from latentsearch.bounds import Bound, LinearBound
-from latentsearch.goal import AnyGoal, Constraint, Goal
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, improves, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
-from latentsearch.result import SearchResult, Status
-from latentsearch.run import Run
+from latentsearch.problem import Problem
+from latentsearch.result import Status
 from latentsearch.searchers.branch_and_bound._frontier import (
     Frontier,
     halved,
@@ -64,7 +61,7 @@ class BranchAndBoundSearch(IterativeSearcher):
     A row is OPTIMAL once no set is open: no grid of the *whole space* is better, by more than 64 units
     of rounding of the best. That takes exponentially many rows in the worst case, and tight bounds
     to be practical at all: see *Choose a searcher*. Start from a good grid,
-    ``Then(CoordinateSearch(), BranchAndBoundSearch(), shares=(0.1, 0.9))``: what is known to be
+    ``Then(Stage(CoordinateSearch(), share=0.1), BranchAndBoundSearch())``: what is known to be
     reachable rules out sets from the first step on.
 
     A step costs ``batch`` rows decoded and ``2 * batch * bound.evaluations`` for the bounds. The proof is
@@ -106,19 +103,10 @@ class BranchAndBoundSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.batch * (1 + 2 * self.bound.evaluations)
 
-    def search(
-        self,
-        generator: Generator,
-        constraint: AnyGoal,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: Run = Run(),
-    ) -> SearchResult:
-        """Find the best grid there is; arguments as of every searcher."""
-        if isinstance(getattr(generator, "space", None), Discrete) and isinstance(constraint, (Constraint, Goal)):
-            self.bound.check(generator, constraint.goal)
-        return super().search(generator, constraint, init=init, seed=seed, run=run)
+    def check(self, problem: Problem) -> None:
+        """Raise unless the bound sees through decoder and goal."""
+        super().check(problem)
+        self.bound.check(problem.generator, problem.goal)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> BranchState:
         space = objective.generator.space

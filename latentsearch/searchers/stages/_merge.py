@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
+from latentsearch.errors import SearchFailed
 from latentsearch.goal import Score
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 
-CERTIFIED = (Status.STALLED, Status.OPTIMAL)  # the second says more
+CONVERGED = (Status.STALLED, Status.OPTIMAL)  # no improvement among the likeliest changes; none at all, a certificate
 
 
 def put_rows(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
@@ -37,7 +38,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
 
     status, rows = list(before.status), before.evaluations.index_add(0, index, after.evaluations)
     for b, ended, taken, kept in zip(index.tolist(), after.status, heard.tolist(), same.tolist(), strict=True):
-        # Ctrl-C ends the stages that are to come, too; and a better certificate of the same latent is welcome.
+        # Ctrl-C ends the stages that are to come, too; and a status that says more of the same latent is welcome.
         if taken or ended == Status.INTERRUPTED or (kept and _rank(ended) > _rank(status[b])):
             status[b] = ended
     latent = put(before.latent, after.latent)
@@ -57,8 +58,8 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
 
 
 def _rank(status: Status) -> int:
-    """0 where there is no certificate, else the more it says the higher."""
-    return CERTIFIED.index(status) + 1 if status in CERTIFIED else 0
+    """0 where nothing better was looked for in vain, else the more it says the higher."""
+    return CONVERGED.index(status) + 1 if status in CONVERGED else 0
 
 
 def _better(a: Score, b: Score) -> Tensor:
@@ -104,3 +105,14 @@ def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
         torch.cat([a.evaluations, rows + put_rows(torch.zeros_like(rows).expand(steps, -1), index, b.evaluations, 1)]),
         torch.cat([a.seconds, b.seconds + seconds]),
     )
+
+
+def failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFailed:
+    """The failure of a later stage, with the best of all problems."""
+    latent, loss = before.latent, before.score.loss
+    if isinstance(error, SearchFailed):
+        better = error.loss < loss[index]
+        mask = better.view(-1, *[1] * (latent.ndim - 1))
+        latent = put_rows(latent, index, torch.where(mask, error.latent, latent[index]))
+        loss = put_rows(loss, index, torch.where(better, error.loss, loss[index]))
+    return SearchFailed(str(error), latent=latent, loss=loss)

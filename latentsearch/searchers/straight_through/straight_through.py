@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from latentsearch.loop import OptimizerFactory, check_row_local
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.searchers.straight_through._code_descent import CodeDescent
 
 
@@ -58,7 +58,8 @@ class StraightThroughSearch(CodeDescent):
     def _optimizer(self) -> OptimizerFactory | None:
         return self.optimizer
 
-    def validate(self, generator: Generator) -> None:
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
         if self.optimizer is not None:
             check_row_local("StraightThroughSearch.optimizer", self.optimizer)
 

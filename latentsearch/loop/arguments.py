@@ -1,0 +1,68 @@
+"""What is looked at before anything is decoded: the types of arguments, limits, and what a method needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.goal import Constraint, Goal, Limit
+from latentsearch.goal.goal import not_separable, not_squares
+from latentsearch.problem import Problem
+from latentsearch.protocols import Generator
+from latentsearch.run import Run
+
+if TYPE_CHECKING:
+    from latentsearch.loop.iterative import IterativeSearcher
+
+
+def check_types(generator: object, constraint: object, run: object) -> None:
+    """Raise unless the arguments of a search are what they should be."""
+    if not isinstance(generator, Generator):
+        raise InvalidArgument(
+            "generator",
+            got=type(generator).__name__,
+            expected="a Generator",
+            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
+        )
+    if not isinstance(constraint, (Constraint, Goal, Limit)):
+        hint = "wrap a function in Satisfies(...)" if callable(constraint) else ""
+        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint or a Goal", hint=hint)
+    if not constraint.goal.terms:
+        raise InvalidArgument(
+            "constraint",
+            got=f"a limit and nothing else ({constraint!r})",
+            expected="a goal with at least one term",
+            hint="add what should come out: Matches(...) + limit",
+        )
+    if not isinstance(run, Run):
+        raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
+
+
+def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None:
+    """Raise unless a run has a limit for each problem, and a seed where it is to be resumed."""
+    for name in ("evaluations", "steps", "seconds"):
+        run.limit(name, problems)
+    if run.checkpoint is not None and seed is None:
+        raise InvalidArgument(
+            "seed", got="None with a checkpoint", expected="a seed, without which no run can be resumed"
+        )
+
+
+def check_needs(method: IterativeSearcher, problem: Problem) -> None:
+    """Raise unless space and goal have what a method declares that it needs."""
+    name, space, goal = type(method).__name__, problem.generator.space, problem.goal
+    if not isinstance(space, method.spaces):
+        kinds = " or ".join(kind.__name__ for kind in method.spaces)
+        raise Unsupported(name, got=f"a generator over {space}", expected=f"a {kinds} space")
+    if method.needs_least_squares and not goal.least_squares:
+        raise not_squares(name, goal)
+    if method.needs_gradient and not goal.differentiable:
+        raise Unsupported(
+            name,
+            got="a constraint with a term that has no gradient",
+            expected="differentiable terms only",
+            hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
+        )
+    if method.needs_loss_map and goal.cell_axes != 2:
+        raise not_separable(name, goal)
