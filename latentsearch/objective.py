@@ -157,7 +157,7 @@ class Objective:
             leaves = [self.embed(z[rows]).detach().requires_grad_()]
             latent = z[rows]
             if constraint.needs_latent:
-                latent = self._space.one_hot(latent, leaves[0].dtype).requires_grad_()
+                latent = self.grid.one_hot(latent, leaves[0].dtype).requires_grad_()
                 leaves.append(latent)
             with torch.enable_grad():
                 loss, satisfied = self._forward_embedding(leaves[0], latent, constraint)
@@ -308,7 +308,8 @@ class Objective:
     # -- discrete spaces -------------------------------------------------------------------------
 
     @property
-    def _space(self) -> Discrete:
+    def grid(self) -> Discrete:
+        """The space of a generator of discrete codes; raises on another."""
         space = self.generator.space
         if not isinstance(space, Discrete):
             raise Unsupported("the generator", got=f"{space}", expected="a Discrete space")
@@ -319,13 +320,13 @@ class Objective:
         """``(K, D)`` or ``(*S, K, D)``; one-hot vectors for a generator without embeddings."""
         if isinstance(self.generator, EmbeddingGenerator):
             return self.generator.codebook
-        return torch.eye(self._space.codebook_size, dtype=self.generator.dtype, device=self.generator.device)
+        return torch.eye(self.grid.codebook_size, dtype=self.generator.dtype, device=self.generator.device)
 
     def embed(self, z: Tensor) -> Tensor:
         """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
         if isinstance(self.generator, EmbeddingGenerator):
             return self.generator.embed(z)
-        return z if self._space.is_soft(z) else self._space.one_hot(z, self.generator.dtype)
+        return z if self.grid.is_soft(z) else self.grid.one_hot(z, self.generator.dtype)
 
     def _decode_embedding(self, e: Tensor) -> Tensor:
         if isinstance(self.generator, EmbeddingGenerator):
