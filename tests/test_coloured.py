@@ -157,7 +157,7 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
     dark = ls.Satisfies(lambda x: x.mean((1, 2)), name="dark")
     plain = ls.Matches(torch.zeros(1, 4, 4))
     for method in (ls.ColouredSearch(spacing=2), ls.Then(ls.RelaxedSearch(), ls.ColouredSearch(spacing=2))):
-        refused(large, plain + dark, "given dark, whose loss is no sum over the pixels.*use CoordinateSearch", method)
+        refused(large, plain + dark, "got dark, whose loss is no sum over the pixels.*use CoordinateSearch", method)
         refused(
             small, ls.Matches(torch.zeros(1, 2, 5)), r"\(2, 5\), expected two axes of at least 4.*Coordinate", method
         )
@@ -170,5 +170,5 @@ def test_wishes_say_whether_they_are_sums_over_pixels():
     assert match.pixel_separable and (2 * match + match.below(1.0)).pixel_separable
     assert (match + ls.Within(torch.zeros(1, 3), 1.0)).pixel_separable
     assert not (match + near).pixel_separable and not ls.Matches(torch.zeros(1, 4)).pixel_separable
-    with pytest.raises(ls.Unsupported, match="given Near, whose loss is no sum"):
+    with pytest.raises(ls.Unsupported, match="got Near, whose loss is no sum"):
         (match + near).loss_map(torch.zeros(1, 1, 4, 4))
