@@ -14,12 +14,11 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch import zoo
 from latentsearch.noise import Noise
-from latentsearch.searchers.swaps import bandit
-from latentsearch.searchers.swaps._linucb import coefficients, nothing_known, updated, upper_bound
+from latentsearch.searchers.swaps._linucb import LinearBandit
 from latentsearch.searchers.swaps.bandit import features, rewards
 from latentsearch.testing import toys
 
-GUESS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+PRIOR = torch.tensor([0.0, 1.0], dtype=torch.float64)
 
 
 def rugged(problems: int) -> tuple[toys.CodeGenerator, ls.Matches]:
@@ -108,8 +107,8 @@ def test_pulls_go_where_the_loss_is_made():
     assert float(share[loss > 1e-3].mean()) > 0.5
 
 
-def test_arms_that_do_not_keep_their_promise_are_pulled_less(monkeypatch):
-    """The codes of the first row have a gradient and no effect: what they promise is learnt to be nothing."""
+def test_arms_whose_predictions_do_not_come_true_are_pulled_less(monkeypatch):
+    """The codes of the first row have a gradient and no effect: that predictions there are wrong is learnt."""
 
     class Liars(Waves):
         def decode_embedding(self, e: Tensor) -> Tensor:
@@ -120,7 +119,7 @@ def test_arms_that_do_not_keep_their_promise_are_pulled_less(monkeypatch):
     generator, where = Liars((4, 4), 64), torch.arange(16) < 4
     goal = ls.Matches(Noise.from_seed(5, 8).uniform(4, 4))
     learning = pulls(generator, goal, where, arms=3)[0].mean()
-    monkeypatch.setattr(bandit, "updated", lambda belief, *_: belief)
+    monkeypatch.setattr(LinearBandit, "update", lambda bandit, *_: bandit)
     trusting = pulls(generator, goal, where, arms=3)[0].mean()
     assert float(learning) < 0.6 * float(trusting), (learning, trusting)
 
@@ -138,12 +137,12 @@ def test_the_scale_of_the_loss_does_not_matter(scale):
 # -- what is known of an arm ---------------------------------------------------------------------------
 
 
-def test_the_context_is_norm_age_and_promise():
+def test_the_context_is_norm_age_and_prediction():
     gradient = torch.zeros(1, 2, 2, 3)
     gradient[0, :, :, 1] = torch.tensor([[1.0, math.sqrt(2.0)], [0.0, 1.0]])
     age = torch.tensor([[0, 1, 2, 3]])
-    promise = torch.tensor([[1.0, 3.0, -2.0, -torch.inf]])
-    context, unit = features(gradient, age, promise)
+    predicted = torch.tensor([[1.0, 3.0, -2.0, -torch.inf]])
+    context, unit = features(gradient, age, predicted)
     assert context[0, :, 0].tolist() == [1, 1, 1, 1]
     assert context[0, :, 1].tolist() == pytest.approx([0.0, math.log(2) / 2, math.log(1e-4) / 2, 0.0])
     assert context[0, :, 2].tolist() == pytest.approx([math.log(n) for n in (1, 2, 3, 4)])
@@ -154,10 +153,10 @@ def test_the_context_is_norm_age_and_promise():
 @settings(max_examples=30, deadline=None)
 def test_the_context_does_not_depend_on_the_scale_of_the_loss(seed, scale):
     noise = Noise.from_seed(seed, 2)
-    gradient, promise = noise.normal(3, 2, 5, dtype=torch.float64), noise.fold(1).normal(6, dtype=torch.float64)
+    gradient, predicted = noise.normal(3, 2, 5, dtype=torch.float64), noise.fold(1).normal(6, dtype=torch.float64)
     age = noise.fold(2).integers(9, 6)
-    plain, unit = features(gradient, age, promise)
-    scaled, other = features(scale * gradient, age, scale * promise)
+    plain, unit = features(gradient, age, predicted)
+    scaled, other = features(scale * gradient, age, scale * predicted)
     assert torch.allclose(plain, scaled) and torch.allclose(other, scale * unit)
 
 
@@ -177,31 +176,33 @@ def test_an_arm_gives_what_its_best_swap_gains():
 def test_coefficients_are_those_of_ridge_regression_towards_the_guess(seed):
     noise = Noise.from_seed(seed, 2)
     context, reward = noise.normal(7, 2, dtype=torch.float64), noise.fold(1).normal(7, dtype=torch.float64)
-    belief = updated(nothing_known(2, 2, context[:, 0, 0]), context, reward, torch.ones(2, 7, dtype=torch.bool), 0.9)
-    found, covariance = coefficients(belief, GUESS)
+    bandit = LinearBandit.unknown(2, 2, context[:, 0, 0]).update(
+        context, reward, torch.ones(2, 7, dtype=torch.bool), 0.9
+    )
+    found, covariance = bandit.coefficients(PRIOR)
     for row in range(2):
         x, y = context[row], reward[row]
         inverse = torch.linalg.inv(x.T @ x + torch.eye(2, dtype=torch.float64))
         assert torch.allclose(covariance[row], inverse)
-        assert torch.allclose(found[row], inverse @ (x.T @ y + GUESS))
+        assert torch.allclose(found[row], inverse @ (x.T @ y + PRIOR))
 
 
 def test_old_rewards_fade_and_broken_ones_teach_nothing():
     context = torch.ones(1, 1, 2, dtype=torch.float64)
     yes, one = torch.ones(1, 1, dtype=torch.bool), torch.ones(1, 1, dtype=torch.float64)
-    first = updated(nothing_known(1, 2, one[0]), context, one, yes, 0.5)
-    second = updated(first, context, 3 * one, yes, 0.5)
+    first = LinearBandit.unknown(1, 2, one[0]).update(context, one, yes, 0.5)
+    second = first.update(context, 3 * one, yes, 0.5)
     assert second.moment.tolist() == [[3.5, 3.5]] and second.weight.tolist() == [1.5]
     for reward, pulled in ((torch.nan * one, yes), (torch.inf * one, yes), (one, ~yes)):
-        faded = updated(first, context, reward, pulled, 1.0)
+        faded = first.update(context, reward, pulled, 1.0)
         assert torch.equal(faded.gram, first.gram) and torch.equal(faded.moment, first.moment)
 
 
 def test_what_is_unknown_may_give_more():
     seen, unseen = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
     pulls, none = seen.expand(1, 50, 2), torch.zeros(1, 50, dtype=torch.float64)
-    belief = updated(nothing_known(1, 2, seen[:1]), pulls, none, none == 0, 1.0)
-    both, nothing = torch.stack([seen, unseen])[None], 0 * GUESS
-    assert (upper_bound(belief, both, nothing, 0.0) == 0).all()
-    bound = upper_bound(belief, both, nothing, 1.0)[0]
+    bandit = LinearBandit.unknown(1, 2, seen[:1]).update(pulls, none, none == 0, 1.0)
+    both, nothing = torch.stack([seen, unseen])[None], 0 * PRIOR
+    assert (bandit.upper_bound(both, nothing, 0.0) == 0).all()
+    bound = bandit.upper_bound(both, nothing, 1.0)[0]
     assert bound[1] > 5 * bound[0] > 0

@@ -18,8 +18,8 @@ from latentsearch import zoo
 from latentsearch._codes import excess, grid_hash, nearest, swapped_hash
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
-from latentsearch.searchers.straight_through._step_size import arrived, departed, standing, step_size
-from latentsearch.searchers.straight_through._tabu import diverted
+from latentsearch.searchers.straight_through._step_size import StepSize
+from latentsearch.searchers.straight_through._visited import nearest_unvisited
 from latentsearch.testing import toys
 
 METHODS = (ls.StraightThroughSearch, ls.SinglePositionSearch)
@@ -98,7 +98,7 @@ def test_the_detour_is_the_nearest_swap_that_was_not_seen(seed, positions, size,
     z = nearest(codebook, e)
     others = noise.fold(2).integers(size, seen, positions)
     visited = torch.cat([grid_hash(z, size)[:, None], grid_hash(others.flatten(0, 1), size).view(2, seen)], 1)
-    new, found = diverted(codebook, e, z, visited)
+    new, found = nearest_unvisited(codebook, e, z, visited)
     cost = excess(codebook, e)
     for row in range(2):
         known = {tuple(z[row].tolist()), *map(tuple, others[row].tolist())}
@@ -130,18 +130,18 @@ def test_the_hash_of_a_swap_is_that_of_the_grid(seed):
 def test_the_step_is_one_over_the_curvature_of_a_parabola():
     toy = toys.codes(problems=2)
     objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(2))
-    bend, gradient = torch.tensor([0.5, 4.0]), torch.ones(2, 2, 2, 1)
-    pace, loss = standing(objective, 2), torch.zeros(2)
+    curvature, gradient = torch.tensor([0.5, 4.0]), torch.ones(2, 2, 2, 1)
+    step, loss = StepSize.init(objective, 2), torch.zeros(2)
     codebook = objective.codebook
-    guess = step_size(pace, codebook, gradient)
-    assert torch.equal(step_size(arrived(pace, loss), codebook, gradient), guess)  # nothing moved, nothing learnt
+    guess = step.value(codebook, gradient)
+    assert torch.equal(step.observe(loss).value(codebook, gradient), guess)  # nothing moved, nothing learnt
     move = torch.full((2, 2, 2, 1), -0.5)
-    pace = arrived(departed(pace, loss, gradient, move), loss - 2.0 + bend * 0.5)
-    assert torch.allclose(step_size(pace, codebook, gradient).flatten() * pace.caution, 1 / bend)
+    step = step.update(loss, gradient, move).observe(loss - 2.0 + curvature * 0.5)
+    assert torch.allclose(step.value(codebook, gradient).flatten() * step.damping, 1 / curvature)
     # The first fell and the second rose not: -2 + 4 * 0.5 is 0.
-    assert (pace.caution <= 1).all()
-    risen = arrived(departed(pace, loss, gradient, move), loss + 1.0)
-    assert (risen.caution > pace.caution).all()
+    assert (step.damping <= 1).all()
+    risen = step.update(loss, gradient, move).observe(loss + 1.0)
+    assert (risen.damping > step.damping).all()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,4 +1,4 @@
-"""Langevin chains: they sample what they should, keep their pace, and find good latents."""
+"""Langevin chains: they sample what they should, adapt their step size, and find good latents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
-from latentsearch.searchers.langevin._discrete_langevin import JumpKernel
-from latentsearch.searchers.langevin._mala import DriftKernel
-from latentsearch.searchers.langevin._metropolis import Kernel, Pace, Point, metropolis
+from latentsearch.searchers.langevin._discrete_langevin import DiscreteLangevinKernel
+from latentsearch.searchers.langevin._mala import MALAKernel
+from latentsearch.searchers.langevin._metropolis import Kernel, Point, StepState, metropolis_hastings
 from latentsearch.searchers.langevin.langevin import LangevinState
 from latentsearch.testing import toys
 
@@ -21,76 +21,76 @@ DOUBLE = torch.float64
 BETA = 8.0
 
 
-class PricedCodes(ls.Constraint):
-    """A price for each code at each position: a term that reads the latent alone."""
+class CodePenalty(ls.Constraint):
+    """A penalty for each code at each position: a term that reads the latent alone."""
 
     reads = "latent"
-    PRICES = torch.tensor([[0.0, 0.3, 0.1, 0.25], [0.2, 0.0, 0.3, 0.1]], dtype=DOUBLE)
+    PENALTIES = torch.tensor([[0.0, 0.3, 0.1, 0.25], [0.2, 0.0, 0.3, 0.1]], dtype=DOUBLE)
 
     def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
         if not latent.is_floating_point():
             latent = torch.nn.functional.one_hot(latent, 4).to(DOUBLE)
-        loss = (latent * self.PRICES).sum((1, 2))
-        return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+        loss = (latent * self.PENALTIES).sum((1, 2))
+        return ls.Score(loss)
 
 
-def pace(rows: int, log_step: float, curvature: float = 0.0, error: float = 0.0, beta: float = BETA) -> Pace:
+def step_state(rows: int, log_step: float, curvature: float = 0.0, error: float = 0.0, beta: float = BETA) -> StepState:
     fit = torch.tensor([curvature, 1.0, error**2, 1.0], dtype=DOUBLE).expand(rows, 4)
-    return Pace(torch.full((rows,), beta, dtype=DOUBLE), torch.full((rows,), log_step, dtype=DOUBLE), fit)
+    return StepState(torch.full((rows,), beta, dtype=DOUBLE), torch.full((rows,), log_step, dtype=DOUBLE), fit)
 
 
-def chains(kernel: Kernel, toy: toys.Toy, wish: ls.Constraint, pace: Pace, steps: int) -> tuple[Tensor, float]:
-    """Where many chains with a fixed pace end, and the share of the last proposals that was accepted."""
-    rows = len(pace.beta)
+def chains(kernel: Kernel, toy: toys.Toy, wish: ls.Constraint, step: StepState, steps: int) -> tuple[Tensor, float]:
+    """Where many chains with a fixed step size end, and the share of the last proposals that was accepted."""
+    rows = len(step.beta)
     objective = Objective(toy.generator, wish, ls.Run(), Ledger(1, rows))
     noise = Noise.from_seed(3, rows)
     point = kernel.at(objective, toy.generator.prior.sample(noise))[1]
-    chance = torch.zeros(())
+    acceptance = torch.zeros(())
     for t in range(steps):
-        move = metropolis(kernel, objective, point, pace, noise.fold(t + 1))
-        point, chance = move.point, move.chance
-    return point.z, float(chance.mean())
+        move = metropolis_hastings(kernel, objective, point, step, noise.fold(t + 1))
+        point, acceptance = move.point, move.acceptance
+    return point.z, float(acceptance.mean())
 
 
 GRIDS = torch.tensor(list(itertools.product(range(4), repeat=2)))
 
 
-@pytest.mark.parametrize("priced", [False, True])
+@pytest.mark.parametrize("penalised", [False, True])
 @pytest.mark.parametrize(("log_step", "curvature", "error"), [(-3.0, 0.0, 0.0), (-1.0, 0.5, 0.1), (1.0, 2.0, 0.0)])
-def test_jumps_sample_the_boltzmann_distribution(log_step, curvature, error, priced):
+def test_discrete_langevin_samples_the_boltzmann_distribution(log_step, curvature, error, penalised):
     toy = toys.codes(1, (2,), 4, dtype=DOUBLE)
-    wish = toy.constraint + PricedCodes() if priced else toy.constraint
+    wish = toy.constraint + CodePenalty() if penalised else toy.constraint
     loss = wish(toy.generator.decode(GRIDS), GRIDS).loss
     expected = (-BETA * loss).softmax(0)
     rows = 6000
-    z, _ = chains(JumpKernel(), toy, wish, pace(rows, log_step, curvature, error), steps=60)
+    z, _ = chains(DiscreteLangevinKernel(), toy, wish, step_state(rows, log_step, curvature, error), steps=60)
     counts = torch.bincount(z @ torch.tensor([4, 1]), minlength=16)
     # Chi-square with 15 degrees of freedom: above 45 once in 10,000 times, and the seed is fixed.
     assert float(((counts - rows * expected).square() / (rows * expected)).sum()) < 45
 
 
-def jump_laws(log_step: float, shape: tuple[int, ...] = (2,), codes: int = 4):
+def proposals(log_step: float, shape: tuple[int, ...] = (2,), codes: int = 4):
     toy = toys.codes(1, shape, codes, dtype=DOUBLE)
     rows = codes ** len(GRIDS[0])
     objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(1, rows))
     start = torch.tensor([1, 2]).expand(rows, 2)
-    kernel = JumpKernel()
-    return kernel.law(objective, kernel.at(objective, start)[1], pace(rows, log_step, 0.5))
+    kernel = DiscreteLangevinKernel()
+    return kernel.proposal(objective, kernel.at(objective, start)[1], step_state(rows, log_step, 0.5))
 
 
 @pytest.mark.parametrize("log_step", [-60.0, -8.0, 0.0, 5.0])
-def test_jump_probabilities_sum_to_one_over_all_grids_but_the_present_one(log_step):
+def test_proposals_on_codes_sum_to_one_over_all_grids_but_the_present_one(log_step):
     elsewhere = (torch.tensor([1, 2]) != GRIDS).any(1)
-    total = jump_laws(log_step).log_prob(GRIDS)[elsewhere].exp().sum()
+    total = proposals(log_step).log_prob(GRIDS)[elsewhere].exp().sum()
     assert float(total) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_jumps_are_drawn_with_the_probabilities_that_they_state():
-    law, draws = jump_laws(-0.5), []
+def test_proposals_on_codes_are_drawn_with_the_probabilities_that_they_state():
+    proposal, draws = proposals(-0.5), []
     for t in range(600):
-        draws.append(law.draw(Noise.from_seed(t, 16)))
+        draws.append(proposal.sample(Noise.from_seed(t, 16)))
     counts = torch.bincount(torch.cat(draws) @ torch.tensor([4, 1]), minlength=16)
-    expected = law.log_prob(GRIDS).exp() * counts.sum()
+    expected = proposal.log_prob(GRIDS).exp() * counts.sum()
     present = 1 * 4 + 2
     assert counts[present] == 0
     counts[present] = expected[present] = 1
@@ -98,20 +98,20 @@ def test_jumps_are_drawn_with_the_probabilities_that_they_state():
 
 
 def test_tiny_steps_change_one_code():
-    law = jump_laws(-60.0)
-    changed = (law.draw(Noise.from_seed(0, 16)) != torch.tensor([1, 2])).sum(1)
+    proposal = proposals(-60.0)
+    changed = (proposal.sample(Noise.from_seed(0, 16)) != torch.tensor([1, 2])).sum(1)
     assert changed.tolist() == [1] * 16
-    assert not bool(law.reducible.any())
+    assert not bool(proposal.reducible.any())
 
 
 @pytest.mark.parametrize("log_step", [-2.0, -1.25])
-def test_drifts_sample_the_boltzmann_distribution(log_step):
+def test_mala_samples_the_boltzmann_distribution(log_step):
     toy = toys.bowl(1, (1,), dtype=DOUBLE)
     line = torch.linspace(-6, 6, 4001, dtype=DOUBLE)[:, None]
     density = (-BETA * toy.constraint(toy.generator.decode(line), line).loss).softmax(0)
     rows = 4000
-    z, chance = chains(DriftKernel(), toy, toy.constraint, pace(rows, log_step), steps=100)
-    assert 0.1 < chance < 1
+    z, acceptance = chains(MALAKernel(), toy, toy.constraint, step_state(rows, log_step), steps=100)
+    assert 0.1 < acceptance < 1
     # Kolmogorov-Smirnov: sqrt(n) times the distance is above 2.2 once in 10,000 times.
     below = torch.searchsorted(z[:, 0].sort().values, line[:, 0].contiguous()) / rows
     assert float((below - density.cumsum(0)).abs().max()) < 2.2 / rows**0.5
@@ -134,12 +134,12 @@ def states(search: ls.LangevinSearch, toy: toys.Toy, init: Tensor | None = None)
     ids=["codes", "numbers"],
 )
 def test_a_search_at_one_temperature_has_the_mean_loss_of_that_temperature(toy, everything):
-    """Adaptation and all: the pace settles, so what it disturbs stays small."""
+    """Adaptation and all: the step size settles, so what it disturbs stays small."""
     search = ls.LangevinSearch(steps=400, temperature=(0.3, 0.3), restarts=100)
     seen = states(search, toy)[200:]
     loss = toy.constraint(toy.generator.decode(everything), everything).loss
     # Every restart measures its own temperature where it begins.
-    expected = ((-seen[-1].pace.beta[:, None] * loss).softmax(1) @ loss).mean()
+    expected = ((-seen[-1].step.beta[:, None] * loss).softmax(1) @ loss).mean()
     found = torch.stack([state.point.loss for state in seen]).mean()
     assert float(found) == pytest.approx(float(expected), rel=0.1)
 
@@ -178,7 +178,7 @@ class Cliff(ls.Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
         loss = output.square().flatten(1).sum(1)
         loss = torch.where(output.flatten(1).amax(1) > 0.5, torch.inf, loss)
-        return ls.Score(loss, torch.zeros_like(loss, dtype=torch.bool))
+        return ls.Score(loss)
 
 
 @pytest.mark.parametrize("toy", [toys.codes(1), toys.bowl(1)], ids=["codes", "numbers"])

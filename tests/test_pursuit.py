@@ -10,8 +10,9 @@ import latentsearch as ls
 from latentsearch import models, zoo
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
-from latentsearch.searchers.swaps._pool import Pool, chosen_sets, with_sets
-from latentsearch.searchers.swaps._swaps import most_promising
+from latentsearch.searchers._curvature import Curvature
+from latentsearch.searchers.swaps._pool import Pool, matching_pursuit
+from latentsearch.searchers.swaps._quadratic import QuadraticModel
 from latentsearch.testing import toys
 
 
@@ -26,10 +27,9 @@ def linear(shape: tuple[int, ...] = (6,), codes: int = 5, numbers: int = 10) -> 
 
 
 def pool_at(generator: ls.CodebookGenerator, wish: ls.Constraint, z: torch.Tensor, count: int) -> tuple[Pool, ...]:
-    """A pool of the most promising swaps at z, and the residual there."""
+    """A pool of the best swaps at z, and the residual there."""
     objective = Objective(generator, wish, ls.Run(evaluations=None), Ledger(len(z)))
-    bend = torch.zeros(len(z), dtype=torch.float64)
-    swaps = most_promising(objective.codebook, z, objective.linearise(z), bend, count, 4, z.new_zeros(len(z), 0))
+    swaps = QuadraticModel.at(objective, z, Curvature.unknown(objective, len(z))).rank(count, 4)
     residual = wish.residuals(generator.decode(z), z)
     return effects(generator, wish, z, swaps.position, swaps.code), residual
 
@@ -47,34 +47,34 @@ def linear_problem() -> tuple[ls.CodebookGenerator, ls.Constraint, torch.Tensor]
     return generator, wish, noise.fold(1).integers(5, 6)
 
 
-def test_promised_losses_of_sets_are_those_decoded_where_effects_add_up():
+def test_predicted_losses_of_sets_are_those_decoded_where_effects_add_up():
     generator, wish, z = linear_problem()
     pool, residual = pool_at(generator, wish, z, 20)
-    sets = chosen_sets(pool, residual, 8)
-    grids = with_sets(z, pool, sets)
+    sets = matching_pursuit(pool, residual, 8)
+    grids = pool.sets(sets).applied(z)
     index = sets.clamp(min=0)[..., None].expand(-1, -1, -1, residual.shape[1])
     effect = pool.effect[:, None].expand(-1, sets.shape[1], -1, -1).gather(2, index)
-    promised = residual[:, None] + (effect * (sets >= 0)[..., None]).sum(2)
+    predicted = residual[:, None] + (effect * (sets >= 0)[..., None]).sum(2)
     for i in range(sets.shape[1]):
-        assert torch.allclose(wish(generator.decode(grids[:, i]), z).loss, promised[:, i].square().sum(1))
+        assert torch.allclose(wish(generator.decode(grids[:, i]), z).loss, predicted[:, i].square().sum(1))
     changed = (grids != z[:, None]).sum(2)
     assert torch.equal(changed, (sets >= 0).sum(2)), "each member changes a position of its own"
 
 
 def test_no_set_puts_two_codes_at_one_position_though_there_are_no_other_pairs():
-    """Which of the two is written would be a matter of luck on some devices."""
+    """Which of the two is written would be undefined on some devices."""
     position, code = torch.zeros(1, 3, dtype=torch.int64), torch.tensor([[1, 2, 3]])
     pool = Pool(position, code, torch.tensor([[[-1.0], [-2.0], [4.0]]]))
-    sets = chosen_sets(pool, torch.tensor([[2.0]]), 8)
+    sets = matching_pursuit(pool, torch.tensor([[2.0]]), 8)
     assert bool(((sets >= 0).sum(2) <= 1).all())
 
 
 def test_a_pool_seen_from_another_grid_is_that_of_the_other_grid():
     generator, wish, z = linear_problem()
     pool, residual = pool_at(generator, wish, z, 20)
-    new = with_sets(z, pool, chosen_sets(pool, residual, 4))[:, 0]
+    new = pool.sets(matching_pursuit(pool, residual, 4)).applied(z)[:, 0]
     assert bool((new != z).any(1).all())
-    moved = pool.moved(z, new)
+    moved = pool.rebase(z, new)
     fresh = effects(generator, wish, new, moved.position, moved.code)
     assert torch.allclose(moved.effect, fresh.effect)
     assert bool((moved.code != new.gather(1, moved.position)).all()), "what led there leads back"
@@ -84,7 +84,7 @@ def test_a_swap_into_a_pool_unknown_place_is_forgotten():
     generator, wish, z = linear_problem()
     pool, _ = pool_at(generator, wish, z, 6)
     new = (z + 1) % 5
-    moved = pool.moved(z, new)
+    moved = pool.rebase(z, new)
     fresh = effects(generator, wish, new, moved.position, moved.code)
     assert torch.allclose(moved.effect, fresh.effect)
 

@@ -4,8 +4,9 @@
     python examples/benchmarks/swap_scores.py --draw     # the figure of docs/explanation/swaps.md, from the log
 
 At random codes, at the encoder's and at those of a search, random single swaps of codes are decoded,
-and their true change of the loss is compared with two predictions: the slope, and the slope with the
-curvature fitted on other swaps. Seed 0; figures go to `examples/logs/swap_scores.json`.
+and their true change of the loss is compared with two predictions: the change to first order ("slope"), and
+that with the quadratic term of a curvature fitted on other swaps. Seed 0; figures go to
+`examples/logs/swap_scores.json`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,9 @@ from data import cifar10_subset
 import latentsearch as ls
 from latentsearch import _checkpoint, models, zoo
 from latentsearch.noise import Noise
-from latentsearch.objective import Ledger, Linear, Objective
-from latentsearch.searchers._curvature import curvature, empty_fit, learn
-from latentsearch.searchers.swaps._swaps import most_promising
+from latentsearch.objective import Ledger, Objective
+from latentsearch.searchers._curvature import Curvature
+from latentsearch.searchers.swaps._quadratic import QuadraticModel
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT / "examples" / "logs" / "swap_scores.json"
@@ -62,27 +64,26 @@ def stages(generator: ls.CodebookGenerator, goal: ls.Matches) -> dict[str, Tenso
 
 
 def measure(generator: ls.CodebookGenerator, goal: ls.Matches, z: Tensor) -> dict[str, Any]:
-    """How well both predictions rank random swaps, and how many of the best they promise do help."""
+    """How well both predictions rank random swaps, and how many of the best that they find do help."""
     objective = Objective(generator, goal, ls.Run(), Ledger(PICTURES))
-    linear = objective.linearise(z)
-    noise = Noise.from_seed(1, PICTURES)
+    model = QuadraticModel.at(objective, z, Curvature.unknown(objective, PICTURES))
+    noise, held = Noise.from_seed(1, PICTURES), model.linear.score.loss[:, None]
     position = noise.fold(0).integers(z[0].numel(), 2 * SWAPS)
     code = noise.fold(1).integers(generator.space.codebook_size, 2 * SWAPS)
-    change = objective.swaps(z, position, code).loss - linear.score.loss[:, None]
-    slope, way = predictors(objective, z, linear, position, code)
+    change = objective.swaps(z, position, code).loss - held
+    slope, half_distance = predictors(model, position, code)
     # Fitted on the first half, judged on the second.
     first, second = slice(None, SWAPS), slice(SWAPS, None)
-    fit = learn(empty_fit(objective, PICTURES), (change - slope)[:, first], way[:, first], 1.0)
-    bend = curvature(fit)[:, None]
-    both = slope + bend * way
+    curvature = model.fit.observe((change - slope)[:, first], half_distance[:, first]).value
+    both = slope + curvature[:, None] * half_distance
     ranks = {
         name: [float(spearmanr(a, b).statistic) for a, b in zip(score[:, second], change[:, second], strict=True)]
         for name, score in {"slope": slope, "slope and curvature": both}.items()
     }
-    result: dict[str, Any] = {"curvature": float(bend.mean())}
-    for name, lam in {"slope": torch.zeros(PICTURES), "slope and curvature": bend[:, 0]}.items():
-        best = most_promising(objective.codebook, z, linear, lam, TOP, 4, z.new_zeros(PICTURES, 0))
-        gained = objective.swaps(z, best.position, best.code).loss < linear.score.loss[:, None]
+    result: dict[str, Any] = {"curvature": float(curvature.mean())}
+    for name, value in {"slope": torch.zeros(PICTURES), "slope and curvature": curvature}.items():
+        best = replace(model, curvature=value).rank(TOP, per_position=4)
+        gained = objective.swaps(z, best.position, best.code).loss < held
         result[name] = {
             "rank correlation": sum(ranks[name]) / PICTURES,
             f"of the best {TOP}, help": float(gained.float().mean()),
@@ -95,14 +96,12 @@ def measure(generator: ls.CodebookGenerator, goal: ls.Matches, z: Tensor) -> dic
     return result
 
 
-def predictors(
-    objective: Objective, z: Tensor, linear: Linear, position: Tensor, code: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Slope and half the squared distance of given swaps, ``(M, C)`` each."""
-    before = objective.embed(z).flatten(1, -2)
-    gradient = linear.gradient.flatten(1, -2)
+def predictors(model: QuadraticModel, position: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+    """The change to first order and half the squared distance of given swaps, ``(M, C)`` each."""
+    before = model.objective.embed(model.z).flatten(1, -2)
+    gradient = model.linear.gradient.flatten(1, -2)
     at = position[..., None].expand(-1, -1, before.shape[-1])
-    delta = objective.codebook[code] - before.gather(1, at)
+    delta = model.objective.codebook[code] - before.gather(1, at)
     return (gradient.gather(1, at) * delta).sum(-1), 0.5 * delta.square().sum(-1)
 
 

@@ -1,34 +1,62 @@
 """One number for the curvature of the loss in embedding space, a row, fitted to losses already paid for.
 
-A move of the embeddings by δ changes the loss by about ``slope + λ * way``, with ``way = |δ|² / 2``. The fit is
-least squares over all moves seen, old ones fading: ``λ = Σ (rise - slope) way / Σ way²``.
+Where the embeddings move by δ, the loss changes by about ``g·δ + λ |δ|²/2``: a first-order change, and a quadratic
+term that is λ times half the squared distance. The fit is least squares over all measured changes, old ones fading:
+``λ = Σ (change - first order) half / Σ half²``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from latentsearch.objective import Objective
 
-
-def empty_fit(objective: Objective, rows: int) -> Tensor:
-    """``(M, 2)``: numerator and denominator; wide enough for squared distances, which overflow half precision."""
-    dtype = torch.promote_types(objective.generator.dtype, torch.float32)
-    return torch.zeros(rows, 2, dtype=dtype, device=objective.generator.device)
+FADE = 0.8  # of what was learnt before, in every step
 
 
-def learn(fit: Tensor, beyond_slope: Tensor, way: Tensor, fade: float) -> Tensor:
-    """The fit with more moves, ``(M,)`` or ``(M, C)`` of them; those with a loss that is not finite teach nothing."""
-    beyond_slope, way = beyond_slope.to(fit.dtype), way.to(fit.dtype)
-    equations = torch.stack([beyond_slope * way, way * way], -1)
-    equations = torch.where(equations.isfinite().all(-1, keepdim=True), equations, 0)
-    return fade * fit + (equations if equations.ndim == 2 else equations.sum(1))
+@dataclass
+class Curvature:
+    """What measured changes of the loss have told about λ.
 
+    Attributes:
+        sums: ``(M, 2)``: numerator and denominator of the fit, in float32 at least, since squared distances overflow
+            half precision.
+    """
 
-def curvature(fit: Tensor) -> Tensor:
-    """``(M,)``: λ, at least 0; 0 where nothing was learnt yet."""
-    return (fit[:, 0] / fit[:, 1].clamp(min=torch.finfo(fit.dtype).tiny)).clamp(min=0)
+    sums: Tensor
+
+    @classmethod
+    def unknown(cls, objective: Objective, rows: int) -> Curvature:
+        """Before anything was measured."""
+        dtype = torch.promote_types(objective.generator.dtype, torch.float32)
+        return cls(torch.zeros(rows, 2, dtype=dtype, device=objective.generator.device))
+
+    @property
+    def value(self) -> Tensor:
+        """``(M,)``: λ, at least 0; 0 where nothing was learnt yet."""
+        tiny = torch.finfo(self.sums.dtype).tiny
+        return (self.sums[:, 0] / self.sums[:, 1].clamp(min=tiny)).clamp(min=0)
+
+    def value_or(self, guess: Tensor) -> Tensor:
+        """``(M,)``: λ; a guess ``(M,)`` where nothing was learnt yet."""
+        return torch.where(self.sums[:, 1] > 0, self.value, guess)
+
+    def observe(self, quadratic: Tensor, half_distance: Tensor, fade: float = FADE) -> Curvature:
+        """The fit with more changes of the loss taken in; those that are not finite teach nothing.
+
+        Args:
+            quadratic: ``(M,)`` or ``(M, ..., C)``: what the change to first order leaves of the measured one.
+            half_distance: Alike, half the squared distance of the moves.
+            fade: How much what was learnt before counts from now on.
+        """
+        quadratic, half_distance = quadratic.to(self.sums.dtype), half_distance.to(self.sums.dtype)
+        equations = torch.stack([quadratic * half_distance, half_distance * half_distance], -1)
+        equations = torch.where(equations.isfinite().all(-1, keepdim=True), equations, 0)
+        news = equations if equations.ndim == 2 else equations.flatten(1, -2).sum(1)
+        return Curvature(fade * self.sums + news)
 
 
 def first_guess(codebook: Tensor, gradient: Tensor) -> Tensor:

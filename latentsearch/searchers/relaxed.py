@@ -17,11 +17,11 @@ from latentsearch.objective import Objective
 from latentsearch.problem import Problem
 from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, made, require_estimator
 from latentsearch.result import Status
-from latentsearch.searchers._curvature import curvature, empty_fit, learn
+from latentsearch.searchers._curvature import Curvature
 from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 100  # where there is no budget to go by
-_FADE = 0.5  # of what was learnt about the curvature, at every check
+_FADE = 0.5  # of what was learnt about the curvature: a check is one equation, and they are few
 
 
 @dataclass
@@ -30,13 +30,13 @@ class RelaxedState:
 
     Attributes:
         logits: ``(M, *S, K)`` with their optimiser.
-        fit: ``(M, 2)``, numerator and denominator of the curvature, a least-squares fit.
+        fit: What the checks have told about the curvature.
         steps: ``(M,)`` int64, steps of the schedule.
         number: Steps taken.
     """
 
     logits: RowOptimizer
-    fit: Tensor
+    fit: Curvature
     steps: Tensor
     number: int
 
@@ -120,12 +120,10 @@ class RelaxedSearch(IterativeSearcher):
         check_row_local("RelaxedSearch.optimizer", self.optimizer)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RelaxedState:
-        space, dtype = objective.generator.space, objective.generator.dtype
-        assert isinstance(space, Discrete)
         # Wide enough for squares of gradients, and for the epsilons of optimisers, which half precision takes for 0.
-        wide = torch.promote_types(dtype, torch.float32)
-        logits = RowOptimizer(self.optimizer, self.sharpness * space.one_hot(z, wide))
-        return RelaxedState(logits, empty_fit(objective, len(z)), self._schedule(objective), 0)
+        wide = torch.promote_types(objective.generator.dtype, torch.float32)
+        logits = RowOptimizer(self.optimizer, self.sharpness * objective.grid.one_hot(z, wide))
+        return RelaxedState(logits, Curvature.unknown(objective, len(z)), self._schedule(objective), 0)
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
@@ -147,7 +145,7 @@ class RelaxedSearch(IterativeSearcher):
         fit = state.fit if last else self._descend(objective, state, proposal, noise)
         return RelaxedState(state.logits, fit, state.steps, state.number + 1), proposal
 
-    def _descend(self, objective: Objective, state: RelaxedState, check: Proposal | None, noise: Noise) -> Tensor:
+    def _descend(self, objective: Objective, state: RelaxedState, check: Proposal | None, noise: Noise) -> Curvature:
         """Move the logits; what the curvature's fit has become."""
         first, final = self.temperature
         leaf = state.logits.leaf
@@ -177,10 +175,10 @@ class _SpreadPriced:
     and its gradient with respect to the share of code j is λ/2 times the squared distance to j.
 
     Attributes:
-        fit: The curvature's fit, with the hard check taken in once a mixture has been scored.
+        fit: What is known of the curvature, with the hard check taken in once a mixture has been scored.
     """
 
-    def __init__(self, objective: Objective, fit: Tensor, weight: Tensor | None, check: Proposal | None) -> None:
+    def __init__(self, objective: Objective, fit: Curvature, weight: Tensor | None, check: Proposal | None) -> None:
         self.objective, self.fit, self._weight, self._check = objective, fit, weight, check
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
@@ -190,13 +188,13 @@ class _SpreadPriced:
         loss = self.objective(z, row).loss
         if self._weight is None or not z.requires_grad:
             return loss
-        if self._check is not None and len(z) == len(self.fit):
+        if self._check is not None and len(z) == len(self.fit.sums):
             self._learn(z, loss, self._check)
             self._check = None
         codebook = self.objective.codebook
         mean = self.objective.embed(z)
         spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
-        price = 0.5 * self._weight * curvature(self.fit).to(loss.dtype)
+        price = 0.5 * self._weight * self.fit.value.to(loss.dtype)
         return loss + price[row] * spread.flatten(1).sum(1)
 
     def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
@@ -209,10 +207,10 @@ class _SpreadPriced:
         return self.objective.swaps(z, position, code.flatten(1)).loss.view(code.shape)
 
     def _learn(self, z: Tensor, loss: Tensor, check: Proposal) -> None:
-        """One more equation for λ: the hard loss is that of the mean, the slope and λ/2 times the way squared."""
-        (slope,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
+        """One more equation for λ: the hard loss is that of the mean, a first-order change and a quadratic term."""
+        (gradient,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
         with torch.no_grad():
-            apart = (self.objective.embed(check.latent) - self.objective.embed(z)).to(self.fit.dtype)
-            linear = (slope.gather(-1, check.latent[..., None])[..., 0] - (slope * z).sum(-1)).flatten(1).sum(1)
-            rise = (check.score.loss - loss - linear).to(self.fit.dtype)
-            self.fit = learn(self.fit, rise, 0.5 * apart.square().flatten(1).sum(1), _FADE)
+            apart = (self.objective.embed(check.latent) - self.objective.embed(z)).to(self.fit.sums.dtype)
+            linear = (gradient.gather(-1, check.latent[..., None])[..., 0] - (gradient * z).sum(-1)).flatten(1).sum(1)
+            quadratic = check.score.loss - loss - linear
+            self.fit = self.fit.observe(quadratic, 0.5 * apart.square().flatten(1).sum(1), _FADE)

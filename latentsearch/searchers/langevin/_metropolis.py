@@ -1,8 +1,8 @@
 """One step of a Markov chain that the gradient informs, on any kind of space.
 
 A kernel knows how to linearise a latent, what a typical change of the loss is there, and what to
-propose: a law that can be drawn from, and whose probability is known there and back. That is all
-that the test of Metropolis and Hastings asks for.
+propose: a distribution that can be sampled, and whose density is known there and back. That is all
+that Metropolis and Hastings ask for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Point:
     Attributes:
         z: ``(M, *S)``.
         loss: ``(M,)``.
-        gradient: ``(M, *S, D)`` on codes, ``(M, *S)`` on numbers.
+        gradient: ``(M, *S, D)`` of codes, ``(M, *S)`` of continuous latents.
         table: ``(M, *S, K)``, the gradient of terms that read the codes themselves; ``(M, 0)`` if none does.
     """
 
@@ -41,13 +41,13 @@ class Point:
 
 
 @dataclass
-class Pace:
-    """What proposals go by.
+class StepState:
+    """What proposals depend on beside the point.
 
     Attributes:
         beta: ``(M,)``, the inverse temperature.
         log_step: ``(M,)``, the logarithm of the step size.
-        fit: ``(M, F)``, what the kernel has learnt from past moves.
+        fit: ``(M, F)``, what the kernel has learnt from past transitions.
     """
 
     beta: Tensor
@@ -55,10 +55,10 @@ class Pace:
     fit: Tensor
 
 
-class Law(Protocol):
-    """The distribution of the next proposal."""
+class ProposalDistribution(Protocol):
+    """The distribution of the next latent to try."""
 
-    def draw(self, noise: Noise) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """``(M, *S)``."""
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Law(Protocol):
 
 
 class Kernel(ABC):
-    """How one kind of space is walked."""
+    """What is proposed in one kind of space."""
 
     @abstractmethod
     def at(self, objective: Objective, z: Tensor) -> tuple[Score, Point]:
@@ -78,50 +78,50 @@ class Kernel(ABC):
 
     @abstractmethod
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
-        """``(M,)``: by how much replacing one code, or all numbers, changes the loss, to first order."""
+        """``(M,)``: by how much replacing one code, or all of a continuous latent, changes the loss, to first order."""
 
     @abstractmethod
-    def first_pace(self, objective: Objective, point: Point, beta: Tensor) -> Pace:
+    def init(self, objective: Objective, point: Point, beta: Tensor) -> StepState:
         """Where adaptation begins, at an inverse temperature ``(M,)``."""
 
     @abstractmethod
-    def law(self, objective: Objective, point: Point, pace: Pace) -> Law:
+    def proposal(self, objective: Objective, point: Point, step: StepState) -> ProposalDistribution:
         """What is proposed at a point."""
 
     @abstractmethod
-    def learned(self, objective: Objective, fit: Tensor, here: Point, there: Point, keep: Tensor) -> Tensor:
-        """The fit with one more move taken in, accepted or not, and the past weighted by ``keep``, ``(M, 1)``."""
+    def observe(self, objective: Objective, fit: Tensor, here: Point, there: Point, fade: Tensor) -> Tensor:
+        """The fit with one more proposal taken in, accepted or not, and the past weighted by ``fade``, ``(M, 1)``."""
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """What came of one proposal.
 
     Attributes:
         point: Where the chain is now.
-        there: What was proposed.
+        proposed: What was proposed.
         score: The score of what was proposed.
-        chance: ``(M,)``, the probability with which it was accepted.
+        acceptance: ``(M,)``, the probability with which it was accepted.
         reducible: ``(M,)`` bool, whether a smaller step would have proposed less.
     """
 
     point: Point
-    there: Point
+    proposed: Point
     score: Score
-    chance: Tensor
+    acceptance: Tensor
     reducible: Tensor
 
 
-def metropolis(kernel: Kernel, objective: Objective, here: Point, pace: Pace, noise: Noise) -> Move:
+def metropolis_hastings(kernel: Kernel, objective: Objective, here: Point, step: StepState, noise: Noise) -> Transition:
     """Propose, and accept with the probability that leaves ``exp(-β loss)`` as it is."""
-    law = kernel.law(objective, here, pace)
-    z = law.draw(noise.fold(_DRAW))
+    forward = kernel.proposal(objective, here, step)
+    z = forward.sample(noise.fold(_DRAW))
     score, there = kernel.at(objective, z)
-    way_back = kernel.law(objective, there, pace).log_prob(here.z) - law.log_prob(z)
-    log_ratio = pace.beta * (here.loss - there.loss) + way_back
+    backward = kernel.proposal(objective, there, step)
+    log_ratio = step.beta * (here.loss - there.loss) + (backward.log_prob(here.z) - forward.log_prob(z))
     # Where the loss is infinite there may be no way back, which reads NaN: never accepted.
-    chance = log_ratio.clamp(max=0).exp().nan_to_num(0.0)
-    accepted = noise.fold(_ACCEPT).uniform(dtype=chance.dtype) < chance
-    return Move(_chosen(accepted, there, here), there, score, chance, law.reducible)
+    acceptance = log_ratio.clamp(max=0).exp().nan_to_num(0.0)
+    accepted = noise.fold(_ACCEPT).uniform(dtype=acceptance.dtype) < acceptance
+    return Transition(_chosen(accepted, there, here), there, score, acceptance, forward.reducible)
 
 
 def _chosen(rows: Tensor, there: Point, here: Point) -> Point:

@@ -12,13 +12,13 @@ from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers.langevin._discrete_langevin import JumpKernel
-from latentsearch.searchers.langevin._mala import DriftKernel
-from latentsearch.searchers.langevin._metropolis import Kernel, Move, Pace, Point, metropolis
+from latentsearch.searchers.langevin._discrete_langevin import DiscreteLangevinKernel
+from latentsearch.searchers.langevin._mala import MALAKernel
+from latentsearch.searchers.langevin._metropolis import Kernel, Point, StepState, Transition, metropolis_hastings
 from latentsearch.spaces import Discrete, LatentSpace
 
 _STEPS = 300  # where there is no budget to go by
-# How fast the pace adapts: slower in long runs, where what is learnt can be more exact.
+# How fast the step size adapts: slower in long runs, where what is learnt can be more exact.
 _RATE, _WINDOW = 0.3, 30
 # Streams of noise; each use folds a constant of its own.
 _SCALE, _MOVE = 1, 2
@@ -29,45 +29,45 @@ class LangevinState:
     """Where each row stands.
 
     Attributes:
-        point: The latent and its slopes, so that a step linearises the proposal alone.
+        point: The latent and its gradient, so that a step linearises the proposal alone.
         scale: ``(M,)``, the loss that the temperature is measured in.
-        pace: Inverse temperature, step size, and what was learnt.
+        step: Inverse temperature, step size, and what was learnt.
         steps: ``(M,)`` int64, steps of the schedule.
         number: Steps taken.
     """
 
     point: Point
     scale: Tensor
-    pace: Pace
+    step: StepState
     steps: Tensor
     number: int
 
 
 @dataclass(frozen=True)
 class LangevinSearch(IterativeSearcher):
-    r"""Walk at random, as the gradient advises, at a temperature that falls.
+    r"""Simulated annealing by Markov chains that the gradient informs.
 
-    Each row is a Markov chain. A proposal z' is drawn from a law $q(z' \mid z)$ that knows the
+    Each row is a Markov chain. A proposal z' is drawn from a distribution $q(z' \mid z)$ that knows the
     gradient at z, and accepted with probability
 
     $$\min\Bigl(1, e^{-\beta (L(z') - L(z))} \frac{q(z \mid z')}{q(z' \mid z)}\Bigr),$$
 
     so that at a constant temperature $1/\beta$ latents are visited in proportion to
     $e^{-\beta L(z)}$. The temperature falls geometrically. It is measured in the loss itself: in
-    what replacing one code, or all the numbers, would typically change at the initial latent, to
+    what replacing one code, or all of a continuous latent, would typically change at the initial latent, to
     first order. Nothing depends on the scale of the loss or of the codebook.
 
-    **Numbers** take a Langevin step, $z' \sim N(z - \tfrac{\alpha}{2} \beta \nabla L, \alpha)$:
+    **Continuous latents** take a Langevin step, $z' \sim N(z - \tfrac{\alpha}{2} \beta \nabla L, \alpha)$:
     MALA [Roberts and Tweedie 1996].
 
-    **Codes** jump, any number of them at once, as in the discrete Langevin proposal [Zhang, Liu and
+    **Codes** change, any number of them at once, as in the discrete Langevin proposal [Zhang, Liu and
     Liu 2022, section 4](https://arxiv.org/abs/2206.09914). With $\delta_j = e_j - e_{z_p}$, code j at
     position p has the weight
 
     $$\varepsilon \exp\bigl(-w (g_p \cdot \delta_j + \tfrac{\lambda}{2} \|\delta_j\|^2)\bigr)$$
 
     as against 1 for staying. The curvature $\lambda$, which sets that paper's step size
-    $\alpha = 1/(w \lambda)$, is fitted row by row on what the moves really cost;
+    $\alpha = 1/(w \lambda)$, is fitted row by row on what past proposals really cost;
     $1/w = 2/\beta + \sigma/4$, where $\sigma$ is the typical error of these predictions. At least
     one code changes. As $\varepsilon \to 0$ exactly one does: Gibbs with gradients [Grathwohl et al.
     2021](https://arxiv.org/abs/2102.04509).
@@ -77,15 +77,15 @@ class LangevinSearch(IterativeSearcher):
     2022](https://arxiv.org/abs/2209.08183). For samples rather than an optimum set both
     temperatures alike; as adaptation never quite ends they are close to the distribution, not exact.
 
-    Within a [hard limit][latentsearch.Within] codes change one at a time: what several jumps at once
-    would leave, one stays within.
+    Within a [hard limit][latentsearch.Within] codes change one at a time: several changes at once
+    would leave it.
 
-    A step linearises the proposal and costs 2 rows. After the last one a row is FINISHED. On codes
+    A step linearises the proposal and costs 2 evaluations. After the last one a row is FINISHED. On codes
     a step holds K numbers a position.
 
     Attributes:
         steps: Steps of the schedule, of which the first scores the initial latent; None for as many
-            as the row budget pays for, and 300 where there is none.
+            as the budget pays for, and 300 where there is none.
         temperature: First and last temperature, in units of a typical change.
         acceptance: The rate of acceptance that the step size is adapted to.
         restarts: Independent chains a problem.
@@ -115,28 +115,25 @@ class LangevinSearch(IterativeSearcher):
         return 2
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> LangevinState:
-        # The first step fills this in: to linearise costs rows.
+        # The first step fills this in: to linearise costs evaluations.
         dtype = torch.promote_types(objective.generator.dtype, torch.float32)
         unknown = torch.zeros(len(z), dtype=dtype, device=z.device)
         nothing = unknown.new_zeros(len(z), 0)
-        return LangevinState(
-            Point(z, unknown, nothing, nothing), unknown, Pace(unknown, unknown, nothing), self._schedule(objective), 0
-        )
+        point, step = Point(z, unknown, nothing, nothing), StepState(unknown, unknown, nothing)
+        return LangevinState(point, unknown, step, self._schedule(objective), 0)
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
         left = objective.left
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        return (
-            torch.where(left.isinf(), _STEPS, (left / self.step_cost(objective.generator.space)).floor())
-            .clamp(min=1)
-            .long()
-        )
+        affordable = (left / self.step_cost(objective.generator.space)).floor()
+        return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: LangevinState, noise: Noise) -> tuple[LangevinState, Proposal]:
-        kernel: Kernel = JumpKernel() if isinstance(objective.generator.space, Discrete) else DriftKernel()
-        advance = self._begin if state.number == 0 else self._walk
+        discrete = isinstance(objective.generator.space, Discrete)
+        kernel: Kernel = DiscreteLangevinKernel() if discrete else MALAKernel()
+        advance = self._begin if state.number == 0 else self._transition
         state, proposal = advance(kernel, objective, state, noise)
         state = replace(state, number=state.number + 1)
         ended = torch.where(state.number >= state.steps, Status.FINISHED, Status.RUNNING)
@@ -152,24 +149,24 @@ class LangevinSearch(IterativeSearcher):
         scale = kernel.typical_change(objective, point, noise.fold(_SCALE)).to(dtype)
         # Where the loss is flat there is nothing to measure: cold, but not so that β overflows.
         scale = torch.maximum(scale, limits.eps * point.loss.abs()).clamp(min=limits.tiny**0.5)
-        pace = kernel.first_pace(objective, point, 1 / (self.temperature[0] * scale))
-        return replace(state, point=point, scale=scale, pace=pace), Proposal(point.z, score)
+        step = kernel.init(objective, point, 1 / (self.temperature[0] * scale))
+        return replace(state, point=point, scale=scale, step=step), Proposal(point.z, score)
 
-    def _walk(
+    def _transition(
         self, kernel: Kernel, objective: Objective, state: LangevinState, noise: Noise
     ) -> tuple[LangevinState, Proposal]:
-        """Make one move, and learn from it."""
+        """Propose, accept or reject, and learn from it."""
         first, last = self.temperature
         share = (state.number / state.steps).clamp(max=1).to(state.scale.dtype)
         temperature = first * (last / first) ** share
-        pace = replace(state.pace, beta=1 / (temperature * state.scale))
-        move = metropolis(kernel, objective, state.point, pace, noise.fold(_MOVE))
+        step = replace(state.step, beta=1 / (temperature * state.scale))
+        move = metropolis_hastings(kernel, objective, state.point, step, noise.fold(_MOVE))
         rate = (_WINDOW / state.steps).clamp(max=_RATE).to(state.scale.dtype)
-        fit = kernel.learned(objective, pace.fit, state.point, move.there, 1 - rate[:, None])
-        pace = Pace(pace.beta, pace.log_step + rate * self._longer(move), fit)
-        return replace(state, point=move.point, pace=pace), Proposal(move.there.z, move.score)
+        fit = kernel.observe(objective, step.fit, state.point, move.proposed, 1 - rate[:, None])
+        step = StepState(step.beta, step.log_step + rate * self._longer(move), fit)
+        return replace(state, point=move.point, step=step), Proposal(move.proposed.z, move.score)
 
-    def _longer(self, move: Move) -> Tensor:
+    def _longer(self, move: Transition) -> Tensor:
         """By how much the acceptance exceeds what is wanted; not below 0 where shorter steps are no remedy."""
-        excess = move.chance - self.acceptance
+        excess = move.acceptance - self.acceptance
         return torch.where(move.reducible, excess, excess.clamp(min=0))

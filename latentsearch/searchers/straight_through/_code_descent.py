@@ -22,8 +22,8 @@ from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, Row
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers.straight_through._step_size import Pace, arrived, departed, standing, step_size
-from latentsearch.searchers.straight_through._tabu import diverted
+from latentsearch.searchers.straight_through._step_size import StepSize
+from latentsearch.searchers.straight_through._visited import nearest_unvisited
 from latentsearch.spaces import Discrete, LatentSpace
 
 
@@ -36,8 +36,8 @@ class CodeState:
         e: ``(M, *S, D)``, the embedding that accumulates; with an optimiser, together with its moments.
         waited: ``(M,)`` int64, steps since a code last changed.
         steps: ``(M,)`` int64, steps of the step size taken in all.
-        visited: ``(M, T)`` int64, hashes of the grids seen.
-        pace: What a step size that sets itself depends on.
+        visited: ``(M, T)`` int64, hashes of the grids visited.
+        step_size: What a step size that sets itself depends on.
     """
 
     z: Tensor
@@ -45,7 +45,7 @@ class CodeState:
     waited: Tensor
     steps: Tensor
     visited: Tensor
-    pace: Pace
+    step_size: StepSize
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,18 @@ class CodeDescent(IterativeSearcher):
         # Without an optimiser of its own the embedding is moved here, and the rate of this one is never used.
         factory = self._optimizer or partial(torch.optim.SGD, lr=1.0)
         zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        e, pace = RowOptimizer(factory, objective.embed(z)), standing(objective, len(z))
-        return CodeState(z, e, zeros, zeros, z.new_zeros(len(z), 0), pace)
+        e, step_size = RowOptimizer(factory, objective.embed(z)), StepSize.init(objective, len(z))
+        return CodeState(z, e, zeros, zeros, z.new_zeros(len(z), 0), step_size)
 
     def step(self, objective: Objective, state: CodeState, noise: Noise) -> tuple[CodeState, Proposal]:
-        """Score the grid, see whether it was seen before, and move on to the next grid."""
+        """Score the grid, see whether it was visited before, and move on to the next grid."""
         score, gradient = objective.embedding_gradient(state.z)
-        code_hash = grid_hash(state.z, objective.codebook.shape[-2])[:, None]
+        code_hash = grid_hash(state.z, objective.grid.codebook_size)[:, None]
         # A grid that merely has not changed yet is not a repeat.
         repeated = (state.visited == code_hash).any(1) & (state.waited == 0)
         visited = torch.cat([state.visited, code_hash], 1)
-        pace = arrived(state.pace, score.loss) if self._sets_itself else state.pace
-        z, waited, moves = self._moved(objective, state, self._mask(gradient), pace)
+        step_size = state.step_size.observe(score.loss) if self._sets_itself else state.step_size
+        z, waited, moves = self._moved(objective, state, self._mask(gradient), step_size)
         # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
         status = torch.where(waited > self.patience, Status.STALLED, Status.RUNNING)
         if self.on_repeat == "stop":
@@ -104,29 +104,30 @@ class CodeDescent(IterativeSearcher):
         if self.on_repeat == "mask":
             z, waited, status = self._masked(objective, state.e, z, waited, visited)
         if self._sets_itself:
-            pace = departed(pace, score.loss, gradient, objective.embed(z) - objective.embed(state.z))
-        after = CodeState(z, state.e, waited, state.steps + moves, visited, pace)
+            move = objective.embed(z) - objective.embed(state.z)
+            step_size = step_size.update(score.loss, gradient, move)
+        after = CodeState(z, state.e, waited, state.steps + moves, visited, step_size)
         return after, Proposal(state.z, score, status)
 
     def _moved(
-        self, objective: Objective, state: CodeState, gradient: Tensor, pace: Pace
+        self, objective: Objective, state: CodeState, gradient: Tensor, step_size: StepSize
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Move ``e`` in place; the next grid, the steps since a code changed, and the steps taken."""
-        moves = self._advance(objective.codebook, state, gradient, pace)
-        z = _nearest_within(objective, state.e.value)
+        moves = self._advance(objective.codebook, state, gradient, step_size)
+        z = _nearest_feasible(objective, state.e.value)
         changed = (z != state.z).flatten(1).any(1)
         if self.snap:
             state.e.value.copy_(objective.embed(z))
-            # Put back on the codebook, a grid that one step does not change is never left.
+            # With e back on the codebook, a grid that one step does not change is never left.
             moves = torch.where(changed, moves, self.patience + 1)
         return z, torch.where(changed, 0, state.waited + moves), moves
 
-    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, pace: Pace) -> Tensor:
+    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, step_size: StepSize) -> Tensor:
         """Move ``e`` in place to the next flip, or by one step where it is not foreseen; steps taken."""
         if self._optimizer is not None:
             state.e.step(gradient)
             return torch.ones_like(state.waited)
-        rate = step_size(pace, codebook, gradient) if self.lr is None else self.lr
+        rate = step_size.value(codebook, gradient) if self.lr is None else self.lr
         move = rate * gradient
         count = torch.ones_like(state.waited)
         if not self.snap:
@@ -138,19 +139,19 @@ class CodeDescent(IterativeSearcher):
     def _masked(
         self, objective: Objective, e: RowOptimizer, z: Tensor, waited: Tensor, visited: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Another grid in place of one that was seen, or that is never left; with the steps waited, and the status."""
-        known = (visited == grid_hash(z, objective.codebook.shape[-2])[:, None]).any(1)
-        barred = (known & (waited == 0)) | (waited > self.patience)
-        other, found = diverted(objective.codebook, e.value, z, visited)
-        new = torch.where(per_row(barred, z), other, z)
+        """Another grid in place of one that was visited, or that is never left; the steps waited, and the status."""
+        known = (visited == grid_hash(z, objective.grid.codebook_size)[:, None]).any(1)
+        blocked = (known & (waited == 0)) | (waited > self.patience)
+        other, found = nearest_unvisited(objective.codebook, e.value, z, visited)
+        new = torch.where(per_row(blocked, z), other, z)
         # The embedding goes with its code: else the next step would lead back at once.
         e.value.copy_(torch.where((new != z)[..., None], objective.embed(new), e.value))
-        status = torch.where(barred & ~found, Status.REPEATED, Status.RUNNING)
-        return new, torch.where(barred, 0, waited), status
+        status = torch.where(blocked & ~found, Status.REPEATED, Status.RUNNING)
+        return new, torch.where(blocked, 0, waited), status
 
 
-def _nearest_within(objective: Objective, e: Tensor) -> Tensor:
-    """The grid nearest to ``(M, *S, D)`` embeddings of all that the hard limit allows."""
+def _nearest_feasible(objective: Objective, e: Tensor) -> Tensor:
+    """The feasible grid nearest to ``(M, *S, D)`` embeddings."""
     z = nearest(objective.codebook, e)
 
     def farther(center: Tensor) -> Tensor:
@@ -174,8 +175,8 @@ def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tenso
     """
     farther = excess(codebook, e)
     farther = farther - farther.gather(-1, z[..., None])
-    slope = products(codebook, step)
-    slope = slope.gather(-1, z[..., None]) - slope
-    # Where the slope is positive the other code draws nearer by twice as much in every step.
-    crossing = torch.where(slope > 0, farther.clamp(min=0) / (2 * slope), torch.inf)
+    speed = products(codebook, step)
+    speed = speed.gather(-1, z[..., None]) - speed
+    # Where it is positive the other code draws nearer by twice as much in every step.
+    crossing = torch.where(speed > 0, farther.clamp(min=0) / (2 * speed), torch.inf)
     return crossing.flatten(1).amin(1).floor() + 1

@@ -21,7 +21,7 @@ class SinglePositionSearch(CodeDescent):
     Attributes:
         lr: $\alpha$, as in StraightThroughSearch; None for steps that set themselves.
         patience: $\lambda$, the steps that may pass without a code changing.
-        on_repeat: ``"stop"`` as published, ``"continue"``, or ``"mask"``: grids seen before are passed by.
+        on_repeat: ``"stop"`` as published, ``"continue"``, or ``"mask"``: a tabu list of the grids visited.
         snap: Put e back on the codebook after every step: another dynamic, not the published one.
         restarts: Independent starts a problem.
 

@@ -20,20 +20,20 @@ class StraightThroughSearch(CodeDescent):
     codebook. The gradient is taken at the code $z = \mathrm{NN}(e)$ and applied to e,
     $e \leftarrow e - \alpha \nabla_z L$. The inner loop ends when the *codes* change; while
     they do not, the gradient is the same, so the number of steps until they do is computed and no
-    decoding is spent on them. A grid seen before ends the row as REPEATED; more than
+    decoding is spent on them. A grid visited before ends the row as REPEATED; more than
     ``patience`` steps without a change end it as STALLED.
 
     Two more settings are what the paper's section 6 names as future work. With ``lr=None`` the step
     size of each row sets itself: $\alpha = 1 / (c \lambda)$, with the curvature $\lambda$ fitted to
-    what past moves of the codes really cost, and a caution c that doubles where the loss rises and
-    shrinks by a twentieth where it falls. With ``on_repeat="mask"`` a move that leads to a grid seen
-    before, or to none, is turned aside: the one code that costs least to put elsewhere, by distance
-    from e, goes there and takes its embedding along, so that no grid is visited twice and
-    the search goes on until its budget ends (or, in a tiny space, until all grids around were seen).
+    what past moves of the codes really cost, and a damping c that doubles where the loss rises and
+    shrinks by a twentieth where it falls. With ``on_repeat="mask"`` the grids visited are a tabu list: a
+    move that leads to one of them, or nowhere, is replaced by the one swap of a code that costs least, by
+    distance from e, and the embedding goes with it, so that no grid is visited twice and the search goes on
+    until its budget ends (or, in a tiny space, until all grids around were visited).
 
     Attributes:
         lr: $\alpha$. Its scale is that of the loss and of the codebook. The default suits the mean
-            square of ``Matches`` on small pictures; the paper's is 0.1, on a loss whose scale it
+            square of ``Matches`` on small images; the paper's is 0.1, on a loss whose scale it
             does not tell. Try others by factors of ten, up and down; or None, for steps that set
             themselves.
         patience: $\lambda$, the steps that may pass without a code changing.

@@ -1,4 +1,4 @@
-"""Positions of a 2-D grid in colours: those of one colour are far enough apart to be changed in one decode.
+"""A colouring of the positions of a 2-D grid: those of one colour are far enough apart to be changed in one decode.
 
 With a spacing of 2 the colours of a grid are::
 
@@ -6,8 +6,8 @@ With a spacing of 2 the colours of a grid are::
     2 3 2 3 2
     0 1 0 1 0
 
-Each position of a colour owns the part of the picture that is nearer to it than to others of its colour, out to the
-border, so that what the positions own is all of the picture, once.
+Each position of a colour owns the part of the output that is nearer to it than to others of its colour, out to the
+border, so that what the positions own is all of the output, once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def changed_together(z: Tensor, code: Tensor, spacing: int) -> Tensor:
 
 
 def shares(change: Tensor, shape: tuple[int, ...], spacing: int) -> Tensor:
-    """What of each change of the loss map belongs to each position: ``(M, P, C)``.
+    """The part of each change of the loss map that is put down to each position: ``(M, P, C)``.
 
     Args:
         change: ``(M, C * spacing², h, w)``, of the maps of ``changed_together``.

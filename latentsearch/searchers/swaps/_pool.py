@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.searchers.swaps._swaps import Swaps
+from latentsearch.searchers.swaps._swaps import Swaps, SwapSets
 
 _LARGEST = 16  # swaps in a set
-_PREFIXES = (1, 2, 3, 4, 6, 8, 12, 16)  # of the most promising set: the farther, the less the effects add up
+_PREFIXES = (1, 2, 3, 4, 6, 8, 12, 16)  # of the best set: the larger a set, the less its effects add up
 _PRODUCTS = 1 << 27  # multiply-adds that the products of a row's effects may cost a step
 _FEWEST, _MOST = 128, 512
 
 
 @dataclass
 class Pool:
-    """Swaps of the grids held, the newest last; unused places put the held code at position 0, which is no swap.
+    """Swaps of the grids held, the newest last; unused places put the code held at position 0, which is no swap.
 
     Attributes:
         position, code: ``(M, T)`` int64.
@@ -37,17 +37,17 @@ class Pool:
         """``(M, T)``: one number a swap."""
         return self.position * codebook_size + self.code
 
-    def joined(self, swaps: Swaps, effect: Tensor) -> Pool:
+    def extend(self, swaps: Swaps, effect: Tensor) -> Pool:
         """With more swaps ``(M, C)`` and their effects ``(M, C, n)``; of a full pool the oldest go."""
         effect = torch.where(effect.isfinite().all(2, keepdim=True), effect, 0)
-        if not self.position.shape[1]:  # how many numbers a residual has is known from the first ones only
+        if not self.position.shape[1]:  # how many entries a residual has is known from the first ones only
             return Pool(swaps.position, swaps.code, effect)
         most = capacity(effect.shape[2])
         parts = ((self.position, swaps.position), (self.code, swaps.code), (self.effect, effect))
         return Pool(*(torch.cat(part, 1)[:, -most:] for part in parts))
 
-    def without(self, rows: Tensor, z: Tensor) -> Pool:
-        """Nothing is known any more of the rows in ``(M,)`` bool, which hold the grids ``(M, P)``."""
+    def clear(self, rows: Tensor, z: Tensor) -> Pool:
+        """Without all swaps of the rows in ``(M,)`` bool, which hold the grids ``(M, P)``."""
         gone = rows[:, None]
         return Pool(
             torch.where(gone, 0, self.position),
@@ -55,10 +55,10 @@ class Pool:
             torch.where(gone[..., None], 0, self.effect),
         )
 
-    def moved(self, z: Tensor, new: Tensor) -> Pool:
-        """The same swaps seen from the grids ``new``, ``(M, P)``, in place of ``z``.
+    def rebase(self, z: Tensor, new: Tensor) -> Pool:
+        """The same swaps from the grids ``new``, ``(M, P)``, in place of ``z``.
 
-        What made a change becomes the way back; other swaps at its position count from the new code.
+        What made a change becomes the swap that undoes it; other swaps at its position count from the new code.
         """
         before, after = (grid.gather(1, self.position) for grid in (z, new))
         changed = before != after
@@ -78,14 +78,20 @@ class Pool:
             torch.where(known[..., None], effect, 0),
         )
 
+    def sets(self, members: Tensor) -> SwapSets:
+        """Sets given as places in the pool, ``(M, U, V)`` int64, -1 for none."""
+        place = members.clamp(min=0).flatten(1)
+        position, code = (part.gather(1, place).view(members.shape) for part in (self.position, self.code))
+        return SwapSets(position, code, members >= 0)
 
-def capacity(numbers: int) -> int:
-    """T for residuals of so many numbers: as many swaps as have their products at a bearable price."""
-    return min(max(int((_PRODUCTS / max(numbers, 1)) ** 0.5), _FEWEST), _MOST)
+
+def capacity(entries: int) -> int:
+    """T for residuals of so many entries: as many swaps as the products of their effects allow."""
+    return min(max(int((_PRODUCTS / max(entries, 1)) ** 0.5), _FEWEST), _MOST)
 
 
-def chosen_sets(pool: Pool, residual: Tensor, seeds: int) -> Tensor:
-    """Sets of swaps at different positions that promise to lower the loss most.
+def matching_pursuit(pool: Pool, residual: Tensor, seeds: int) -> Tensor:
+    """Sets of swaps at different positions that are predicted to lower the loss most, grown greedily from pairs.
 
     Args:
         pool: T swaps of each row.
@@ -104,24 +110,25 @@ def chosen_sets(pool: Pool, residual: Tensor, seeds: int) -> Tensor:
 
 
 def _grown(position: Tensor, effect: Tensor, residual: Tensor, seeds: int) -> Tensor:
+    """The sets of a few rows, from what each swap and each pair of them changes the loss by."""
     products = torch.bmm(effect, effect.mT)
     alone = 2 * torch.bmm(effect, residual[..., None])[..., 0] + products.diagonal(dim1=1, dim2=2)
     same = position[..., None] == position[:, None]
-    promise, members = _seeds(alone, products, same, seeds)
-    gain = alone[:, None] + 2 * _of(products, members[..., 0]) + 2 * _of(products, members[..., 1])
-    barred = _of(same, members[..., 0]) | _of(same, members[..., 1])
-    gain = gain.masked_fill(barred, torch.inf)
+    change, members = _seeds(alone, products, same, seeds)
+    more = alone[:, None] + 2 * _of(products, members[..., 0]) + 2 * _of(products, members[..., 1])
+    taken = _of(same, members[..., 0]) | _of(same, members[..., 1])
+    more = more.masked_fill(taken, torch.inf)
     for _ in range(_LARGEST - 2):
-        best, place = gain.min(2)
+        best, place = more.min(2)
         helps = best < 0
         members = torch.cat([members, torch.where(helps, place, -1)[..., None]], 2)
-        promise = promise + torch.where(helps, best, 0)
+        change = change + torch.where(helps, best, 0)
         place = torch.where(helps, place, members[..., 0])
-        gain = torch.where(helps[..., None], gain + 2 * _of(products, place), gain)
-        gain = gain.masked_fill(_of(same, place), torch.inf)
+        more = torch.where(helps[..., None], more + 2 * _of(products, place), more)
+        more = more.masked_fill(_of(same, place), torch.inf)
     # Where there are too few pairs at different positions, others fill their places: no sets at all.
-    members = torch.where((promise < torch.inf)[..., None], members, -1)
-    best = promise.argmin(1)[:, None, None].expand(-1, 1, _LARGEST)
+    members = torch.where((change < torch.inf)[..., None], members, -1)
+    best = change.argmin(1)[:, None, None].expand(-1, 1, _LARGEST)
     longest = members.gather(1, best).expand(-1, len(_PREFIXES), -1)
     sizes = torch.tensor(_PREFIXES, device=position.device)[:, None]
     prefixes = torch.where(torch.arange(_LARGEST, device=position.device) < sizes, longest, -1)
@@ -129,7 +136,7 @@ def _grown(position: Tensor, effect: Tensor, residual: Tensor, seeds: int) -> Te
 
 
 def _seeds(alone: Tensor, products: Tensor, same: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The most promising pairs, ``(M, U, 2)``, and what they promise."""
+    """By how much the best pairs change the loss, ``(M, U)``, and these pairs, ``(M, U, 2)``."""
     pairs = alone[:, :, None] + alone[:, None] + 2 * products
     pairs = torch.where(same, torch.inf, pairs).nan_to_num(torch.inf, torch.inf, torch.inf)
     size = pairs.shape[1]
@@ -141,15 +148,3 @@ def _seeds(alone: Tensor, products: Tensor, same: Tensor, count: int) -> tuple[T
 def _of(table: Tensor, place: Tensor) -> Tensor:
     """Rows of a ``(M, T, T)`` table at places ``(M, U)``: ``(M, U, T)``."""
     return table.gather(1, place[..., None].expand(-1, -1, table.shape[2]))
-
-
-def with_sets(z: Tensor, pool: Pool, sets: Tensor) -> Tensor:
-    """Grids ``(M, *S)`` with each of the sets of swaps made: ``(M, U, *S)``."""
-    flat = z.flatten(1)
-    place = sets.clamp(min=0).flatten(1)
-    position, code = (part.gather(1, place).view(sets.shape) for part in (pool.position, pool.code))
-    # What is no member goes to a column of its own, which is dropped.
-    target = torch.where(sets >= 0, position, flat.shape[1])
-    wide = torch.cat([flat, flat[:, :1]], 1)[:, None].expand(-1, sets.shape[1], -1)
-    grids: Tensor = wide.scatter(2, target, code)[..., :-1].unflatten(2, z.shape[1:])
-    return grids

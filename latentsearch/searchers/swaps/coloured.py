@@ -10,18 +10,19 @@ from torch import Tensor
 
 from latentsearch.errors import Unsupported
 from latentsearch.goal import Score
-from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each, project_each, take
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each
 from latentsearch.noise import Noise
-from latentsearch.objective import Linear, Objective
-from latentsearch.problem import Problem
+from latentsearch.objective import Objective
+from latentsearch.protocols import Generator
 from latentsearch.result import Status
-from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
+from latentsearch.searchers._curvature import Curvature
 from latentsearch.searchers.swaps._colours import changed_together, shares
-from latentsearch.searchers.swaps._swaps import Swaps, by_position, merged, most_promising, worth_keeping
+from latentsearch.searchers.swaps._criteria import predicted_change
+from latentsearch.searchers.swaps._quadratic import QuadraticModel
+from latentsearch.searchers.swaps._swaps import Swaps, combined
 from latentsearch.spaces import Discrete, LatentSpace
 
-_FADE = 0.8  # of what was learnt about the curvature, in every step
-# How many swaps are made together: one too, since a share is an estimate. Few sizes, since with that many swaps
+# How many swaps are combined: one too, since a share is an estimate. Few sizes, since with that many swaps
 # tried in a few decodes finer steps cost more than they find.
 _SIZES = (1, 6, 36, 216)
 
@@ -38,17 +39,17 @@ class ColouredState:
     Attributes:
         z: ``(M, H, W)``, the grid.
         loss_map: ``(M, h, w)``, of the grid; ``(M, 0, 0)`` before the first step.
-        fit: ``(M, 2)``, the curvature's fit.
-        tried: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
+        curvature: What measured swaps have told about it.
+        tabu: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
             that position 0 holds, which is no swap.
-        vain: ``(M,)`` int64, how many steps changed nothing since the grid last changed.
+        failures: ``(M,)`` int64, how many steps changed nothing since the grid last changed.
     """
 
     z: Tensor
     loss_map: Tensor
-    fit: Tensor
-    tried: Tensor
-    vain: Tensor
+    curvature: Curvature
+    tabu: Tensor
+    failures: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ColouredSearch(IterativeSearcher):
     ``spacing`` by ``spacing`` cells around a position is put down to the swap there.
 
     Such shares are exact only where what codes reach does not overlap, so they only rank. The
-    swaps of the largest shares are made together, the best one, the best two, the best four and so on,
+    swaps of the largest shares are combined, the best one, the best two, the best four and so on,
     these grids are decoded and scored like any other, and the best is the next. A swap that was tried is
     not tried again until the grid has changed. So the loss falls with every change of the grid,
     and nothing can cycle.
@@ -79,10 +80,9 @@ class ColouredSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
-        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes(shape=(4, 4))
-        >>> result = ls.ColouredSearch(spacing=2).search(toy.generator, toy.constraint, seed=0)
+        >>> result = ColouredSearch(spacing=2).search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss <= toy.optimum).all())
         True
     """
@@ -104,10 +104,9 @@ class ColouredSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
 
-    def check(self, problem: Problem) -> None:
+    def validate(self, generator: Generator) -> None:
         """Raise unless the grid has two axes, of two blocks at least."""
-        super().check(problem)
-        shape = problem.generator.space.shape
+        shape = generator.space.shape
         if fits_colours(shape, self.spacing):
             return
         smaller = len(shape) == 2 and min(shape) >= 4
@@ -119,69 +118,56 @@ class ColouredSearch(IterativeSearcher):
         )
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> ColouredState:
-        zeros = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        fit = empty_fit(objective, len(z))
-        return ColouredState(z, fit.new_zeros(len(z), 0, 0), fit, zeros.new_zeros(len(z), 0), zeros)
+        curvature, failures = Curvature.unknown(objective, len(z)), z.new_zeros(len(z))
+        loss_map = curvature.value.new_zeros(len(z), 0, 0)
+        return ColouredState(z, loss_map, curvature, failures.new_zeros(len(z), 0), failures)
 
     def step(self, objective: Objective, state: ColouredState, noise: Noise) -> tuple[ColouredState, Proposal]:
-        """Rank, try a colour at a time, make what helps together, and move on to the best grid if it is better."""
-        z, linear = state.z, objective.linearise(state.z)
-        guess = first_guess(objective.codebook, linear.gradient)
-        bend = torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess)
-        positions, size = z[0].numel(), objective.codebook.shape[-2]
-        each = min(self.codes, size)
-        # Not daring: of many swaps at once those that fail blur the shares of those that help.
-        swaps = most_promising(objective.codebook, z, linear, bend, positions * each, each, state.tried, daring=False)
-        swaps = by_position(swaps, positions)
+        """Rank, try a colour at a time, combine what helps, and move on to the best grid if it is better."""
+        z, model = state.z, QuadraticModel.at(objective, state.z, state.curvature)
+        positions, each = objective.grid.positions, min(self.codes, objective.grid.codebook_size)
+        # Not by expected improvement: of many swaps at once those that fail blur the shares of those that help.
+        swaps = model.rank(positions * each, each, state.tabu, predicted_change).by_position(positions)
 
         held = state.loss_map if state.loss_map.numel() else maps_each(objective, z[:, None])[1][:, 0]
         changed = changed_together(z, torch.where(swaps.new, swaps.code, z.flatten(1)[..., None]), self.spacing)
         score, maps = maps_each(objective, changed)
         share = shares(maps - held[:, None], tuple(z.shape[1:]), self.spacing)
-        merges = self._together(objective, z, linear, bend, swaps, share)
-        more, more_maps = maps_each(objective, merges)
+        combinations = _combinations(model, swaps, share)
+        more, more_maps = maps_each(objective, combinations)
 
         score = Score.cat([score, more], 1)
-        best, best_score, better = best_or_held(z, linear.score, torch.cat([changed, merges], 1), score)
-        loss_map, *_ = best_or_held(held, linear.score, torch.cat([maps, more_maps], 1), score)
-        beyond = torch.where(swaps.new, share - swaps.slope, torch.nan)
-        fit = learn(state.fit, beyond.flatten(1), swaps.way.flatten(1), _FADE)
-        vain = torch.where(better, 0, state.vain + 1)
-        tried = self._remembered(state, swaps, best, better, size)
-        after = ColouredState(best, loss_map, fit, tried, vain)
-        return after, Proposal(best, best_score, self._ends(vain, swaps.new))
+        best, best_score, better = best_or_held(z, model.linear.score, torch.cat([changed, combinations], 1), score)
+        loss_map, *_ = best_or_held(held, model.linear.score, torch.cat([maps, more_maps], 1), score)
+        curvature = model.observe(swaps, torch.where(swaps.new, share, torch.nan))
+        failures = torch.where(better, 0, state.failures + 1)
+        tabu = self._updated_tabu(state.tabu, swaps, best, better, objective.grid.codebook_size)
+        after = ColouredState(best, loss_map, curvature, tabu, failures)
+        return after, Proposal(best, best_score, self._status(failures, swaps.new))
 
-    def _together(
-        self, objective: Objective, z: Tensor, linear: Linear, bend: Tensor, swaps: Swaps, share: Tensor
-    ) -> Tensor:
-        """Grids with the swaps of the largest gains made together, and within the hard limit: ``(M, U, H, W)``."""
-        gain = torch.where(swaps.new & ~share.isnan(), -share, -torch.inf)
-        gain, rank = gain.max(2)
-        best = Swaps(*(part.gather(2, rank[..., None])[..., 0] for part in swaps))
-        sizes = tuple(size for size in _SIZES if size <= gain.shape[1])
-        # Where too few swaps seem to help, the next best are decoded alone: a share may be wrong.
-        first = gain.argsort(dim=1, descending=True, stable=True)[:, : len(sizes)]
-        alone = Swaps(*(take(part, first) for part in best))
-        grids, _ = merged(z, best, gain, sizes, alone)
-
-        def worth(center: Tensor) -> Tensor:
-            kept = worth_keeping(objective, z, linear, bend, center).flatten(1)
-            return kept.scatter_add(1, best.position, gain.clamp(min=0).to(kept.dtype)).view_as(z)
-
-        return project_each(objective, grids, worth)
-
-    def _remembered(self, state: ColouredState, swaps: Swaps, z: Tensor, better: Tensor, size: int) -> Tensor:
+    def _updated_tabu(self, tabu: Tensor, swaps: Swaps, z: Tensor, better: Tensor, size: int) -> Tensor:
         """``(M, T)``: ids of the swaps tried at the grid held; where it changed, none."""
-        held = z.flatten(1)[:, :1]
-        ids = torch.where(swaps.new, swaps.ids(size), held[..., None]).flatten(1)
-        tried = torch.cat([state.tried, ids], 1)
+        filler = z.flatten(1)[:, :1]
+        ids = torch.where(swaps.new, swaps.ids(size), filler[..., None]).flatten(1)
         # No row that goes on tried anything at its grid before so many steps: it would have ended, or run out of codes.
         steps = self.patience or -(-size // self.codes)
-        tried = tried[:, -steps * ids.shape[1] :]
-        return torch.where(better[:, None], held, tried)
+        tabu = torch.cat([tabu, ids], 1)[:, -steps * ids.shape[1] :]
+        return torch.where(better[:, None], filler, tabu)
 
-    def _ends(self, vain: Tensor, new: Tensor) -> Tensor:
-        stalled = (vain > 0) & ~new.flatten(1).any(1)
+    def _status(self, failures: Tensor, new: Tensor) -> Tensor:
+        stalled = (failures > 0) & ~new.flatten(1).any(1)
         if self.patience is not None:
-            stalled = stalled | (vain >= self.patience)
+            stalled = stalled | (failures >= self.patience)
         return torch.where(stalled, Status.STALLED, Status.RUNNING)
+
+
+def _combinations(model: QuadraticModel, swaps: Swaps, share: Tensor) -> Tensor:
+    """Grids with the swaps of the largest shares of a fall of the loss combined, feasible ones: ``(M, U, H, W)``."""
+    gain = torch.where(swaps.new & ~share.isnan(), -share, -torch.inf)
+    gain, rank = gain.max(2)
+    best = Swaps(*(part.gather(2, rank[..., None])[..., 0] for part in swaps))
+    sizes = tuple(size for size in _SIZES if size <= gain.shape[1])
+    # Where too few swaps seem to help, the next best are decoded alone: a share may be wrong.
+    first = gain.argsort(dim=1, descending=True, stable=True)[:, : len(sizes)]
+    sets, _ = combined(best, gain, sizes, best.take(first))
+    return model.project(sets.applied(model.z), best, gain)

@@ -1,4 +1,4 @@
-"""All positions at once, each by slope and curvature, and only as many as really help."""
+"""All positions at once, each by the quadratic model, and only as many as really help."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, project_each, score_each
+from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.result import Status
-from latentsearch.searchers._curvature import curvature, empty_fit, first_guess, learn
-from latentsearch.searchers.swaps._swaps import Swaps, merge_sizes, merged, most_promising, worth_keeping
+from latentsearch.searchers._curvature import Curvature
+from latentsearch.searchers.swaps._quadratic import QuadraticModel
+from latentsearch.searchers.swaps._swaps import combination_sizes, combined
 from latentsearch.spaces import Discrete, LatentSpace
 
-_FADE = 0.5  # of what was learnt about the curvature, in every step
+_FADE = 0.5  # of what was learnt about the curvature: grids of many swaps each tell more of it
 _SHORTEST = 2.0**-10  # of the step that the curvature calls for
 
 
@@ -26,25 +27,25 @@ class JacobiState:
 
     Attributes:
         z: ``(M, *S)``, the grid.
-        fit: ``(M, 2)``, the curvature's fit.
-        caution: ``(M,)``, by how much the curvature is overstated.
+        curvature: What measured grids have told about it.
+        damping: ``(M,)``, by how much the curvature is overstated.
     """
 
     z: Tensor
-    fit: Tensor
-    caution: Tensor
+    curvature: Curvature
+    damping: Tensor
 
 
 @dataclass(frozen=True)
 class JacobiSearch(IterativeSearcher):
-    r"""Move every position to its most promising code, and keep as many of the moves as help.
+    r"""Swap every position's code for its best, and keep as many of the swaps as help.
 
     Algorithm 2 of *Exploring Test Time Optimization* with its embedding put back on the codebook
     takes the code nearest to $e - \alpha g$: the minimum over codes of
     $g \cdot \delta + \tfrac{1}{2 \alpha} \|\delta\|^2$, at all positions and unchecked. Here
-    $1 / \alpha$ is the curvature fitted to the moves made so far, and the code taken is that of which most
-    improvement can be expected, as in [CoordinateSearch][latentsearch.CoordinateSearch]. The moves are sorted by
-    what they promise, and the best one, the best two, the best three and so on are decoded; the best of these
+    $1 / \alpha$ is the curvature fitted to the swaps made so far, and the code taken is that of the largest
+    expected improvement, as in [CoordinateSearch][latentsearch.CoordinateSearch]. The swaps are sorted by
+    their predicted change, and the best one, the best two, the best three and so on are decoded; the best of these
     grids is the next, if it is better. If none is, the curvature is doubled for the next step.
 
     No step size, a dozen rows a step, and a loss that only falls: a start for other searches. A row
@@ -54,10 +55,9 @@ class JacobiSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
-        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = ls.JacobiSearch(restarts=8).search(toy.generator, toy.constraint, seed=0)
+        >>> result = JacobiSearch(restarts=8).search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 0.01).all())
         True
     """
@@ -65,41 +65,32 @@ class JacobiSearch(IterativeSearcher):
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
     def step_cost(self, space: LatentSpace) -> int:
-        return 2 + len(merge_sizes(1 << 62))
+        return 2 + len(combination_sizes(1 << 62))
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> JacobiState:
-        fit = empty_fit(objective, len(z))
-        return JacobiState(z, fit, torch.ones_like(fit[:, 0]))
+        curvature = Curvature.unknown(objective, len(z))
+        return JacobiState(z, curvature, torch.ones_like(curvature.value))
 
     def step(self, objective: Objective, state: JacobiState, noise: Noise) -> tuple[JacobiState, Proposal]:
-        """Move all positions, as many as help."""
-        linear, positions = objective.linearise(state.z), state.z[0].numel()
-        guess = first_guess(objective.codebook, linear.gradient)
-        bend = torch.where(state.fit[:, 1] > 0, curvature(state.fit), guess) * state.caution
-        nothing = state.z.new_zeros(len(state.z), 0)
-        moves = most_promising(objective.codebook, state.z, linear, bend, positions, 1, nothing)
-        gain = -(moves.slope + bend.to(moves.slope.dtype)[:, None] * moves.way)
-        sizes = merge_sizes(positions)
-        grids, spare = merged(state.z, moves, gain, sizes, moves.split(len(sizes))[0])
-
-        def worth(center: Tensor) -> Tensor:
-            kept = worth_keeping(objective, state.z, linear, bend, center).flatten(1)
-            return kept.scatter_add(1, moves.position, gain.clamp(min=0)).view_as(state.z)
-
-        feasible = project_each(objective, grids, worth)
-        # What went back is in no sum of slopes: such grids say nothing of the curvature.
-        grids, spare = feasible, spare | (feasible != grids).flatten(2).any(2)
+        """Swap codes at all positions, as many as help."""
+        model = QuadraticModel.at(objective, state.z, state.curvature).damped(state.damping)
+        positions = objective.grid.positions
+        sizes = combination_sizes(positions)
+        swaps = model.rank(positions, per_position=1)
+        gain = -model.predict(swaps)
+        sets, replaced = combined(swaps, gain, sizes, swaps.split(len(sizes))[0])
+        made = sets.applied(state.z)
+        grids = model.project(made, swaps, gain)
         score = score_each(objective, grids)
+        z, best, better = best_or_held(state.z, model.linear.score, grids, score)
 
-        z, best, better = best_or_held(state.z, linear.score, grids, score)
-        fit = _learnt(state.fit, moves, score.loss - linear.score.loss[:, None], spare, sizes)
-        caution = torch.where(better, (state.caution / 2).clamp(min=1), 2 * state.caution)
-        status = torch.where(caution * _SHORTEST > 1, Status.STALLED, Status.RUNNING)
-        return JacobiState(z, fit, caution), Proposal(z, best, status)
-
-
-def _learnt(fit: Tensor, moves: Swaps, change: Tensor, spare: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """The curvature's fit with the grids of several moves: their slopes and ways add up."""
-    last = torch.tensor(sizes, device=fit.device) - 1
-    slope, way = (part.cumsum(1)[:, last] for part in (moves.slope, moves.way))
-    return learn(fit, torch.where(spare, 0, change - slope), torch.where(spare, 0, way), _FADE)
+        # Of several swaps first-order changes and half squared distances add up; not of a grid of which codes went
+        # back, nor of a lone swap in a combination's place.
+        other = replaced | (grids != made).flatten(2).any(2)
+        change = torch.where(other, torch.nan, score.loss - model.linear.score.loss[:, None])
+        last = torch.tensor(sizes, device=change.device) - 1
+        first_order, half_distance = (part.cumsum(1)[:, last] for part in (swaps.first_order, swaps.half_distance))
+        curvature = state.curvature.observe(change - first_order, half_distance, _FADE)
+        damping = torch.where(better, (state.damping / 2).clamp(min=1), 2 * state.damping)
+        status = torch.where(damping * _SHORTEST > 1, Status.STALLED, Status.RUNNING)
+        return JacobiState(z, curvature, damping), Proposal(z, best, status)

@@ -1,4 +1,4 @@
-"""From a grid that was seen to the nearest one that was not."""
+"""From a grid that was visited to the nearest one that was not."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from latentsearch._codes import excess, swapped_hash
 from latentsearch._rows import per_row
 
 
-def diverted(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[Tensor, Tensor]:
-    """The grid that differs from ``z`` in the code that costs least to put elsewhere, and was not seen.
+def nearest_unvisited(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[Tensor, Tensor]:
+    """The grid that differs from ``z`` in the one code that is cheapest to swap, and was not visited.
 
-    What a code costs is how much farther its embedding is from ``e`` than that of the code held. Of one
-    swap more than grids were seen, one at least leads to a grid that was not: no more need be looked at.
+    What a swap costs is how much farther the new code's embedding is from ``e`` than that of the code held. Of
+    one swap more than grids were visited, one at least leads to a grid that was not: no more need be looked at.
 
     Args:
         codebook: ``(K, D)`` or ``(*S, K, D)``.
         e: ``(M, *S, D)``.
         z: ``(M, *S)``.
-        visited: ``(M, T)`` int64, hashes of the grids seen.
+        visited: ``(M, T)`` int64, hashes of the grids visited.
 
     Returns:
         ``(M, *S)``, and ``(M,)`` bool: whether there is such a grid; where not, ``z`` is returned.
@@ -36,7 +36,7 @@ def diverted(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[T
     swapped = swapped_hash(z, index // size, index % size, size)
     place = torch.searchsorted(known, swapped).clamp(max=known.shape[1] - 1)
     fresh = known.gather(1, place) != swapped
-    # The first that is new is the nearest; with none the first is the held code put back where it is, or as good.
+    # The first that is new is the nearest; with none, the first of all is as good as any: ``z`` is returned.
     choice = index.gather(1, fresh.byte().argmax(1, keepdim=True))
     new = flat.scatter(1, choice // size, choice % size).view_as(z)
     found = fresh.any(1)
