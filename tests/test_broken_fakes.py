@@ -12,13 +12,26 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import Noise, Run, Score, Status, Unsupported
+from latentsearch import Noise, Run, Score, Status, Unsupported, models
 from latentsearch.algebra import Sum, Weighted
 from latentsearch.errors import BrokenLaw
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
 from latentsearch.relaxations.estimator import Loss
-from latentsearch.testing import checks, constraints, estimators, generators, priors, searchers, toys
+from latentsearch.testing import (
+    Check,
+    Problem,
+    check_searcher,
+    checks,
+    constraints,
+    estimators,
+    generators,
+    parametrize_with_checks,
+    priors,
+    require,
+    searchers,
+    toys,
+)
 
 KINDS = (generators, priors, constraints, estimators, searchers)
 DTYPE = torch.float64  # finite differences are taken in float64 only
@@ -393,6 +406,11 @@ class TryingBeforeRefusing(GoodSearch):
         return request
 
 
+class RefusingEverything(GoodSearch):
+    def asked(self, request: Request) -> Request:
+        raise Unsupported("this search", got="a problem", expected="none")
+
+
 class OutputsOfSomethingElse(GoodSearch):
     def found(self, result: ls.SearchResult) -> ls.SearchResult:
         return replace(result, output=result.output + 1)
@@ -462,6 +480,7 @@ class LeavingTheBall(GoodSearch):
 
 SEARCHERS = {
     searchers.hard_limits_are_kept: LeavingTheBall(),
+    searchers.some_problem_is_searched: RefusingEverything(),
     searchers.unsupported_spaces_raise_before_decoding: TryingBeforeRefusing(),
     searchers.scores_are_those_of_the_latents: OutputsOfSomethingElse(),
     searchers.results_are_never_worse_than_init: ForgettingInit(),
@@ -487,6 +506,7 @@ HONEST = (
     (UniformCodes(GRID), GRID),
     SoftmaxRelaxation(),
     GoodSearch(),
+    (GoodSearch(), toys.several(dtype=DTYPE)),
 )
 
 
@@ -520,10 +540,124 @@ def test_what_the_fakes_are_made_of_breaks_none(subject: Any) -> None:
 
 
 def test_every_law_has_a_fake() -> None:
-    laws = {law for kind in KINDS for law in kind.LAWS}
+    laws = {law for kind in KINDS for law in kind.LAWS} | {searchers.some_problem_is_searched}
     assert laws - set(FAKES) == set(), "a law that nothing is seen to break may be no law"
 
 
 def test_errors_name_the_law_and_the_class() -> None:
     with pytest.raises(BrokenLaw, match="CountingRows breaks the law 'rows_are_independent': 1 \\+ 3 rows differ"):
         generators.check_generator(CountingRows())
+
+
+# -- laws that look at nothing -----------------------------------------------------------------------
+
+
+def test_a_law_that_requires_nothing_is_broken() -> None:
+    def looks_away() -> None:
+        for _ in ():
+            require(False, test_a_law_that_requires_nothing_is_broken, BOWL, "never")
+
+    with pytest.raises(BrokenLaw, match=r"Toy breaks the law 'mine': it required nothing; a law calls .*require"):
+        Check("mine", BOWL, looks_away)()
+    Check("mine", BOWL, lambda: require(True, test_a_law_that_requires_nothing_is_broken, BOWL, ""))()
+
+
+def test_laws_that_do_not_apply_are_left_out() -> None:
+    names = {check.law for check in checks(toys.ElementwiseGenerator())}
+    assert "rows_are_independent" in names
+    assert not names & {"hard_codes_equal_one_hot_codes", "weights_are_left_alone", "encodings_lie_in_space"}
+    assert "gradients_match_finite_differences" not in names
+    assert "gradients_match_finite_differences" in {
+        check.law for check in checks(toys.ElementwiseGenerator(dtype=DTYPE))
+    }
+    with pytest.raises(ValueError, match="no law that applies is named encodings_lie_in_space"):
+        parametrize_with_checks([BOWL.generator], expected_failures={"encodings_lie_in_space": "it has no encoder"})
+
+
+# -- problems of one's own ---------------------------------------------------------------------------
+
+
+def decoder_of_ones_own(problems: int = 3) -> Problem:
+    """A network, whose rows are rounded by batch, and of which nobody knows the optimum."""
+    with models.initialised(0):
+        layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 1, 1))
+    codebook = Noise.from_seed(0).normal(5, 3)[0]
+    generator = ls.CodebookGenerator(layers.eval(), codebook, (5, 4))
+    return Problem(generator, ls.Matches(Noise.from_seed(1, problems).normal(1, 5, 4)))
+
+
+OWN = decoder_of_ones_own()
+
+
+@dataclass(frozen=True)
+class Choosy:
+    """Searches grids of 5x4 codes, and nothing else."""
+
+    searcher: Any
+
+    def search(self, generator: ls.Generator, constraint: ls.Constraint, **settings: Any) -> ls.SearchResult:
+        if generator.space.shape != (5, 4):
+            raise Unsupported("Choosy", got=str(generator.space), expected="a grid of 5x4 codes")
+        found: ls.SearchResult = self.searcher.search(generator, constraint, **settings)
+        return found
+
+
+def test_a_searcher_that_only_refuses_is_told_to_bring_a_problem() -> None:
+    words = "Choosy breaks the law 'some_problem_is_searched': it refused each of the 3 .*5x4.*on=Problem"
+    with pytest.raises(BrokenLaw, match=words):
+        check_searcher(Choosy(GoodSearch()))
+    with pytest.raises(BrokenLaw, match="refused each of the 1 problems"):
+        check_searcher(RefusingEverything(), on=OWN)
+
+
+@pytest.mark.parametrize(
+    "searcher", [GoodSearch(), ls.CoordinateSearch(batch=4), ls.RelaxedSearch(steps=8)], ids=lambda s: type(s).__name__
+)
+def test_a_searcher_is_held_to_the_laws_on_a_problem_of_ones_own(searcher: Any) -> None:
+    check_searcher(Choosy(searcher), on=OWN)
+    assert {check.law for check in checks((Choosy(searcher), [OWN]))} == {
+        law.__name__ for law in searchers.LAWS if law is not searchers.unsupported_spaces_raise_before_decoding
+    }
+
+
+REFUSALS = {searchers.some_problem_is_searched, searchers.unsupported_spaces_raise_before_decoding}
+SEEN_ELSEWHERE = {law: fake for law, fake in SEARCHERS.items() if law not in REFUSALS}
+
+
+@pytest.mark.parametrize("law", SEEN_ELSEWHERE, ids=lambda law: law.__name__)
+def test_fakes_are_found_out_on_a_problem_of_ones_own(law: Callable[..., None]) -> None:
+    assert broken_laws((SEEN_ELSEWHERE[law], OWN)) == {law.__name__}
+
+
+def test_one_problem_has_no_neighbours() -> None:
+    names = {check.law for check in checks((GoodSearch(), decoder_of_ones_own(problems=1)))}
+    assert "budgets_are_kept" in names
+    assert not names & {"problems_together_equal_each_alone", "broken_rows_leave_others_intact"}
+
+
+def test_a_problem_with_a_threshold_and_a_limit_takes_no_others() -> None:
+    source = torch.zeros(3, 5, 4, dtype=torch.int64)
+    own = replace(OWN, constraint=OWN.constraint.below(0.1) + ls.Within(source, 3))
+    names = {check.law for check in checks((GoodSearch(), own))}
+    assert "results_are_never_worse_than_init" in names
+    assert not names & {"satisfied_problems_stop", "hard_limits_are_kept"}
+
+
+class Crashing(GoodSearch):
+    def asked(self, request: Request) -> Request:
+        raise RuntimeError("out of order")
+
+
+def test_errors_of_a_searcher_are_those_of_its_laws_and_not_of_the_collection() -> None:
+    found = checks((Crashing(), BOWL))
+    assert len(found) > 5
+    with pytest.raises(RuntimeError, match="out of order"):
+        found[0]()
+
+
+@pytest.mark.parametrize("on", [[], torch.float64, [BOWL, BOWL.generator]], ids=["nothing", "a dtype", "a generator"])
+def test_what_is_no_problem_is_refused(on: Any) -> None:
+    with pytest.raises(ls.InvalidArgument, match=r"on: got .*expected a Problem"):
+        check_searcher(GoodSearch(), on=on)
+    with pytest.raises(ls.InvalidArgument, match="Problem: got Toy and Matches, expected a Generator first"):
+        Problem(BOWL, BOWL.constraint)  # type: ignore[arg-type]

@@ -6,10 +6,80 @@ import torch
 from torch import Tensor
 
 from latentsearch.algebra import Constraint, Score
-from latentsearch.errors import Unsupported
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
-from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
+from latentsearch.testing._laws import (
+    Check,
+    Laws,
+    always,
+    checks_of,
+    close,
+    draw,
+    require,
+    require_kind,
+    run_all,
+    soft_draw,
+)
+
+# -- what a constraint says of itself, on which it depends which laws apply --------------------------
+
+
+def reads_output(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss depends on the output."""
+    return constraint.needs_output
+
+
+def reads_latent(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss depends on the latent."""
+    return constraint.needs_latent
+
+
+def has_threshold(constraint: Constraint, *_: object) -> bool:
+    """Whether there is a loss that satisfies it."""
+    return constraint.judges
+
+
+def has_residuals(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss is a sum of squares; a limit alone has a feasible set and no loss."""
+    return constraint.least_squares and constraint.limit is not constraint
+
+
+def has_loss_map(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss is a sum over the cells of the output."""
+    return constraint.pixel_separable
+
+
+def has_gradient(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss has a gradient in what it reads."""
+    return constraint.differentiable
+
+
+def has_limit(constraint: Constraint, *_: object) -> bool:
+    """Whether there is a feasible set."""
+    return constraint.limit is not None
+
+
+def can_be_added_to_itself(constraint: Constraint, *_: object) -> bool:
+    """Whether ``c + c`` is allowed: a sum has one hard limit at most."""
+    return not has_limit(constraint)
+
+
+def has_no_threshold(constraint: Constraint, *_: object) -> bool:
+    """Whether nothing ever satisfies it."""
+    return not has_threshold(constraint)
+
+
+def leaves_something_unread(constraint: Constraint, *_: object) -> bool:
+    """Whether the loss depends on one of output and latent only."""
+    return not (reads_output(constraint) and reads_latent(constraint))
+
+
+def reads_soft_codes(constraint: Constraint, generator: Generator) -> bool:
+    """Whether methods that follow gradients hand it soft codes."""
+    return isinstance(generator.space, Discrete) and reads_latent(constraint) and has_gradient(constraint)
+
+
+# -- the laws ----------------------------------------------------------------------------------------
 
 
 def _rows(constraint: Constraint, generator: Generator, stream: int = 0) -> tuple[Tensor, Tensor]:
@@ -22,6 +92,11 @@ def _rows(constraint: Constraint, generator: Generator, stream: int = 0) -> tupl
 
 def _same(a: Score, b: Score) -> bool:
     return close(a.loss, b.loss) and torch.equal(a.satisfied, b.satisfied)
+
+
+def _chosen(score: Score, index: Tensor) -> Score:
+    """The rows of a score."""
+    return Score(score.loss[index], score.satisfied[index])
 
 
 def scores_have_one_value_a_row(constraint: Constraint, generator: Generator) -> None:
@@ -41,13 +116,13 @@ def select_picks_problems(constraint: Constraint, generator: Generator) -> None:
     # Another order and another number of rows, one of them twice.
     index = torch.arange(len(z) + 1, device=z.device).flip(0) % len(z)
     chosen = constraint.select(index)
-    want = Score(score.loss[index], score.satisfied[index])
+    want = _chosen(score, index)
     require(
         _same(chosen(output[index], z[index]), want), select_picks_problems, constraint, f"select({index.tolist()})"
     )
     again = torch.tensor([1, 0], device=z.device)
     both = index[again]
-    want = Score(score.loss[both], score.satisfied[both])
+    want = _chosen(score, both)
     nested = chosen.select(again)(output[both], z[both])
     require(_same(nested, want), select_picks_problems, constraint, f"select({index.tolist()}).select([1, 0])")
 
@@ -59,7 +134,7 @@ def rows_are_scored_independently(constraint: Constraint, generator: Generator) 
     for row in range(len(z)):
         index = torch.tensor([row], device=z.device)
         alone = constraint.select(index)(output[index], z[index])
-        want = Score(score.loss[index], score.satisfied[index])
+        want = _chosen(score, index)
         require(_same(alone, want), rows_are_scored_independently, constraint, f"row {row} alone scores differently")
 
 
@@ -71,9 +146,7 @@ def weights_scale_the_loss(constraint: Constraint, generator: Generator) -> None
 
 
 def sums_add_losses(constraint: Constraint, generator: Generator) -> None:
-    """``c + c`` doubles the loss, and is satisfied where c is; a sum with two hard limits is refused."""
-    if constraint.limit is not None:
-        return
+    """``c + c`` doubles the loss, and is satisfied where c is."""
     output, z = _rows(constraint, generator)
     score, double = constraint(output, z), (constraint + constraint)(output, z)
     require(_same(double, Score(2 * score.loss, score.satisfied)), sums_add_losses, constraint, "c + c differs")
@@ -93,10 +166,8 @@ def terms_add_up(constraint: Constraint, generator: Generator) -> None:
 
 
 def residuals_square_to_the_loss(constraint: Constraint, generator: Generator) -> None:
-    """Where ``least_squares`` is True, the squares of the residuals sum to the loss of each row."""
+    """Where the loss is a sum of squares, the squares of the residuals sum to the loss of each row."""
     output, z = _rows(constraint, generator)
-    if not constraint.least_squares or constraint.limit is constraint:
-        return
     loss = constraint(output, z).loss
     # Beyond a hard limit the loss is infinite, which no sum of squares is.
     squares = torch.where(loss.isinf(), loss, constraint.residuals(output, z).square().sum(1))
@@ -105,33 +176,29 @@ def residuals_square_to_the_loss(constraint: Constraint, generator: Generator) -
 
 def only_judges_are_satisfied(constraint: Constraint, generator: Generator) -> None:
     """Without a threshold nothing is ever satisfied."""
-    if constraint.judges:
-        return
     _, satisfied = constraint(*_rows(constraint, generator))
-    require(not satisfied.any(), only_judges_are_satisfied, constraint, "judges is False, and rows are satisfied")
+    require(not satisfied.any(), only_judges_are_satisfied, constraint, "there is no threshold, and rows are satisfied")
 
 
 def reads_only_what_it_says(constraint: Constraint, generator: Generator) -> None:
-    """Without ``needs_output`` the output does not matter, without ``needs_latent`` the latent does not."""
+    """What a constraint says it does not read, output or latent, does not matter."""
     output, z = _rows(constraint, generator)
     other_output, other_z = _rows(constraint, generator, stream=1)
     score = constraint(output, z)
-    if not constraint.needs_output:
+    if not reads_output(constraint):
         require(_same(constraint(other_output, z), score), reads_only_what_it_says, constraint, "it reads the output")
-    if not constraint.needs_latent:
+    if not reads_latent(constraint):
         require(_same(constraint(output, other_z), score), reads_only_what_it_says, constraint, "it reads the latent")
 
 
 def gradients_are_finite(constraint: Constraint, generator: Generator) -> None:
     """A differentiable constraint has a finite gradient in what it reads."""
-    if not constraint.differentiable:
-        return
     output, z = _rows(constraint, generator)
     leaves = []
-    if constraint.needs_latent:
+    if reads_latent(constraint):
         z = soft_draw(generator.space, len(z), generator.dtype, generator.device).requires_grad_()
         leaves.append(z)
-    if constraint.needs_output:
+    if reads_output(constraint):
         output = output.clone().requires_grad_()
         leaves.append(output)
     loss = constraint(output, z).loss
@@ -143,8 +210,7 @@ def gradients_are_finite(constraint: Constraint, generator: Generator) -> None:
 
 def soft_codes_agree_with_hard_ones(constraint: Constraint, generator: Generator) -> None:
     """A differentiable constraint scores one-hot grids as it scores hard ones."""
-    if not (isinstance(generator.space, Discrete) and constraint.needs_latent and constraint.differentiable):
-        return
+    assert isinstance(generator.space, Discrete)
     output, z = _rows(constraint, generator)
     soft = constraint(output, generator.space.one_hot(z, generator.dtype))
     require(close(soft.loss, constraint(output, z).loss), soft_codes_agree_with_hard_ones, constraint, "they differ")
@@ -153,8 +219,7 @@ def soft_codes_agree_with_hard_ones(constraint: Constraint, generator: Generator
 def limits_put_back_within(constraint: Constraint, generator: Generator) -> None:
     """What a hard limit projects is within, row by row; what is within, its centre too, stays as it is."""
     limit = constraint.limit
-    if limit is None:
-        return
+    assert limit is not None
     _, z = _rows(constraint, generator)
     law, inside = limits_put_back_within, limit.project(z)
     require(not limit(inside, inside).loss.any(), law, constraint, "what it projects is beyond it")
@@ -175,15 +240,9 @@ def limits_put_back_within(constraint: Constraint, generator: Generator) -> None
 
 
 def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> None:
-    """A loss map ``(N, h, w)`` sums to the loss, row by row; who says that there is none raises Unsupported."""
+    """A loss map ``(N, h, w)`` sums to the loss, row by row."""
     output, z = _rows(constraint, generator)
     law = loss_maps_sum_to_the_loss
-    if not constraint.pixel_separable:
-        try:
-            constraint.loss_map(output)
-        except Unsupported:
-            return
-        require(False, law, constraint, "pixel_separable is False, and there is a loss map")
     found = constraint.loss_map(output)
     require(found.ndim == 3 and len(found) == len(z), law, constraint, f"the map has the shape {tuple(found.shape)}")
     # Beyond a hard limit the loss is infinite, which no pixel says.
@@ -196,21 +255,21 @@ def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> N
         require(close(alone, found[index]), law, constraint, f"row {row} alone has another map")
 
 
-LAWS = (
-    scores_have_one_value_a_row,
-    select_picks_problems,
-    rows_are_scored_independently,
-    weights_scale_the_loss,
-    sums_add_losses,
-    terms_add_up,
-    residuals_square_to_the_loss,
-    only_judges_are_satisfied,
-    reads_only_what_it_says,
-    gradients_are_finite,
-    soft_codes_agree_with_hard_ones,
-    limits_put_back_within,
-    loss_maps_sum_to_the_loss,
-)
+LAWS: Laws = {
+    scores_have_one_value_a_row: always,
+    select_picks_problems: always,
+    rows_are_scored_independently: always,
+    weights_scale_the_loss: always,
+    sums_add_losses: can_be_added_to_itself,
+    terms_add_up: always,
+    residuals_square_to_the_loss: has_residuals,
+    only_judges_are_satisfied: has_no_threshold,
+    reads_only_what_it_says: leaves_something_unread,
+    gradients_are_finite: has_gradient,
+    soft_codes_agree_with_hard_ones: reads_soft_codes,
+    limits_put_back_within: has_limit,
+    loss_maps_sum_to_the_loss: has_loss_map,
+}
 
 
 def constraint_checks(constraint: Constraint, generator: Generator) -> list[Check]:
