@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -47,19 +48,24 @@ class Trial:
     problem: Problem
 
     @property
-    def problems(self) -> int:
-        """B."""
-        return self.problem.constraint.problems
-
-    @property
     def generator(self) -> Generator:
         """The problem's decoder."""
         return self.problem.generator
 
     @cached_property
+    def constraint(self) -> Constraint:
+        """What should hold, on the generator's device and in its dtype, as a search takes it."""
+        return self.problem.constraint.to(self.generator.device, self.generator.dtype)
+
+    @property
+    def problems(self) -> int:
+        """B."""
+        return self.problem.constraint.problems
+
+    @cached_property
     def probe(self) -> Probe:
         """One step on the problem as it is."""
-        return self.probe_with(self.problem.constraint)
+        return self.probe_with(self.constraint)
 
     def probe_with(self, constraint: Constraint) -> Probe:
         """One step. Errors other than Unsupported are left to the laws, which meet them again."""
@@ -82,12 +88,12 @@ class Trial:
     ) -> SearchResult:
         """A search with the seed and the budget of all laws, unless told otherwise."""
         settings: dict[str, Any] = {"seed": SEED, "run": RUN} | arguments
-        return self.searcher.search(generator or self.generator, constraint or self.problem.constraint, **settings)
+        return self.searcher.search(generator or self.generator, constraint or self.constraint, **settings)
 
     def loss(self, latent: Tensor) -> Tensor:
         """``(B,)``: what hard latents ``(B, *S)`` score."""
         with torch.no_grad():
-            return self.problem.constraint(self.generator.decode(latent), latent).loss
+            return self.constraint(self.generator.decode(latent), latent).loss
 
     @cached_property
     def start(self) -> Tensor:
@@ -97,14 +103,17 @@ class Trial:
 
     @cached_property
     def waits(self) -> bool:
-        """Whether decoding or scoring makes the host wait, so that a step must."""
-        with Synchronisations() as mode:
+        """Whether decoding or scoring makes the host wait, so that a step must; errors are left to the laws."""
+        with Synchronisations() as mode, contextlib.suppress(Exception):
             self.loss(self.start)
         return bool(mode.seen)
 
     def at_most(self, loss: Tensor, bound: Tensor) -> bool:
         """Whether losses are at most these: exactly for toys, else up to the rounding of another batch."""
-        return bool((loss <= bound + self._slack(bound)).all())
+        if isinstance(self.problem, Toy):
+            return bool((loss <= bound).all())
+        share = _share(bound.dtype)
+        return bool((loss <= bound + share * bound.abs() + share**2).all())
 
     def same(self, a: Tensor, b: Tensor) -> bool:
         """Whether outputs or losses are the same: exactly for toys, else up to the rounding of another batch."""
@@ -118,17 +127,16 @@ class Trial:
         """
         i, j = (list(indices) for indices in zip(*pairs, strict=True))
         if not isinstance(self.problem, Toy):
-            least = b.score.loss[j]
-            return bool(((a.score.loss[i] - least).abs() <= self._slack(least)).all())
+            share = _share(b.score.loss.dtype)
+            return torch.allclose(a.score.loss[i], b.score.loss[j], rtol=share, atol=share**2, equal_nan=True)
         same = all(torch.equal(getattr(a, name)[i], getattr(b, name)[j]) for name in ("latent", "evaluations"))
         same = same and torch.equal(a.score.loss[i], b.score.loss[j])
         return same and all(a.status[m] == b.status[n] for m, n in pairs)
 
-    def _slack(self, loss: Tensor) -> Tensor:
-        if isinstance(self.problem, Toy):
-            return torch.zeros_like(loss)
-        share = 1e-6 if loss.dtype == torch.float64 else 1e-2
-        return share * loss.abs() + share**2
+
+def _share(dtype: torch.dtype) -> float:
+    """How far losses may be apart, as a share of them, where a search went on from other roundings."""
+    return 1e-6 if dtype == torch.float64 else 1e-2
 
 
 def counting(generator: Generator) -> tuple[Generator, list[float]]:

@@ -49,12 +49,12 @@ def has_neighbours(trial: Trial) -> bool:
 
 def takes_a_threshold(trial: Trial) -> bool:
     """Whether a threshold is the only one, so that an easy one satisfies."""
-    return is_searched(trial) and not has_threshold(trial.problem.constraint)
+    return is_searched(trial) and not has_threshold(trial.constraint)
 
 
 def takes_a_limit(trial: Trial) -> bool:
     """Whether a limit is the only one, as there may be no two."""
-    return is_searched(trial) and not has_limit(trial.problem.constraint)
+    return is_searched(trial) and not has_limit(trial.constraint)
 
 
 def never_waits_itself(trial: Trial) -> bool:
@@ -170,7 +170,7 @@ def problems_together_equal_each_alone(searcher: Searcher, trial: Trial) -> None
     together, seeds = trial.baseline, problem_seeds(SEED, trial.problems)
     for b in range(trial.problems):
         index = torch.tensor([b], device=together.latent.device)
-        alone = trial.search(trial.problem.constraint.select(index), seed=[seeds[b]])
+        alone = trial.search(trial.constraint.select(index), seed=[seeds[b]])
         detail = f"problem {b}: loss {float(together.score.loss[b])} among others, {float(alone.score.loss[0])} alone"
         require(trial.same_answers(alone, together, [(0, b)]), problems_together_equal_each_alone, searcher, detail)
 
@@ -182,7 +182,7 @@ def broken_rows_leave_others_intact(searcher: Searcher, trial: Trial) -> None:
     """
     law, poison = broken_rows_leave_others_intact, torch.zeros(trial.problems, dtype=trial.generator.dtype)
     poison[1] = torch.nan
-    poisoned = trial.problem.constraint + _Poison(poison.to(trial.generator.device))
+    poisoned = trial.constraint + _Poison(poison.to(trial.generator.device))
     if _refused_early(law, searcher, trial, poisoned):
         return
     broken = trial.search(poisoned)
@@ -257,7 +257,7 @@ class _Killed(RuntimeError):
 
 def satisfied_problems_stop(searcher: Searcher, trial: Trial) -> None:
     """A problem that is satisfied ends as SATISFIED at once and costs nothing more."""
-    easy = trial.problem.constraint.below(torch.finfo(torch.float32).max)
+    easy = trial.constraint.below(torch.finfo(torch.float32).max)
     result, law = trial.search(easy, run=Run(evaluations=5000)), satisfied_problems_stop
     names = [status.name for status in result.status]
     require(set(names) == {"SATISFIED"}, law, searcher, f"an easy threshold ended as {names}")
@@ -272,7 +272,7 @@ def hard_limits_are_kept(searcher: Searcher, trial: Trial) -> None:
     """
     law, source = hard_limits_are_kept, trial.start
     limit = Within(source, 2 if isinstance(trial.generator.space, Discrete) else 0.5)
-    limited = trial.problem.constraint + limit
+    limited = trial.constraint + limit
     if _refused_early(law, searcher, trial, limited):
         return
     result = trial.search(limited)
