@@ -12,13 +12,28 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import Noise, Run, Score, Status, Unsupported
+from latentsearch import Noise, Run, Score, Status, Unsupported, models
+from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import BrokenLaw
-from latentsearch.goal import Sum, Weighted
+from latentsearch.goal import Goal, Unlimited
+from latentsearch.goal.limit import Priority
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
 from latentsearch.relaxations.estimator import Loss
-from latentsearch.testing import checks, constraints, estimators, generators, priors, searchers, toys
+from latentsearch.testing import (
+    Check,
+    TestProblem,
+    check_searcher,
+    checks,
+    constraints,
+    estimators,
+    generators,
+    parametrize_with_checks,
+    priors,
+    require,
+    searchers,
+    toys,
+)
 
 KINDS = (generators, priors, constraints, estimators, searchers)
 DTYPE = torch.float64  # finite differences are taken in float64 only
@@ -180,66 +195,72 @@ PRIORS = {
 # -- constraints -------------------------------------------------------------------------------------
 
 
-class LossInAColumn(ls.Matches):
+class Resembles(ls.Constraint):
+    """A constraint with no capability beside its score, so that meddling with that breaks one law."""
+
+    tensors = ("target",)
+
+    def __init__(self, target: Tensor) -> None:
+        self.target, self.problems = target, len(target)
+
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        loss, satisfied = super().__call__(output, latent)
-        return Score(loss[:, None], satisfied[:, None])
+        return Score((output - self.target).abs().flatten(1).mean(1))
 
 
-class SelectingInOrder(ls.Matches):
+class LossInAColumn(Resembles):
+    def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        return super().__call__(output, latent).map(lambda t: t[:, None])
+
+
+class SelectingInOrder(Resembles):
     def select(self, index: Tensor) -> ls.Constraint:
         return super().select(index.sort().values)
 
 
-class OtherWhenAlone(ls.Matches):
+class OtherWhenAlone(Resembles):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss, satisfied = super().__call__(output, latent)
         return Score(loss + (len(loss) == 1), satisfied)
 
 
-class Overweight(ls.Matches):
-    def __rmul__(self, weight: object) -> ls.Constraint:
-        return Weighted(self, 3.0)
+class Overweight(Resembles):
+    def __rmul__(self, weight: object) -> ls.Goal:
+        return self.goal.times(3.0)
 
 
-class AddingTwice(ls.Matches):
-    def __add__(self, other: object) -> ls.Constraint:
-        return Sum((self, self, self))
+class AddingTwice(Resembles):
+    def __add__(self, other: object) -> ls.Goal:
+        return sum([self.goal] * 3)  # type: ignore[return-value]
 
 
-class TermsOfTheirOwn(ls.Matches):
-    def terms(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
-        return super().terms(output, latent) | {"more": self(output, latent)}
+class ReportingTwice(Goal):
+    def report(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
+        return super().report(output, latent) | {"more": self(output, latent)}
 
 
-class HalfAResidual(ls.Matches):
+class TermsOfTheirOwn(Resembles):
+    @property
+    def goal(self) -> Goal:
+        return ReportingTwice(((1.0, self),))
+
+
+class HalfAResidual(SquaredMatches):
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         return 0.5 * super().residuals(output, latent)
 
 
 class LeftWhereItIs(ls.Within):
-    def project(self, latent: Tensor, favour: Tensor | None = None) -> Tensor:
+    def project(self, latent: Tensor, priority: Priority | None = None) -> Tensor:
         return latent
 
 
-class PleasedWithoutJudging(ls.Matches):
-    """A sum would overrule it, so it makes its own."""
-
-    def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        loss, satisfied = super().__call__(output, latent)
-        return Score(loss, ~satisfied)
-
-    def __add__(self, other: object) -> ls.Constraint:
-        return 2 * self
-
-
-class ReadingTheLatent(ls.Matches):
+class ReadingTheLatent(Resembles):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss, satisfied = super().__call__(output, latent)
         return Score(loss + latent.sum(1), satisfied)
 
 
-class WithoutGraph(ls.Matches):
+class WithoutGraph(Resembles):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         return super().__call__(output.detach(), latent)
 
@@ -258,9 +279,8 @@ class MapOfTheSum(ls.Matches):
 BOWL, CODES = toys.bowl(problems=3), toys.codes(problems=3)
 
 
-def matching(kind: type[ls.Matches]) -> tuple[ls.Constraint, ls.Generator]:
-    # No sum of squares: a fake that meddles with the loss would break the law of residuals, too.
-    return kind(BOWL.constraint.target, distance="huber"), BOWL.generator  # type: ignore[attr-defined]
+def matching(kind: type[Resembles]) -> tuple[ls.Constraint, ls.Generator]:
+    return kind(BOWL.constraint.target), BOWL.generator  # type: ignore[union-attr]
 
 
 CONSTRAINTS = {
@@ -270,12 +290,11 @@ CONSTRAINTS = {
     constraints.weights_scale_the_loss: matching(Overweight),
     constraints.sums_add_losses: matching(AddingTwice),
     constraints.terms_add_up: matching(TermsOfTheirOwn),
-    constraints.only_judges_are_satisfied: matching(PleasedWithoutJudging),
     constraints.reads_only_what_it_says: matching(ReadingTheLatent),
     constraints.gradients_are_finite: matching(WithoutGraph),
     constraints.soft_codes_agree_with_hard_ones: (NearerWhenHard(CODES.solution), CODES.generator),
     constraints.residuals_square_to_the_loss: (HalfAResidual(BOWL.constraint.target), BOWL.generator),  # type: ignore[attr-defined]
-    constraints.limits_put_back_within: (LeftWhereItIs(CODES.solution, 1), CODES.generator),
+    constraints.limits_project_onto_what_is_feasible: (LeftWhereItIs(CODES.solution, 1), CODES.generator),
     constraints.loss_maps_sum_to_the_loss: (MapOfTheSum(CODES.constraint.target), CODES.generator),  # type: ignore[attr-defined]
 }
 
@@ -393,6 +412,11 @@ class TryingBeforeRefusing(GoodSearch):
         return request
 
 
+class RefusingEverything(GoodSearch):
+    def asked(self, request: Request) -> Request:
+        raise Unsupported("this search", got="a problem", expected="none")
+
+
 class OutputsOfSomethingElse(GoodSearch):
     def found(self, result: ls.SearchResult) -> ls.SearchResult:
         return replace(result, output=result.output + 1)
@@ -454,14 +478,12 @@ class LookingAtEachStep(GoodSearch):
 
 class LeavingTheBall(GoodSearch):
     def asked(self, request: Request) -> Request:
-        if request.constraint.limit is None:
-            return request
-        assert isinstance(request.constraint, Sum)
-        return replace(request, constraint=request.constraint.parts[0])
+        return replace(request, constraint=replace(request.constraint.goal, limit=Unlimited()))
 
 
 SEARCHERS = {
     searchers.hard_limits_are_kept: LeavingTheBall(),
+    searchers.some_problem_is_searched: RefusingEverything(),
     searchers.unsupported_spaces_raise_before_decoding: TryingBeforeRefusing(),
     searchers.scores_are_those_of_the_latents: OutputsOfSomethingElse(),
     searchers.results_are_never_worse_than_init: ForgettingInit(),
@@ -487,6 +509,7 @@ HONEST = (
     (UniformCodes(GRID), GRID),
     SoftmaxRelaxation(),
     GoodSearch(),
+    (GoodSearch(), toys.several(dtype=DTYPE)),
 )
 
 
@@ -520,10 +543,124 @@ def test_what_the_fakes_are_made_of_breaks_none(subject: Any) -> None:
 
 
 def test_every_law_has_a_fake() -> None:
-    laws = {law for kind in KINDS for law in kind.LAWS}
+    laws = {law for kind in KINDS for law in kind.LAWS} | {searchers.some_problem_is_searched}
     assert laws - set(FAKES) == set(), "a law that nothing is seen to break may be no law"
 
 
 def test_errors_name_the_law_and_the_class() -> None:
     with pytest.raises(BrokenLaw, match="CountingRows breaks the law 'rows_are_independent': 1 \\+ 3 rows differ"):
         generators.check_generator(CountingRows())
+
+
+# -- laws that look at nothing -----------------------------------------------------------------------
+
+
+def test_a_law_that_requires_nothing_is_broken() -> None:
+    def looks_away() -> None:
+        for _ in ():
+            require(False, test_a_law_that_requires_nothing_is_broken, BOWL, "never")
+
+    with pytest.raises(BrokenLaw, match=r"Toy breaks the law 'mine': it required nothing; a law calls .*require"):
+        Check("mine", BOWL, looks_away)()
+    Check("mine", BOWL, lambda: require(True, test_a_law_that_requires_nothing_is_broken, BOWL, ""))()
+
+
+def test_laws_that_do_not_apply_are_left_out() -> None:
+    names = {check.law for check in checks(toys.ElementwiseGenerator())}
+    assert "rows_are_independent" in names
+    assert not names & {"hard_codes_equal_one_hot_codes", "weights_are_left_alone", "encodings_lie_in_space"}
+    assert "gradients_match_finite_differences" not in names
+    assert "gradients_match_finite_differences" in {
+        check.law for check in checks(toys.ElementwiseGenerator(dtype=DTYPE))
+    }
+    with pytest.raises(ValueError, match="no law that applies is named encodings_lie_in_space"):
+        parametrize_with_checks([BOWL.generator], expected_failures={"encodings_lie_in_space": "it has no encoder"})
+
+
+# -- problems of one's own ---------------------------------------------------------------------------
+
+
+def decoder_of_ones_own(problems: int = 3) -> TestProblem:
+    """A network, whose rows are rounded by batch, and of which nobody knows the optimum."""
+    with models.initialised(0):
+        layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 1, 1))
+    codebook = Noise.from_seed(0).normal(5, 3)[0]
+    generator = ls.CodebookGenerator(layers.eval(), codebook, (5, 4))
+    return TestProblem(generator, ls.Matches(Noise.from_seed(1, problems).normal(1, 5, 4)))
+
+
+OWN = decoder_of_ones_own()
+
+
+@dataclass(frozen=True)
+class Choosy:
+    """Searches grids of 5x4 codes, and nothing else."""
+
+    searcher: Any
+
+    def search(self, generator: ls.Generator, constraint: ls.Constraint, **settings: Any) -> ls.SearchResult:
+        if generator.space.shape != (5, 4):
+            raise Unsupported("Choosy", got=str(generator.space), expected="a grid of 5x4 codes")
+        found: ls.SearchResult = self.searcher.search(generator, constraint, **settings)
+        return found
+
+
+def test_a_searcher_that_only_refuses_is_told_to_bring_a_problem() -> None:
+    words = "Choosy breaks the law 'some_problem_is_searched': it refused each of the 3 .*5x4.*on=TestProblem"
+    with pytest.raises(BrokenLaw, match=words):
+        check_searcher(Choosy(GoodSearch()))
+    with pytest.raises(BrokenLaw, match="refused each of the 1 problems"):
+        check_searcher(RefusingEverything(), on=OWN)
+
+
+@pytest.mark.parametrize(
+    "searcher", [GoodSearch(), ls.CoordinateSearch(batch=4), ls.RelaxedSearch(steps=8)], ids=lambda s: type(s).__name__
+)
+def test_a_searcher_is_held_to_the_laws_on_a_problem_of_ones_own(searcher: Any) -> None:
+    check_searcher(Choosy(searcher), on=OWN)
+    assert {check.law for check in checks((Choosy(searcher), [OWN]))} == {
+        law.__name__ for law in searchers.LAWS if law is not searchers.unsupported_spaces_raise_before_decoding
+    }
+
+
+REFUSALS = {searchers.some_problem_is_searched, searchers.unsupported_spaces_raise_before_decoding}
+SEEN_ELSEWHERE = {law: fake for law, fake in SEARCHERS.items() if law not in REFUSALS}
+
+
+@pytest.mark.parametrize("law", SEEN_ELSEWHERE, ids=lambda law: law.__name__)
+def test_fakes_are_found_out_on_a_problem_of_ones_own(law: Callable[..., None]) -> None:
+    assert broken_laws((SEEN_ELSEWHERE[law], OWN)) == {law.__name__}
+
+
+def test_one_problem_has_no_neighbours() -> None:
+    names = {check.law for check in checks((GoodSearch(), decoder_of_ones_own(problems=1)))}
+    assert "budgets_are_kept" in names
+    assert not names & {"problems_together_equal_each_alone", "broken_rows_leave_others_intact"}
+
+
+def test_a_problem_with_a_threshold_and_a_limit_takes_no_others() -> None:
+    source = torch.zeros(3, 5, 4, dtype=torch.int64)
+    own = replace(OWN, constraint=OWN.constraint.below(0.1) + ls.Within(source, 3))
+    names = {check.law for check in checks((GoodSearch(), own))}
+    assert "results_are_never_worse_than_init" in names
+    assert not names & {"satisfied_problems_stop", "hard_limits_are_kept"}
+
+
+class Crashing(GoodSearch):
+    def asked(self, request: Request) -> Request:
+        raise RuntimeError("out of order")
+
+
+def test_errors_of_a_searcher_are_those_of_its_laws_and_not_of_the_collection() -> None:
+    found = checks((Crashing(), BOWL))
+    assert len(found) > 5
+    with pytest.raises(RuntimeError, match="out of order"):
+        found[0]()
+
+
+@pytest.mark.parametrize("on", [[], torch.float64, [BOWL, BOWL.generator]], ids=["nothing", "a dtype", "a generator"])
+def test_what_is_no_problem_is_refused(on: Any) -> None:
+    with pytest.raises(ls.InvalidArgument, match=r"on: got .*expected a TestProblem"):
+        check_searcher(GoodSearch(), on=on)
+    with pytest.raises(ls.InvalidArgument, match="TestProblem: got Toy and SquaredMatches, expected a Generator first"):
+        TestProblem(BOWL, BOWL.constraint)  # type: ignore[arg-type]

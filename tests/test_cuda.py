@@ -17,9 +17,8 @@ from latentsearch.noise import Noise
 from latentsearch.testing import check_constraint, check_generator
 
 DEVICE = os.environ.get("LATENTSEARCH_TEST_DEVICE", "cuda")
-pytestmark = pytest.mark.skipif(
-    DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA device: torch.cuda.is_available() is False"
-)
+if DEVICE == "cuda" and not torch.cuda.is_available():
+    pytest.skip("no CUDA device: torch.cuda.is_available() is False", allow_module_level=True)
 
 
 def pictures() -> ls.Generator:

@@ -82,10 +82,12 @@ def test_step_and_time_budgets():
         toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=None, steps=[3, 5])
     )
     assert result.evaluations.tolist() == [6, 10]
-    result = ls.GradientSearch().search(
-        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=None, seconds=0.05)
-    )
-    assert 0.05 <= result.seconds < 5
+    after: list[float] = []
+    run = ls.Run(evaluations=None, seconds=0.05, callbacks=[lambda step: after.append(step.seconds)])
+    result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    # However slow the machine: no step begins after the time is up.
+    assert result.seconds >= 0.05 and all(seconds < 0.05 for seconds in after[:-1])
+    assert set(result.status) == {ls.Status.BUDGET}
 
 
 def test_a_restart_that_ends_leaves_its_share_to_the_others():

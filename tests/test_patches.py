@@ -26,7 +26,7 @@ from latentsearch.models._blocks import ResidualBlock, decoder_stack
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
-from latentsearch.testing.searchers import _Synchronisations
+from latentsearch.testing._synchronisations import Synchronisations
 
 K, D = 7, 4
 
@@ -442,7 +442,7 @@ def expected_size(generator: ls.Generator) -> int:
 def test_swaps_do_not_wait_for_the_device() -> None:
     generator, goal = problem()
     assert not generator.patches.why
-    with _Synchronisations() as mode:
+    with Synchronisations() as mode:
         swaps(generator, goal, ls.Run())
     assert mode.seen == []
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,7 +35,32 @@ from latentsearch.testing import toys
 )
 def test_what_differs_is_described_differently(one, other):
     assert describe_settings(one) != describe_settings(other)
-    assert describe_settings(one) == describe_settings(one)
+
+
+ELSEWHERE = """
+from functools import partial
+import torch
+from torch import nn
+import latentsearch as ls
+from latentsearch._identity import describe_settings
+for settings in (
+    lambda x: torch.sin(x) + 0.5, torch.square, {"a", "b", "c"}, frozenset({1, 2}), partial(torch.optim.SGD, lr=0.1),
+    nn.Sequential(nn.Tanh()), ls.GradientSearch(), ls.Matches(torch.zeros(2, 3)), torch.arange(3.0),
+):
+    print(describe_settings(settings))
+"""
+
+
+def test_descriptions_are_the_same_in_every_process():
+    def described(hash_seed):
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(
+            [sys.executable, "-c", ELSEWHERE], env=environment, check=True, capture_output=True
+        ).stdout
+
+    # What is hashed stands in another order, and what is made lies at another address.
+    first = described("1")
+    assert len(first.splitlines()) >= 9 and first == described("2")
 
 
 def test_a_resume_with_another_rule_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_laws import SEARCHERS
+from test_laws import ONE_OF_EACH
 from torch import Tensor, nn
 
 import latentsearch as ls
@@ -17,7 +17,7 @@ from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.priors import UniformCodes
-from latentsearch.testing.searchers import _Synchronisations
+from latentsearch.testing._synchronisations import Synchronisations
 
 
 def book(*shape: int, seed: int = 0) -> Tensor:
@@ -51,7 +51,7 @@ WISHES: dict[str, Callable[[ls.CodebookGenerator], ls.Constraint]] = {
 
 
 @pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
-@pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda searcher: type(searcher).__name__)
+@pytest.mark.parametrize("searcher", ONE_OF_EACH, ids=lambda searcher: type(searcher).__name__)
 def test_no_search_reports_an_unused_code(searcher: Any, wish: Callable[[ls.CodebookGenerator], ls.Constraint]) -> None:
     generator = wrapped(used=USED)
     seen: list[bool] = []
@@ -170,7 +170,7 @@ def test_what_stands_for_the_centre_is_no_change() -> None:
     objective = Objective(generator, goal, Run(), Ledger(2))
     soft = generator.space.one_hot(BEST, torch.float64)
     assert objective(BEST).loss.tolist() == [0, 0] and objective(soft).loss.tolist() == [0, 0]
-    assert torch.equal(objective.project(BEST), source) and bool(objective.room(BEST).all())
+    assert torch.equal(objective.project(BEST), source) and bool(objective.movable(BEST).all())
     table = objective.linearise(BEST).table
     assert table is not None
     alias = generator.canonical(torch.arange(6)[:, None].expand(6, 3))[:, 0]
@@ -245,7 +245,7 @@ def test_nothing_waits_for_the_device(per_position: bool) -> None:
     assert isinstance(generator.space, ls.Discrete)
     noise = Noise.from_seed(0, 3)
     soft = generator.space.one_hot(generator.prior.sample(noise), generator.dtype)
-    with _Synchronisations() as watch:
+    with Synchronisations() as watch:
         z = generator.prior.sample(noise)
         generator.canonical(z)
         generator.canonical(soft)

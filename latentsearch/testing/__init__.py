@@ -2,9 +2,11 @@
 
 Use it on your own classes: `check_generator(mine)` in a script, or in a test file
 
-    @parametrize_with_checks([mine, MySearch(), (MyWish(), mine), (my_prior, mine.space)])
+    @parametrize_with_checks([mine, MySearch(), (MyConstraint(), mine), (my_prior, mine.space)])
     def test_laws(check):
         check()
+
+Only laws that apply to an instance are tried on it, and a law that required nothing of it fails.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from latentsearch.errors import InvalidArgument
-from latentsearch.goal import Constraint
+from latentsearch.goal import Constraint, Goal, Limit
 from latentsearch.protocols import Generator, Prior
 from latentsearch.relaxations import Estimator
 from latentsearch.testing import toys
-from latentsearch.testing._laws import Check, parametrize
+from latentsearch.testing._laws import Check, parametrize, require
+from latentsearch.testing._problem import TestProblem
 from latentsearch.testing.constraints import check_constraint, constraint_checks
 from latentsearch.testing.estimators import check_estimator, estimator_checks
 from latentsearch.testing.generators import check_generator, generator_checks
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Check",
+    "TestProblem",
     "check_constraint",
     "check_estimator",
     "check_generator",
@@ -36,6 +40,7 @@ __all__ = [
     "check_searcher",
     "checks",
     "parametrize_with_checks",
+    "require",
     "toys",
 ]
 
@@ -45,18 +50,24 @@ def checks(subject: Any) -> list[Check]:
 
     Args:
         subject: A generator, a searcher or an estimator; or a pair of a constraint and a generator
-            for outputs to score; or a pair of a prior and its space; or of a searcher and a dtype.
+            for outputs to score; or of a prior and its space; or of a searcher and the `TestProblem`, or
+            the list of them, to try it on in place of the toys.
 
     Raises:
         InvalidArgument: If it is none of these.
 
     Example:
         >>> from latentsearch.testing import checks, toys
-        >>> len(checks(toys.bowl().generator)) > 5
-        True
+        >>> for check in checks(toys.bowl().generator):
+        ...     print(check.law)
+        prior_samples_lie_in_space
+        outputs_have_one_row_a_latent
+        decoding_is_deterministic
+        rows_are_independent
+        gradients_stay_in_their_row
     """
     match subject:
-        case (Constraint() as constraint, generator):
+        case (Constraint() | Goal() | Limit() as constraint, generator):
             return constraint_checks(constraint, generator)
         case (first, second) if hasattr(first, "search"):
             return searcher_checks(first, second)
@@ -69,7 +80,7 @@ def checks(subject: Any) -> list[Check]:
         case Estimator():
             return estimator_checks(subject)
     expected = "a generator, a searcher, an estimator, (constraint, generator) or (prior, space)"
-    hint = "pair it with a generator: (constraint, generator)" if isinstance(subject, Constraint) else ""
+    hint = "pair it with a generator: (constraint, generator)" if isinstance(subject, (Constraint, Goal, Limit)) else ""
     hint = "pair it with its space: (prior, space)" if isinstance(subject, Prior) else hint
     raise InvalidArgument("checks", got=type(subject).__name__, expected=expected, hint=hint)
 

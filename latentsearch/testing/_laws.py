@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,21 @@ if TYPE_CHECKING:
     import pytest
 
 
+# Each law with the question whether it applies; both are called with the subject and what it is tried on.
+Laws = Mapping[Callable[..., None], Callable[..., bool]]
+
+# How often `require` was evaluated in this context, so that a law that looked at nothing is found out.
+_required: ContextVar[int] = ContextVar("_required", default=0)
+
+
 @dataclass(frozen=True)
 class Check:
-    """One law on one instance; calling it raises BrokenLaw if the law is broken.
+    """One law on one instance; calling it raises BrokenLaw if the law is broken, or if it required nothing.
 
     Attributes:
         law: The law's name.
         subject: The instance.
-        run: The law's body.
+        run: The law's body, which evaluates `require` at least once.
     """
 
     law: str
@@ -32,19 +40,28 @@ class Check:
     run: Callable[[], None]
 
     def __call__(self) -> None:
+        before = _required.get()
         self.run()
+        if _required.get() == before:
+            detail = "it required nothing; a law calls latentsearch.testing.require at least once, or does not apply"
+            raise BrokenLaw(self.law, self.subject, detail)
 
     def __str__(self) -> str:
         return f"{type(self.subject).__name__}-{self.law}"
 
 
-def checks_of(subject: Any, laws: Iterable[Callable[..., None]], *arguments: Any) -> list[Check]:
-    """One check a law, named after the law's function."""
+def always(*_: Any) -> bool:
+    """For laws that apply to every instance of their kind."""
+    return True
+
+
+def checks_of(subject: Any, laws: Laws, *arguments: Any) -> list[Check]:
+    """One check for each law that applies, named after the law's function."""
 
     def bound(law: Callable[..., None]) -> Callable[[], None]:
         return lambda: law(subject, *arguments)
 
-    return [Check(law.__name__, subject, bound(law)) for law in laws]
+    return [Check(law.__name__, subject, bound(law)) for law, applies in laws.items() if applies(subject, *arguments)]
 
 
 def run_all(checks: Sequence[Check]) -> None:
@@ -59,7 +76,7 @@ def parametrize(checks: Sequence[Check], expected_failures: Mapping[str, str]) -
 
     unknown = set(expected_failures) - {check.law for check in checks}
     if unknown:
-        raise ValueError(f"no law is named {', '.join(sorted(unknown))}")
+        raise ValueError(f"no law that applies is named {', '.join(sorted(unknown))}")
     cases = []
     for number, check in enumerate(checks):
         marks = []
@@ -71,12 +88,20 @@ def parametrize(checks: Sequence[Check], expected_failures: Mapping[str, str]) -
 
 
 def require(holds: bool | Tensor, law: Callable[..., None], subject: Any, detail: str) -> None:
-    """Raise BrokenLaw unless the law holds."""
+    """Raise BrokenLaw unless the law holds.
+
+    Args:
+        holds: Whether what was seen is as the law says.
+        law: The law's function, which gives its name.
+        subject: The instance.
+        detail: What was seen, with shapes and sizes.
+    """
+    _required.set(_required.get() + 1)
     if not bool(holds):
         raise BrokenLaw(law.__name__, subject, detail)
 
 
-def require_kind(subject: Any, kind: type, expected: str) -> None:
+def require_kind(subject: Any, kind: type | tuple[type, ...], expected: str) -> None:
     """Raise InvalidArgument where a kit is given something of another kind."""
     if not isinstance(subject, kind):
         raise InvalidArgument("the kit", got=type(subject).__name__, expected=expected)

@@ -5,14 +5,86 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.errors import Unsupported
-from latentsearch.goal import Constraint, Score
+from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Score, Unlimited
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
-from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
+from latentsearch.testing._laws import (
+    Check,
+    Laws,
+    checks_of,
+    close,
+    draw,
+    require,
+    require_kind,
+    run_all,
+    soft_draw,
+)
+
+Scored = Constraint | Goal
+
+# -- what a constraint says of itself, on which it depends which laws apply --------------------------
 
 
-def _rows(constraint: Constraint, generator: Generator, stream: int = 0) -> tuple[Tensor, Tensor]:
+def is_scored(constraint: AnyGoal, *_: object) -> bool:
+    """Whether there is a loss; a limit alone has a feasible set and no loss."""
+    return bool(constraint.goal.terms)
+
+
+def reads_output(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss depends on the output."""
+    return constraint.goal.reads_output
+
+
+def reads_latent(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss depends on the latent: a limit makes it infinite somewhere."""
+    return constraint.goal.reads_latent or has_limit(constraint)
+
+
+def has_threshold(constraint: AnyGoal, generator: Generator) -> bool:
+    """Whether there is a loss that satisfies it."""
+    goal = constraint.goal.to(generator.device, generator.dtype)
+    return goal(*_rows(goal, generator)).satisfied is not None
+
+
+def has_residuals(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss is a sum of squares."""
+    return is_scored(constraint) and constraint.goal.least_squares
+
+
+def has_loss_map(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss is a sum over the cells of the output."""
+    return is_scored(constraint) and constraint.goal.cell_axes > 0
+
+
+def has_gradient(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss has a gradient in what it reads."""
+    return is_scored(constraint) and constraint.goal.differentiable
+
+
+def has_limit(constraint: AnyGoal, *_: object) -> bool:
+    """Whether there is a feasible set."""
+    return not isinstance(constraint.goal.limit, Unlimited)
+
+
+def can_be_added_to_itself(constraint: AnyGoal, *_: object) -> bool:
+    """Whether ``c + c`` is allowed: a sum has one hard limit at most."""
+    return not has_limit(constraint)
+
+
+def leaves_something_unread(constraint: AnyGoal, *_: object) -> bool:
+    """Whether the loss depends on one of output and latent only."""
+    return is_scored(constraint) and not (reads_output(constraint) and reads_latent(constraint))
+
+
+def reads_soft_codes(constraint: AnyGoal, generator: Generator) -> bool:
+    """Whether methods that follow gradients hand it soft codes."""
+    return isinstance(generator.space, Discrete) and reads_latent(constraint) and has_gradient(constraint)
+
+
+# -- the laws ----------------------------------------------------------------------------------------
+
+
+def _rows(constraint: AnyGoal, generator: Generator, stream: int = 0) -> tuple[Tensor, Tensor]:
     """Outputs and latents, one row a problem, or 4 rows for a constraint of one problem."""
     rows = constraint.problems if constraint.problems > 1 else 4
     z = draw(generator.space, rows, generator.dtype, generator.device, stream)
@@ -21,117 +93,110 @@ def _rows(constraint: Constraint, generator: Generator, stream: int = 0) -> tupl
 
 
 def _same(a: Score, b: Score) -> bool:
-    return close(a.loss, b.loss) and torch.equal(a.satisfied, b.satisfied)
+    alike = (a.satisfied is None) == (b.satisfied is None)
+    return alike and close(a.loss, b.loss) and torch.equal(a.passed, b.passed)
 
 
-def scores_have_one_value_a_row(constraint: Constraint, generator: Generator) -> None:
-    """Losses ``(N,)`` floating, judgements ``(N,)`` bool."""
+def _chosen(score: Score, index: Tensor) -> Score:
+    """The rows of a score."""
+    return score.map(lambda t: t[index])
+
+
+def scores_have_one_value_a_row(constraint: Scored, generator: Generator) -> None:
+    """Losses ``(N,)`` floating, verdicts ``(N,)`` bool."""
     output, z = _rows(constraint, generator)
-    loss, satisfied = constraint(output, z)
+    score = constraint(output, z)
+    loss, satisfied = score.loss, score.passed
     good = tuple(loss.shape) == tuple(satisfied.shape) == (len(z),)
     good = good and loss.is_floating_point() and satisfied.dtype == torch.bool
     detail = f"{len(z)} rows gave {loss.dtype} {tuple(loss.shape)} and {satisfied.dtype} {tuple(satisfied.shape)}"
     require(good, scores_have_one_value_a_row, constraint, detail)
 
 
-def select_picks_problems(constraint: Constraint, generator: Generator) -> None:
+def select_picks_problems(constraint: Scored, generator: Generator) -> None:
     """``c.select(i)(x[i], z[i])`` is ``c(x, z)[i]``, and so again for a selection of a selection."""
     output, z = _rows(constraint, generator)
     score = constraint(output, z)
     # Another order and another number of rows, one of them twice.
     index = torch.arange(len(z) + 1, device=z.device).flip(0) % len(z)
     chosen = constraint.select(index)
-    want = Score(score.loss[index], score.satisfied[index])
+    want = _chosen(score, index)
     require(
         _same(chosen(output[index], z[index]), want), select_picks_problems, constraint, f"select({index.tolist()})"
     )
     again = torch.tensor([1, 0], device=z.device)
     both = index[again]
-    want = Score(score.loss[both], score.satisfied[both])
+    want = _chosen(score, both)
     nested = chosen.select(again)(output[both], z[both])
     require(_same(nested, want), select_picks_problems, constraint, f"select({index.tolist()}).select([1, 0])")
 
 
-def rows_are_scored_independently(constraint: Constraint, generator: Generator) -> None:
+def rows_are_scored_independently(constraint: Scored, generator: Generator) -> None:
     """A row alone scores as it does among others."""
     output, z = _rows(constraint, generator)
     score = constraint(output, z)
     for row in range(len(z)):
         index = torch.tensor([row], device=z.device)
         alone = constraint.select(index)(output[index], z[index])
-        want = Score(score.loss[index], score.satisfied[index])
+        want = _chosen(score, index)
         require(_same(alone, want), rows_are_scored_independently, constraint, f"row {row} alone scores differently")
 
 
-def weights_scale_the_loss(constraint: Constraint, generator: Generator) -> None:
-    """``2 * c`` doubles the loss and leaves the judgement."""
+def weights_scale_the_loss(constraint: Scored, generator: Generator) -> None:
+    """``2 * c`` doubles the loss and leaves thresholds alone."""
     output, z = _rows(constraint, generator)
     score, double = constraint(output, z), (2 * constraint)(output, z)
     require(_same(double, Score(2 * score.loss, score.satisfied)), weights_scale_the_loss, constraint, "2 * c differs")
 
 
-def sums_add_losses(constraint: Constraint, generator: Generator) -> None:
-    """``c + c`` doubles the loss, and is satisfied where c is; a sum with two hard limits is refused."""
-    if constraint.limit is not None:
-        return
+def sums_add_losses(constraint: Scored, generator: Generator) -> None:
+    """``c + c`` doubles the loss, and is satisfied where c is."""
     output, z = _rows(constraint, generator)
     score, double = constraint(output, z), (constraint + constraint)(output, z)
     require(_same(double, Score(2 * score.loss, score.satisfied)), sums_add_losses, constraint, "c + c differs")
 
 
-def terms_add_up(constraint: Constraint, generator: Generator) -> None:
+def terms_add_up(constraint: Scored, generator: Generator) -> None:
     """The losses of the report sum to the loss."""
     output, z = _rows(constraint, generator)
-    terms = constraint.terms(output, z)
+    terms = constraint.goal.report(output, z)
     total = torch.stack([score.loss for score in terms.values()]).sum(0)
     require(
-        close(total, constraint(output, z).loss),
+        close(constraint.goal.limit.confine(Score(total), z).loss, constraint(output, z).loss),
         terms_add_up,
         constraint,
         f"the terms {list(terms)} sum to something else",
     )
 
 
-def residuals_square_to_the_loss(constraint: Constraint, generator: Generator) -> None:
-    """Where ``least_squares`` is True, the squares of the residuals sum to the loss of each row."""
+def residuals_square_to_the_loss(constraint: Scored, generator: Generator) -> None:
+    """Where the loss is a sum of squares, the squares of the residuals sum to the loss of each row."""
     output, z = _rows(constraint, generator)
-    if not constraint.least_squares or constraint.limit is constraint:
-        return
     loss = constraint(output, z).loss
     # Beyond a hard limit the loss is infinite, which no sum of squares is.
-    squares = torch.where(loss.isinf(), loss, constraint.residuals(output, z).square().sum(1))
+    squares = torch.where(loss.isinf(), loss, constraint.goal.residuals(output, z).square().sum(1))
     require(close(squares, loss), residuals_square_to_the_loss, constraint, "they sum to something else")
 
 
-def only_judges_are_satisfied(constraint: Constraint, generator: Generator) -> None:
-    """Without a threshold nothing is ever satisfied."""
-    if constraint.judges:
-        return
-    _, satisfied = constraint(*_rows(constraint, generator))
-    require(not satisfied.any(), only_judges_are_satisfied, constraint, "judges is False, and rows are satisfied")
-
-
-def reads_only_what_it_says(constraint: Constraint, generator: Generator) -> None:
-    """Without ``needs_output`` the output does not matter, without ``needs_latent`` the latent does not."""
+def reads_only_what_it_says(constraint: Scored, generator: Generator) -> None:
+    """What a constraint says it does not read, output or latent, does not matter."""
     output, z = _rows(constraint, generator)
     other_output, other_z = _rows(constraint, generator, stream=1)
     score = constraint(output, z)
-    if not constraint.needs_output:
+    if not reads_output(constraint):
         require(_same(constraint(other_output, z), score), reads_only_what_it_says, constraint, "it reads the output")
-    if not constraint.needs_latent:
+    if not reads_latent(constraint):
         require(_same(constraint(output, other_z), score), reads_only_what_it_says, constraint, "it reads the latent")
 
 
-def gradients_are_finite(constraint: Constraint, generator: Generator) -> None:
+def gradients_are_finite(constraint: Scored, generator: Generator) -> None:
     """A differentiable constraint has a finite gradient in what it reads."""
-    if not constraint.differentiable:
-        return
     output, z = _rows(constraint, generator)
     leaves = []
-    if constraint.needs_latent:
+    if reads_latent(constraint):
         z = soft_draw(generator.space, len(z), generator.dtype, generator.device).requires_grad_()
         leaves.append(z)
-    if constraint.needs_output:
+    if reads_output(constraint):
         output = output.clone().requires_grad_()
         leaves.append(output)
     loss = constraint(output, z).loss
@@ -141,79 +206,74 @@ def gradients_are_finite(constraint: Constraint, generator: Generator) -> None:
     require(finite, gradients_are_finite, constraint, "the gradient has NaN or infinity")
 
 
-def soft_codes_agree_with_hard_ones(constraint: Constraint, generator: Generator) -> None:
+def soft_codes_agree_with_hard_ones(constraint: Scored, generator: Generator) -> None:
     """A differentiable constraint scores one-hot grids as it scores hard ones."""
-    if not (isinstance(generator.space, Discrete) and constraint.needs_latent and constraint.differentiable):
-        return
+    assert isinstance(generator.space, Discrete)
     output, z = _rows(constraint, generator)
     soft = constraint(output, generator.space.one_hot(z, generator.dtype))
     require(close(soft.loss, constraint(output, z).loss), soft_codes_agree_with_hard_ones, constraint, "they differ")
 
 
-def limits_put_back_within(constraint: Constraint, generator: Generator) -> None:
-    """What a hard limit projects is within, row by row; what is within, its centre too, stays as it is."""
-    limit = constraint.limit
-    if limit is None:
-        return
+def limits_project_onto_what_is_feasible(constraint: AnyGoal, generator: Generator) -> None:
+    """What a limit projects is feasible, row by row; what is feasible, its centre too, stays as it is."""
+    limit = constraint.goal.limit
     _, z = _rows(constraint, generator)
-    law, inside = limits_put_back_within, limit.project(z)
-    require(not limit(inside, inside).loss.any(), law, constraint, "what it projects is beyond it")
-    require(torch.equal(limit.project(inside), inside), law, constraint, "it moves what is within")
+    law, inside = limits_project_onto_what_is_feasible, limit.project(z)
+    require(limit.contains(inside).all(), law, constraint, "what it projects is beyond it")
+    require(torch.equal(limit.project(inside), inside), law, constraint, "it moves what is feasible")
     center = limit.center.expand_as(z)
     require(torch.equal(limit.project(center), center), law, constraint, "it moves its centre")
     for row in range(len(z)):
-        index = torch.tensor([row], device=z.device)
-        alone = limit.select(index).limit
-        same = alone is not None and torch.equal(alone.project(z[index]), inside[index])
-        require(same, law, constraint, f"row {row} alone is put elsewhere")
+        alone = limit.select(torch.tensor([row], device=z.device))
+        require(
+            torch.equal(alone.project(z[row : row + 1]), inside[row : row + 1]),
+            law,
+            constraint,
+            f"row {row} alone is projected elsewhere",
+        )
     if isinstance(generator.space, Discrete):
         soft = soft_draw(generator.space, len(z), generator.dtype, generator.device)
         mixed = limit.project(soft)
-        require(not limit(mixed, mixed).loss.any(), law, constraint, "mixtures of codes that it projects are beyond it")
+        require(limit.contains(mixed).all(), law, constraint, "mixtures of codes that it projects are beyond it")
         close_to_one = close(mixed.sum(-1), torch.ones_like(mixed[..., 0]))
         require(close_to_one, law, constraint, "it makes distributions that do not sum to 1")
 
 
-def loss_maps_sum_to_the_loss(constraint: Constraint, generator: Generator) -> None:
-    """A loss map ``(N, h, w)`` sums to the loss, row by row; who says that there is none raises Unsupported."""
+def loss_maps_sum_to_the_loss(constraint: Scored, generator: Generator) -> None:
+    """A loss map ``(N, *cells)`` sums to the loss, row by row."""
     output, z = _rows(constraint, generator)
     law = loss_maps_sum_to_the_loss
-    if not constraint.pixel_separable:
-        try:
-            constraint.loss_map(output)
-        except Unsupported:
-            return
-        require(False, law, constraint, "pixel_separable is False, and there is a loss map")
-    found = constraint.loss_map(output)
-    require(found.ndim == 3 and len(found) == len(z), law, constraint, f"the map has the shape {tuple(found.shape)}")
-    # Beyond a hard limit the loss is infinite, which no pixel says.
+    goal = constraint.goal
+    found = goal.loss_map(output)
+    good = found.ndim == 1 + goal.cell_axes and len(found) == len(z)
+    require(good, law, constraint, f"the map has the shape {tuple(found.shape)}")
+    # Beyond a hard limit the loss is infinite, which no cell says.
     loss = constraint(output, z).loss
     total = torch.where(loss.isinf(), loss, found.flatten(1).sum(1))
     require(close(total, loss), law, constraint, f"the maps sum to {total.tolist()}")
     for row in range(len(z)):
         index = torch.tensor([row], device=z.device)
-        alone = constraint.select(index).loss_map(output[index])
+        alone = goal.select(index).loss_map(output[index])
         require(close(alone, found[index]), law, constraint, f"row {row} alone has another map")
 
 
-LAWS = (
-    scores_have_one_value_a_row,
-    select_picks_problems,
-    rows_are_scored_independently,
-    weights_scale_the_loss,
-    sums_add_losses,
-    terms_add_up,
-    residuals_square_to_the_loss,
-    only_judges_are_satisfied,
-    reads_only_what_it_says,
-    gradients_are_finite,
-    soft_codes_agree_with_hard_ones,
-    limits_put_back_within,
-    loss_maps_sum_to_the_loss,
-)
+LAWS: Laws = {
+    scores_have_one_value_a_row: is_scored,
+    select_picks_problems: is_scored,
+    rows_are_scored_independently: is_scored,
+    weights_scale_the_loss: is_scored,
+    sums_add_losses: can_be_added_to_itself,
+    terms_add_up: is_scored,
+    residuals_square_to_the_loss: has_residuals,
+    reads_only_what_it_says: leaves_something_unread,
+    gradients_are_finite: has_gradient,
+    soft_codes_agree_with_hard_ones: reads_soft_codes,
+    limits_project_onto_what_is_feasible: has_limit,
+    loss_maps_sum_to_the_loss: has_loss_map,
+}
 
 
-def constraint_checks(constraint: Constraint, generator: Generator) -> list[Check]:
+def constraint_checks(constraint: AnyGoal, generator: Generator) -> list[Check]:
     """The laws of constraints, as checks on this one, over outputs of this generator.
 
     The constraint is moved to the generator's device and dtype first, as a run does.
@@ -221,7 +281,7 @@ def constraint_checks(constraint: Constraint, generator: Generator) -> list[Chec
     return checks_of(constraint.to(generator.device, generator.dtype), LAWS, generator)
 
 
-def check_constraint(constraint: Constraint, generator: Generator) -> None:
+def check_constraint(constraint: AnyGoal, generator: Generator) -> None:
     """Raise at the first law of constraints that this one breaks.
 
     Args:
@@ -236,6 +296,6 @@ def check_constraint(constraint: Constraint, generator: Generator) -> None:
         >>> toy = toys.bowl()
         >>> check_constraint(toy.constraint, toy.generator)
     """
-    require_kind(constraint, Constraint, "a Constraint first, and a generator second")
+    require_kind(constraint, (Constraint, Goal, Limit), "a Constraint or a Goal first, and a generator second")
     require_kind(generator, Generator, "a Constraint first, and a generator second")
     run_all(constraint_checks(constraint, generator))

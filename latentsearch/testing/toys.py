@@ -6,34 +6,32 @@ last bit whatever batch it is in, and exact laws can be tested exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from latentsearch.constraints import Matches
-from latentsearch.goal import Constraint
 from latentsearch.noise import Noise
 from latentsearch.priors import StandardNormal, UniformCodes
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import Prior
 from latentsearch.spaces import Continuous, Discrete
+from latentsearch.testing._problem import TestProblem
 
 
 @dataclass(frozen=True)
-class Toy:
-    """A generator, a wish for B problems, and what can be reached.
+class Toy(TestProblem):
+    """A problem whose optimum is known, and whose rows are the same to the last bit in every batch.
 
     Attributes:
         generator: The decoder.
-        constraint: The wish.
+        constraint: What should hold, for B problems.
         optimum: ``(B,)``: the lowest loss there is.
         solution: ``(B, *S)``: latents that reach it.
     """
 
-    generator: Generator
-    constraint: Constraint
-    optimum: Tensor
-    solution: Tensor
+    optimum: Tensor = field()
+    solution: Tensor = field()
 
 
 class ElementwiseGenerator:
@@ -111,3 +109,14 @@ def codes(
     generator = CodeGenerator(shape, codebook_size, dtype)
     solution = Noise.from_seed(2, problems).integers(codebook_size, *shape)
     return Toy(generator, Matches(generator.decode(solution)), torch.zeros(problems, dtype=dtype), solution)
+
+
+def several(problems: int = 3, dtype: torch.dtype = torch.float32) -> list[Toy]:
+    """The toys on which searchers are tried: continuous latents, and grids of 2x2 and of 4x4 codes.
+
+    Example:
+        >>> from latentsearch.testing import toys
+        >>> [toy.generator.space.shape for toy in toys.several()]
+        [(4,), (2, 2), (4, 4)]
+    """
+    return [bowl(problems, dtype=dtype), codes(problems, dtype=dtype), codes(problems, (4, 4), dtype=dtype)]
