@@ -19,6 +19,7 @@ from latentsearch.noise import Noise, problem_seeds
 from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
+    ConditionalPrior,
     EmbeddingGenerator,
     Generator,
     LocalGenerator,
@@ -64,6 +65,7 @@ __all__ = [
     "Classified",
     "CodebookGenerator",
     "ColouredSearch",
+    "ConditionalPrior",
     "Constraint",
     "Continuous",
     "ContinuousGenerator",

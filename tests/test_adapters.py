@@ -105,10 +105,10 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "another device": (lambda **k: over_vectors(lambda z: z.to("meta"), **k), "on meta, expected outputs on the lat"),
     "no prior": (lambda **k: over_vectors(mlp(), prior="normal", **k), "prior: got str, expected an object with"),
     "prior over other vectors": (
-        lambda **k: over_vectors(mlp(), prior=StandardNormal((9,)), **k), r"prior.*\(4, 9\).*floating latents of shape",
+        lambda **k: over_vectors(mlp(), prior=StandardNormal((9,)), **k), r"prior over Continuous.*\(9,\).*\(4,\)",
     ),
     "prior over more codes": (
-        lambda **k: over_codes(conv(), prior=UniformCodes(ls.Discrete((4, 4), 99)), **k), r"prior.*with codes.*, 5\)",
+        lambda **k: over_codes(conv(), prior=UniformCodes(ls.Discrete((4, 4), 99)), **k), r"=99\).*codebook_size=5",
     ),
     "encoder that fails": (
         lambda **k: over_vectors(mlp(), encode=nn.Linear(7, 4), **k), r"encode: got a function that fails.*range",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import Generator, require_prior
 from latentsearch.spaces import Continuous
 
 _ROWS = 4
@@ -65,9 +65,7 @@ def check_generator(
     name = type(generator).__name__
     if output_range is not None:
         _check_limits(name, output_range)
-    if not isinstance(generator.prior, Prior):
-        got = type(generator.prior).__name__
-        raise InvalidArgument(f"{name}.prior", got=got, expected="an object with sample and log_prob")
+    _check_prior(f"{name}.prior", generator)
     z = generator.prior.sample(Noise.from_seed(0, _ROWS, device=generator.device))
     generator.space.check(f"a sample of {name}.prior", z)
     z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
@@ -85,6 +83,16 @@ def check_generator(
         _check_range(name, output, output_range)
     if encode is not None:
         _check_encode(name, generator, encode, z, output)
+
+
+def _check_prior(what: str, generator: Generator) -> None:
+    require_prior(what, generator.prior)
+    if generator.prior.space != generator.space:
+        raise InvalidArgument(
+            what,
+            got=f"a prior over {generator.prior.space}",
+            expected=f"one over the generator's latents, {generator.space}",
+        )
 
 
 def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import copy
+from typing import Self
+
+import torch
+from torch import Tensor, nn
 
 from latentsearch.algebra import Constraint, Score, nothing_satisfied
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.protocols import Prior
+from latentsearch.protocols import Prior, require_prior
 
 
 class LogPrior(Constraint):
@@ -32,15 +36,18 @@ class LogPrior(Constraint):
     needs_latent = True
 
     def __init__(self, prior: Prior) -> None:
-        if not isinstance(prior, Prior):
-            raise InvalidArgument(
-                "LogPrior.prior", got=type(prior).__name__, expected="an object with sample and log_prob"
-            )
+        require_prior("LogPrior.prior", prior)
         self.prior = prior
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = -self.prior.log_prob(latent)
         return Score(loss, nothing_satisfied(loss))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """The wish with its prior on ``device``, if that can move; a module of the user's stays where it is."""
+        moved = copy.copy(self)
+        moved.prior = _moved(self.prior, torch.device(device))
+        return moved
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         try:
@@ -51,3 +58,14 @@ class LogPrior(Constraint):
                 got=f"a prior that fails on {describe(latent)} with {type(error).__name__}: {error}",
                 expected="a prior over the generator's latents",
             ) from error
+
+
+def _moved(prior: Prior, device: torch.device) -> Prior:
+    """The prior on a device; itself if it is there or holds nothing that moves."""
+    if isinstance(prior, nn.Module):
+        held = (*prior.parameters(), *prior.buffers())
+        # Module.to moves in place.
+        return prior if all(t.device == device for t in held) else copy.deepcopy(prior).to(device)
+    move = getattr(prior, "to", None)
+    found: Prior = move(device) if callable(move) else prior
+    return found
