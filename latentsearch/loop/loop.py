@@ -59,10 +59,10 @@ class Loop:
         method.validate(generator)
         probe = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
         probe = EmbeddingView(generator).canonical(probe)
-        constraint, self.probe = check_scores(generator, constraint, probe)
+        constraint, self.probe = check_scores(generator, constraint, probe, run.chunk_rows)
         check_latents(generator, constraint)
         if method.needs_gradient:
-            check_gradients(generator, constraint, probe)
+            check_gradients(generator, constraint, probe, run.chunk_rows)
 
         self.method, self.settings, self.noise = method, run, noise
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}

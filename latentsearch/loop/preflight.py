@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._memory import Chunks
+from latentsearch._rounding import same_losses
 from latentsearch.algebra import Constraint, Score, terms_of
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.objective import EmbeddingView, Ledger, Objective
@@ -14,19 +16,22 @@ from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
 
-def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tuple[Constraint, Score]:
+def check_scores(
+    generator: Generator, constraint: Constraint, z: Tensor, chunk_rows: int | None = None
+) -> tuple[Constraint, Score]:
     """Decode two latents ``(2, *S)`` and see that the constraint can score them, before a run.
+
+    Args:
+        generator: The decoder.
+        constraint: What is to score its outputs.
+        z: The latents.
+        chunk_rows: The most rows to decode at once.
 
     Returns:
         The constraint on the output's device and in its floating dtype, and the two scores.
     """
     with torch.no_grad():
-        output = generator.decode(z)
-        if not isinstance(output, Tensor) or output.shape[:1] != z.shape[:1]:
-            got = describe(output) if isinstance(output, Tensor) else type(output).__name__
-            raise InvalidArgument(
-                "generator.decode", got=got, expected=f"a tensor of {len(z)} rows for {len(z)} latents"
-            )
+        output = _decoded(generator, z, chunk_rows)
         dtype = output.dtype if output.is_floating_point() else None
         constraint = constraint.to(output.device, dtype)
         constraint.validate(output, z)
@@ -45,6 +50,18 @@ def check_scores(generator: Generator, constraint: Constraint, z: Tensor) -> tup
                 hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
             )
     return constraint, score
+
+
+def _decoded(generator: Generator, z: Tensor, chunk_rows: int | None) -> Tensor:
+    def part(rows: slice) -> tuple[Tensor]:
+        output, count = generator.decode(z[rows]), len(z[rows])
+        if not isinstance(output, Tensor) or output.shape[:1] != (count,):
+            got = describe(output) if isinstance(output, Tensor) else type(output).__name__
+            expected = f"a tensor of {count} rows for {count} latents"
+            raise InvalidArgument("generator.decode", got=got, expected=expected)
+        return (output,)
+
+    return Chunks(chunk_rows).run(part, len(z))[0]
 
 
 def check_latents(generator: Generator, constraint: Constraint) -> None:
@@ -67,16 +84,19 @@ def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
         )
 
 
-def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> None:
+def check_gradients(generator: Generator, constraint: Constraint, z: Tensor, chunk_rows: int | None = None) -> None:
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
     What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
     gradients hand it such, and a wish that is blind to the difference would be searched for in vain.
     """
     problem = torch.tensor([0, constraint.problems - 1], device=z.device)
-    objective = Objective(generator, constraint.select(problem), Run(), Ledger(2, device=z.device))
+    run = Run(chunk_rows=chunk_rows)
+    objective = Objective(generator, constraint.select(problem), run, Ledger(2, device=z.device))
     if isinstance(generator.space, Discrete) and constraint.needs_latent:
-        _check_soft(generator, generator.space, constraint.select(problem), z)
+        with torch.no_grad():
+            output = _decoded(generator, z, chunk_rows) if constraint.needs_output else z
+        _check_soft(generator, generator.space, constraint.select(problem), z, output)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)
@@ -91,11 +111,10 @@ def check_gradients(generator: Generator, constraint: Constraint, z: Tensor) -> 
         ) from error
 
 
-def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z: Tensor) -> None:
+def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z: Tensor, output: Tensor) -> None:
     """Raise unless each term gives the same loss for hard codes ``(2, *S)`` and for these as one-hot vectors."""
     soft = space.one_hot(z, generator.dtype)
     with torch.no_grad():
-        output = generator.decode(z) if constraint.needs_output else z
         for term in terms_of(constraint):
             if term.needs_latent:
                 hard = term(output, z).loss
@@ -109,8 +128,7 @@ def _check_soft(generator: Generator, space: Discrete, constraint: Constraint, z
 def _compare(term: Constraint, hard: Tensor, soft: Tensor) -> None:
     if soft.shape != hard.shape:
         raise _no_soft(term, f"a loss of shape {tuple(soft.shape)} for two rows of soft codes")
-    slack = max(1e-3, torch.finfo(hard.dtype).eps ** 0.5)
-    if not torch.allclose(soft.to(hard.dtype), hard, rtol=slack, atol=1e-2 * slack, equal_nan=True):
+    if not same_losses(soft, hard):
         got = f"losses {hard.tolist()} for two grids of codes, and {soft.tolist()} for the same as one-hot vectors"
         raise _no_soft(term, got)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent
 
+from latentsearch._rng import set_aside
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors.histogram import HistogramPrior
@@ -53,7 +54,7 @@ class DistributionPrior:
         # Beyond the support the density is 0, which a search may well ask for: no reason to raise.
         self._density = _without_checks(distribution)
         self._inverse = _inverse(self._density)
-        with torch.random.fork_rng(_cards()), torch.no_grad():
+        with set_aside(), torch.no_grad():
             trial = distribution.sample()
         self._home, self._dtype = trial.device, trial.dtype
         self.space = self._codes.space if self._codes else Continuous(tuple(distribution.event_shape))
@@ -81,7 +82,7 @@ class DistributionPrior:
     def _drawn(self, noise: Noise) -> Tensor:
         """``(N, *S)``, row by row: a batch would share one stream, and its rows depend on each other's number."""
         rows = []
-        with torch.random.fork_rng(_cards()):
+        with set_aside():
             for key in noise.keys.tolist():
                 torch.manual_seed(key)
                 rows.append(self.distribution.sample())
@@ -150,8 +151,3 @@ def _inverse(distribution: Distribution) -> Distribution | None:
     except (NotImplementedError, RuntimeError):
         return None
     return elementwise
-
-
-def _cards() -> list[int]:
-    """The graphics cards whose random state ``torch.manual_seed`` would change."""
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
