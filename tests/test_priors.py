@@ -28,7 +28,7 @@ import latentsearch as ls
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors import DistributionPrior, HistogramPrior, StandardNormal, UniformCodes
-from latentsearch.testing import check_prior
+from latentsearch.testing import check_prior, toys
 
 ZERO, ONE = torch.zeros(3), torch.ones(3)
 MEANS = torch.tensor([[-3.0, 0.0, 3.0], [3.0, 0.0, -3.0]])
@@ -189,3 +189,144 @@ def test_a_prior_moves_with_its_wish_and_the_users_stays() -> None:
     assert histogram.logits.device.type == "meta"  # type: ignore[attr-defined]
     plain = StandardNormal((3,))
     assert ls.LogPrior(plain).to("meta").prior is plain
+
+
+# -- what a search is charged ------------------------------------------------------------------------
+
+
+class Styles:
+    """A mixture of histograms: each grid is of one of a few styles, so its codes say much of each other.
+
+    It counts the rows that it is asked for.
+    """
+
+    def __init__(self, space: ls.Discrete, styles: int = 4, cost: float = 0.25, sure: float = 0.9) -> None:
+        self.space, self.cost, self.asked = space, cost, 0
+        favourite = Noise.from_seed(11, styles).integers(space.codebook_size, space.positions)
+        rest = math.log((1 - sure) / (space.codebook_size - 1))
+        self.logits = torch.full((styles, space.positions, space.codebook_size), rest)
+        self.logits.scatter_(2, favourite[..., None], math.log(sure))
+
+    def sample(self, noise: Noise) -> Tensor:
+        self.asked += len(noise)
+        return self._drawn(torch.zeros(len(noise), len(self.logits)), noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        each = self._each(z)
+        return each.sum(2).logsumexp(1) - math.log(len(self.logits))
+
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        self.asked += len(z)
+        each = self._each(z)  # (N, styles, P)
+        if known is not None:
+            each = torch.where(known.flatten(1)[:, None], each, 0)
+        others = (each.sum(2, keepdim=True) - each).log_softmax(1)
+        found = (others[..., None] + self.logits).logsumexp(1)
+        return found.view(*z.shape, self.space.codebook_size)
+
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        self.asked += len(z)
+        each = torch.where(mask.flatten(1)[:, None], 0, self._each(z))
+        return torch.where(mask, self._drawn(each.sum(2), noise), z)
+
+    def _drawn(self, weight: Tensor, noise: Noise) -> Tensor:
+        style = noise.fold(1).categorical(weight)
+        return noise.fold(2).categorical(self.logits[style]).view(-1, *self.space.shape)
+
+    def _each(self, z: Tensor) -> Tensor:
+        """``(N, styles, P)``: how likely each code is under each style."""
+        soft = z if z.is_floating_point() else self.space.one_hot(z, self.logits.dtype)
+        return torch.einsum("npk,spk->nsp", soft.flatten(1, -2), self.logits)
+
+
+class WithoutConditionals:
+    """The same prior, of which only draws can be had."""
+
+    def __init__(self, prior: Styles) -> None:
+        self.space, self.sample, self.log_prob = prior.space, prior.sample, prior.log_prob
+
+
+GRID = ls.Discrete((4, 4), 8)
+
+
+@pytest.mark.parametrize("space", [ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), GRID], ids=str)
+def test_a_prior_with_conditionals_keeps_its_laws(space: ls.Discrete) -> None:
+    check_prior(Styles(space))
+
+
+SEARCHES = {
+    "random": ls.RandomSearch(batch=5),
+    "evolution": ls.EvolutionSearch(),
+    "several": ls.EvolutionSearch(population=3, children=6, restarts=2),
+    "one child": ls.EvolutionSearch(children=1),
+    "stages": ls.Then(ls.RandomSearch(batch=3), ls.EvolutionSearch()),
+}
+
+
+class Pictures(toys.CodeGenerator):
+    """With a channel, as pictures have."""
+
+    def decode_embedding(self, e: Tensor) -> Tensor:
+        return super().decode_embedding(e)[:, None]
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.3, 7.0])
+@pytest.mark.parametrize("searcher", SEARCHES.values(), ids=SEARCHES)
+def test_passes_of_the_prior_are_charged_and_budgets_kept(searcher: ls.Searcher, cost: float) -> None:
+    prior, decoded = Styles(ls.Discrete((3, 3), 6), cost=cost), 0
+
+    class Counted(toys.CodeGenerator):
+        def decode(self, z: Tensor) -> Tensor:
+            nonlocal decoded
+            decoded += len(z)
+            return super().decode(z)
+
+    generator = Counted((3, 3), 6)
+    generator.prior = prior
+    goal = ls.Matches(torch.full((1, 3, 3), 2.0))
+    prior.asked = 0
+    result = searcher.search(generator, goal, seed=0, run=ls.Run(evaluations=100))
+    spent = float(result.evaluations[0])
+    assert 0 < spent <= 100 or cost == 7.0
+    # A few decodes and draws are made outside the budget: where a search starts, the trial before it and the report.
+    free = 8 * (2 if isinstance(searcher, ls.Then) else 1)
+    assert 0 <= decoded + cost * prior.asked - spent <= free * (1 + cost)
+
+
+def test_a_prior_that_does_not_say_its_cost_is_asked_for_nothing() -> None:
+    generator = toys.CodeGenerator((3, 3), 6)
+    generator.prior = WithoutConditionals(Styles(generator.space))  # type: ignore[assignment]
+    result = ls.RandomSearch(batch=4).search(generator, ls.Matches(torch.zeros(1, 3, 3)), run=ls.Run(evaluations=40))
+    assert float(result.evaluations[0]) == 40
+
+
+# -- mutations by what the others say ----------------------------------------------------------------
+
+
+def likely_share(prior: Any) -> float:
+    """Of answers that match the given half, which part is as likely as one grid in ten of the prior's own."""
+    generator = Pictures(GRID.shape, GRID.codebook_size)
+    generator.prior = prior
+    truth = prior.sample(Noise.from_seed(5, 64))
+    given = (torch.arange(4) < 2).float().expand(1, 1, 4, 4)
+    goal = ls.Matches(generator.decode(truth), mask=given)
+    result = ls.EvolutionSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=400))
+    assert float(result.score.loss.mean()) < 0.01
+    typical = prior.log_prob(prior.sample(Noise.from_seed(6, 500))).quantile(0.1)
+    return float((prior.log_prob(result.latent) >= typical).float().mean())
+
+
+def test_mutations_by_conditionals_leave_likelier_answers() -> None:
+    plain, conditional = likely_share(WithoutConditionals(Styles(GRID))), likely_share(Styles(GRID))
+    assert conditional > plain + 0.1, (plain, conditional)
+
+
+def test_codes_are_drawn_by_their_probabilities() -> None:
+    from latentsearch.searchers.evolution import code_draws
+
+    logits = torch.tensor([[[0.0, 0.5, 0.5], [0.2, 0.0, 0.8]]]).log()
+    draws = code_draws(logits, 9000, Noise.from_seed(0))
+    assert draws.shape == (1, 9000, 2)
+    share = torch.stack([(draws == code).float().mean((0, 1)) for code in range(3)], -1)
+    torch.testing.assert_close(share, logits[0].exp(), atol=0.02, rtol=0)
+    assert share[0, 0] == 0 and share[1, 1] == 0

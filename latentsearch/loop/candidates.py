@@ -8,7 +8,9 @@ from torch import Tensor
 from latentsearch._rows import per_row
 from latentsearch.algebra import Score
 from latentsearch.loop.incumbents import improves
+from latentsearch.noise import Noise
 from latentsearch.objective import Objective
+from latentsearch.spaces import Discrete
 
 
 def score_each(objective: Objective, z: Tensor) -> Score:
@@ -34,6 +36,18 @@ def project_each(objective: Objective, z: Tensor, favour: Tensor | None = None) 
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     return objective.project(z.flatten(0, 1), row, None if favour is None else favour.flatten(0, 1)).view(z.shape)
+
+
+def prior_draws(objective: Objective, first: int, last: int, noise: Noise) -> Tensor:
+    """``(M, last - first, *S)`` draws of the generator's prior: those of these numbers among each row's."""
+    rows, count, space = len(noise), last - first, objective.generator.space
+    if not count:
+        dtype = torch.int64 if isinstance(space, Discrete) else objective.generator.dtype
+        return torch.empty(rows, 0, *space.shape, dtype=dtype, device=noise.keys.device)
+    keys = noise.split(last).keys.view(rows, last)[:, first:]
+    row = torch.arange(rows, device=keys.device).repeat_interleave(count)
+    draws = objective.prior.sample(Noise(keys.flatten()), row)
+    return draws.view(rows, count, *draws.shape[1:])
 
 
 def ranking(score: Score) -> Tensor:

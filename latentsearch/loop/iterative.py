@@ -16,7 +16,7 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Proposal
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Objective, cost_of_prior
 from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
@@ -49,6 +49,14 @@ class IterativeSearcher(ABC):
     @abstractmethod
     def step_cost(self, space: LatentSpace) -> int:
         """The most rows that one step costs per row, in a space of this kind."""
+
+    def prior_passes(self, generator: Generator) -> int:
+        """The most rows that one step asks of the generator's prior, per row; each costs what the prior says."""
+        return 0
+
+    def whole_step_cost(self, generator: Generator) -> float:
+        """The most evaluations that one step costs per row, passes of the prior included."""
+        return self.step_cost(generator.space) + self.prior_passes(generator) * cost_of_prior(generator.prior)
 
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:

@@ -22,7 +22,6 @@ from latentsearch.result import SearchResult, Status
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers.stages._merge import CERTIFIED, joined, put_rows
 from latentsearch.searchers.stages.stages import Afresh, Further, Stage, Uncertified
-from latentsearch.spaces import LatentSpace
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _AFRESH = 5  # the stream of noise that draws starts
@@ -178,7 +177,7 @@ class _Stages:
 
     def _payable(self, number: int, before: SearchResult) -> list[int]:
         """The problems with rows enough for one step of a stage, a step to take and time for it."""
-        least = _step_cost(self.plan.searchers[number], self.generator.space)
+        least = _step_cost(self.plan.searchers[number], self.generator)
         rows, steps, seconds = (self.limits[name] for name in ("evaluations", "steps", "seconds"))
         return [
             b for b, spent in enumerate(before.evaluations.tolist())
@@ -340,12 +339,12 @@ def _leaves(searcher: Searcher) -> int:
     return 1 if isinstance(searcher, IterativeSearcher) else _CHOSEN
 
 
-def _step_cost(searcher: Searcher, space: LatentSpace) -> int:
+def _step_cost(searcher: Searcher, generator: Generator) -> float:
     """The least rows that a search can do anything with; 0 where it does not say."""
     parts = _parts(searcher)
     if parts:
-        return min(_step_cost(stage, space) for stage in parts)
-    return searcher.step_cost(space) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
+        return min(_step_cost(stage, generator) for stage in parts)
+    return searcher.whole_step_cost(generator) * searcher.restarts if isinstance(searcher, IterativeSearcher) else 0
 
 
 def _failed(error: Exception, before: SearchResult, index: Tensor) -> SearchFailed:
