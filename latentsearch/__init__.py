@@ -19,6 +19,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
+    ConditionalPrior,
     EmbeddingGenerator,
     Generator,
     LocalGenerator,
@@ -66,6 +67,7 @@ __all__ = [
     "Classified",
     "CodebookGenerator",
     "ColouredSearch",
+    "ConditionalPrior",
     "Constraint",
     "Continuous",
     "ContinuousGenerator",

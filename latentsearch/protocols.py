@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal import AnyGoal
 from latentsearch.noise import Noise
 from latentsearch.spaces import LatentSpace
@@ -19,13 +20,66 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Prior(Protocol):
-    """A distribution over latents. Never None: where nothing is known, a null object says so."""
+    """A distribution over latents. Never None: where nothing is known, a null object says so.
+
+    A prior whose network takes time may have a ``cost`` as a [ConditionalPrior][latentsearch.ConditionalPrior]
+    has; draws from one that says nothing are free. One with a method ``to(device)`` that returns it on
+    another device, or that is a module, goes along with ``LogPrior.to``.
+
+    Attributes:
+        space: What it is a distribution over.
+    """
+
+    @property
+    def space(self) -> LatentSpace: ...
 
     def sample(self, noise: Noise) -> Tensor:
         """One hard latent per row of ``noise``: ``(N, *S)``."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """``(N,)``, up to a constant; differentiable in continuous and in soft latents."""
+        """``(N,)`` in nats, up to a constant; differentiable in continuous and in soft latents."""
+
+
+@runtime_checkable
+class ConditionalPrior(Prior, Protocol):
+    """A prior over grids of codes that knows of each position what the others say of it.
+
+    Attributes:
+        cost: What one pass of its network costs for one row, as a share of a decode; 0 where there is
+            nothing to run. A search is charged it for each row that it asks ``sample``,
+            ``conditionals`` or ``resample`` for.
+    """
+
+    @property
+    def cost(self) -> float: ...
+
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        """Log-probabilities of every code at every position, normalised over the K codes.
+
+        Args:
+            z: ``(N, *S)`` hard grids.
+            known: ``(N, *S)`` bool, the positions to go by, or None for all; a position never goes
+                by itself, and codes of ``z`` that are not known are not looked at.
+
+        Returns:
+            ``(N, *S, K)``: log p(z_p = j | the known positions other than p), in nats.
+        """
+
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """Hard grids ``(N, *S)`` whose positions in ``mask``, ``(N, *S)`` bool, are drawn given the rest."""
+
+
+def require_prior(what: str, prior: object) -> None:
+    """Raise InvalidArgument unless an argument is a Prior."""
+    if isinstance(prior, Prior):
+        return
+    hint = ""
+    if isinstance(prior, torch.distributions.Distribution):
+        hint = "wrap it: ls.priors.DistributionPrior(distribution)"
+    elif hasattr(prior, "sample") and hasattr(prior, "log_prob"):
+        hint = "space says what it is a distribution over, such as ls.Continuous((20,))"
+    expected = "an object with sample, log_prob and space"
+    raise InvalidArgument(what, got=type(prior).__name__, expected=expected, hint=hint)
 
 
 @runtime_checkable

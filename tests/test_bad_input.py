@@ -44,6 +44,8 @@ def unreachable(z: Tensor) -> Tensor:
 class PriorOfCodes:
     """A table of log-probabilities of single codes."""
 
+    space = ls.Discrete((1,), 5)
+
     def sample(self, noise: ls.Noise) -> Tensor:
         return noise.integers(5, 1)
 

@@ -17,7 +17,7 @@ from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import BrokenLaw
 from latentsearch.goal import Goal, Unlimited
 from latentsearch.goal.limit import Priority
-from latentsearch.priors import StandardNormal, UniformCodes
+from latentsearch.priors import HistogramPrior, StandardNormal, UniformCodes
 from latentsearch.relaxations import SoftmaxRelaxation
 from latentsearch.relaxations.estimator import Loss
 from latentsearch.testing import (
@@ -178,18 +178,71 @@ class NeverTheLastCode(UniformCodes):
     def sample(self, noise: Noise) -> Tensor:
         return super().sample(noise).clamp(max=self.space.codebook_size - 2)
 
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        return torch.where(mask, super().sample(noise), z)
 
-LINE, GRID = ls.Continuous((4,)), ls.Discrete((2,), 3)
+
+class FreeOfCharge(HistogramPrior):
+    cost = -1.0
+
+
+class NotNormalised(HistogramPrior):
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        return super().conditionals(z, known) + 0.1
+
+
+class GoingByItself(HistogramPrior):
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        return (super().conditionals(z, known) + self.space.one_hot(z, self.logits.dtype)).log_softmax(-1)
+
+
+class ConditionalsCountingRows(HistogramPrior):
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        return (super().conditionals(z, known) / len(z)).log_softmax(-1)
+
+
+class FlatConditionals(HistogramPrior):
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        return torch.zeros_like(super().conditionals(z, known)).log_softmax(-1)
+
+
+class DrawingAllAnew(HistogramPrior):
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        return self.sample(noise)
+
+
+class ResamplingCountingRows(HistogramPrior):
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        return torch.where(mask, (self.sample(noise) + len(z)) % self.space.codebook_size, z)
+
+
+class ResamplingUniformly(HistogramPrior):
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        return torch.where(mask, noise.integers(self.space.codebook_size, *self.space.shape), z)
+
+
+GRID = ls.Discrete((2,), 3)
+FREQUENCIES = torch.tensor([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]], dtype=DTYPE).log()
+# More grids than can be counted.
+MANY = Noise.from_seed(4).normal(3, 5, dtype=DTYPE)[0]
 
 PRIORS = {
-    priors.samples_lie_in_space: (SamplesTooNarrow((4,)), LINE),
-    priors.samples_are_pure: (DrawingFromTorch((4,)), LINE),
-    priors.samples_belong_to_rows: (SamplesCountingRows((4,)), LINE),
-    priors.log_prob_has_one_value_a_row: (LogProbInAColumn((4,)), LINE),
-    priors.log_prob_rows_are_independent: (LogProbCountingRows((4,)), LINE),
-    priors.one_hot_codes_are_as_likely_as_hard_ones: (LikelierWhenSoft(GRID), GRID),
-    priors.log_prob_has_a_gradient: (LogProbWithoutGraph((4,)), LINE),
-    priors.samples_follow_log_prob: (NeverTheLastCode(GRID), GRID),
+    priors.samples_lie_in_space: SamplesTooNarrow((4,)),
+    priors.samples_are_pure: DrawingFromTorch((4,)),
+    priors.samples_belong_to_rows: SamplesCountingRows((4,)),
+    priors.log_prob_has_one_value_a_row: LogProbInAColumn((4,)),
+    priors.log_prob_rows_are_independent: LogProbCountingRows((4,)),
+    priors.one_hot_codes_are_as_likely_as_hard_ones: LikelierWhenSoft(GRID),
+    priors.log_prob_has_a_gradient: LogProbWithoutGraph((4,)),
+    priors.samples_follow_log_prob: NeverTheLastCode(GRID),
+    priors.cost_is_a_share: FreeOfCharge(FREQUENCIES),
+    priors.conditionals_are_normalised: NotNormalised(FREQUENCIES),
+    priors.conditionals_go_by_what_is_known: GoingByItself(MANY),
+    priors.conditionals_rows_are_independent: ConditionalsCountingRows(MANY),
+    priors.conditionals_agree_with_log_prob: FlatConditionals(FREQUENCIES),
+    priors.resampling_keeps_the_rest: DrawingAllAnew(MANY),
+    priors.resampling_belongs_to_rows: ResamplingCountingRows(MANY),
+    priors.resampling_follows_the_conditional_law: ResamplingUniformly(FREQUENCIES),
 }
 
 # -- constraints -------------------------------------------------------------------------------------
@@ -505,8 +558,9 @@ HONEST = (
     CODES.generator,
     (BOWL.constraint, BOWL.generator),
     (toys.bowl(problems=2).constraint, BOWL.generator),
-    (StandardNormal((4,)), LINE),
-    (UniformCodes(GRID), GRID),
+    StandardNormal((4,)),
+    UniformCodes(GRID),
+    HistogramPrior(FREQUENCIES),
     SoftmaxRelaxation(),
     GoodSearch(),
     (GoodSearch(), toys.several(dtype=DTYPE)),

@@ -12,7 +12,7 @@ import torch
 from test_laws import ESTIMATORS, SEARCHERS, draw, function_wishes, picture_wishes
 
 import latentsearch as ls
-from latentsearch import models, relaxations
+from latentsearch import models, relaxations, zoo
 from latentsearch.noise import Noise
 from latentsearch.testing import check_constraint, check_generator
 
@@ -58,6 +58,32 @@ def test_searches_stay_on_the_device_and_keep_their_promises(searcher: ls.Search
     torch.testing.assert_close(first.score.loss, after, rtol=1e-3, atol=1e-5)
     assert (first.score.loss <= before + 1e-6).all() and (first.evaluations <= 150).all()
     assert torch.equal(first.latent, again.latent)
+
+
+# One of each class; on a CPU one of all, so that the test is known to run.
+EACH = list({type(searcher): searcher for searcher in reversed(SEARCHERS)}.values())
+MODELS = ("mnist-vae", "mnist-vqvae-512", "mnist-vqvae-40")
+
+
+def searches_the_zoo(name: str, searcher: ls.Searcher, device: str) -> None:
+    """Wrap one of the package's own models on a device and search it for two images of its test set."""
+    generator = ls.wrap(zoo.load(name).to(device))
+    images = zoo.images()[0][:2].to(device)
+    goal = ls.Matches(images)
+    try:
+        result = searcher.search(generator, goal, seed=0, run=ls.Run(evaluations=40))
+    except ls.Unsupported as error:
+        pytest.skip(str(error))
+    assert result.latent.device.type == result.output.device.type == device
+    again = goal(generator.decode(result.latent), result.latent).loss
+    torch.testing.assert_close(result.score.loss, again, rtol=1e-3, atol=1e-5)
+    assert (result.evaluations <= 40).all() and result.score.loss.isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("searcher", EACH, ids=lambda searcher: type(searcher).__name__)
+def test_every_search_takes_the_zoo(name: str, searcher: ls.Searcher) -> None:
+    searches_the_zoo(name, searcher, DEVICE)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)

@@ -177,7 +177,7 @@ def test_evolution_needs_no_embeddings():
 def test_mutations_take_their_codes_from_the_prior():
     class Even:
         def __init__(self, inner: ls.Prior) -> None:
-            self.inner = inner
+            self.inner, self.space = inner, inner.space
 
         def sample(self, noise: ls.Noise) -> Tensor:
             return self.inner.sample(noise) // 2 * 2

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, Laplace, MultivariateNormal
 from typing_extensions import is_protocol
 
 import latentsearch as ls
@@ -20,7 +21,7 @@ from latentsearch.bounds import Bounded
 from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.priors import StandardNormal, UniformCodes
+from latentsearch.priors import DistributionPrior, HistogramPrior, StandardNormal, UniformCodes
 from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
 
@@ -95,11 +96,17 @@ def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
 # -- priors ------------------------------------------------------------------------------------------
 
 
-def priors(dtype: torch.dtype) -> Iterator[tuple[ls.Prior, ls.LatentSpace]]:
-    yield StandardNormal((2, 3), dtype), ls.Continuous((2, 3))
+def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    yield StandardNormal((2, 3), dtype)
+    mean, spread = draw(2, 3, dtype=dtype), draw(2, 3, dtype=dtype, seed=1).exp()
+    yield DistributionPrior(Independent(Laplace(mean, spread), 2))
+    yield DistributionPrior(MultivariateNormal(mean[0], torch.diag(spread[0])))
+    yield DistributionPrior(Independent(Categorical(logits=mean), 1))
+    yield HistogramPrior(mean)
+    yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     # Few enough grids that frequencies can be counted, and too many.
     for space in (ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), ls.Discrete((7, 7), 512)):
-        yield UniformCodes(space, dtype), space
+        yield UniformCodes(space, dtype)
 
 
 # -- constraints -------------------------------------------------------------------------------------

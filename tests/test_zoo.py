@@ -85,3 +85,10 @@ def test_a_file_of_another_kind_is_refused() -> None:
     path = files("latentsearch.zoo") / "weights" / "mnist-images.safetensors"
     with pytest.raises(ls.BrokenFile, match="'images'"):
         _checkpoint.load(str(path), kind="model")
+
+
+@pytest.mark.parametrize("name", ["mnist-vae", "mnist-vqvae-512", "mnist-vqvae-40"])
+def test_a_search_takes_the_zoo_as_it_does_on_a_card(name: str) -> None:
+    from test_cuda import searches_the_zoo
+
+    searches_the_zoo(name, ls.RandomSearch(batch=4), "cpu")

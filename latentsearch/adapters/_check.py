@@ -11,9 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from latentsearch._memory import Chunks
+from latentsearch._rounding import difference, same_again, same_alone, same_in_company
+from latentsearch._rows import per_row
+from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import Generator, require_prior
 from latentsearch.spaces import Continuous
 
 _ROWS = 4
@@ -26,7 +30,8 @@ class WrapWarning(UserWarning):
 def modules_behind(function: object) -> list[nn.Module]:
     """The modules a callable uses: itself, what a method is bound to, what a function's body names."""
     if isinstance(function, functools.partial):
-        return [module for part in (function.func, *function.args) for module in modules_behind(part)]
+        held = [function.func, *function.args, *function.keywords.values()]
+        return [module for part in held for module in modules_behind(part)]
     held = [function, getattr(function, "__self__", None)]
     if isinstance(function, types.FunctionType):
         held += inspect.getclosurevars(function).nonlocals.values()
@@ -43,52 +48,57 @@ def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
     return None
 
 
-def check_frozen(what: str, function: object) -> None:
-    """Raise if the module behind a callable is in train mode: batch norm and dropout would mix and change rows."""
-    moody = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    for module in modules_behind(function):
-        training = [name or type(part).__name__ for name, part in module.named_modules() if part.training]
-        if module.training or any(isinstance(part, moody) and part.training for part in module.modules()):
-            raise InvalidArgument(
-                what,
-                got=f"a module in train mode ({', '.join(training[:3])})",
-                expected="a frozen one",
-                hint="call .eval() first",
-            )
-
-
 @torch.no_grad()
 def check_generator(
-    generator: Generator, *, encode: Callable[[Tensor], Tensor] | None, output_range: tuple[float, float] | None
+    generator: Generator,
+    watch: Watch,
+    *,
+    encode: Callable[[Tensor], Tensor] | None,
+    output_range: tuple[float, float] | None,
 ) -> None:
-    """Decode a few draws from the prior and see that a search could stand on them."""
+    """Decode a few draws from the prior and see that a search could stand on them.
+
+    Args:
+        generator: What was wrapped.
+        watch: Which sees the modules that run.
+        encode: Outputs to latents, if there is an encoder.
+        output_range: Where outputs must lie; None does not look.
+    """
     name = type(generator).__name__
     if output_range is not None:
         _check_limits(name, output_range)
-    if not isinstance(generator.prior, Prior):
-        got = type(generator.prior).__name__
-        raise InvalidArgument(f"{name}.prior", got=got, expected="an object with sample and log_prob")
-    z = generator.prior.sample(Noise.from_seed(0, _ROWS, device=generator.device))
+    _check_prior(f"{name}.prior", generator)
+    z = generator.prior.sample(Noise.from_seed(0, 2 * _ROWS, device=generator.device))
     generator.space.check(f"a sample of {name}.prior", z)
     z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
+    z, others = z.split(_ROWS)
     output = _decoded(name, generator, z)
-    again = generator.decode(z)
-    if not torch.equal(torch.nan_to_num(output), torch.nan_to_num(again)):
-        raise InvalidArgument(
-            f"{name}.decoder",
-            got=f"other outputs for the same latents (by up to {float((output - again).abs().max()):.3g})",
-            expected="a deterministic decoder",
-            hint="look for dropout, sampled noise, or a running statistic that each call moves",
-        )
-    _check_rows(name, generator, z, output)
+    _check_frozen(name, watch)
+    _check_again(name, generator, watch, z, output)
+    _check_rows(name, generator, z, others, output)
     if output_range is not None:
         _check_range(name, output, output_range)
     if encode is not None:
         _check_encode(name, generator, encode, z, output)
 
 
+def _check_prior(what: str, generator: Generator) -> None:
+    require_prior(what, generator.prior)
+    if generator.prior.space != generator.space:
+        raise InvalidArgument(
+            what,
+            got=f"a prior over {generator.prior.space}",
+            expected=f"one over the generator's latents, {generator.space}",
+        )
+
+
+def _in_parts(generator: Generator, z: Tensor) -> Tensor:
+    """Outputs of a few latents, fewer at once where the memory does not hold them."""
+    return Chunks(None).run(lambda rows: (generator.decode(z[rows]),), len(z))[0]
+
+
 def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
-    output = generator.decode(z)
+    output = _in_parts(generator, z)
     if not isinstance(output, Tensor):
         raise InvalidArgument(
             f"{name}.decoder",
@@ -111,16 +121,51 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
     return output
 
 
-def _check_rows(name: str, generator: Generator, z: Tensor, output: Tensor) -> None:
-    alone = torch.cat([generator.decode(row) for row in z.split(1)])
-    scale = output.abs().max().clamp(min=1e-6)
-    if float((alone - output).abs().max() / scale) > 1e-2:
+def _check_frozen(name: str, watch: Watch) -> None:
+    """Raise if what runs drops numbers or mixes rows: seen here for certain, and in outputs only with luck."""
+    if watch.stateful():
         raise InvalidArgument(
             f"{name}.decoder",
-            got="rows whose output depends on the other rows of the batch",
-            expected="row n of the output to depend on latent n alone",
-            hint="batch norm in train mode and attention over the batch do this; call .eval()",
+            got=f"{' and '.join(watch.stateful())} in train mode",
+            expected="a frozen decoder",
+            hint="call .eval() first",
         )
+
+
+def _check_again(name: str, generator: Generator, watch: Watch, z: Tensor, output: Tensor) -> None:
+    """Raise unless the same latents give the same outputs, up to rounding, and leave the decoder as it was."""
+    watch.mark()
+    again = _in_parts(generator, z)
+    if not same_again(again, output):
+        raise InvalidArgument(
+            f"{name}.decoder",
+            got=f"other outputs for the same latents (by up to {difference(again, output):.3g})",
+            expected="a deterministic decoder",
+            hint=watch.hint(),
+        )
+    if watch.changed():
+        raise InvalidArgument(
+            f"{name}.decoder",
+            got="weights or buffers that each call changes",
+            expected="a frozen decoder",
+            hint=watch.hint(),
+        )
+
+
+def _check_rows(name: str, generator: Generator, z: Tensor, others: Tensor, output: Tensor) -> None:
+    """Raise if a row's output depends on which rows are beside it, or on how many."""
+    even = torch.arange(len(z), device=z.device) % 2 == 0
+    beside = [_in_parts(generator, torch.where(per_row(kept, z), z, others)) for kept in (even, ~even)]
+    if same_in_company(torch.where(per_row(even, output), beside[0], beside[1]), output):
+        alone = torch.cat([generator.decode(row) for row in z.split(1)])
+        if same_alone(alone, output):
+            return
+    raise InvalidArgument(
+        f"{name}.decoder",
+        got="rows whose output depends on the other rows of the batch",
+        expected="row n of the output to depend on latent n alone",
+        hint="batch norm in train mode and attention over the batch do this; call .eval()",
+    )
 
 
 def _check_limits(name: str, expected: object) -> None:

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
-from latentsearch.adapters._check import check_frozen, check_generator, home_of
+from latentsearch.adapters._check import check_generator, home_of, modules_behind
 from latentsearch.adapters._used import checked_masks, stand_ins
+from latentsearch.adapters._watch import Watch
 from latentsearch.adapters.patches import Patches, find_patches
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.priors import UniformCodes
@@ -126,10 +127,10 @@ class CodebookGenerator:
         self.prior: Prior = prior if prior is not None else self._uniform()
         self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
         if check:
-            check_frozen("CodebookGenerator.decoder", decoder)
             self._check_home()
-            self._try_decoder()
-            check_generator(self, encode=self.encode if encode else None, output_range=output_range)
+            with Watch(modules_behind(decoder)) as watch:
+                self._try_decoder()
+                check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.space})"

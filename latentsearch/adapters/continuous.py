@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentsearch.adapters._check import check_frozen, check_generator, home_of
+from latentsearch.adapters._check import check_generator, home_of, modules_behind
+from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.priors import StandardNormal
 from latentsearch.protocols import Prior
@@ -70,9 +71,9 @@ class ContinuousGenerator:
         self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
         if check:
-            check_frozen("ContinuousGenerator.decoder", decoder)
-            self._try_decoder()
-            check_generator(self, encode=self.encode if encode else None, output_range=output_range)
+            with Watch(modules_behind(decoder)) as watch:
+                self._try_decoder()
+                check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.space})"

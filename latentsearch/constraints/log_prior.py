@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
 from latentsearch.priors import UniformCodes
-from latentsearch.protocols import Prior
+from latentsearch.protocols import Prior, require_prior
 
 
 class LogPrior(Constraint):
@@ -33,10 +36,7 @@ class LogPrior(Constraint):
     reads = "latent"
 
     def __init__(self, prior: Prior) -> None:
-        if not isinstance(prior, Prior):
-            raise InvalidArgument(
-                "LogPrior.prior", got=type(prior).__name__, expected="an object with sample and log_prob"
-            )
+        require_prior("LogPrior.prior", prior)
         self.prior = prior
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
@@ -51,6 +51,12 @@ class LogPrior(Constraint):
         loss = -self.prior.log_prob(grid)
         return loss, loss
 
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """The constraint with its prior on ``device``, if that can move; a module of the user's stays where it is."""
+        moved = copy.copy(self)
+        moved.prior = _moved(self.prior, torch.device(device))
+        return moved
+
     def validate(self, output: Tensor, latent: Tensor) -> None:
         try:
             self.prior.log_prob(latent)
@@ -60,3 +66,14 @@ class LogPrior(Constraint):
                 got=f"a prior that fails on {describe(latent)} with {type(error).__name__}: {error}",
                 expected="a prior over the generator's latents",
             ) from error
+
+
+def _moved(prior: Prior, device: torch.device) -> Prior:
+    """The prior on a device; itself if it is there or holds nothing that moves."""
+    if isinstance(prior, nn.Module):
+        held = (*prior.parameters(), *prior.buffers())
+        # Module.to moves in place.
+        return prior if all(t.device == device for t in held) else copy.deepcopy(prior).to(device)
+    move = getattr(prior, "to", None)
+    found: Prior = move(device) if callable(move) else prior
+    return found

@@ -9,7 +9,9 @@ from latentsearch._rows import per_row
 from latentsearch.goal import Score
 from latentsearch.goal.limit import Priority
 from latentsearch.loop.incumbents import improves
+from latentsearch.noise import Noise
 from latentsearch.objective import Objective
+from latentsearch.spaces import Discrete
 
 
 def score_each(objective: Objective, z: Tensor) -> Score:
@@ -44,6 +46,18 @@ def project_each(objective: Objective, z: Tensor, priority: Priority | None = No
         return worth.expand(z.shape).flatten(0, 1)
 
     return objective.project(z.flatten(0, 1), row, None if priority is None else of_candidates).view(z.shape)
+
+
+def prior_draws(objective: Objective, first: int, last: int, noise: Noise) -> Tensor:
+    """``(M, last - first, *S)`` draws of the generator's prior: those of these numbers among each row's."""
+    rows, count, space = len(noise), last - first, objective.generator.space
+    if not count:
+        dtype = torch.int64 if isinstance(space, Discrete) else objective.generator.dtype
+        return torch.empty(rows, 0, *space.shape, dtype=dtype, device=noise.keys.device)
+    keys = noise.split(last).keys.view(rows, last)[:, first:]
+    row = torch.arange(rows, device=keys.device).repeat_interleave(count)
+    draws = objective.prior.sample(Noise(keys.flatten()), row)
+    return draws.view(rows, count, *draws.shape[1:])
 
 
 def ranking(score: Score) -> Tensor:

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
 from latentsearch._identity import describe_settings
+from latentsearch._rounding import same_losses
 from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.problem import Problem
@@ -99,7 +99,7 @@ class SavedSearch:
                 f"the checkpoint {self.path} is of another search: its {' and '.join(different)} {verb}. "
                 "Give this search a path of its own, or delete the file"
             )
-        if not torch.allclose(tensors["probe"], self.loop.probe.loss, rtol=1e-3, equal_nan=True):
+        if not same_losses(tensors["probe"], self.loop.probe.loss, atol=1e-8):
             raise BrokenFile(
                 f"the checkpoint {self.path} is of another decoder: two latents that had losses "
                 f"{tensors['probe'].tolist()} now have {self.loop.probe.loss.tolist()}. "

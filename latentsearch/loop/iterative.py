@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,8 +17,9 @@ from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Proposal
 from latentsearch.loop.searcher import BaseSearcher
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Objective, cost_of_prior
 from latentsearch.problem import Problem
+from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
@@ -50,6 +52,14 @@ class IterativeSearcher(BaseSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         """The most rows that one step costs per row, in a space of this kind."""
 
+    def prior_passes(self, generator: Generator) -> int:
+        """The most rows that one step asks of the generator's prior, per row; each costs what the prior says."""
+        return 0
+
+    def whole_step_cost(self, generator: Generator) -> float:
+        """The most evaluations that one step costs per row, passes of the prior included."""
+        return self.step_cost(generator.space) + self.prior_passes(generator) * cost_of_prior(generator.prior)
+
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
         """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""
@@ -70,7 +80,7 @@ class IterativeSearcher(BaseSearcher):
         check_needs(self, problem)
 
     def least_evaluations(self, problem: Problem) -> int:
-        return self.step_cost(problem.generator.space) * self.restarts
+        return math.ceil(self.whole_step_cost(problem.generator) * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
         with torch.no_grad():

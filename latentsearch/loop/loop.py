@@ -44,7 +44,7 @@ class Loop:
         problem: Problem,
         run: Run,
     ) -> None:
-        prepared = preflight(method, problem)
+        prepared = preflight(method, problem, run.chunk_rows)
         generator, goal, noise, z = problem.generator, prepared.goal, prepared.noise, prepared.z
         problems, restarts, device = goal.problems, method.restarts, generator.device
         self.probe = prepared.fingerprint
@@ -55,11 +55,11 @@ class Loop:
         self.incumbents = Incumbents(z, self.probe.loss.dtype, self.ledger)
         self.objective = Objective(generator, goal, run, self.ledger)
         self.state = method.start(self.objective, z, noise.fold(_START))
-        self.step_cost = method.step_cost(generator.space)
+        self.step_cost = method.whole_step_cost(generator)
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:
             _log.warning(
-                "a budget of %g rows pays for no step: one costs %d", min(self.limits["evaluations"]), step_cost
+                "a budget of %g rows pays for no step: one costs %g", min(self.limits["evaluations"]), step_cost
             )
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
@@ -167,7 +167,7 @@ class Loop:
         if not len(held):
             return False
         least = float(self.ledger.left[held].min())
-        self.paid_until = self.number + (int(least) // self.step_cost if math.isfinite(least) else 1 << 62)
+        self.paid_until = self.number + (int(least // self.step_cost) if math.isfinite(least) else 1 << 62)
         if self.settings.compile:
             held = _padded(held, alive)
         if len(held) < len(alive):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latentsearch._memory import Chunks
+from latentsearch._rounding import same_losses
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Goal, Score
 from latentsearch.loop.start import check_canonical, initial_latents
@@ -42,7 +44,7 @@ class Prepared:
     fingerprint: Score
 
 
-def preflight(method: IterativeSearcher, problem: Problem) -> Prepared:
+def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | None = None) -> Prepared:
     """Find out before the first step what would fail in it, by decoding two latents; nothing is charged for that.
 
     What needs no decode has been checked by `BaseSearcher.search`: types, limits, and the method's own `check`.
@@ -58,26 +60,27 @@ def preflight(method: IterativeSearcher, problem: Problem) -> Prepared:
     z = initial_latents(generator, problem.init, noise.fold(_INIT), problems, restarts, goal.limit)
     two = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
     two = EmbeddingView(generator).canonical(two)
-    goal, fingerprint = check_scores(generator, goal, two)
+    goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
     if method.needs_gradient:
-        check_gradients(generator, goal, two)
+        check_gradients(generator, goal, two, chunk_rows)
     return Prepared(goal, noise, z, fingerprint)
 
 
-def check_scores(generator: Generator, goal: Goal, z: Tensor) -> tuple[Goal, Score]:
+def check_scores(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> tuple[Goal, Score]:
     """Decode two latents ``(2, *S)`` and see that the goal can score them, before a run.
+
+    Args:
+        generator: The decoder.
+        goal: What is to score its outputs.
+        z: The latents.
+        chunk_rows: The most rows to decode at once.
 
     Returns:
         The goal on the output's device and in its floating dtype, and the two scores.
     """
     with torch.no_grad():
-        output = generator.decode(z)
-        if not isinstance(output, Tensor) or output.shape[:1] != z.shape[:1]:
-            got = describe(output) if isinstance(output, Tensor) else type(output).__name__
-            raise InvalidArgument(
-                "generator.decode", got=got, expected=f"a tensor of {len(z)} rows for {len(z)} latents"
-            )
+        output = _decoded(generator, z, chunk_rows)
         dtype = output.dtype if output.is_floating_point() else None
         goal = goal.to(output.device, dtype)
         goal.validate(output, z)
@@ -102,6 +105,18 @@ def _check_score(term: Constraint, score: Score, rows: int) -> None:
             )
 
 
+def _decoded(generator: Generator, z: Tensor, chunk_rows: int | None) -> Tensor:
+    def part(rows: slice) -> tuple[Tensor]:
+        output, count = generator.decode(z[rows]), len(z[rows])
+        if not isinstance(output, Tensor) or output.shape[:1] != (count,):
+            got = describe(output) if isinstance(output, Tensor) else type(output).__name__
+            expected = f"a tensor of {count} rows for {count} latents"
+            raise InvalidArgument("generator.decode", got=got, expected=expected)
+        return (output,)
+
+    return Chunks(chunk_rows).run(part, len(z))[0]
+
+
 def check_latents(generator: Generator, goal: Goal) -> None:
     """Raise if a term holds latents that are none of the generator's, or codes that stand for others."""
     for term in goal.constraints:
@@ -109,16 +124,19 @@ def check_latents(generator: Generator, goal: Goal) -> None:
             check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
 
 
-def check_gradients(generator: Generator, goal: Goal, z: Tensor) -> None:
+def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> None:
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
     What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
     gradients hand it such, and a goal that is blind to the difference would be searched for in vain.
     """
     problem = torch.tensor([0, goal.problems - 1], device=z.device)
-    objective = Objective(generator, goal.select(problem), Run(), Ledger(2, device=z.device))
+    two = goal.select(problem)
+    objective = Objective(generator, two, Run(chunk_rows=chunk_rows), Ledger(2, device=z.device))
     if isinstance(generator.space, Discrete) and goal.reads_latent:
-        _check_soft(generator, generator.space, goal.select(problem), z)
+        with torch.no_grad():
+            output = _decoded(generator, z, chunk_rows) if goal.reads_output else z
+        _check_soft(generator, generator.space, two, z, output)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)
@@ -133,11 +151,10 @@ def check_gradients(generator: Generator, goal: Goal, z: Tensor) -> None:
         ) from error
 
 
-def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor) -> None:
+def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor, output: Tensor) -> None:
     """Raise unless each term gives the same loss for hard codes ``(2, *S)`` and for these as one-hot vectors."""
     soft = space.one_hot(z, generator.dtype)
     with torch.no_grad():
-        output = generator.decode(z) if goal.reads_output else z
         for term in goal.constraints:
             if term.reads != "output":
                 hard = term(output, z).loss
@@ -151,8 +168,7 @@ def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor) ->
 def _compare(term: Constraint, hard: Tensor, soft: Tensor) -> None:
     if soft.shape != hard.shape:
         raise _no_soft(term, f"a loss of shape {tuple(soft.shape)} for two rows of soft codes")
-    slack = max(1e-3, torch.finfo(hard.dtype).eps ** 0.5)
-    if not torch.allclose(soft.to(hard.dtype), hard, rtol=slack, atol=1e-2 * slack, equal_nan=True):
+    if not same_losses(soft, hard):
         got = f"losses {hard.tolist()} for two grids of codes, and {soft.tolist()} for the same as one-hot vectors"
         raise _no_soft(term, got)
 

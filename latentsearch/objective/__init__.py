@@ -3,5 +3,6 @@
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.evaluate import Linear, Objective
 from latentsearch.objective.ledger import Ledger
+from latentsearch.objective.prior import ChargedPrior, cost_of_prior
 
-__all__ = ["EmbeddingView", "Ledger", "Linear", "Objective"]
+__all__ = ["ChargedPrior", "EmbeddingView", "Ledger", "Linear", "Objective", "cost_of_prior"]

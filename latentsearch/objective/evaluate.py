@@ -18,6 +18,7 @@ from latentsearch.goal._addend import Addend
 from latentsearch.goal.limit import Priority
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
+from latentsearch.objective.prior import ChargedPrior
 from latentsearch.protocols import Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
@@ -71,6 +72,7 @@ class Objective:
         generator: The decoder.
         ledger: The rows held, and what they spent.
         chunks: The chunk size in force.
+        prior: The generator's, asked at a charge.
     """
 
     def __init__(self, generator: Generator, goal: Addend, run: Run = Run(), ledger: Ledger | None = None) -> None:
@@ -84,6 +86,7 @@ class Objective:
         self._autocast, self._patches = run.autocast, run.patches
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
+        self.prior = ChargedPrior(generator, self.ledger)
         self._evaluate: Callable[..., tuple[Tensor, ...]] = self._evaluated
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"

@@ -1,6 +1,8 @@
 """Distributions over latents: something to sample starts from, and a term of the objective."""
 
+from latentsearch.priors.distribution import DistributionPrior
+from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.uniform import UniformCodes
 
-__all__ = ["StandardNormal", "UniformCodes"]
+__all__ = ["DistributionPrior", "HistogramPrior", "StandardNormal", "UniformCodes"]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentsearch._rows import sum_rows
 from latentsearch.noise import Noise
+from latentsearch.spaces import Continuous
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class StandardNormal:
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
+
+    @property
+    def space(self) -> Continuous:
+        """Vectors or grids of numbers, of this shape."""
+        return Continuous(self.shape)
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""

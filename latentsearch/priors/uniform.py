@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from latentsearch.spaces import Discrete
 
 @dataclass(frozen=True, eq=False)
 class UniformCodes:
-    """Every grid is as likely as every other.
+    """Every grid is as likely as every other: a [ConditionalPrior][latentsearch.ConditionalPrior] that costs nothing.
 
     Attributes:
         space: The grids.
@@ -36,6 +37,7 @@ class UniformCodes:
     space: Discrete
     dtype: torch.dtype = torch.float32
     used: Tensor | None = None
+    cost: ClassVar[float] = 0.0
     _codes: Tensor | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,18 @@ class UniformCodes:
         if self.space.is_soft(z):
             return (z.flatten(1, -2).sum(-1) * each.to(z.dtype)).sum(1)
         return each.sum().to(self.dtype).expand(len(z)).clone()
+
+    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+        """``(N, *S, K)``: the same for each code that is drawn, minus infinity for the others."""
+        size = self.space.codebook_size
+        logits = torch.zeros(*self.space.shape, size, dtype=self.dtype, device=z.device)
+        if self.used is not None:
+            logits = logits.masked_fill(~self.used.to(z.device), -torch.inf)
+        return logits.log_softmax(-1).expand(len(z), *self.space.shape, size)
+
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """``(N, *S)``, with new codes where ``mask`` says."""
+        return torch.where(mask, self.sample(noise), z)
 
     @property
     def _counts(self) -> Tensor:

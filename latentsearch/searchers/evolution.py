@@ -10,10 +10,10 @@ from torch import Tensor
 
 from latentsearch._codes import grid_hash
 from latentsearch.goal import Score
-from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
+from latentsearch.loop import IterativeSearcher, Proposal, prior_draws, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
-from latentsearch.protocols import EmbeddingGenerator, Generator
+from latentsearch.objective import Objective, cost_of_prior
+from latentsearch.protocols import ConditionalPrior, EmbeddingGenerator, Generator
 from latentsearch.spaces import Discrete, LatentSpace
 
 # How a child was made; the first three are the columns of `gains` and `trials`.
@@ -77,7 +77,8 @@ class EvolutionSearch(IterativeSearcher):
     - *crossover*: a random block of one member is put into another, so that what was found in
       different corners comes together;
     - *far* mutation: codes of a fresh draw from the generator's prior, so that a learnt prior is
-      the proposal;
+      the proposal; where it is a [ConditionalPrior][latentsearch.ConditionalPrior] with a cost, codes
+      drawn at each position given the child's others, for one pass a child;
     - *near* mutation: of several such draws, at each position the code whose embedding is nearest
       to the present one. Without embeddings this is a far mutation.
 
@@ -122,6 +123,11 @@ class EvolutionSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.children
 
+    def prior_passes(self, generator: Generator) -> int:
+        if isinstance(generator.prior, ConditionalPrior) and cost_of_prior(generator.prior):
+            return self.children
+        return max(self._pool(generator), self.children)
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:
         rows, device = len(z), z.device
         loss = torch.full((rows, self.population), torch.inf, dtype=objective.generator.dtype, device=device)
@@ -139,7 +145,7 @@ class EvolutionSearch(IterativeSearcher):
 
     def step(self, objective: Objective, state: EvolutionState, noise: Noise) -> tuple[EvolutionState, Proposal]:
         generator = objective.generator
-        brood = self._founders(generator, state, noise) if state.number == 0 else self._bred(generator, state, noise)
+        brood = self._founders(objective, state, noise) if state.number == 0 else self._bred(objective, state, noise)
         # Beyond a hard limit chance decides what goes back.
         brood.z = project_each(objective, brood.z, lambda _: noise.fold(6).uniform(*brood.z.shape[1:]))
         score = score_each(objective, brood.z)
@@ -158,15 +164,15 @@ class EvolutionSearch(IterativeSearcher):
         state = EvolutionState(z, unbroken, satisfied, seen, gains, trials, state.number + 1)
         return state, Proposal(z[:, 0], Score(loss[:, 0], satisfied[:, 0]))
 
-    def _founders(self, generator: Generator, state: EvolutionState, noise: Noise) -> _Brood:
+    def _founders(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Brood:
         """The first generation: the initial grid and draws from the prior."""
-        draws = _prior_draws(generator, self.children, noise)
-        rival = state.loss.new_full(draws.shape[:2], torch.inf)
-        return _Brood(torch.cat([state.z[:, :1], draws[:, 1:]], 1), torch.full_like(rival, _FOUNDED).long(), rival)
+        z = torch.cat([state.z[:, :1], prior_draws(objective, 1, self.children, noise)], 1)
+        rival = state.loss.new_full(z.shape[:2], torch.inf)
+        return _Brood(z, torch.full_like(rival, _FOUNDED).long(), rival)
 
-    def _bred(self, generator: Generator, state: EvolutionState, noise: Noise) -> _Brood:
+    def _bred(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Brood:
         """Children of the population: crossed or copied, and mutated where they are known already."""
-        count, shape = self.children, state.z.shape[2:]
+        count, shape, generator = self.children, state.z.shape[2:], objective.generator
         # The square prefers the better parents.
         parents = (self.population * noise.fold(1).uniform(2, count).square()).long()
         first, second = parents.unbind(1)
@@ -174,8 +180,7 @@ class EvolutionSearch(IterativeSearcher):
         block = random_blocks(noise.fold(3), count, shape) & _per_child(crossed, state.z)
         z = torch.where(block, take(state.z, second), take(state.z, first))
 
-        pool = _prior_draws(generator, max(_POOL, count), noise.fold(4))
-        close, far = nearest_codes(generator, z, pool), pool[:, :count]
+        close, far = self._codes(objective, z, noise.fold(4))
         known = torch.cat([state.seen, _hashes(generator, state.z)], 1)
         mutated = torch.zeros_like(crossed)
         rank, number = mutation(
@@ -191,6 +196,17 @@ class EvolutionSearch(IterativeSearcher):
             mutated = mutated | again
         way = torch.where(mutated, torch.where(near, _NEAR, _FAR), _CROSSED)
         return _Brood(z, way, take(state.loss, torch.where(mutated, first, parents.amin(1))))
+
+    def _codes(self, objective: Objective, z: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Near and far codes for every position of the children ``(M, C, *S)``."""
+        if objective.prior.conditional:
+            return _conditional_codes(objective, z, noise)
+        pool = prior_draws(objective, 0, self._pool(objective.generator), noise)
+        return nearest_codes(objective.generator, z, pool), pool[:, : self.children]
+
+    def _pool(self, generator: Generator) -> int:
+        """How many draws a row the mutations of a generation take."""
+        return max(_POOL, self.children) if isinstance(generator, EmbeddingGenerator) else self.children
 
     def _tail(self, number: int) -> float:
         """The exponent of how many codes a mutation changes, in a generation."""
@@ -275,10 +291,21 @@ def _credited(state: EvolutionState, brood: _Brood, loss: Tensor) -> tuple[Tenso
     return _MEMORY * state.gains + (gain[..., None] * made).sum(1), _MEMORY * state.trials + made.sum(1)
 
 
-def _prior_draws(generator: Generator, count: int, noise: Noise) -> Tensor:
-    """``(M, count, *S)`` grids from the prior."""
-    draws = generator.prior.sample(noise.split(count))
-    return draws.view(len(noise), count, *draws.shape[1:])
+def _conditional_codes(objective: Objective, z: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Near and far codes for children ``(M, C, *S)``, drawn at each position given the child's other codes."""
+    rows, count = z.shape[:2]
+    row = torch.arange(rows, device=z.device).repeat_interleave(count)
+    flat = z.flatten(0, 1)
+    draws = code_draws(objective.prior.conditionals(flat, row), _POOL, noise.split(count))
+    return nearest_codes(objective.generator, flat[:, None], draws).view_as(z), draws[:, 0].view_as(z)
+
+
+def code_draws(logits: Tensor, count: int, noise: Noise) -> Tensor:
+    """``(N, count, *S)`` grids whose codes are drawn, each by itself, from ``softmax(logits)``, ``(N, *S, K)``."""
+    steps = logits.softmax(-1).cumsum(-1).flatten(1, -2)
+    uniform = noise.uniform(steps.shape[1], count, dtype=steps.dtype) * steps[..., -1:]
+    codes = torch.searchsorted(steps, uniform).clamp(max=logits.shape[-1] - 1)
+    return codes.mT.reshape(len(logits), count, *logits.shape[1:-1])
 
 
 def _hashes(generator: Generator, z: Tensor) -> Tensor:

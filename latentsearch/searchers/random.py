@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, prior_draws, project_each, score_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
+from latentsearch.protocols import Generator
 from latentsearch.spaces import LatentSpace
 
 
@@ -52,13 +53,16 @@ class RandomSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.batch
 
+    def prior_passes(self, generator: Generator) -> int:
+        return self.batch
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RandomState:
         return RandomState(z, 0)
 
     def step(self, objective: Objective, state: RandomState, noise: Noise) -> tuple[RandomState, Proposal]:
-        rows = len(state.z)
-        draws = objective.generator.prior.sample(noise.split(self.batch)).to(state.z.dtype)
-        draws = draws.view(rows, self.batch, *state.z.shape[1:])
+        own = int(state.number == 0)  # the initial latent is the first of all draws
+        draws = prior_draws(objective, own, self.batch, noise).to(state.z.dtype)
+        draws = torch.cat([state.z[:, None].expand(-1, own, *state.z.shape[1:]), draws], 1)
         draws = project_each(objective, draws, lambda _: noise.fold(0).uniform(*draws.shape[1:]))
         if state.number == 0:
             draws = torch.cat([state.z[:, None], draws[:, 1:]], 1)

@@ -2,7 +2,7 @@
 
 Use it on your own classes: `check_generator(mine)` in a script, or in a test file
 
-    @parametrize_with_checks([mine, MySearch(), (MyConstraint(), mine), (my_prior, mine.space)])
+    @parametrize_with_checks([mine, MySearch(), my_prior, (MyConstraint(), mine)])
     def test_laws(check):
         check()
 
@@ -49,9 +49,9 @@ def checks(subject: Any) -> list[Check]:
     """The checks that apply to an instance, by what it is.
 
     Args:
-        subject: A generator, a searcher or an estimator; or a pair of a constraint and a generator
-            for outputs to score; or of a prior and its space; or of a searcher and the `TestProblem`, or
-            the list of them, to try it on in place of the toys.
+        subject: A generator, a prior, a searcher or an estimator; or a pair of a constraint and a generator
+            for outputs to score; or of a searcher and the `TestProblem`, or the list of them, to try it on in
+            place of the toys.
 
     Raises:
         InvalidArgument: If it is none of these.
@@ -71,17 +71,16 @@ def checks(subject: Any) -> list[Check]:
             return constraint_checks(constraint, generator)
         case (first, second) if hasattr(first, "search"):
             return searcher_checks(first, second)
-        case (first, second):
-            return prior_checks(first, second)
         case Generator():
             return generator_checks(subject)
+        case Prior():
+            return prior_checks(subject)
         case _ if hasattr(subject, "search"):
             return searcher_checks(subject)
         case Estimator():
             return estimator_checks(subject)
-    expected = "a generator, a searcher, an estimator, (constraint, generator) or (prior, space)"
+    expected = "a generator, a prior, a searcher, an estimator or (constraint, generator)"
     hint = "pair it with a generator: (constraint, generator)" if isinstance(subject, (Constraint, Goal, Limit)) else ""
-    hint = "pair it with its space: (prior, space)" if isinstance(subject, Prior) else hint
     raise InvalidArgument("checks", got=type(subject).__name__, expected=expected, hint=hint)
 
 

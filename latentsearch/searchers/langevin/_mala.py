@@ -20,7 +20,7 @@ class MALAKernel(Kernel):
         return score, Point(z, score.loss, gradient, gradient.new_zeros(len(z), 0))
 
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
-        move = objective.generator.prior.sample(noise).to(point.z.dtype) - point.z
+        move = objective.prior.sample(noise).to(point.z.dtype) - point.z
         change = point.gradient * move
         # Squares of very large or very small losses leave the range of floating point.
         largest = change.abs().flatten(1).amax(1).clamp(min=torch.finfo(change.dtype).tiny)

@@ -11,11 +11,12 @@ from torch import Tensor
 from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
+from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.searchers.langevin._discrete_langevin import DiscreteLangevinKernel
 from latentsearch.searchers.langevin._mala import MALAKernel
 from latentsearch.searchers.langevin._metropolis import Kernel, Point, StepState, Transition, metropolis_hastings
-from latentsearch.spaces import Discrete, LatentSpace
+from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
 _STEPS = 300  # where there is no budget to go by
 # How fast the step size adapts: slower in long runs, where what is learnt can be more exact.
@@ -114,6 +115,10 @@ class LangevinSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2
 
+    def prior_passes(self, generator: Generator) -> int:
+        # The first step of a chain on continuous latents is scaled by a draw.
+        return int(isinstance(generator.space, Continuous))
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> LangevinState:
         # The first step fills this in: to linearise costs evaluations.
         dtype = torch.promote_types(objective.generator.dtype, torch.float32)
@@ -127,7 +132,7 @@ class LangevinSearch(IterativeSearcher):
         left = objective.left
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        affordable = (left / self.step_cost(objective.generator.space)).floor()
+        affordable = (left / self.whole_step_cost(objective.generator)).floor()
         return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: LangevinState, noise: Noise) -> tuple[LangevinState, Proposal]:
