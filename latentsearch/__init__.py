@@ -48,6 +48,7 @@ from latentsearch.searchers import (
     search,
 )
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
+from latentsearch.training import Fit, fit
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ __all__ = [
     "EmbeddingGenerator",
     "EvolutionSearch",
     "ExhaustiveSearch",
+    "Fit",
     "Generator",
     "GradientSearch",
     "InvalidArgument",
@@ -106,6 +108,7 @@ __all__ = [
     "Within",
     "WrapWarning",
     "constraint",
+    "fit",
     "problem_seeds",
     "search",
     "wrap",

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from typing_extensions import is_protocol
 
 import latentsearch as ls
-from latentsearch import algebra, models, relaxations
+from latentsearch import algebra, models, relaxations, training
 from latentsearch.bounds import Bounded
-from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import Check, parametrize_with_checks, toys
+from latentsearch.training import initialised
 
 DTYPES = (torch.float32, torch.float64)
 IMAGE = (1, 8, 8)
@@ -87,7 +87,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
 def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
     yield toys.ElementwiseGenerator((2, 3), dtype)
     yield toys.CodeGenerator((3, 2), 4, dtype)
-    with models.initialised(0):
+    with training.initialised(0):
         yield from continuous_generators(dtype)
         yield from codebook_generators(dtype)
 
@@ -118,7 +118,7 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
     for mode in ("area", "bicubic"):
         yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
         yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, tolerance=1.0)
-    with models.initialised(1):
+    with training.initialised(1):
         classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
     for loss in ("probability", "logit"):
         yield ls.Classified(classifier, 1, loss=loss, threshold=0.3)
@@ -157,7 +157,7 @@ def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
 
 
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
-    with models.initialised(0):
+    with training.initialised(0):
         pictures = next(continuous_generators(dtype))
     codes = toys.CodeGenerator((3, 2), 4, dtype)
     for problems in (1, 3):

@@ -26,7 +26,7 @@ LAYERS = {
     | {"_checkpoint", "_checks", "_maps", "_rows", "_codes", "_memory", "_identity"},
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
-    3: {"loop"},
+    3: {"loop", "training"},
     4: {"searchers"},
     5: {"testing", "zoo", "plots", "demo", "cli", "__main__"},
 }
