@@ -6,10 +6,11 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch._maps import resampled
 from latentsearch.errors import InvalidArgument, Unsupported, describe

@@ -11,6 +11,7 @@ from latentsearch.noise import Noise
 from latentsearch.protocols import Prior
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 from latentsearch.testing._laws import Check, checks_of, close, draw, require, require_kind, run_all, soft_draw
+from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 
 _CPU = torch.device("cpu")
 _DRAWS = 20_000
@@ -100,10 +101,8 @@ def samples_follow_log_prob(prior: Prior, space: LatentSpace) -> None:
     samples = prior.sample(_noise(_DRAWS)).flatten(1)
     powers = space.codebook_size ** torch.arange(space.positions - 1, -1, -1)
     counts = (samples * powers).sum(1).bincount(minlength=len(grids)).double()
-    # Six standard deviations of a binomial count: false alarms are below one in a million.
-    slack = 6 * (_DRAWS * expected * (1 - expected)).sqrt() + 1
-    worst = float(((counts - _DRAWS * expected).abs() - slack).max())
-    require(worst <= 0, samples_follow_log_prob, prior, f"a count is {worst:.0f} beyond six standard deviations off")
+    chance = chance_of_counts(counts, expected)
+    require(chance > FALSE_ALARM, samples_follow_log_prob, prior, f"counts so far off have a chance of {chance:.2g}")
 
 
 def _all_grids(space: Discrete) -> Tensor:

@@ -43,10 +43,9 @@ def batches_of(what: str, data: Data, batch_size: int, noise: Noise) -> Batches:
     Raises:
         InvalidArgument: If they are empty, of unequal lengths, or could not be begun again.
     """
-    if _are_tensors(what, data):
-        return _Rows(_Tensors(what, data), batch_size, noise)
-    if _is_dataset(data):
-        return _Rows(_Items(what, data), batch_size, noise)
+    source = _by_number(what, data)
+    if source is not None:
+        return _Rows(source, batch_size, noise)
     if isinstance(data, Iterable):
         return _Epochs(what, data, noise.fold(_STREAM))
     if callable(data):
@@ -61,8 +60,8 @@ def in_order(what: str, data: Data, batch_size: int) -> Iterator[Sequence[Any]]:
         InvalidArgument: If they are empty, of unequal lengths, or have no end.
     """
     noise = Noise.from_seed(0).fold(_STREAM)
-    if _are_tensors(what, data) or _is_dataset(data):
-        source = _Tensors(what, data) if isinstance(data, Sequence) else _Items(what, data)
+    source = _by_number(what, data)
+    if source is not None:
         starts = range(0, source.count, batch_size)
         rows = (torch.arange(start, min(start + batch_size, source.count)) for start in starts)
         return (source.take(batch, noise.fold(number)) for number, batch in enumerate(rows))
@@ -90,16 +89,17 @@ def parts_of(batch: Any) -> Sequence[Any]:
 _EXPECTED = "tensors, a torch Dataset, an iterable such as a DataLoader, or a function of step and noise"
 
 
-def _are_tensors(what: str, data: Data) -> bool:
+def _by_number(what: str, data: Data) -> _Tensors | _Items | None:
+    """What has rows that can be taken by their number; None where the data are none of these."""
     if isinstance(data, Tensor):
         hint = "write (images,) for images alone"
         raise InvalidArgument(what, got=describe(data), expected="a sequence of tensors", hint=hint)
     # No tensors at all are refused as tensors: nothing else could be meant.
-    return isinstance(data, Sequence) and all(isinstance(part, Tensor) for part in data)
-
-
-def _is_dataset(data: Data) -> bool:
-    return isinstance(data, Dataset) and not isinstance(data, IterableDataset)
+    if isinstance(data, Sequence) and all(isinstance(part, Tensor) for part in data):
+        return _Tensors(what, data)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        return _Items(what, data)
+    return None
 
 
 class _Tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ Terms = Mapping[str, Tensor]
 _EVALUATE = 3  # the stream of noise folded in
 
 
-@runtime_checkable
 class Trainable(Protocol):
     """What [fit][latentsearch.training.fit] asks of a model, beside being an ``nn.Module``."""
 

@@ -13,7 +13,7 @@ from latentsearch.training.averages import average_of
 from latentsearch.training.batches import Data, batches_of, in_order
 from latentsearch.training.best import selection_of
 from latentsearch.training.checkpoint import SavedFit
-from latentsearch.training.evaluation import Trainable, evaluate, terms_of
+from latentsearch.training.evaluation import evaluate, terms_of
 from latentsearch.training.history import Entry, History, Means
 from latentsearch.training.optimizers import Turns
 from latentsearch.training.plan import Fit
@@ -177,7 +177,8 @@ def _check_arguments(model: nn.Module, plan: Fit, seed: object) -> None:
     if not isinstance(plan, Fit):
         hint = "write fit(model, data, Fit(steps=1000))"
         raise InvalidArgument("fit.plan", got=type(plan).__name__, expected="a Fit", hint=hint)
-    if not isinstance(model, nn.Module) or not isinstance(model, Trainable):
+    # Not isinstance(model, Trainable): from Python 3.12 on that does not see what compiled modules pass on.
+    if not isinstance(model, nn.Module) or not callable(getattr(model, "training_terms", None)):
         raise InvalidArgument("fit.model", got=type(model).__name__, expected="an nn.Module with training_terms")
     if next(model.parameters(), None) is None:
         got = f"{type(model).__name__} without parameters"
