@@ -304,7 +304,7 @@ def test_loss_at_reads_the_trace():
 SCRIPT = """
 import os, signal, sys, torch
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 torch.set_num_threads(1)
 with training.initialised(0):
     model = models.VQVAE((1, 28, 28), codebook_size=32, width=8, channels=16).eval()

@@ -30,7 +30,7 @@ class Regression(nn.Module):
         self.beta, self.layer, self.batch_norm = beta, nn.Linear(3, 2), nn.BatchNorm1d(2)
 
     def training_terms(self, rows, noise):
-        out = self.batch_norm(self.layer(rows))
+        out = self.batch_norm(self.layer(rows["rows"] if isinstance(rows, dict) else rows))
         draw = noise.normal(*out.shape)[0]
         return {"fit": (out + 0.1 * draw).square().mean(), "size": self.layer.weight.square().sum()}
 
@@ -104,6 +104,7 @@ SOURCES = {
     "loader": DataLoader(TensorDataset(DATA), batch_size=8, shuffle=True),
     "stream": lambda step, noise: noise.normal(8, 3)[0] + step,
     "list of batches": [(part,) for part in DATA.split(8)],
+    "batches by name": [({"rows": part},) for part in DATA.split(8)],
 }
 PLANS = {
     "plain": PLAN,

@@ -35,9 +35,22 @@ def terms_of(model: nn.Module, batch: Sequence[Any], noise: Noise) -> Mapping[st
     """What ``training_terms`` gives for a batch, which is brought to where the weights are."""
     placed = next(itertools.chain(model.parameters(), model.buffers()), None)
     device = noise.keys.device if placed is None else placed.device
-    parts = [part.to(device) if isinstance(part, Tensor) else part for part in batch]
+    parts = [_moved(part, device) for part in batch]
     terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
     return terms
+
+
+def _moved(part: Any, device: torch.device) -> Any:
+    """A part of a batch on a device: a tensor, or tensors by name; what else there is stays as it is."""
+    if isinstance(part, Mapping):
+        return {name: _moved(value, device) for name, value in part.items()}
+    return part.to(device) if isinstance(part, Tensor) else part
+
+
+def _rows(batch: Sequence[Any]) -> int:
+    """The number of rows of a batch."""
+    first = batch[0]
+    return len(next(iter(first.values()))) if isinstance(first, Mapping) else len(first)
 
 
 def called(terms: Terms | Callable[[], Terms]) -> Terms:
@@ -78,8 +91,8 @@ def evaluate(model: nn.Module, data: Data, *, batch_size: int = 500, noise: Nois
     try:
         for batch in batches:
             terms = flat(terms_of(model, batch, noise.fold(start)))
-            scored.append(({name: float(term) for name, term in terms.items()}, len(batch[0])))
-            start += len(batch[0])
+            scored.append(({name: float(term) for name, term in terms.items()}, _rows(batch)))
+            start += _rows(batch)
     finally:
         model.train(training)
     if not start:

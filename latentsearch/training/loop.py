@@ -56,9 +56,11 @@ def fit(model: nn.Module, data: Data, plan: Fit, *, validation: Data | None = No
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
         >>> from latentsearch.models import VAE
         >>> images, model = torch.rand(64, 1, 8, 8), VAE((1, 8, 8), width=2, channels=8)
-        >>> history = fit(model, (images,), Fit(steps=4, batch_size=16, average=0.9, log_every=2))
+        >>> plan = ls.Fit(steps=4, batch_size=16, average=0.9, log_every=2)
+        >>> history = ls.fit(model, (images,), plan)
         >>> history.step, sorted(history.train), history.status.name
         ([2, 4], ['kl', 'reconstruction'], 'FINISHED')
     """

@@ -21,7 +21,7 @@ class Turn:
         self.name, self.steps = name, group.steps
         self._schedule, self._clip, self._total = plan.schedule, plan.clip, plan.steps
         self.optimizer = _made(_called("optimizer", name), group, model)
-        self._rates = [group["lr"] for group in self.optimizer.param_groups if "lr" in group]
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._leaves = [parameter for parameter in parameters if parameter.requires_grad]
         _check_leaves(_called("parameters", name), self._leaves, parameters, model)

@@ -33,6 +33,7 @@ def cosine(step: int, steps: int) -> float:
     """From 1 at the first step down to 0 after the last, along half a cosine.
 
     Example:
+        >>> from latentsearch.training import cosine
         >>> cosine(0, 100), cosine(50, 100)
         (1.0, 0.5)
     """
@@ -50,6 +51,7 @@ class Group:
         steps: Steps in a row that it takes before the next group has its turn.
 
     Example:
+        >>> from latentsearch.training import Fit, Group
         >>> slow_encoder = Group(
         ...     lambda model: [
         ...         {"params": model.encoder.parameters(), "lr": 1e-4},
@@ -97,7 +99,11 @@ class Fit:
         checkpoint_every: Steps between checkpoints; those between log entries if not given.
 
     Example:
-        >>> Fit(steps=600, optimizer=functools.partial(torch.optim.SGD, lr=0.1), schedule=None, clip=1.0).steps
+        >>> from functools import partial
+        >>> import torch
+        >>> from latentsearch.training import Fit, Group
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> Fit(steps=600, optimizer=sgd, schedule=None, clip=1.0).steps
         600
         >>> critic_and_actor = {
         ...     "critic": Group(lambda model: model.critic.parameters(), steps=10),

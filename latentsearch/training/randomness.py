@@ -18,6 +18,7 @@ def initialised(seed: int) -> Iterator[None]:
 
     Example:
         >>> from torch import nn
+        >>> from latentsearch.training import initialised
         >>> with initialised(0):
         ...     layer = nn.Linear(2, 2)
     """
