@@ -14,13 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 from data import mnist
 from torch import Tensor, nn
 
-from latentsearch import _checkpoint, models
+import latentsearch as ls
+from latentsearch import _checkpoint, models, training
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "latentsearch" / "zoo" / "weights"
@@ -32,7 +35,7 @@ VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]
 def build(name: str) -> nn.Module:
     """The untrained model of that name."""
     vq = {"width": 32, "channels": 64, "variance": VARIANCE, "normalise": False}
-    with models.initialised(0):
+    with training.initialised(0):
         match name:
             case "mnist-vqvae-512":
                 return models.VQVAE(SHAPE, codebook_size=512, **vq)
@@ -59,7 +62,7 @@ def measure(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> dict
         decoded = torch.cat([model.decode(z) for z in codes.split(500)])
         used = codes.flatten().bincount(minlength=model.codes.size) > 0
         return {"test_mse": (decoded - images).square().mean().item(), "codes_used": int(used.sum())}
-    terms = models.evaluate(model, (images,))
+    terms = training.evaluate(model, (images,))
     decoded = torch.cat([model.decode(model.encode(x)) for x in images.split(500)])
     return {"test_mse": (decoded - images).square().mean().item()} | {f"test_{k}": v for k, v in terms.items()}
 
@@ -70,6 +73,10 @@ def write_pictures(folder: Path, images: Tensor, labels: Tensor, each: int = 2) 
     tensors = {"images": (images[rows] * 255).round().to(torch.uint8), "labels": labels[rows], "test_index": rows}
     header = {"kind": "images", "source": f"MNIST test set, the first {each} pictures of each digit"}
     _checkpoint.save(folder / "mnist-images.safetensors", tensors, header)
+
+
+def report(name: str, entry: training.Entry) -> None:
+    print(name, entry.step, {term: round(values[-1], 4) for term, values in entry.history.train.items()}, flush=True)
 
 
 def main() -> None:
@@ -87,17 +94,13 @@ def main() -> None:
     for name in options.only:
         model, start, steps = build(name), time.perf_counter(), options.steps or STEPS[name]
         data = (images, labels) if isinstance(model, models.Classifier) else (images,)
-        history = models.fit(
-            model,
-            data,
-            steps=steps,
-            batch_size=128,
-            checkpoint=options.checkpoints / f"{name}.safetensors",
+        plan = ls.Fit(
+            steps,
             log_every=250,
-            report=lambda step, h, name=name: print(
-                name, step, {k: round(v[-1], 4) for k, v in h.train.items()}, flush=True
-            ),
+            checkpoint=options.checkpoints / f"{name}.safetensors",
+            callbacks=[partial(report, name)],
         )
+        history = ls.fit(model, data, plan)
         figures = measure(name, model, test_images, test_labels)
         print(name, figures)
         # Averages of the codebook are needed to train on, not to decode.
@@ -108,7 +111,7 @@ def main() -> None:
             "steps": steps,
             "seconds": round(time.perf_counter() - start),
             **figures,
-            "history": history.__dict__,
+            "history": asdict(history),
         }
         LOG.parent.mkdir(parents=True, exist_ok=True)
         LOG.write_text(json.dumps(log, indent=1))

@@ -50,6 +50,7 @@ from latentsearch.searchers import (
     search,
 )
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
+from latentsearch.training import Fit, fit
 
 __version__ = "0.1.0"
 
@@ -77,6 +78,7 @@ __all__ = [
     "EmbeddingGenerator",
     "EvolutionSearch",
     "ExhaustiveSearch",
+    "Fit",
     "Generator",
     "Goal",
     "GradientSearch",
@@ -116,6 +118,7 @@ __all__ = [
     "Within",
     "WrapWarning",
     "constraint",
+    "fit",
     "problem_seeds",
     "search",
     "wrap",

@@ -1,6 +1,6 @@
 """Descriptions of settings that are the same in every process: no addresses, tensors by contents.
 
-A checkpoint stores one, so that it is resumed by the search it belongs to and by no other.
+A checkpoint stores one, so that it is resumed by the search or the fit it belongs to and by no other.
 """
 
 from __future__ import annotations
@@ -8,14 +8,20 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import os
 import types
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _DEPTH = 12  # deeper than any settings nest; an object that refers to itself stops here
+_INTERNAL = frozenset(vars(nn.Module()))  # what torch itself keeps in every module: weights, hooks, the mode
+
+Weights = Tensor | nn.Module
+Describer = Callable[[Weights], str]
 
 
 def digest(*tensors: Tensor) -> str:
@@ -28,17 +34,24 @@ def digest(*tensors: Tensor) -> str:
     return sha.hexdigest()[:16]
 
 
-def describe_settings(value: Any, depth: int = _DEPTH) -> str:
+def by_contents(weights: Weights) -> str:
+    """Tensors and modules as a search sees them: with all their numbers."""
+    if isinstance(weights, Tensor):
+        return f"tensor:{digest(weights)}"
+    return f"{weights!r}:{digest(*weights.state_dict().values())}"
+
+
+def describe_settings(value: Any, depth: int = _DEPTH, weights: Describer = by_contents) -> str:
     """What ``value`` is made of, in words that do not change from process to process."""
-    inner = functools.partial(describe_settings, depth=depth - 1)
+    inner = functools.partial(describe_settings, depth=depth - 1, weights=weights)
     if depth == 0:
         return type(value).__qualname__
     match value:
-        case Tensor():
-            return f"tensor:{digest(value)}"
-        case torch.nn.Module():
-            return f"{value!r}:{digest(*value.state_dict().values())}"
+        case Tensor() | nn.Module():
+            return weights(value)
         case None | bool() | int() | float() | str() | torch.dtype() | torch.device():
+            return repr(value)
+        case complex() | bytes() | range() | slice() | np.generic() | os.PathLike():
             return repr(value)
         case type():
             return f"{value.__module__}.{value.__qualname__}"
@@ -61,4 +74,56 @@ def describe_settings(value: Any, depth: int = _DEPTH) -> str:
         case types.FunctionType():
             held = [inspect.getclosurevars(value).nonlocals, value.__defaults__, value.__kwdefaults__]
             return f"{value.__module__}.{value.__qualname__}:{inner(value.__code__)}{inner(held)}"
-    return f"{type(value).__qualname__}{inner(getattr(value, '__dict__', {}))}"
+    return f"{type(value).__qualname__}{inner(_attributes(value))}"
+
+
+def describe_structure(model: nn.Module) -> str:
+    """The settings of a module and of all its parts, whatever their weights are.
+
+    Two modules are described alike if they are of one class, with weights of the same shapes, and
+    every other attribute, theirs or their parts', is the same: what a fit needs to know before it
+    goes on from a file, of which the weights come from the file.
+    """
+    return _Structure()(model)
+
+
+class _Structure:
+    """Describes modules without their weights, each once: parts may refer to the whole."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[int, nn.Module]] = {}
+
+    def __call__(self, weights: Weights) -> str:
+        if isinstance(weights, Tensor):
+            return _form(weights) if weights.requires_grad else by_contents(weights)
+        if id(weights) in self._seen:
+            return f"module {self._seen[id(weights)][0]}"
+        self._seen[id(weights)] = len(self._seen), weights
+        parts = [f"{name}: {self(child)}" for name, child in weights.named_children()]
+        return f"{type(weights).__qualname__}({', '.join([*self._own(weights), *parts])})"
+
+    def _own(self, module: nn.Module) -> Iterator[str]:
+        """A module's parameters and buffers by their form, and its other attributes."""
+        for name, parameter in module.named_parameters(recurse=False):
+            yield f"{name}: {_form(parameter)}" + ("" if parameter.requires_grad else " frozen")
+        for name, buffer in module.named_buffers(recurse=False):
+            yield f"{name}: {_form(buffer)}"
+        for name, value in sorted(_attributes(module).items()):
+            if name not in _INTERNAL:
+                # Each module begins at full depth, or settings of deeply nested layers would not be seen.
+                yield f"{name}={describe_settings(value, weights=self)}"
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{tensor.dtype}{list(tensor.shape)}"
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    """What an object holds, in ``__dict__`` or in slots."""
+    slots = [name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
+    held = {name: getattr(value, name, None) for name in slots if not name.startswith("__")}
+    return held | getattr(value, "__dict__", {})
+
+
+def _names(slots: str | Iterable[str]) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import Run, models
+from latentsearch import Run, training
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.priors import StandardNormal, UniformCodes
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    with models.initialised(0):
+    with training.initialised(0):
         return make().eval()
 
 

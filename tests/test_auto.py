@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import training
 from latentsearch.testing import toys
 
 CODES, NUMBERS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
@@ -62,7 +62,7 @@ def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
 
 def test_without_a_limit_it_ends_with_certificates():
     """Few swaps and many grids: sets of swaps must know their end."""
-    with models.initialised(0):
+    with training.initialised(0):
         net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(15, 32), torch.nn.Tanh()).eval()
     noise = ls.Noise.from_seed(0)
     generator = ls.CodebookGenerator(net, noise.fold(1).normal(6, 3)[0], (5,))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 from latentsearch.bounds import Bounded, IntervalBound, LinearBound
 from latentsearch.bounds._first import Entrance, extremes
 from latentsearch.objective import Ledger, Objective
@@ -79,7 +79,7 @@ DECODERS = {
 
 @pytest.fixture(scope="module", params=DECODERS)
 def generator(request: pytest.FixtureRequest) -> ls.CodebookGenerator:
-    with models.initialised(1), torch.no_grad():
+    with training.initialised(1), torch.no_grad():
         net, shape, extra = DECODERS[request.param]()
         return generator_of(net, shape, **extra)
 
@@ -157,7 +157,7 @@ def test_of_a_single_grid_the_bound_is_the_loss_up_to_rounding(
 
 
 def test_a_linear_decoder_is_bounded_exactly_at_each_output() -> None:
-    with models.initialised(1):
+    with training.initialised(1):
         generator = generator_of(nn.Sequential(nn.Flatten(), nn.Linear(8, 5)), ROW)
     output = generator.decode(all_grids(generator))
     entrance = Entrance(list(generator.decoder), generator.codebook.expand(4, -1, -1), ROW, True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import training
 from latentsearch.bounds import Bounded, IntervalBound
 from latentsearch.searchers.branch_and_bound._frontier import halved, pushed, ranks_of, root, sorted_for_diving
 from latentsearch.spaces import Discrete
@@ -21,13 +21,13 @@ UNLIMITED = ls.Run(evaluations=None)
 
 
 def linear(positions: int, codes: int, outputs: int, seed: int, dtype: torch.dtype = DOUBLE) -> ls.CodebookGenerator:
-    with models.initialised(seed):
+    with training.initialised(seed):
         net = nn.Sequential(nn.Flatten(), nn.Linear(4 * positions, outputs)).to(dtype).eval()
     return ls.CodebookGenerator(net, ls.Noise.from_seed(seed).normal(codes, 4, dtype=dtype)[0], (positions,))
 
 
 def conv(shape: tuple[int, int], codes: int, seed: int, dtype: torch.dtype = DOUBLE) -> ls.CodebookGenerator:
-    with models.initialised(seed):
+    with training.initialised(seed):
         net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 1, 2, stride=2))
     return ls.CodebookGenerator(net.to(dtype).eval(), ls.Noise.from_seed(seed).normal(codes, 3, dtype=dtype)[0], shape)
 

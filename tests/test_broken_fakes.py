@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import Noise, Run, Score, Status, Unsupported, models
+from latentsearch import Noise, Run, Score, Status, Unsupported, training
 from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import BrokenLaw
 from latentsearch.goal import Goal, Unlimited
@@ -636,7 +636,7 @@ def test_laws_that_do_not_apply_are_left_out() -> None:
 
 def decoder_of_ones_own(problems: int = 3) -> TestProblem:
     """A network, whose rows are rounded by batch, and of which nobody knows the optimum."""
-    with models.initialised(0):
+    with training.initialised(0):
         layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 1, 1))
     codebook = Noise.from_seed(0).normal(5, 3)[0]
     generator = ls.CodebookGenerator(layers.eval(), codebook, (5, 4))

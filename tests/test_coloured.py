@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models, zoo
+from latentsearch import training, zoo
 from latentsearch._maps import resampled
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
@@ -19,7 +19,7 @@ from latentsearch.testing import toys
 
 def decoder(kernel: int, shape: tuple[int, ...] = (6, 7)) -> ls.CodebookGenerator:
     """Cells of 2 x 2 pixels; a code reaches no other cell's if the kernel is 2."""
-    with models.initialised(0):
+    with training.initialised(0):
         net = nn.Sequential(nn.ConvTranspose2d(3, 4, kernel, 2, (kernel - 2) // 2), nn.Tanh(), nn.Conv2d(4, 2, 1))
     return ls.CodebookGenerator(net.double().eval(), Noise.from_seed(0).normal(9, 3, dtype=torch.float64)[0], shape)
 

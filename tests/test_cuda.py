@@ -12,7 +12,7 @@ import torch
 from test_laws import ESTIMATORS, SEARCHERS, draw, function_wishes, picture_wishes
 
 import latentsearch as ls
-from latentsearch import models, relaxations, zoo
+from latentsearch import models, relaxations, training, zoo
 from latentsearch.noise import Noise
 from latentsearch.testing import check_constraint, check_generator
 
@@ -22,13 +22,13 @@ if DEVICE == "cuda" and not torch.cuda.is_available():
 
 
 def pictures() -> ls.Generator:
-    with models.initialised(0):
+    with training.initialised(0):
         decoder = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 64))
     return ls.ContinuousGenerator(decoder.append(torch.nn.Unflatten(1, (1, 8, 8))).to(DEVICE).eval(), (6,))
 
 
 def grids() -> ls.Generator:
-    with models.initialised(0):
+    with training.initialised(0):
         decoder = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Tanh(), torch.nn.Conv2d(4, 1, 1))
     return ls.CodebookGenerator(decoder.to(DEVICE).eval(), draw(5, 3, dtype=torch.float32).to(DEVICE), (4, 4))
 
@@ -135,7 +135,7 @@ IMAGES = (torch.arange(8 * 64).view(8, 1, 8, 8) % 3 == 0).float()
 @pytest.mark.parametrize("model", ["discrete", "mixed", "vae", "vqvae"])
 def test_fits_go_where_the_model_is(model: str, tmp_path) -> None:
     def trained() -> torch.nn.Module:
-        with models.initialised(0):
+        with training.initialised(0):
             net = {
                 "discrete": lambda: models.DiscreteVAE((1, 8, 8), variables=3, categories=4,
                                                        estimator=lambda e: relaxations.DirectArgmax(-e)),
@@ -144,7 +144,7 @@ def test_fits_go_where_the_model_is(model: str, tmp_path) -> None:
                 "vqvae": lambda: models.VQVAE((1, 8, 8), codebook_size=6, width=3, channels=8, residual_blocks=1),
             }[model]().to(DEVICE)  # fmt: skip
         data = (IMAGES, torch.full((8,), -1)) if model == "mixed" else (IMAGES,)
-        models.fit(net, data, steps=4, batch_size=4, log_every=2, validation=data, checkpoint=tmp_path / "fit")
+        ls.fit(net, data, ls.Fit(4, 4, log_every=2, checkpoint=tmp_path / "fit"), validation=data)
         return net
 
     first, resumed = trained(), trained()

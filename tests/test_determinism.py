@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models, zoo
+from latentsearch import training, zoo
 from latentsearch._rounding import same_again, same_alone, same_in_company
 from latentsearch.errors import InvalidArgument
 from latentsearch.testing import generators
@@ -22,7 +22,7 @@ WIDTH = 256
 
 
 def network(*extra: nn.Module, seed: int = 0) -> nn.Sequential:
-    with models.initialised(seed):
+    with training.initialised(seed):
         return nn.Sequential(nn.Linear(4, WIDTH), *extra, nn.Tanh(), nn.Linear(WIDTH, 64), nn.Sigmoid())
 
 

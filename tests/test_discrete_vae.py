@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch.models import DiscreteVAE, PictureLoss, _products, evaluate, fit, initialised
+from latentsearch.models import DiscreteVAE, PictureLoss, _products
 from latentsearch.models._products import softplus_sums
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
@@ -22,6 +24,7 @@ from latentsearch.relaxations import (
     StraightThrough,
 )  # fmt: skip
 from latentsearch.relaxations.estimator import neighbourhood
+from latentsearch.training import Fit, evaluate, fit, initialised
 
 IMAGES = Noise.from_seed(1, 6).uniform(1, 5, 5).round()
 
@@ -125,7 +128,7 @@ def test_every_estimator_trains(name):
     net = model(estimator=ESTIMATORS[name])
     pictures = IMAGES[:4].repeat(16, 1, 1, 1)
     before = sum(evaluate(net, (pictures,)).values())
-    fit(net, (pictures,), steps=120, batch_size=32, learning_rate=0.05, decay=False)
+    fit(net, (pictures,), Fit(120, 32, partial(torch.optim.Adam, lr=0.05), schedule=None))
     after = sum(evaluate(net, (pictures,)).values())
     assert after < 0.6 * before and int(net.steps) == 120
 
@@ -151,17 +154,14 @@ def test_parameters_of_the_decoder_see_the_drawn_codes_alone():
 
 def test_a_fit_goes_on_from_its_checkpoint_with_its_schedule(tmp_path):
     def run(net, **kw):
-        fit(net, (IMAGES,), batch_size=3, log_every=5, seed=2, steps=10, **kw)
+        fit(net, (IMAGES,), Fit(10, 3, log_every=5, **kw), seed=2)
         return net
 
     whole = run(model(schedule=lambda step: 1 / (1 + step)))
 
-    def stop(step, history):
-        raise KeyboardInterrupt
-
     path = tmp_path / "fit.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        run(model(schedule=lambda step: 1 / (1 + step)), checkpoint=path, report=stop)
+    stopped = run(model(schedule=lambda step: 1 / (1 + step)), checkpoint=path, callbacks=[lambda entry: True])
+    assert int(stopped.steps) == 5
     resumed = run(model(schedule=lambda step: 1 / (1 + step)), checkpoint=path)
     assert int(resumed.steps) == 10
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

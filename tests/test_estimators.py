@@ -11,7 +11,6 @@ from scipy import integrate
 from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
     Annealed,
@@ -34,6 +33,7 @@ from latentsearch.relaxations import (
 )  # fmt: skip
 from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import neighbourhood
+from latentsearch.training import initialised
 
 POSITIONS, CODES = 2, 3
 TABLE = Noise.from_seed(3, 1).normal(POSITIONS, CODES, dtype=torch.float64)[0]

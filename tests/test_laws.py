@@ -16,14 +16,13 @@ from torch.distributions import Categorical, Independent, Laplace, MultivariateN
 from typing_extensions import is_protocol
 
 import latentsearch as ls
-from latentsearch import goal, models, relaxations, testing
+from latentsearch import goal, models, relaxations, testing, training
 from latentsearch.bounds import Bounded
-from latentsearch.models import initialised
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import DistributionPrior, HistogramPrior, StandardNormal, UniformCodes
-from latentsearch.searchers import Afresh, Further, Uncertified
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
+from latentsearch.training import initialised
 
 DTYPES = (torch.float32, torch.float64)
 IMAGE = (1, 8, 8)
@@ -88,7 +87,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
 def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
     yield toys.ElementwiseGenerator((2, 3), dtype)
     yield toys.CodeGenerator((3, 2), 4, dtype)
-    with models.initialised(0):
+    with training.initialised(0):
         yield from continuous_generators(dtype)
         yield from codebook_generators(dtype)
 
@@ -125,7 +124,7 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
     for mode in ("area", "bicubic"):
         yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
         yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, tolerance=1.0)
-    with models.initialised(1):
+    with training.initialised(1):
         classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
     for loss in ("probability", "logit"):
         yield ls.Classified(classifier, 1, loss=loss, threshold=0.3)
@@ -164,7 +163,7 @@ def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
 
 
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
-    with models.initialised(0):
+    with training.initialised(0):
         pictures = next(continuous_generators(dtype))
     codes = toys.CodeGenerator((3, 2), 4, dtype)
     # One problem broadcasts, several do not: each with one dtype will do.
@@ -222,12 +221,9 @@ SEARCHERS = (
     ls.BranchAndBoundSearch(bound=ToyBound(), batch=1, restarts=2),
     ls.PursuitSearch(),
     ls.PursuitSearch(batch=3, patience=9, restarts=2),
-    Afresh(ls.RandomSearch(batch=5)),
-    Uncertified(ls.CoordinateSearch(batch=5)),
-    Further(ls.CoordinateSearch(batch=5)),
-    ls.Then(ls.RelaxedSearch(steps=8), Afresh(ls.CoordinateSearch(batch=4)), shares=(1, 1)),
-    ls.Then(ls.RelaxedSearch(steps=8), Uncertified(ls.CoordinateSearch(batch=4)), shares=(0.5, 1)),
-    ls.Then(ls.CoordinateSearch(batch=4, patience=5), Further(ls.CoordinateSearch(patience=None)), shares=(0.5, 1)),
+    ls.Then(ls.RelaxedSearch(steps=8), ls.Stage(ls.CoordinateSearch(batch=4), start="prior", keep="better")),
+    ls.Then(ls.RelaxedSearch(steps=8), ls.Stage(ls.CoordinateSearch(batch=4), only="unproven")),
+    ls.Then(ls.CoordinateSearch(batch=4, patience=5), ls.Stage(ls.CoordinateSearch(patience=None), keep="better")),
     ls.JacobiSearch(),
     ls.JacobiSearch(restarts=2),
     ls.CoordinateSearch(),
@@ -254,7 +250,7 @@ ONE_OF_EACH = tuple({type(searcher): searcher for searcher in SEARCHERS}.values(
 
 def provable() -> TestProblem:
     """Through the layers of a decoder bounds can be pulled, through a toy's arithmetic they cannot."""
-    with models.initialised(0):
+    with training.initialised(0):
         decoder = frozen(torch.float64, nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
     generator = ls.CodebookGenerator(decoder, draw(4, 2, dtype=torch.float64), (3,))
     target = draw(3, 4, dtype=torch.float64, seed=1)
@@ -292,6 +288,7 @@ ESTIMATORS = (
     relaxations.Relax(network()),
     relaxations.Relax(network(), eta=0.5, learn=True),
 )
+NO_SEARCHERS = (ls.Stage,)
 NO_ESTIMATORS = (relaxations.Annealed, relaxations.GumbelSoftmaxDistribution)
 
 # -- the laws ----------------------------------------------------------------------------------------
@@ -350,7 +347,7 @@ def public_classes() -> Iterator[type]:
         module = importlib.import_module(f"latentsearch.{unit}")
         for found in (getattr(module, name) for name in module.__all__):
             buildable = inspect.isclass(found) and not inspect.isabstract(found) and not is_protocol(found)
-            if buildable and not issubclass(found, (tuple, Warning, *NO_ESTIMATORS)):
+            if buildable and not issubclass(found, (tuple, Warning, *NO_SEARCHERS, *NO_ESTIMATORS)):
                 yield found
 
 

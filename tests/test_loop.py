@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import training
 from latentsearch._memory import Chunks
 from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
@@ -238,7 +238,7 @@ def test_priors_pull_straight_through_searches():
 
 
 def test_autocast_decodes_in_low_precision_and_scores_in_full():
-    with models.initialised(0):
+    with training.initialised(0):
         net = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 8)).eval()
     generator = ls.ContinuousGenerator(net, (4,))
     goal = ls.Matches(generator.decode(torch.ones(1, 4)).detach())
@@ -306,9 +306,9 @@ def test_loss_at_reads_the_trace():
 SCRIPT = """
 import os, signal, sys, torch
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 torch.set_num_threads(1)
-with models.initialised(0):
+with training.initialised(0):
     model = models.VQVAE((1, 28, 28), codebook_size=32, width=8, channels=16).eval()
     vae = models.VAE((1, 28, 28), width=6, channels=16).eval()
 target = ls.Noise.from_seed(3, 4).uniform(1, 28, 28)

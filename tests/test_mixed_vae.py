@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 from latentsearch.models.mixed_vae import _Loss, _softplus_sum
 from latentsearch.relaxations import Annealed, DirectArgmax, GumbelSoftmax, LocalExpectation
 from latentsearch.relaxations.estimator import NeighbourhoodLoss, neighbourhood
@@ -33,7 +35,7 @@ LAYOUTS = [
 
 
 def build(**settings: object) -> models.MixedVAE:
-    with models.initialised(0):
+    with training.initialised(0):
         return models.MixedVAE(**(TINY | settings))  # type: ignore[arg-type]
 
 
@@ -198,9 +200,9 @@ def test_fitting_learns_pictures_and_classes(kind):
     few = torch.where(torch.arange(300) < 10, labels, -1)
     rival = {"estimator": lambda t: GumbelSoftmax(t), "supervision": "cross_entropy"}
     model = build(dropout=0.0, **(rival if kind == "gsm" else {}))
-    before = models.evaluate(model, (images, few))["expected_loss"]
-    models.fit(model, (images, few), steps=120, batch_size=50, learning_rate=1e-2)
-    assert models.evaluate(model, (images, few))["expected_loss"] < 0.6 * before
+    before = training.evaluate(model, (images, few))["expected_loss"]
+    ls.fit(model, (images, few), ls.Fit(120, 50, partial(torch.optim.Adam, lr=1e-2)))
+    assert training.evaluate(model, (images, few))["expected_loss"] < 0.6 * before
     assert (model.encode(images)[0][:, 0] == labels).float().mean() > 0.95
 
 
@@ -208,18 +210,18 @@ def test_a_killed_fit_resumes_to_the_same_weights(tmp_path):
     class Killed(Exception):
         pass
 
-    def kill(step: int, history: models.History) -> None:
-        if step == 10:
+    def kill(entry: training.Entry) -> None:
+        if entry.step == 10:
             raise Killed
 
-    settings = {"steps": 20, "batch_size": 16, "log_every": 5}
     schedule = Annealed(rate=0.2, every=1)
     whole, path = build(schedule=schedule), tmp_path / "fit.safetensors"
-    models.fit(whole, stripes(64), **settings)
+    plan = ls.Fit(20, 16, log_every=5)
+    ls.fit(whole, stripes(64), plan)
     with pytest.raises(Killed):
-        models.fit(build(schedule=schedule), stripes(64), checkpoint=path, report=kill, **settings)
+        ls.fit(build(schedule=schedule), stripes(64), replace(plan, checkpoint=path, callbacks=[kill]))
     resumed = build(schedule=schedule)
-    models.fit(resumed, stripes(64), checkpoint=path, **settings)
+    ls.fit(resumed, stripes(64), replace(plan, checkpoint=path))
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from torch.optim import Adam
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 from latentsearch.models.vqvae import Codebook
 
 SHAPE = (1, 8, 8)
@@ -19,7 +22,7 @@ def blobs(rows: int) -> torch.Tensor:
 
 
 def build(kind: str, **settings) -> torch.nn.Module:
-    with models.initialised(0):
+    with training.initialised(0):
         if kind == "vae":
             return models.VAE(SHAPE, width=4, channels=8)
         if kind == "classifier":
@@ -35,10 +38,10 @@ def data_for(kind: str) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("kind", ["vae", "vqvae", "classifier"])
 def test_fitting_lowers_the_loss(kind):
     model, data = build(kind), data_for(kind)
-    before = sum(models.evaluate(model, data).values())
+    before = sum(training.evaluate(model, data).values())
     # Grey pixels have an entropy of their own, which no code can lower: the VAE gains little here.
     gain = 0.998 if kind == "vae" else 0.9
-    history = models.fit(model, data, steps=60, batch_size=32, learning_rate=3e-3, validation=data, log_every=20)
+    history = ls.fit(model, data, ls.Fit(60, 32, partial(Adam, lr=3e-3), log_every=20), validation=data)
     assert history.step == [20, 40, 60] and not model.training
     assert sum(values[-1] for values in history.validation.values()) < gain * before
 
@@ -47,20 +50,20 @@ def test_fitting_lowers_the_loss(kind):
 def test_a_killed_fit_resumes_to_the_same_weights(kind, tmp_path):
     data = data_for(kind)
     whole = build(kind)
-    models.fit(whole, data, steps=30, batch_size=16, log_every=10)
+    ls.fit(whole, data, ls.Fit(30, 16, log_every=10))
 
     class Killed(Exception):
         pass
 
-    def kill(step: int, history: models.History) -> None:
-        if step == 20:
+    def kill(entry: training.Entry) -> None:
+        if entry.step == 20:
             raise Killed
 
     path = tmp_path / "fit.safetensors"
     with pytest.raises(Killed):
-        models.fit(build(kind), data, steps=30, batch_size=16, log_every=10, checkpoint=path, report=kill)
+        ls.fit(build(kind), data, ls.Fit(30, 16, log_every=10, checkpoint=path, callbacks=[kill]))
     resumed = build(kind)
-    history = models.fit(resumed, data, steps=30, batch_size=16, log_every=10, checkpoint=path)
+    history = ls.fit(resumed, data, ls.Fit(30, 16, log_every=10, checkpoint=path))
     assert history.step == [10, 20, 30]
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -68,21 +71,21 @@ def test_a_killed_fit_resumes_to_the_same_weights(kind, tmp_path):
 
 def test_the_checkpoint_of_another_fit_is_refused(tmp_path):
     path = tmp_path / "fit.safetensors"
-    models.fit(build("vae"), data_for("vae"), steps=2, batch_size=16, checkpoint=path)
+    ls.fit(build("vae"), data_for("vae"), ls.Fit(2, 16, checkpoint=path))
     with pytest.raises(ls.BrokenFile, match="another fit"):
-        models.fit(build("vae"), data_for("vae"), steps=3, batch_size=16, checkpoint=path)
+        ls.fit(build("vae"), data_for("vae"), ls.Fit(3, 16, checkpoint=path))
 
 
 def test_unequal_data_are_refused():
     with pytest.raises(ls.InvalidArgument, match="same number of rows"):
-        models.fit(build("vae"), (torch.zeros(4, *SHAPE), torch.zeros(3)), steps=1)
+        ls.fit(build("vae"), (torch.zeros(4, *SHAPE), torch.zeros(3)), ls.Fit(1))
 
 
 def test_the_ema_codebook_uses_every_code_and_the_published_one_does_not():
     used = {}
     for update in ("ema", "gradient"):
         model = build("vqvae", codebook_size=64, update=update)
-        models.fit(model, data_for("vqvae"), steps=300, batch_size=64, learning_rate=3e-3)
+        ls.fit(model, data_for("vqvae"), ls.Fit(300, 64, partial(Adam, lr=3e-3)))
         used[update] = int((model.encode(blobs(256)).flatten().bincount(minlength=64) > 0).sum())
     assert used["ema"] >= 58  # 90% of 64
     assert used["gradient"] < used["ema"]
@@ -102,7 +105,7 @@ def test_dead_codes_are_put_on_encodings():
 
 
 def test_the_published_codebook_starts_uniform_between_minus_and_plus_one_over_k():
-    with models.initialised(0):
+    with training.initialised(0):
         vectors = Codebook(size=40, width=64, update="gradient").vectors
     assert vectors.abs().max() <= 1 / 40
     assert float(vectors.detach().var()) == pytest.approx((1 / 40) ** 2 / 3, rel=0.1)
@@ -110,9 +113,9 @@ def test_the_published_codebook_starts_uniform_between_minus_and_plus_one_over_k
 
 def test_initialised_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
-    with models.initialised(0):
+    with training.initialised(0):
         first = torch.nn.Linear(2, 2).weight
-    with models.initialised(0):
+    with training.initialised(0):
         assert torch.equal(torch.nn.Linear(2, 2).weight, first)
     assert torch.equal(before, torch.get_rng_state())
 

@@ -26,14 +26,14 @@ LAYERS = {
     | {"_checkpoint", "_checks", "_maps", "_rows", "_codes", "_memory", "_identity", "_rng", "_rounding"},
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
-    3: {"loop"},
+    3: {"loop", "training"},
     4: {"searchers"},
     5: {"testing", "zoo", "plots", "demo", "cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 GROUND, EDGES = 0, 5
 
-LATE = ("torchvision", "matplotlib", "scipy", "tqdm")
+LATE = ("torchvision", "matplotlib", "scipy", "tqdm", "PIL")
 
 
 def modules() -> dict[str, Path]:
@@ -58,6 +58,36 @@ def loaded_by(statement: str) -> set[str]:
 def test_import_loads_no_heavy_package() -> None:
     # torch itself loads tqdm where it is installed: what counts is what comes on top of torch.
     assert loaded_by("import latentsearch") - loaded_by("import torch") == set()
+
+
+# -- dependencies ------------------------------------------------------------------------------------
+
+REQUIREMENT = re.compile(r'"([A-Za-z][\w.-]*)(?:\[.*?\])?[><=~!][^"]*"')
+MODULE_OF = {"pillow": "PIL", "typing-extensions": "typing_extensions"}  # where the names differ
+
+
+def declared(table: str) -> set[str]:
+    """Modules of the packages that a list of pyproject.toml names: Python 3.10 has no tomllib."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(rf"^{table} = \[(.*?)^\]|^{table} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    assert found, table
+    names = REQUIREMENT.findall(found.group(1) or found.group(2))
+    return {MODULE_OF.get(name.lower(), name.replace("-", "_")) for name in names}
+
+
+def third_party() -> set[str]:
+    """Top-level modules that the package imports, and that come from elsewhere."""
+    statements = (imports(ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES.values())
+    tops = {module.split(".")[0] for found in statements for _, module, _ in found}
+    return tops - set(sys.stdlib_module_names) - {"latentsearch", ""}
+
+
+@pytest.mark.skipif(not (REPOSITORY / "pyproject.toml").exists(), reason="not a checkout")
+def test_every_requirement_is_imported_and_every_import_is_declared() -> None:
+    required = declared("dependencies")
+    assert {"torch", "PIL", "typing_extensions"} <= required
+    assert required - third_party() == set(), "required, and imported nowhere"
+    assert third_party() - required - declared("progress") - declared("plot") == set(), "imported, and not declared"
 
 
 # -- layers ------------------------------------------------------------------------------------------

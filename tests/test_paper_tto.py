@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, models, training
 
 PAPERS = Path(__file__).parents[1] / "examples" / "papers"
 sys.path[:0] = [str(PAPERS)]
@@ -39,7 +39,7 @@ def trained(mse: float, used: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def model() -> models.VQVAE:
-    with models.initialised(0):
+    with training.initialised(0):
         model = models.VQVAE((3, 8, 8), codebook_size=16, width=4, channels=8, residual_blocks=1)
         model.codes.vectors.copy_(torch.randn(16, 4))
     return model.eval().requires_grad_(False)

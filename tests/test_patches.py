@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 from latentsearch.adapters.patches import find_patches
 from latentsearch.loop import IterativeSearcher, Proposal, improves
 from latentsearch.models._blocks import ResidualBlock, decoder_stack
@@ -36,7 +36,7 @@ def book(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def net(*make: Callable[[], nn.Module]) -> nn.Module:
-    with models.initialised(3):
+    with training.initialised(3):
         return nn.Sequential(*(part() for part in make)).eval().requires_grad_(False)
 
 
@@ -360,7 +360,7 @@ def checking(e: Tensor) -> Tensor:
 
 
 def test_the_zoo_sized_vqvae_is_given_up_on_small_grids_alone() -> None:
-    with models.initialised(0):
+    with training.initialised(0):
         decoder = models.VQVAE((1, 28, 28), width=D, channels=16).eval().decoder
     for side, local in ((7, False), (16, False), (32, True)):
         patches = ls.CodebookGenerator(decoder, book(), (side, side)).patches

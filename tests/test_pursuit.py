@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import latentsearch as ls
-from latentsearch import models, zoo
+from latentsearch import training, zoo
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers._curvature import Curvature
@@ -20,7 +20,7 @@ def linear(shape: tuple[int, ...] = (6,), codes: int = 5, numbers: int = 10) -> 
     """A decoder whose outputs are linear in the embeddings: effects of swaps add up exactly."""
     noise = Noise.from_seed(11)
     width = 3
-    with models.initialised(0):
+    with training.initialised(0):
         net = nn.Sequential(nn.Flatten(), nn.Linear(width * shape[0], numbers)).double().eval()
     book = noise.fold(1).normal(codes, width, dtype=torch.float64)[0]
     return ls.CodebookGenerator(net, book, shape)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import training
 from latentsearch._identity import describe_settings
 from latentsearch.errors import BrokenLaw
 from latentsearch.loop import improves
@@ -236,7 +236,7 @@ def test_ctrl_c_while_the_result_is_made_loses_nothing():
 def squares(positions: int, codes: int, problems: int = 4) -> tuple[ls.CodebookGenerator, ls.Constraint]:
     """A small grid behind a layer, and targets that no grid reaches."""
     noise = ls.Noise.from_seed(positions * 10 + codes)
-    with models.initialised(positions):
+    with training.initialised(positions):
         net = nn.Sequential(nn.Flatten(), nn.Linear(3 * positions, 32), nn.Unflatten(1, (2, 4, 4)), nn.Tanh()).eval()
     generator = ls.CodebookGenerator(net, noise.fold(1).normal(codes, 3)[0], (positions,))
     return generator, ls.Matches(noise.fold(2).normal(problems, 2, 4, 4)[0])
@@ -340,7 +340,7 @@ def test_a_grid_of_one_dimension_may_decode_to_one():
         def forward(self, e: Tensor) -> Tensor:
             return self.up(e)[:, 0]
 
-    with models.initialised(0):
+    with training.initialised(0):
         generator = ls.CodebookGenerator(Wave().eval(), torch.randn(64, 3), (16,))
     assert generator.patches is not None
     result = ls.search(generator, ls.Matches(torch.zeros(1, 64)), seed=0, run=ls.Run(evaluations=300))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models, relaxations, zoo
+from latentsearch import relaxations, training, zoo
 from latentsearch._codes import lookup, nearest
 from latentsearch.searchers.straight_through._code_descent import CodeState, steps_to_flip
 from latentsearch.testing import toys
@@ -47,7 +47,7 @@ def test_gradient_search_is_algorithm_1():
 @pytest.fixture(scope="module")
 def conv_codes() -> ls.CodebookGenerator:
     """A small convolutional decoder of random codes, in float64."""
-    with models.initialised(3):
+    with training.initialised(3):
         net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Tanh(), nn.ConvTranspose2d(8, 1, 2, stride=2)).double()
         codebook = torch.randn(12, 4, dtype=torch.float64)
     return ls.CodebookGenerator(net.eval(), codebook, shape=(3, 3))

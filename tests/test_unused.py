@@ -12,7 +12,7 @@ from test_laws import ONE_OF_EACH
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import Run, models
+from latentsearch import Run, models, training
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
@@ -24,7 +24,7 @@ def book(*shape: int, seed: int = 0) -> Tensor:
     return Noise.from_seed(seed).normal(*shape, dtype=torch.float64)[0]
 
 
-with models.initialised(0):
+with training.initialised(0):
     DECODER = nn.Sequential(nn.Flatten(), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 6)).double().eval()
 CODEBOOK = book(6, 3)
 USED = torch.tensor([True, False, True, True, False, True])
@@ -257,7 +257,7 @@ def test_nothing_waits_for_the_device(per_position: bool) -> None:
 
 
 def test_a_vqvae_tells_which_codes_died() -> None:
-    with models.initialised(0):
+    with training.initialised(0):
         model = models.VQVAE((1, 8, 8), codebook_size=6, width=3, channels=8, residual_blocks=1).eval()
     assert bool(model.used_codes.all())
     model.codes.counts[2] = 0.0

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import data
@@ -43,18 +43,18 @@ def small_mnist(split: str) -> Tensor:
 
 
 def trained() -> models.VQVAE:
-    with models.initialised(0):
+    with training.initialised(0):
         model = models.VQVAE(
             (1, 8, 8), codebook_size=CODES, width=WIDTH, channels=CHANNELS, residual_blocks=0, halvings=1
         )
-    models.fit(model, [small_mnist("train")[:20000]], steps=TRAIN_STEPS, seed=0)
+    ls.fit(model, [small_mnist("train")[:20000]], ls.Fit(TRAIN_STEPS))
     return model.eval()
 
 
 def generator_of(kind: str, shape: tuple[int, int], model: models.VQVAE) -> ls.CodebookGenerator:
     if kind == "trained":
         return ls.CodebookGenerator(model.decoder, model.codebook, shape)
-    with models.initialised(0):
+    with training.initialised(0):
         if kind == "linear":
             net = nn.Sequential(nn.Flatten(), nn.Linear(WIDTH * math.prod(shape), 4 * math.prod(shape)))
         else:

@@ -27,7 +27,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import latentsearch as ls
-from latentsearch import models
+from latentsearch import models, training
 from latentsearch.objective import Objective
 
 LOG = Path(__file__).parents[1] / "logs" / "patch_decode.json"
@@ -101,7 +101,7 @@ class Swaps:
 
 
 def measure(name: str, side: int, options: argparse.Namespace) -> dict[str, Any]:
-    with models.initialised(0):
+    with training.initialised(0):
         decoder = DECODERS[name](side).eval().requires_grad_(False)
     generator = ls.CodebookGenerator(decoder, ls.Noise.from_seed(1).normal(CODES, WIDTH)[0], (side, side))
     begin = time.perf_counter()

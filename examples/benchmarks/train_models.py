@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from codes_bench.generators import MODEL_LOG, WEIGHTS, digest, for_decoding
 from data import cifar10_subset
 
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, models, training
 
 SHAPE = (3, 32, 32)
 # Halvings of the sides, seed and steps: the 8 x 8 model is to reach a test MSE of 0.0036.
@@ -42,11 +43,11 @@ Split = tuple[Tensor, Tensor]
 def build(name: str, images: Tensor) -> nn.Module:
     if name in DECODERS:
         halvings, seed, _ = DECODERS[name]
-        with models.initialised(seed):
+        with training.initialised(seed):
             variance = round(images.var().item(), 4)
             return models.VQVAE(SHAPE, channels=96, width=64, halvings=halvings, variance=variance)
     channels, seed, _ = CLASSIFIERS[name]
-    with models.initialised(seed):
+    with training.initialised(seed):
         return models.Classifier(SHAPE, channels=channels)
 
 
@@ -86,17 +87,14 @@ def fit(model: nn.Module, name: str, how: tuple[int, float, int], train_split: S
     """Train by steps, learning rate and seed; whether part of it had been done before."""
     (steps, learning_rate, seed), checkpoint = how, runs / f"{name}.safetensors"
     resumed, parts = checkpoint.exists(), 2 if isinstance(model, models.Classifier) else 1
-    models.fit(
-        model,
-        train_split[:parts],
-        steps=steps,
-        batch_size=64,
-        learning_rate=learning_rate,
-        seed=seed,
-        validation=tuple(part[:500] for part in test[:parts]),
-        checkpoint=checkpoint,
-        report=lambda step, h: print(name, step, {k: round(v[-1], 4) for k, v in h.validation.items()}, flush=True),
-    )
+
+    def report(entry: training.Entry) -> None:
+        print(name, entry.step, {k: round(v[-1], 4) for k, v in entry.history.validation.items()}, flush=True)
+
+    adam = partial(torch.optim.Adam, lr=learning_rate)
+    plan = training.Fit(steps, batch_size=64, optimizer=adam, checkpoint=checkpoint, callbacks=[report])
+    held_out = tuple(part[:500] for part in test[:parts])
+    training.fit(model, train_split[:parts], plan, validation=held_out, seed=seed)
     return resumed
 
 

@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[1]))
 from data import cifar10_subset, fashion_mnist, mnist
 
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, models, training
 
 LOGS = Path(__file__).parents[1] / "logs"
 LOADERS = {"cifar10": cifar10_subset, "mnist": mnist, "fashion-mnist": fashion_mnist}
@@ -53,7 +54,7 @@ def measure(model: models.VQVAE, images: Tensor) -> dict[str, float]:
 def train(name: str, data: str, train_images: Tensor, test_images: Tensor, steps: int, runs: Path) -> dict[str, object]:
     """Train one run, save its weights, and return its row of the log."""
     size, kind, seed = name.removeprefix("K").split("-")
-    with models.initialised(int(seed)):
+    with training.initialised(int(seed)):
         model = models.VQVAE(
             tuple(train_images.shape[1:]),
             codebook_size=int(size),
@@ -64,24 +65,19 @@ def train(name: str, data: str, train_images: Tensor, test_images: Tensor, steps
             normalise=kind == "norm",
         )
     start = time.perf_counter()
-    history = models.fit(
-        model,
-        (train_images,),
-        steps=steps,
-        batch_size=BATCH,
-        seed=int(seed),
-        validation=(test_images[:1000],),
-        log_every=100,
-        checkpoint=runs / f"{data}-{name}.fit.safetensors",
-        report=lambda step, h: print(
-            data, name, step, {k: round(v[-1], 4) for k, v in h.validation.items()}, flush=True
-        ),
+
+    def report(entry: training.Entry) -> None:
+        print(data, name, entry.step, {k: round(v[-1], 4) for k, v in entry.history.validation.items()}, flush=True)
+
+    plan = training.Fit(
+        steps, BATCH, log_every=100, checkpoint=runs / f"{data}-{name}.fit.safetensors", callbacks=[report]
     )
+    history = training.fit(model, (train_images,), plan, validation=(test_images[:1000],), seed=int(seed))
     figures = measure(model, test_images)
     header = {"kind": "model", "class": "VQVAE", "settings": model.settings, "figures": figures}
     _checkpoint.save(runs / f"{data}-{name}.safetensors", model.state_dict(), header)
     print(data, name, figures, flush=True)
-    return {"steps": steps, "seconds": round(time.perf_counter() - start), **figures, "history": history.__dict__}
+    return {"steps": steps, "seconds": round(time.perf_counter() - start), **figures, "history": asdict(history)}
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
-"""Reference networks with a training loop: VAEs, a VQ-VAE and a classifier."""
+"""Reference networks: VAEs, a VQ-VAE and a classifier. They are trained by ``latentsearch.training``."""
 
 from latentsearch.models._blocks import ResidualBlock
 from latentsearch.models.classifier import Classifier
 from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
-from latentsearch.models.fit import History, Trainable, evaluate, fit, initialised
 from latentsearch.models.mixed_vae import MixedVAE
 from latentsearch.models.vae import VAE
 from latentsearch.models.vqvae import VQVAE, Codebook
@@ -14,12 +13,7 @@ __all__ = [
     "Classifier",
     "Codebook",
     "DiscreteVAE",
-    "History",
     "MixedVAE",
     "PictureLoss",
     "ResidualBlock",
-    "Trainable",
-    "evaluate",
-    "fit",
-    "initialised",
 ]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
@@ -67,6 +66,7 @@ class Canvas:
     def draw(self, moment: int = 0, caption: str = "") -> Image.Image:
         """The canvas with moving rows at one moment, or at their last if they are over."""
         from PIL import Image, ImageDraw
+        from torchvision.transforms.v2.functional import to_pil_image
 
         image = Image.new(self.mode, self.size, _grey(self.mode, _PAPER))
         pen = ImageDraw.Draw(image)
@@ -77,22 +77,24 @@ class Canvas:
             pen.text((self.left - 2 * _GAP, middle), label, _grey(self.mode, _FAINT), self.font, anchor="rm")
             still = row[min(moment, len(row) - 1)] if row.ndim == 5 else row
             for column, picture in enumerate(self._pixels(still)):
-                image.paste(Image.fromarray(picture), (self.left + column * (self.cell[1] + _GAP), top))
+                image.paste(to_pil_image(picture), (self.left + column * (self.cell[1] + _GAP), top))
         if caption:
             place = (self.left, self.size[1] - _MARGIN)
             pen.text(place, caption, _grey(self.mode, _FAINT), self.font, anchor="ls")
         return image
 
-    def _pixels(self, pictures: Tensor) -> list[Any]:
-        """``(n, C, H, W)`` to n arrays of bytes of the cell's size."""
+    def _pixels(self, pictures: Tensor) -> Tensor:
+        """``(n, C, H, W)`` to bytes ``(n, C, *cell)``."""
+        from torchvision.transforms.v2.functional import InterpolationMode, resize
+
         low, high = self.range
         grey = ((pictures.detach().float().cpu() - low) / (high - low)).clamp(0, 1)
-        # Nearest, so that what is seen is what there is.
-        large = F.interpolate(grey, size=self.cell, mode="nearest")
         if self.mode == "RGB":
-            large = large.expand(-1, 3, -1, -1)
-        pixels = (large * 255).round().to(torch.uint8).movedim(1, -1)
-        return [p.numpy() if self.mode == "RGB" else p[..., 0].numpy() for p in pixels]
+            grey = grey.expand(-1, 3, -1, -1)
+        pixels = (grey * 255).round().to(torch.uint8)
+        # Nearest, so that what is seen is what there is.
+        large: Tensor = resize(pixels, list(self.cell), InterpolationMode.NEAREST)
+        return large
 
 
 def _grey(mode: str, value: int) -> Any:

@@ -12,6 +12,7 @@ from latentsearch.noise import Noise
 from latentsearch.protocols import ConditionalPrior, Prior, require_prior
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 from latentsearch.testing._laws import Check, Laws, always, checks_of, close, draw, require, run_all, soft_draw
+from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 
 _CPU = torch.device("cpu")
 _DRAWS = 20_000
@@ -229,10 +230,8 @@ def _require_frequencies(law: Callable[..., None], prior: Prior, samples: Tensor
     space = _grid(prior.space)
     powers = space.codebook_size ** torch.arange(space.positions - 1, -1, -1)
     counts = (samples.flatten(1) * powers).sum(1).bincount(minlength=len(expected)).double()
-    # Six standard deviations of a binomial count: false alarms are below one in a million.
-    slack = 6 * (_DRAWS * expected * (1 - expected)).sqrt() + 1
-    worst = float(((counts - _DRAWS * expected).abs() - slack).max())
-    require(worst <= 0, law, prior, f"a count is {worst:.0f} beyond six standard deviations off")
+    chance = chance_of_counts(counts, expected)
+    require(chance > FALSE_ALARM, law, prior, f"counts so far off have a chance of {chance:.2g}")
 
 
 # -- which laws apply --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, models, training
 from latentsearch.errors import BrokenFile, InvalidArgument
 
 _NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
@@ -61,7 +61,7 @@ def load(name: str) -> nn.Module:
         raise BrokenFile(f"the weights of {name!r} are of an unknown class, {header.get('class')!r}")
     settings = dict(header["settings"])
     settings["image_shape"] = tuple(settings["image_shape"])
-    with models.initialised(0):
+    with training.initialised(0):
         model = _CLASSES[header["class"]](**settings)
     _fill(model, tensors, name)
     return model.eval().requires_grad_(False)

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from wrap_pretrained import MODELS, LeNet
 
 import latentsearch as ls
-from latentsearch import _checkpoint, models, zoo
+from latentsearch import _checkpoint, models, training, zoo
 from latentsearch.errors import BrokenFile
 
 GENERATORS = ("mnist-512", "mnist-40", "cifar10-8x8", "cifar10-16x16")
@@ -62,7 +62,7 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
     if found != logged:
         raise BrokenFile(f"{path} has SHA-256 {found}, and {log} wants {logged}: run train_models.py {name} again")
     settings = header["settings"] | {"image_shape": tuple(header["settings"]["image_shape"])}
-    with models.initialised(0):
+    with training.initialised(0):
         model = _CLASSES[header["class"]](**settings)
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.func import functional_call
 
 from argmax import semi
 from argmax.digits import TRAIN
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, models, training
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax
 
@@ -79,7 +80,7 @@ def thresholds(measured: Tensor) -> Tensor:
 
 def build(seed: int) -> models.MixedVAE:
     """Eight binary variables, and a style that is held while they are switched."""
-    with models.initialised(seed):
+    with training.initialised(seed):
         return models.MixedVAE(
             variables=len(NAMES), categories=2, style=STYLE, shared_style=True, dropout=0.0,
             estimator=lambda width: DirectArgmax(epsilon=-width),
@@ -155,19 +156,19 @@ def run(
     labels[chosen] = says[chosen]
     model, start = build(seed), time.perf_counter()
 
-    def report(step: int, history: models.History) -> None:
-        terms = {term: round(values[-1], 3) for term, values in history.train.items()}
-        print(f"  {name} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
+    def report(entry: training.Entry) -> None:
+        terms = {term: round(values[-1], 3) for term, values in entry.history.train.items()}
+        print(f"  {name} {entry.step} {time.perf_counter() - start:.0f} s", terms, flush=True)
 
     steps, half = len(images) // BATCH, weights(runs, weight, seed).with_suffix(".fit")
-    models.fit(
-        Asked(model, weight), (images, labels), steps=steps * epochs, batch_size=BATCH, learning_rate=2e-3, seed=seed,
-        log_every=steps, report=report, checkpoint=half,
-    )  # fmt: skip
+    plan = training.Fit(
+        steps * epochs, BATCH, partial(torch.optim.Adam, lr=2e-3), log_every=steps, callbacks=[report], checkpoint=half
+    )
+    training.fit(Asked(model, weight), (images, labels), plan, seed=seed)
     seconds = round(time.perf_counter() - start)
     _checkpoint.save(weights(runs, weight, seed), model.state_dict(), {"kind": "model", "settings": model.settings})
     half.unlink()
-    terms = models.evaluate(model, (test_images, torch.full_like(test_says, -1)))
+    terms = training.evaluate(model, (test_images, torch.full_like(test_says, -1)))
     entry = {"read_off": shares(model.logits(test_images).argmax(-1) == test_says)}
     entry |= judged(model, test_images[:JUDGED], limits(), seed)
     bound = round(terms["expected_loss"] + terms["discrete_kl"], 2)

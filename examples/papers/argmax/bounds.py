@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from argmax import digits
 from latentsearch import _checkpoint
-from latentsearch.models import DiscreteVAE, History, fit, initialised
+from latentsearch.models import DiscreteVAE
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
     Annealed,
@@ -29,6 +30,7 @@ from latentsearch.relaxations import (
     Relax,
     Rloo,
 )  # fmt: skip
+from latentsearch.training import Entry, Fit, History, cosine, fit, initialised
 
 BATCH, SAMPLES, RATE = 100, 100, 1e-3
 EPOCHS = 300  # of the paper's public code, whose schedule is stretched over what is trained here
@@ -172,19 +174,20 @@ def train(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -> 
     best = folder / f"{key}.best.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(step: int, history: History) -> None:
-        course = totals(history)
+    def keep(entry: Entry) -> None:
+        course = totals(entry.history)
         if course[-1] == min(course):
             save_file(dict(net.state_dict()), best)
         print(f"{key}: epoch {len(course)}, validation {course[-1]:.2f}", flush=True)
 
     start = time.perf_counter()
     steps = len(data["train"]) // BATCH
-    history = fit(
-        net, (data["train"],), seed=seed, steps=fitting.epochs * steps, batch_size=BATCH,
-        learning_rate=fitting.rate, decay=fitting.decay,
-        validation=(data["validation"],), log_every=steps, checkpoint=folder / f"{key}.safetensors", report=keep,
+    plan = Fit(
+        fitting.epochs * steps, BATCH, partial(torch.optim.Adam, lr=fitting.rate),
+        schedule=cosine if fitting.decay else None,
+        log_every=steps, checkpoint=folder / f"{key}.safetensors", callbacks=[keep],
     )  # fmt: skip
+    history = fit(net, (data["train"],), plan, validation=(data["validation"],), seed=seed)
     seconds = time.perf_counter() - start
     in_use = used(net, data["validation"])
     net.load_state_dict(load_file(best))
@@ -218,7 +221,7 @@ def used(net: DiscreteVAE, images: Tensor, least: int = 10) -> int:
 
 def totals(history: History) -> list[float]:
     """The validation bound at each entry: hard codes, one draw a picture, exact KL."""
-    return [sum(values) for values in zip(*history.validation.values(), strict=True)]
+    return history.totals("sum")
 
 
 def test_bound(net: DiscreteVAE, images: Tensor) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from argmax import digits
 from argmax.bounds import BATCH, Enumerated
-from latentsearch.models import DiscreteVAE, fit, initialised
+from latentsearch.models import DiscreteVAE
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
     DirectArgmax,
@@ -24,6 +24,7 @@ from latentsearch.relaxations import (
     Rloo,
     StraightThrough,
 )  # fmt: skip
+from latentsearch.training import Fit, fit, initialised
 
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -58,7 +59,7 @@ def trained(variables: int, steps: int) -> DiscreteVAE:
     images = digits.parts()["train"]
     with initialised(0):
         net = DiscreteVAE((1, 28, 28), variables=variables, categories=10, hidden=(300,), estimator=Rloo(4))
-    fit(net, (images,), steps=steps, batch_size=BATCH, decay=False)
+    fit(net, (images,), Fit(steps, BATCH, schedule=None))
     return net.train()
 
 

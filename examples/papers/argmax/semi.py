@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from data import mnist
 from torch import Tensor, nn
 
 from argmax.digits import SEED, TRAIN, drawn
-from latentsearch import _checkpoint, models
+from latentsearch import _checkpoint, training
 from latentsearch.models import MixedVAE
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax, GumbelSoftmax
@@ -191,7 +192,7 @@ def guesses(model: MixedVAE, images: Tensor, sure: float | None, copies: int = 8
 
 def build(method: str, recipe: Recipe, seed: int) -> MixedVAE:
     """A model before training."""
-    with models.initialised(seed):
+    with training.initialised(seed):
         if method == "direct":
             return MixedVAE(
                 dropout=recipe.dropout, estimator=lambda width: DirectArgmax(epsilon=-width, top=recipe.top)
@@ -210,14 +211,17 @@ def train(
     def passes(whole: bool, epochs: int, batch: int, learning_rate: float) -> None:
         steps = max(len(pictures) // batch, 1)
 
-        def report(step: int, history: models.History) -> None:
-            terms = {term: round(values[-1], 3) for term, values in history.train.items()}
-            print(f"  {path.stem} {step} {time.perf_counter() - start:.0f} s", terms, flush=True)
+        def report(entry: training.Entry) -> None:
+            terms = {term: round(values[-1], 3) for term, values in entry.history.train.items()}
+            print(f"  {path.stem} {entry.step} {time.perf_counter() - start:.0f} s", terms, flush=True)
 
         trained = SemiSupervised(model, data["train"][rows], recipe, whole)
         halves.append(path.with_suffix(f".{'whole' if whole else 'warm'}.fit"))
-        models.fit(trained, (pictures, guess), steps=steps * epochs, batch_size=batch, learning_rate=learning_rate,
-                   seed=seed, log_every=steps, report=report, checkpoint=halves[-1])  # fmt: skip
+        plan = training.Fit(
+            steps * epochs, batch, partial(torch.optim.Adam, lr=learning_rate),
+            log_every=steps, callbacks=[report], checkpoint=halves[-1],
+        )  # fmt: skip
+        training.fit(trained, (pictures, guess), plan, seed=seed)
 
     if recipe.warm_epochs:
         passes(False, recipe.warm_epochs, recipe.warm_batch, recipe.warm_learning_rate)
@@ -241,7 +245,7 @@ def accuracy(model: MixedVAE, split: Split) -> float:
 
 def measure(model: MixedVAE, split: Split) -> dict[str, float]:
     """Accuracy, and the negative bound with one hard draw a picture and exact divergences."""
-    terms = models.evaluate(model, (split.images, torch.full_like(split.labels, -1)))
+    terms = training.evaluate(model, (split.images, torch.full_like(split.labels, -1)))
     bound = round(terms["expected_loss"] + terms["discrete_kl"], 2)
     return {"accuracy": accuracy(model, split), "bound": bound}
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from argmax import digits
 from argmax.bounds import BATCH
-from latentsearch.models import DiscreteVAE, PictureLoss, initialised
+from latentsearch.models import DiscreteVAE, PictureLoss
 from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax, Loss
+from latentsearch.training import initialised
 
 
 def looped(f: Loss, z: Tensor, codes: int) -> Tensor:

@@ -78,7 +78,7 @@ class BranchAndBoundSearch(IterativeSearcher):
     Example:
         >>> import torch
         >>> import latentsearch as ls
-        >>> from latentsearch.models import initialised
+        >>> from latentsearch.training import initialised
         >>> with initialised(0):
         ...     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16)).eval()
         >>> codebook = ls.Noise.from_seed(0).normal(5, 3)[0]

@@ -1,0 +1,101 @@
+"""The terms of a model's loss: on a batch, and over a whole data set."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.noise import Noise
+from latentsearch.training.batches import Data, in_order
+
+Terms = Mapping[str, Tensor]
+"""Scalars by name, whose sum is the loss."""
+
+_EVALUATE = 3  # the stream of noise folded in
+
+
+class Trainable(Protocol):
+    """What [fit][latentsearch.training.fit] asks of a model, beside being an ``nn.Module``."""
+
+    def training_terms(self, *batch: Any) -> Mapping[str, Tensor] | Mapping[str, Terms | Callable[[], Terms]]:
+        """The scalar terms of the loss on a batch: the data's tensors, then one row of noise.
+
+        A model of several optimisers returns the terms of each of its
+        [groups][latentsearch.training.Group] by the group's name; as functions of nothing where they
+        are only worth computing when it is the group's turn.
+        """
+
+
+def terms_of(model: nn.Module, batch: Sequence[Any], noise: Noise) -> Mapping[str, Any]:
+    """What ``training_terms`` gives for a batch, which is brought to where the weights are."""
+    placed = next(itertools.chain(model.parameters(), model.buffers()), None)
+    device = noise.keys.device if placed is None else placed.device
+    parts = [_moved(part, device) for part in batch]
+    terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
+    return terms
+
+
+def _moved(part: Any, device: torch.device) -> Any:
+    """A part of a batch on a device: a tensor, or tensors by name; what else there is stays as it is."""
+    if isinstance(part, Mapping):
+        return {name: _moved(value, device) for name, value in part.items()}
+    return part.to(device) if isinstance(part, Tensor) else part
+
+
+def _rows(batch: Sequence[Any]) -> int:
+    """The number of rows of a batch."""
+    first = batch[0]
+    return len(next(iter(first.values()))) if isinstance(first, Mapping) else len(first)
+
+
+def called(terms: Terms | Callable[[], Terms]) -> Terms:
+    """Terms that may be a function of nothing."""
+    return terms() if callable(terms) else terms
+
+
+def flat(terms: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The terms of all groups, as ``group.term``; terms without groups as they are."""
+    found: dict[str, Tensor] = {}
+    for name, value in terms.items():
+        if isinstance(value, Tensor):
+            found[name] = value
+        else:
+            found |= {f"{name}.{term}": scalar for term, scalar in called(value).items()}
+    return found
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: Data, *, batch_size: int = 500, noise: Noise | None = None) -> dict[str, float]:
+    """Each term of a model's loss over all of ``data``, in evaluation mode.
+
+    Args:
+        model: A module with ``training_terms``. Of a model of several groups, the terms are called
+            ``group.term``.
+        data: Tensors with the same first dimension, a data set, or an iterable of batches that ends,
+            such as a data loader.
+        batch_size: Rows at a time, of tensors and data sets.
+        noise: One row, for models that draw; seed 0 if not given. It may be on any device, as the data may.
+
+    Raises:
+        InvalidArgument: If there are no data.
+    """
+    noise = (Noise.from_seed(0) if noise is None else noise).fold(_EVALUATE)
+    training, batches, start = model.training, in_order("evaluate.data", data, batch_size), 0
+    scored: list[tuple[dict[str, float], int]] = []
+    model.eval()
+    try:
+        for batch in batches:
+            terms = flat(terms_of(model, batch, noise.fold(start)))
+            scored.append(({name: float(term) for name, term in terms.items()}, _rows(batch)))
+            start += _rows(batch)
+    finally:
+        model.train(training)
+    if not start:
+        raise InvalidArgument("evaluate.data", got="no batch", expected="at least one row")
+    names = dict.fromkeys(name for terms, _ in scored for name in terms)
+    return {name: sum(terms[name] * rows / start for terms, rows in scored if name in terms) for name in names}
