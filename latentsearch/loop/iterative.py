@@ -50,6 +50,13 @@ class IterativeSearcher(ABC):
     def step_cost(self, space: LatentSpace) -> int:
         """The most rows that one step costs per row, in a space of this kind."""
 
+    def next_step_cost(self, space: LatentSpace, state: Any) -> int:
+        """The most evaluations that the step from this state, or any after it, costs per row.
+
+        At most ``step_cost``, which it is unless a method says that its steps become cheaper.
+        """
+        return self.step_cost(space)
+
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
         """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""

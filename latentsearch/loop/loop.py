@@ -71,7 +71,6 @@ class Loop:
         if any(map(math.isfinite, self.limits["evaluations"])):
             self.objective.budget = torch.tensor(self.limits["evaluations"], dtype=torch.float64, device=device)
         self.state = method.start(self.objective, z, noise.fold(_START))
-        self.step_cost = method.step_cost(generator.space)
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:
             _log.warning(
@@ -174,6 +173,11 @@ class Loop:
         return broken
 
     # -- limits ----------------------------------------------------------------------------------
+
+    @property
+    def step_cost(self) -> int:
+        """The most evaluations that the next step, or any after it, costs per row."""
+        return self.method.next_step_cost(self.objective.generator.space, self.state)
 
     def _enforce_limits(self) -> bool:
         """End the rows that may not take another step; whether any can have ended."""
