@@ -23,7 +23,7 @@ RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(),
         (toys.codes(), toys.codes().constraint, 1000, ls.ExhaustiveSearch),
         (toys.codes(), toys.codes().constraint, None, ls.ExhaustiveSearch),
         (toys.codes(), RULE, None, ls.ExhaustiveSearch),
-        (NUMBERS, NUMBERS.constraint, 300, ls.GradientSearch),
+        (NUMBERS, NUMBERS.constraint, 300, ls.HalvingSearch),
         (NUMBERS, RULE, 300, ls.CMAESSearch),
     ],
 )

@@ -21,6 +21,7 @@ sys.path.append(str(ROOT / "examples" / "benchmarks"))
 
 import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
+import continuous  # noqa: E402
 import relaxations  # noqa: E402
 import swap_scores  # noqa: E402
 import train_models  # noqa: E402
@@ -54,6 +55,29 @@ def test_every_relaxation_of_the_table_searches_within_its_budget(name):
     started = searcher.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=0)).score.loss
     assert (result.evaluations <= 150).all() and (result.evaluations > 75).all()
     assert (result.score.loss <= started).all() and (result.score.loss < started).any()
+
+
+def test_the_page_on_continuous_latents_shows_the_log():
+    log = json.loads(continuous.LOG.read_text())
+    assert continuous.report(log) in continuous.PAGE.read_text(), "run continuous.py report --write"
+
+
+def test_what_search_takes_on_continuous_latents_is_no_worse_than_what_it_took():
+    """On every model, task and budget of the log the mean loss is at most that of the default that was replaced."""
+    rows = json.loads(continuous.LOG.read_text())["rows"]
+    means: dict[str, dict[tuple[str, str, int], list[float]]] = {}
+    for row in rows:
+        case = (row["model"], row["task"], row["budget"])
+        means.setdefault(row["method"], {}).setdefault(case, []).append(row["mean"])
+    now, before = means["HalvingSearch"], means["GradientSearch"]
+    assert not [case for case in before if sum(now[case]) > sum(before[case])]
+
+
+def test_the_gan_of_the_benchmark_is_searched_within_budgets():
+    generator = continuous.generator_of("mnist-gan")
+    goal = continuous.goal_of("planted", generator, 2)
+    result = ls.search(generator, goal, seed=0, run=ls.Run(evaluations=100))
+    assert (result.evaluations <= 100).all() and (result.score.loss < result.trace.loss[0]).all()
 
 
 def test_the_page_on_proofs_shows_the_log():

@@ -205,6 +205,9 @@ SEARCHERS = (
     ls.GradientSearch(),
     ls.GradientSearch(partial(torch.optim.SGD, lr=0.2, momentum=0.5), tolerance=1e-3, restarts=2),
     # Endings, optimisers and memories that a law could tell apart; what each does is tested elsewhere.
+    ls.HalvingSearch(ADAM, draws=6, starts=4, reduction=2),
+    ls.HalvingSearch(draws=9, starts=4, restarts=2),
+    ls.HalvingSearch(),
     ls.StraightThroughSearch(lr=0.5),
     ls.StraightThroughSearch(optimizer=ADAM, patience=20, on_repeat="mask", restarts=2),
     ls.StraightThroughSearch(lr=None, snap=True, on_repeat="continue", patience=9),
@@ -231,7 +234,7 @@ SEARCHERS = (
     ls.CoordinateSearch(batch=3, patience=None),
     ls.RelaxedSearch(steps=12, check_every=5),
     ls.Then(ls.RandomSearch(batch=5), ls.RandomSearch(batch=3), ls.RandomSearch(batch=2)),
-    ls.Then(ls.RelaxedSearch(steps=8, restarts=2), ls.StraightThroughSearch(restarts=2), shares=(0.6, 0.4)),
+    ls.Then(ls.Stage(ls.RelaxedSearch(steps=8, restarts=2), share=0.6), ls.StraightThroughSearch(restarts=2)),
     ls.RelaxedSearch(steps=9, check_every=2, restarts=2, temperature=(2.0, 0.5), optimizer=ADAM),
     ls.EvolutionSearch(),
     ls.EvolutionSearch(population=5, children=3, restarts=2),

@@ -6,6 +6,7 @@ A method is an [IterativeSearcher][latentsearch.loop.IterativeSearcher]: setting
 from latentsearch.loop.candidates import (
     best_of,
     best_or_held,
+    gradients_each,
     maps_each,
     prior_draws,
     project_each,
@@ -28,6 +29,7 @@ __all__ = [
     "best_of",
     "best_or_held",
     "check_row_local",
+    "gradients_each",
     "improves",
     "maps_each",
     "prior_draws",

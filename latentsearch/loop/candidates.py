@@ -22,6 +22,14 @@ def score_each(objective: Objective, z: Tensor) -> Score:
     return score.map(lambda t: t.view(rows, count))
 
 
+def gradients_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
+    """Score continuous ``(M, U, *S)`` latents, U a held row, ``(M, U)``, with their gradients, ``(M, U, *S)``."""
+    rows, count = z.shape[:2]
+    row = torch.arange(rows, device=z.device).repeat_interleave(count)
+    score, gradient = objective.value_and_gradient(z.flatten(0, 1), row)
+    return Score(*(part.view(rows, count) for part in score)), gradient.view_as(z)
+
+
 def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
     """Score ``(M, U, *S)`` latents, U a held row, ``(M, U)``, with their loss maps, ``(M, U, h, w)``."""
     rows, count = z.shape[:2]

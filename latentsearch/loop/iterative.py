@@ -56,9 +56,18 @@ class IterativeSearcher(BaseSearcher):
         """The most rows that one step asks of the generator's prior, per row; each costs what the prior says."""
         return 0
 
-    def whole_step_cost(self, generator: Generator) -> float:
-        """The most evaluations that one step costs per row, passes of the prior included."""
-        return self.step_cost(generator.space) + self.prior_passes(generator) * cost_of_prior(generator.prior)
+    def next_step_cost(self, space: LatentSpace, state: Any) -> int:
+        """The most evaluations that the step from this state, or any after it, costs per row.
+
+        At most ``step_cost``, which it is unless a method says that its steps become cheaper.
+        """
+        return self.step_cost(space)
+
+    def whole_step_cost(self, generator: Generator, state: Any = None) -> float:
+        """The most evaluations that one step costs per row, passes of the prior included; from a state, if given."""
+        space = generator.space
+        own = self.step_cost(space) if state is None else self.next_step_cost(space, state)
+        return own + self.prior_passes(generator) * cost_of_prior(generator.prior)
 
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:

@@ -55,7 +55,6 @@ class Loop:
         self.incumbents = Incumbents(z, self.probe.loss.dtype, self.ledger)
         self.objective = Objective(generator, goal, run, self.ledger)
         self.state = method.start(self.objective, z, noise.fold(_START))
-        self.step_cost = method.whole_step_cost(generator)
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:
             _log.warning(
@@ -142,6 +141,11 @@ class Loop:
         return broken
 
     # -- limits ----------------------------------------------------------------------------------
+
+    @property
+    def step_cost(self) -> float:
+        """The most evaluations that the next step, or any after it, costs per row."""
+        return self.method.whole_step_cost(self.objective.generator, self.state)
 
     def _enforce_limits(self) -> bool:
         """End the rows that may not take another step; whether any can have ended."""

@@ -6,6 +6,7 @@ from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
@@ -23,6 +24,7 @@ __all__ = [
     "EvolutionSearch",
     "ExhaustiveSearch",
     "GradientSearch",
+    "HalvingSearch",
     "JacobiSearch",
     "LangevinSearch",
     "PursuitSearch",

@@ -19,7 +19,7 @@ from latentsearch.run import Run
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
-from latentsearch.searchers.gradient import GradientSearch
+from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, PursuitSearch, fits_colours
@@ -52,7 +52,7 @@ class AutoSearch(BaseSearcher):
     | codes | yes | no limit | all that to a certificate |
     | codes | yes | more | the same; afresh, with longer relaxations; more swaps |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
-    | numbers | yes | - | [GradientSearch][latentsearch.GradientSearch] |
+    | numbers | yes | - | [HalvingSearch][latentsearch.HalvingSearch] |
     | numbers | no | - | [CMAESSearch][latentsearch.CMAESSearch] |
 
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the pixels
@@ -84,7 +84,7 @@ class AutoSearch(BaseSearcher):
         goal = constraint.goal
         rows = min(run.limit("evaluations", goal.problems))
         if isinstance(space, Continuous):
-            return GradientSearch() if goal.differentiable else CMAESSearch()
+            return HalvingSearch() if goal.differentiable else CMAESSearch()
         assert isinstance(space, Discrete)
         if ExhaustiveSearch().cost(space) <= rows and (rows < math.inf or _few_grids(space)):
             return ExhaustiveSearch()

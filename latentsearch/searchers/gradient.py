@@ -19,7 +19,7 @@ from latentsearch.spaces import Continuous, LatentSpace
 
 @dataclass
 class GradientState:
-    """Where each row stands, and its loss one step ago."""
+    """Where each row stands, at least in float32, and its loss one step ago."""
 
     z: RowOptimizer
     previous: Tensor
@@ -67,15 +67,24 @@ class GradientSearch(IterativeSearcher):
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GradientState:
         # L_0 of Algorithm 1 is INTMAX.
         previous = torch.full((len(z),), torch.inf, dtype=z.dtype, device=z.device)
-        return GradientState(RowOptimizer(self.optimizer, z), previous)
+        # Half precision has no room for an optimiser's state: Adam's eps is 0 there.
+        return GradientState(RowOptimizer(self.optimizer, z.to(torch.promote_types(z.dtype, torch.float32))), previous)
 
     def step(self, objective: Objective, state: GradientState, noise: Noise) -> tuple[GradientState, Proposal]:
-        z = state.z.value.clone()
+        dtype = objective.generator.dtype
+        z = state.z.value.to(dtype, copy=True)
         score, gradient = objective.value_and_gradient(z)
-        state.z.step(gradient)
-        state.z.value.copy_(objective.project(state.z.value))
+        state.z.step(gradient.to(state.z.value.dtype))
+        _keep_feasible(objective, state.z.value)
         status = None
         if self.tolerance is not None:
             settled = (score.loss - state.previous).abs() <= self.tolerance
             status = torch.where(settled, Status.STALLED, Status.RUNNING)
         return GradientState(state.z, score.loss), Proposal(z, score, status)
+
+
+def _keep_feasible(objective: Objective, value: Tensor) -> None:
+    """Project latents ``(M, *S)`` in place; those that are feasible keep the digits that the decoder does not see."""
+    seen = value.to(objective.generator.dtype)
+    projected = objective.project(seen)
+    value.copy_(torch.where(projected == seen, value, projected.to(value.dtype)))
