@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
 
     Example:
+        >>> from latentsearch.cli import main
         >>> main(["info"])
         latentsearch ...
         0

@@ -90,6 +90,8 @@ def tasks(images: Tensor) -> list[Task]:
         images: Digits in [0, 1].
 
     Example:
+        >>> from latentsearch import zoo
+        >>> from latentsearch.demo import tasks
         >>> [task.title for task in tasks(zoo.images()[0])]
         ['match a picture', 'super-resolution x4', 'inpaint the right half', 'make it a 7']
     """

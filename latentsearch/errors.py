@@ -33,7 +33,8 @@ class InvalidArgument(LatentSearchError, ValueError):
         hint: What to change. Empty where ``expected`` says it all.
 
     Example:
-        >>> print(InvalidArgument("seed", got="'a'", expected="an integer"))
+        >>> import latentsearch as ls
+        >>> print(ls.InvalidArgument("seed", got="'a'", expected="an integer"))
         seed: got 'a', expected an integer
     """
 

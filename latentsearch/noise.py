@@ -70,7 +70,8 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
         InvalidArgument: If a sequence has another length than ``problems``.
 
     Example:
-        >>> len(problem_seeds(7, 3)), problem_seeds([4, 5], 2)
+        >>> import latentsearch as ls
+        >>> len(ls.problem_seeds(7, 3)), ls.problem_seeds([4, 5], 2)
         (3, (4, 5))
     """
     if seed is None:
@@ -104,7 +105,8 @@ class Noise:
         keys: ``(N,)`` int64, one key a row.
 
     Example:
-        >>> noise = Noise.from_seed(0, problems=3)
+        >>> import latentsearch as ls
+        >>> noise = ls.Noise.from_seed(0, problems=3)
         >>> draw = noise.fold(1).normal(2)
         >>> draw.shape, bool((noise[1:].fold(1).normal(2) == draw[1:]).all())
         (torch.Size([3, 2]), True)

@@ -79,7 +79,8 @@ class Run:
         compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
 
     Example:
-        >>> Run(evaluations=500, seconds=60).evaluations
+        >>> import latentsearch as ls
+        >>> ls.Run(evaluations=500, seconds=60).evaluations
         500
     """
 

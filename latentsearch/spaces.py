@@ -31,7 +31,9 @@ class Continuous:
         shape: S, the shape of one latent.
 
     Example:
-        >>> Continuous((20,)).contains(torch.zeros(4, 20))
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> ls.Continuous((20,)).contains(torch.zeros(4, 20))
         True
     """
 
@@ -65,7 +67,9 @@ class Discrete:
         codebook_size: K.
 
     Example:
-        >>> space = Discrete((7, 7), codebook_size=512)
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> space = ls.Discrete((7, 7), codebook_size=512)
         >>> space.contains(torch.zeros(2, 7, 7, dtype=torch.int64)), space.positions
         (True, 49)
     """

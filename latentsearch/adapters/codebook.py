@@ -83,8 +83,10 @@ class CodebookGenerator:
             or uses no code at all.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
         >>> net = torch.nn.ConvTranspose2d(16, 1, 4, stride=4).eval()
-        >>> generator = CodebookGenerator(net, torch.randn(32, 16), shape=(7, 7))
+        >>> generator = ls.CodebookGenerator(net, torch.randn(32, 16), shape=(7, 7))
         >>> generator.decode(torch.zeros(2, 7, 7, dtype=torch.int64)).shape
         torch.Size([2, 1, 28, 28])
     """

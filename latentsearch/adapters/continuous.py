@@ -36,8 +36,10 @@ class ContinuousGenerator:
             deterministic, mixes rows, or leaves its range.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
         >>> net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Sigmoid()).eval()
-        >>> generator = ContinuousGenerator(net, shape=(8,), output_range=(0, 1))
+        >>> generator = ls.ContinuousGenerator(net, shape=(8,), output_range=(0, 1))
         >>> generator.decode(torch.zeros(3, 8)).shape
         torch.Size([3, 16])
     """

@@ -47,8 +47,9 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
             ``ContinuousGenerator`` or ``CodebookGenerator`` then.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch import models
-        >>> wrap(models.VAE((1, 28, 28), channels=8).eval()).space
+        >>> ls.wrap(models.VAE((1, 28, 28), channels=8).eval()).space
         Continuous(shape=(20,))
     """
     if isinstance(model, CodebookModel):

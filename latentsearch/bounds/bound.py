@@ -38,8 +38,9 @@ class Bound(Protocol):
         A bound of one's own, for losses that are known to be nowhere below 0:
 
         >>> import torch
+        >>> from latentsearch.bounds import Bound, Bounded
         >>> class Zero:
-        ...     rows = 0
+        ...     evaluations = 0
         ...     def check(self, generator, constraint): ...
         ...     def __call__(self, objective, allowed, row):
         ...         return Bounded(torch.zeros(len(allowed)), allowed.sum(-1).float())

@@ -44,7 +44,9 @@ class IntervalBound:
     gradient doubles that.
 
     Example:
+        >>> import torch
         >>> import latentsearch as ls
+        >>> from latentsearch.bounds import IntervalBound
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).eval()
         >>> generator = ls.CodebookGenerator(net, torch.randn(5, 4), (3,))
         >>> IntervalBound().check(generator, ls.Matches(torch.zeros(1, 3)))

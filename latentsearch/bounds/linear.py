@@ -47,6 +47,7 @@ class LinearBound:
 
     Example:
         >>> import latentsearch as ls
+        >>> from latentsearch.bounds import LinearBound
         >>> searcher = ls.BranchAndBoundSearch(bound=LinearBound(directions=4))
     """
 

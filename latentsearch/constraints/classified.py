@@ -26,8 +26,10 @@ class Classified(Constraint):
         InvalidArgument: If the classifier is in train mode, or labels or threshold are out of range.
 
     Example:
-        >>> wish = Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), label=0, threshold=0.9)
-        >>> wish(torch.ones(1, 3), torch.zeros(1, 8)).satisfied
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> goal = ls.Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), label=0, threshold=0.9)
+        >>> goal(torch.ones(1, 3), torch.zeros(1, 8)).satisfied
         tensor([True])
     """
 

@@ -32,8 +32,9 @@ class Downscales(Constraint):
 
     Example:
         >>> import torch
-        >>> wish = Downscales(torch.zeros(1, 1, 2, 2), factor=4, mode="area", tolerance=0.01)
-        >>> wish(torch.zeros(1, 1, 8, 8), torch.zeros(1, 8)).satisfied
+        >>> import latentsearch as ls
+        >>> goal = ls.Downscales(torch.zeros(1, 1, 2, 2), factor=4, mode="area", tolerance=0.01)
+        >>> goal(torch.zeros(1, 1, 8, 8), torch.zeros(1, 8)).satisfied
         tensor([True])
     """
 

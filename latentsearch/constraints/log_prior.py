@@ -20,10 +20,11 @@ class LogPrior(Constraint):
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
         >>> from latentsearch.priors import StandardNormal
-        >>> wish = LogPrior(StandardNormal((2,)))
+        >>> goal = ls.LogPrior(StandardNormal((2,)))
         >>> z = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
-        >>> wish(z, z).loss.diff()
+        >>> goal(z, z).loss.diff()
         tensor([12.5000])
     """
 

@@ -38,8 +38,10 @@ class Matches(Constraint):
             leaves [0, 1], or hides everything.
 
     Example:
-        >>> wish = Matches(torch.zeros(1, 1, 2, 2))
-        >>> wish(torch.ones(3, 1, 2, 2), torch.zeros(3, 8)).loss
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> goal = ls.Matches(torch.zeros(1, 1, 2, 2))
+        >>> goal(torch.ones(3, 1, 2, 2), torch.zeros(3, 8)).loss
         tensor([1., 1., 1.])
     """
 

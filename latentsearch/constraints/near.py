@@ -33,8 +33,10 @@ class Near(Constraint):
         InvalidArgument: If the metric does not fit the latent, or the scale is not positive.
 
     Example:
-        >>> wish = Near(torch.tensor([[1, 2, 3]]))
-        >>> wish(torch.zeros(1, 1), torch.tensor([[1, 0, 0]])).loss
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> goal = ls.Near(torch.tensor([[1, 2, 3]]))
+        >>> goal(torch.zeros(1, 1), torch.tensor([[1, 0, 0]])).loss
         tensor([2.])
     """
 

@@ -37,7 +37,9 @@ class Satisfies(Constraint):
         InvalidArgument: If the function mixes rows or does not return one value a row; before a run.
 
     Example:
-        >>> dark = Satisfies(lambda x: x.mean((1, 2, 3)), name="dark").below(0.1)
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> dark = ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark").below(0.1)
         >>> dark(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8)).satisfied
         tensor([True, True])
     """
@@ -160,12 +162,14 @@ def constraint(function: Callable[..., Tensor] | None = None, /, **settings: Any
             ``judges``, ``name``.
 
     Example:
-        >>> @constraint
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> @ls.constraint
         ... def dark(output):
         ...     return output.mean((1, 2, 3))
         >>> dark.name
         'dark'
-        >>> @constraint(of="latent", differentiable=False)
+        >>> @ls.constraint(of="latent", differentiable=False)
         ... def even(z):
         ...     return (z % 2).flatten(1).sum(1).float()
         >>> even(torch.zeros(1, 2), torch.tensor([[1, 2, 3]])).loss

@@ -36,10 +36,12 @@ class Within(Limit):
         InvalidArgument: If the radius is not positive, or not whole for codes.
 
     Example:
-        >>> wish = Within(torch.tensor([[1, 2, 3]]), radius=1)
-        >>> wish(torch.zeros(2, 1), torch.tensor([[1, 2, 0], [0, 0, 3]])).loss
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> goal = ls.Within(torch.tensor([[1, 2, 3]]), radius=1)
+        >>> goal(torch.zeros(2, 1), torch.tensor([[1, 2, 0], [0, 0, 3]])).loss
         tensor([0., inf])
-        >>> wish.project(torch.tensor([[0, 0, 3]]))
+        >>> goal.project(torch.tensor([[0, 0, 3]]))
         tensor([[0, 2, 3]])
     """
 

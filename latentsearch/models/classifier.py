@@ -19,6 +19,7 @@ class Classifier(nn.Module):
 
     Example:
         >>> import torch
+        >>> from latentsearch.models import Classifier
         >>> Classifier((1, 28, 28)).eval()(torch.rand(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """

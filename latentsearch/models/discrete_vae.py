@@ -60,9 +60,12 @@ class DiscreteVAE(nn.Module):
         InvalidArgument: If a number is not positive, or the likelihood is unknown.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.models import DiscreteVAE
         >>> from latentsearch.relaxations import LocalExpectation
         >>> model = DiscreteVAE((1, 8, 8), variables=5, categories=3, estimator=LocalExpectation())
-        >>> terms = model.training_terms(torch.rand(2, 1, 8, 8).round(), Noise.from_seed(0, 1))
+        >>> terms = model.training_terms(torch.rand(2, 1, 8, 8).round(), ls.Noise.from_seed(0, 1))
         >>> sorted(terms), model.eval().decode(torch.zeros(2, 5, dtype=torch.int64)).shape
         (['kl', 'reconstruction'], torch.Size([2, 1, 8, 8]))
     """

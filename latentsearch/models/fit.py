@@ -49,6 +49,8 @@ def initialised(seed: int) -> Iterator[None]:
     torch's global random state is put back on leaving.
 
     Example:
+        >>> from torch import nn
+        >>> from latentsearch.models import initialised
         >>> with initialised(0):
         ...     layer = nn.Linear(2, 2)
     """

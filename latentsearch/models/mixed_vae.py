@@ -68,9 +68,12 @@ class MixedVAE(nn.Module):
         InvalidArgument: If a setting is out of range.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.models import MixedVAE
         >>> model = MixedVAE(widths=(32, 16, 16, 8), style=4).eval()
         >>> images, labels = torch.rand(3, 1, 28, 28).round(), torch.tensor([7, -1, -1])
-        >>> sorted(model.training_terms(images, labels, Noise.from_seed(0)))
+        >>> sorted(model.training_terms(images, labels, ls.Noise.from_seed(0)))
         ['discrete_kl', 'expected_loss', 'supervision']
         >>> codes, style = model.encode(images)
         >>> codes.shape, style.shape, model.decode(codes, style).shape

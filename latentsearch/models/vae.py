@@ -27,6 +27,8 @@ class VAE(nn.Module):
         residual_blocks: Residual blocks on each side.
 
     Example:
+        >>> import torch
+        >>> from latentsearch.models import VAE
         >>> model = VAE((1, 28, 28), width=8, channels=8).eval()
         >>> z = model.encode(torch.rand(2, 1, 28, 28))
         >>> z.shape, model.decode(z).shape

@@ -36,6 +36,8 @@ class Codebook(nn.Module):
         revive_below: Share of the average use under which a code is dead.
 
     Example:
+        >>> import torch
+        >>> from latentsearch.models import Codebook
         >>> codebook = Codebook(size=16, width=4)
         >>> codebook.nearest(torch.zeros(2, 3, 3, 4)).shape
         torch.Size([2, 3, 3])
@@ -158,6 +160,8 @@ class VQVAE(nn.Module):
             is then right from the first step, whatever the first weights.
 
     Example:
+        >>> import torch
+        >>> from latentsearch.models import VQVAE
         >>> model = VQVAE((1, 28, 28), codebook_size=32, channels=8).eval()
         >>> codes = model.encode(torch.rand(2, 1, 28, 28))
         >>> codes.shape, model.decode(codes).shape

@@ -28,9 +28,11 @@ class Film:
         InvalidArgument: If ``every`` is below 1.
 
     Example:
+        >>> import torch
         >>> import latentsearch as ls
+        >>> from latentsearch import plots
         >>> from latentsearch.testing import toys
-        >>> toy, film = toys.bowl(), Film()
+        >>> toy, film = toys.bowl(), plots.Film()
         >>> run = ls.Run(evaluations=50, callbacks=[film])
         >>> result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
         >>> torch.equal(film.latents[-1], result.latent)

@@ -48,10 +48,12 @@ def save_gif(
         InvalidArgument: If a row has another shape or lies far out of range, or no row moves.
 
     Example:
-        >>> import tempfile, torch
+        >>> import tempfile
+        >>> import torch
+        >>> from latentsearch import plots
         >>> folder = tempfile.mkdtemp()
         >>> targets, frames = torch.rand(3, 1, 8, 8), torch.rand(5, 3, 1, 8, 8)
-        >>> save_gif(f"{folder}/search.gif", [targets, frames], ["target", "search"]).name
+        >>> plots.save_gif(f"{folder}/search.gif", [targets, frames], ["target", "search"]).name
         'search.gif'
     """
     path, count = Path(path), max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0)

@@ -40,10 +40,12 @@ def save_grid(
         InvalidArgument: If a row has another shape, is not floating, or lies far out of range.
 
     Example:
-        >>> import tempfile, torch
+        >>> import tempfile
+        >>> import torch
+        >>> from latentsearch import plots
         >>> folder = tempfile.mkdtemp()
         >>> target, small = torch.rand(4, 1, 28, 28), torch.rand(4, 1, 7, 7)
-        >>> save_grid(f"{folder}/grid.png", [small, target], ["seen", "target"], titles={0: "x4"}).name
+        >>> plots.save_grid(f"{folder}/grid.png", [small, target], ["seen", "target"], titles={0: "x4"}).name
         'grid.png'
     """
     path = Path(path)

@@ -21,7 +21,9 @@ class StandardNormal:
         dtype: Of the samples.
 
     Example:
-        >>> StandardNormal((20,)).sample(Noise.from_seed(0, 3)).shape
+        >>> import latentsearch as ls
+        >>> from latentsearch.priors import StandardNormal
+        >>> StandardNormal((20,)).sample(ls.Noise.from_seed(0, 3)).shape
         torch.Size([3, 20])
     """
 

@@ -23,10 +23,13 @@ class UniformCodes:
             of it too, but no gradient could pass it, and soft grids would have no expectation.
 
     Example:
-        >>> prior = UniformCodes(Discrete((2,), codebook_size=4))
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.priors import UniformCodes
+        >>> prior = UniformCodes(ls.Discrete((2,), codebook_size=4))
         >>> prior.log_prob(torch.zeros(1, 2, dtype=torch.int64)).exp().item()
         0.0625
-        >>> UniformCodes(prior.space, used=torch.tensor([False, True, False, False])).sample(Noise.from_seed(0))
+        >>> UniformCodes(prior.space, used=torch.tensor([False, True, False, False])).sample(ls.Noise.from_seed(0))
         tensor([[1, 1]])
     """
 

@@ -41,9 +41,12 @@ class Rebar(nn.Module):
         learn: Whether they are parameters.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import Rebar
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2)) if z.is_floating_point() else z.sum(1).float()
-        >>> Rebar()(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> Rebar()(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 
@@ -133,10 +136,14 @@ class Relax(Rebar):
         learn: Whether these, and the network, learn.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import Relax
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(6, 1))
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2)) if z.is_floating_point() else z.sum(1).float()
-        >>> Relax(network)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> Relax(network)(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 

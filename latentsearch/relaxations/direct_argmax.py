@@ -56,9 +56,12 @@ class DirectArgmax:
         joint: Perturb each of the $K^n$ grids, without the approximation; for tiny spaces.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import DirectArgmax
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: z.sum(1).float()
-        >>> DirectArgmax(epsilon=-1.0)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> DirectArgmax(epsilon=-1.0)(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 

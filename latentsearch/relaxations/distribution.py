@@ -42,8 +42,11 @@ class GumbelSoftmaxDistribution(Distribution):
         temperature: $\tau > 0$, a number, or a scalar tensor, which gets its gradient.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import GumbelSoftmaxDistribution
         >>> gumbel = GumbelSoftmaxDistribution(torch.zeros(2, 3), temperature=0.1)
-        >>> log_y = gumbel.rsample_log(Noise.from_seed(0, 1))
+        >>> log_y = gumbel.rsample_log(ls.Noise.from_seed(0, 1))
         >>> log_y.shape, bool(gumbel.log_prob_log(log_y).isfinite().all())
         (torch.Size([1, 2, 3]), True)
     """

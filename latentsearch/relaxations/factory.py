@@ -22,7 +22,7 @@ def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
         number: The temperature or width of the moment; an estimator that is given as it is does not see it.
 
     Example:
-        >>> from latentsearch.relaxations import GumbelSoftmax, ReinMax
+        >>> from latentsearch.relaxations import GumbelSoftmax, ReinMax, made
         >>> made(GumbelSoftmax, 0.5).temperature, made(ReinMax(), 0.5).temperature
         (0.5, 1.0)
     """
@@ -41,7 +41,7 @@ def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | 
         number: The first temperature or width.
 
     Example:
-        >>> from latentsearch.relaxations import ReinMax
+        >>> from latentsearch.relaxations import ReinMax, require_estimator
         >>> require_estimator("MyModel.estimator", ReinMax(), 1.0)
         ReinMax(temperature=1.0)
 

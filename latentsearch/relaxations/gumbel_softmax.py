@@ -31,9 +31,11 @@ class GumbelSoftmax:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import GumbelSoftmax
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2))
-        >>> GumbelSoftmax(hard=True)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> GumbelSoftmax(hard=True)(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 
@@ -74,9 +76,11 @@ class GumbelRao:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import GumbelRao
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2))
-        >>> GumbelRao(samples=4)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> GumbelRao(samples=4)(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 

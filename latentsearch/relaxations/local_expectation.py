@@ -37,10 +37,13 @@ class LocalExpectation:
         top: Codes of each position whose losses are asked for; None for all.
 
     Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import LocalExpectation
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: z.sum(1).float()
-        >>> LocalExpectation()(logits, f, Noise.from_seed(0, 1)).backward()
-        >>> [round(slope, 2) for slope in logits.grad[0, 0].tolist()]
+        >>> LocalExpectation()(logits, f, ls.Noise.from_seed(0, 1)).backward()
+        >>> [round(grad, 2) for grad in logits.grad[0, 0].tolist()]
         [-0.33, 0.0, 0.33]
     """
 

@@ -30,9 +30,11 @@ class ReinMax:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import ReinMax
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2))
-        >>> ReinMax()(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> ReinMax()(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 

@@ -22,6 +22,7 @@ class Annealed:
         least: What it never falls below.
 
     Example:
+        >>> from latentsearch.relaxations import Annealed
         >>> Annealed()(0), round(Annealed()(100_999), 4), Annealed()(10**6)
         (1.0, 0.3679, 0.1)
     """

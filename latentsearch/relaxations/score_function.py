@@ -29,9 +29,11 @@ class Reinforce:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import Reinforce
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: z.sum(1).float()
-        >>> Reinforce()(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> Reinforce()(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 
@@ -71,9 +73,11 @@ class Rloo:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import Rloo
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: z.sum(1).float()
-        >>> Rloo(samples=4)(logits, f, Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
+        >>> Rloo(samples=4)(logits, f, ls.Noise.from_seed(0, 1)).item() in (0.0, 1.0, 2.0, 3.0, 4.0)
         True
     """
 

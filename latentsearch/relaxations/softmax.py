@@ -26,9 +26,11 @@ class SoftmaxRelaxation:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import SoftmaxRelaxation
         >>> logits = torch.zeros(2, 3, 4, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(4.0)).sum((1, 2))
-        >>> SoftmaxRelaxation()(logits, f, Noise.from_seed(0, 2)).tolist()
+        >>> SoftmaxRelaxation()(logits, f, ls.Noise.from_seed(0, 2)).tolist()
         [4.5, 4.5]
     """
 

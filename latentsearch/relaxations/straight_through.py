@@ -28,10 +28,12 @@ class StraightThrough:
 
     Example:
         >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch.relaxations import StraightThrough
         >>> logits = torch.zeros(1, 2, 3, requires_grad=True)
         >>> f = lambda z, row: (z * torch.arange(3.0)).sum((1, 2))
-        >>> StraightThrough()(logits, f, Noise.from_seed(0, 1)).backward()
-        >>> [round(slope, 2) for slope in logits.grad[0, 0].tolist()]
+        >>> StraightThrough()(logits, f, ls.Noise.from_seed(0, 1)).backward()
+        >>> [round(grad, 2) for grad in logits.grad[0, 0].tolist()]
         [-0.33, 0.0, 0.33]
     """
 

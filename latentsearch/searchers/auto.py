@@ -66,9 +66,10 @@ class AutoSearch:
     What was chosen is told by [choose][latentsearch.AutoSearch.choose].
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes(shape=(3, 3))
-        >>> result = AutoSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.AutoSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 1e-6).all())
         True
     """
@@ -125,9 +126,10 @@ def search(
         The best found, with its trace and the reason why each problem ended.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.bowl()
-        >>> search(toy.generator, toy.constraint, seed=0).latent.shape
+        >>> ls.search(toy.generator, toy.constraint, seed=0).latent.shape
         torch.Size([2, 4])
     """
     return AutoSearch().search(generator, constraint, init=init, seed=seed, run=run)

@@ -106,9 +106,10 @@ class CMAESSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.bowl()
-        >>> result = CMAESSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.CMAESSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 1e-6).all())
         True
     """

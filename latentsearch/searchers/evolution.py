@@ -100,9 +100,10 @@ class EvolutionSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = EvolutionSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.EvolutionSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.latent == toy.solution).all())
         True
     """

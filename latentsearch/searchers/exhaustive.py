@@ -45,7 +45,7 @@ class ExhaustiveSearch(IterativeSearcher):
         >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()                          # 5 codes at 4 positions: 625 grids
-        >>> result = ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=700))
+        >>> result = ls.ExhaustiveSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=700))
         >>> result.status[0].name, bool((result.score.loss == toy.optimum).all())
         ('OPTIMAL', True)
     """

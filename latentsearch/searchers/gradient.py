@@ -40,9 +40,10 @@ class GradientSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.bowl()
-        >>> result = GradientSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 1e-3).all())
         True
     """

@@ -33,9 +33,10 @@ class RandomSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = RandomSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0)
         >>> int(result.evaluations[0])
         992
     """

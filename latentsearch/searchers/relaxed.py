@@ -73,9 +73,10 @@ class RelaxedSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss <= toy.optimum).all())
         True
     """

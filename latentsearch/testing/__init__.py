@@ -51,6 +51,7 @@ def checks(subject: Any) -> list[Check]:
         InvalidArgument: If it is none of these.
 
     Example:
+        >>> from latentsearch.testing import checks, toys
         >>> len(checks(toys.bowl().generator)) > 5
         True
     """
@@ -83,6 +84,7 @@ def parametrize_with_checks(
         expected_failures: Laws that are known to break, each with its reason; they must break.
 
     Example:
+        >>> from latentsearch.testing import parametrize_with_checks, toys
         >>> mark = parametrize_with_checks([toys.bowl().generator])
         >>> mark.name
         'parametrize'

@@ -232,7 +232,7 @@ def check_constraint(constraint: Constraint, generator: Generator) -> None:
         BrokenLaw: Naming the law, the class and what was seen.
 
     Example:
-        >>> from latentsearch.testing import toys
+        >>> from latentsearch.testing import check_constraint, toys
         >>> toy = toys.bowl()
         >>> check_constraint(toy.constraint, toy.generator)
     """

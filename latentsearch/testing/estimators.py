@@ -185,6 +185,7 @@ def check_estimator(estimator: Estimator) -> None:
 
     Example:
         >>> from latentsearch.relaxations import SoftmaxRelaxation
+        >>> from latentsearch.testing import check_estimator
         >>> check_estimator(SoftmaxRelaxation(temperature=0.5))
     """
     run_all(estimator_checks(estimator))

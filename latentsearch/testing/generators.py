@@ -220,7 +220,7 @@ def check_generator(generator: Generator) -> None:
         BrokenLaw: Naming the law, the class and what was seen.
 
     Example:
-        >>> from latentsearch.testing import toys
+        >>> from latentsearch.testing import check_generator, toys
         >>> check_generator(toys.codes().generator)
     """
     require_kind(generator, Generator, "a Generator: space, prior, device, dtype and decode")

@@ -139,8 +139,10 @@ def check_prior(prior: Prior, space: LatentSpace) -> None:
         BrokenLaw: Naming the law, the class and what was seen.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.priors import StandardNormal
-        >>> check_prior(StandardNormal((3,)), Continuous((3,)))
+        >>> from latentsearch.testing import check_prior
+        >>> check_prior(StandardNormal((3,)), ls.Continuous((3,)))
     """
     require_kind(prior, Prior, "a Prior: sample and log_prob")
     run_all(prior_checks(prior, space))

@@ -365,7 +365,8 @@ def check_searcher(searcher: Searcher, dtype: torch.dtype = torch.float32) -> No
         BrokenLaw: Naming the law, the class and what was seen.
 
     Example:
-        >>> from latentsearch import RandomSearch
-        >>> check_searcher(RandomSearch(batch=4))
+        >>> import latentsearch as ls
+        >>> from latentsearch.testing import check_searcher
+        >>> check_searcher(ls.RandomSearch(batch=4))
     """
     run_all(searcher_checks(searcher, dtype))

@@ -87,7 +87,8 @@ def bowl(problems: int = 2, shape: tuple[int, ...] = (4,), dtype: torch.dtype = 
     """Match a planted output of a smooth decoder; the optimum is 0.
 
     Example:
-        >>> toy = bowl(problems=3)
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.bowl(problems=3)
         >>> toy.constraint(toy.generator.decode(toy.solution), toy.solution).loss
         tensor([0., 0., 0.])
     """
@@ -102,7 +103,8 @@ def codes(
     """Match a planted grid of codes; the optimum is 0.
 
     Example:
-        >>> toy = codes()
+        >>> from latentsearch.testing import toys
+        >>> toy = toys.codes()
         >>> toy.constraint(toy.generator.decode(toy.solution), toy.solution).loss
         tensor([0., 0.])
     """

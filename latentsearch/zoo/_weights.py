@@ -23,7 +23,8 @@ def names() -> tuple[str, ...]:
     """The models that [load][latentsearch.zoo.load] knows.
 
     Example:
-        >>> names()
+        >>> from latentsearch import zoo
+        >>> zoo.names()
         ('mnist-vqvae-512', 'mnist-vqvae-40', 'mnist-vae', 'mnist-classifier')
     """
     return _NAMES
@@ -51,7 +52,8 @@ def load(name: str) -> nn.Module:
 
     Example:
         >>> import latentsearch as ls
-        >>> ls.wrap(load("mnist-vqvae-512")).space
+        >>> from latentsearch import zoo
+        >>> ls.wrap(zoo.load("mnist-vqvae-512")).space
         Discrete(shape=(7, 7), codebook_size=512)
     """
     tensors, header = _read(name, kind="model")
@@ -75,7 +77,8 @@ def figures(name: str) -> dict[str, float]:
         InvalidArgument: If there is no model of that name.
 
     Example:
-        >>> figures("mnist-vqvae-512")["test_mse"] < 0.005
+        >>> from latentsearch import zoo
+        >>> zoo.figures("mnist-vqvae-512")["test_mse"] < 0.005
         True
     """
     return dict(_read(name, kind="model")[1]["figures"])
@@ -88,8 +91,9 @@ def images() -> tuple[Tensor, Tensor]:
         Pictures ``(20, 1, 28, 28)`` in [0, 1], and their digits ``(20,)`` int64.
 
     Example:
-        >>> pictures, digits = images()
-        >>> pictures.shape, digits[:4]
+        >>> from latentsearch import zoo
+        >>> images, digits = zoo.images()
+        >>> images.shape, digits[:4]
         (torch.Size([20, 1, 28, 28]), tensor([0, 0, 1, 1]))
     """
     tensors, _ = _read("mnist-images", kind="images")

@@ -79,14 +79,15 @@ class BranchAndBoundSearch(IterativeSearcher):
         Unsupported: If the bound cannot see through the decoder or the wish.
 
     Example:
+        >>> import torch
         >>> import latentsearch as ls
         >>> from latentsearch.models import initialised
         >>> with initialised(0):
         ...     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16)).eval()
         >>> codebook = ls.Noise.from_seed(0).normal(5, 3)[0]
         >>> generator = ls.CodebookGenerator(net, codebook, (4,))       # 625 grids
-        >>> wish = ls.Matches(generator.decode(torch.tensor([[0, 1, 2, 3]])))
-        >>> result = BranchAndBoundSearch(batch=2).search(generator, wish, seed=0)
+        >>> goal = ls.Matches(generator.decode(torch.tensor([[0, 1, 2, 3]])))
+        >>> result = ls.BranchAndBoundSearch(batch=2).search(generator, goal, seed=0)
         >>> result.status[0].name, result.latent.tolist()
         ('OPTIMAL', [[0, 1, 2, 3]])
     """

@@ -91,9 +91,10 @@ class LangevinSearch(IterativeSearcher):
         restarts: Independent chains a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = LangevinSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss <= toy.optimum).all())
         True
     """

@@ -44,6 +44,7 @@ class Afresh(Stage):
 
     Example:
         >>> import latentsearch as ls
+        >>> from latentsearch.searchers import Afresh
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> twice = ls.Then(ls.CoordinateSearch(), Afresh(ls.CoordinateSearch()), shares=(1, 1))
@@ -65,6 +66,7 @@ class Uncertified(Stage):
 
     Example:
         >>> import latentsearch as ls
+        >>> from latentsearch.searchers import Uncertified
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> search = ls.Then(ls.RandomSearch(), Uncertified(ls.CoordinateSearch()), shares=(0.5, 1))
@@ -86,6 +88,7 @@ class Further(Stage):
 
     Example:
         >>> import latentsearch as ls
+        >>> from latentsearch.searchers import Further
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
         >>> search = ls.Then(ls.CoordinateSearch(), Further(ls.RandomSearch()), shares=(1, 1))

@@ -54,7 +54,7 @@ class Then:
         >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> both = Then(ls.RelaxedSearch(), ls.CoordinateSearch(), shares=(0.3, 0.7))
+        >>> both = ls.Then(ls.RelaxedSearch(), ls.CoordinateSearch(), shares=(0.3, 0.7))
         >>> result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
         >>> [status.name for status in result.status]
         ['OPTIMAL', 'OPTIMAL']

@@ -26,9 +26,10 @@ class SinglePositionSearch(CodeDescent):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> SinglePositionSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0).status[0].name
+        >>> ls.SinglePositionSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0).status[0].name
         'STALLED'
     """
 

@@ -44,9 +44,10 @@ class StraightThroughSearch(CodeDescent):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = StraightThroughSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.StraightThroughSearch(lr=0.5).search(toy.generator, toy.constraint, seed=0)
         >>> result.status[0].name
         'STALLED'
     """

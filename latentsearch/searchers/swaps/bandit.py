@@ -80,9 +80,10 @@ class BanditSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = BanditSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.BanditSearch().search(toy.generator, toy.constraint, seed=0)
         >>> result.status[0].name, bool((result.score.loss <= toy.optimum).all())
         ('OPTIMAL', True)
     """

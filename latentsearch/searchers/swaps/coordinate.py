@@ -68,9 +68,10 @@ class CoordinateSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = CoordinateSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.CoordinateSearch().search(toy.generator, toy.constraint, seed=0)
         >>> result.status[0].name, bool((result.score.loss <= toy.optimum).all())
         ('OPTIMAL', True)
     """
