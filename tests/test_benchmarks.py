@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import sys
@@ -115,8 +116,21 @@ def test_optimisers_of_other_packages_know_limits_and_satisfaction(method):
     assert ((found.latent != source).flatten(1).sum(1) <= 1).all() and found.score.loss.isfinite().all()
     easy = method.search(toy.generator, toy.constraint.below(1e9), seed=0, run=ls.Run(evaluations=60))
     assert {status.name for status in easy.status} == {"SATISFIED"} and (easy.evaluations == 1).all()
-    with pytest.raises(Unsupported):
-        method.search(toy.generator, toy.constraint, run=ls.Run(evaluations=60, seconds=1))
+    late = method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=60, steps=2))
+    assert {status.name for status in late.status} == {"BUDGET"} and late.steps == 2
+    for run in (ls.Run(evaluations=None), ls.Run(evaluations=60, checkpoint="search.safetensors")):
+        with pytest.raises(Unsupported, match="no checkpoint: its optimisers cannot be saved"):
+            method.search(toy.generator, toy.constraint, seed=0, run=run)
+
+
+def test_the_comparison_uses_the_public_face_alone():
+    """As a stranger's method would: nothing private, and of the loop what it offers to people who write methods."""
+    for path in Path(asktell.__file__).parent.glob("*.py"):
+        modules = [
+            node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
+        ]
+        inside = [name for name in modules if name.startswith("latentsearch.")]
+        assert not [name for name in inside if "._" in name or name.startswith("latentsearch.loop.")], path.name
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
@@ -15,16 +15,8 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
-from latentsearch.algebra import Score
-from latentsearch.errors import Unsupported
-from latentsearch.loop import best_of, project_each
-from latentsearch.loop.incumbents import Board
-from latentsearch.loop.preflight import check_scores
-from latentsearch.loop.start import check_arguments, initial_latents
-from latentsearch.noise import Noise, problem_seeds
+from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
 from latentsearch.objective import Objective
-from latentsearch.result import Status
-from latentsearch.spaces import Discrete
 
 # What stands for a loss that is no number: these packages want a finite one.
 _BAD = 1e20
@@ -45,30 +37,63 @@ class Teller(Protocol):
         """``(U, P)`` codes to be scored."""
 
     def tell(self, grids: np.ndarray, losses: np.ndarray) -> None:
-        """``(U, P)`` and ``(U,)``: what was scored, which a hard limit may have put back within, and its losses."""
+        """``(U, P)`` and ``(U,)``: what was scored, which a hard limit may have projected, and its losses."""
+
+
+class Tellers:
+    """The optimisers of the rows held: objects of their own, of which the loop moves the rows' numbers only."""
+
+    def __init__(self, row: Tensor, of_row: dict[int, Teller]) -> None:
+        self.row, self.of_row = row, of_row
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"row": self.row}
+
+    def rebuilt(self, tensors: dict[str, Tensor]) -> Tellers:
+        return Tellers(tensors["row"], self.of_row)
+
+    def __iter__(self) -> Iterator[Teller]:
+        return (self.of_row[row] for row in self.row.tolist())
 
 
 @dataclass(frozen=True)
-class AskTellSearch(ABC):
-    """A search by optimisers whose state is their own, so that the package's loop cannot hold it.
+class _Asked:
+    z: Tensor
+    tellers: Tellers
+    noise: ls.Noise
+    rounds: int
 
-    The start is scored first and counts as one row. Budgets are kept, a problem keeps its luck wherever
-    it runs, and the result is a hard decode; checkpoints, callbacks and limits of time are not for these.
+
+@dataclass(frozen=True)
+class AskTellSearch(IterativeSearcher):
+    """A search by optimisers that are objects of another package.
+
+    The start is scored first and counts as one evaluation. What these objects hold cannot be saved, so a
+    checkpoint is refused; the rest of a run is the loop's.
+
+    Attributes:
+        seeds: One a problem, from ``search``: these packages take whole numbers and no streams of noise.
     """
 
-    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    seeds: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
+
+    spaces: ClassVar[tuple[type, ...]] = (ls.Discrete,)
     needs_gradient: ClassVar[bool] = False
-    needs_least_squares: ClassVar[bool] = False
-    needs_loss_map: ClassVar[bool] = False
-    restarts: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("restarts", self.restarts == 1, "1: a problem has one optimiser")
 
     @abstractmethod
-    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> Teller:
+    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, evaluations: int) -> Teller:
         """The optimiser of a problem that starts at ``z``, ``(P,)``, with this loss and budget."""
 
     @abstractmethod
     def population(self, positions: int) -> int:
-        """U, how many rows it asks for at once."""
+        """U, how many grids it asks for at once."""
+
+    def step_cost(self, space: ls.LatentSpace) -> int:
+        return self.population(space.positions)
 
     def search(
         self,
@@ -79,107 +104,40 @@ class AskTellSearch(ABC):
         seed: int | Sequence[int] | None = None,
         run: ls.Run = ls.Run(),  # noqa: B008 - frozen
     ) -> ls.SearchResult:
-        check_arguments(self, generator, constraint, run)  # type: ignore[arg-type]
-        if (
-            run.evaluations is None
-            or run.steps is not None
-            or run.seconds is not None
-            or run.callbacks
-            or run.checkpoint
-        ):
-            raise Unsupported(type(self).__name__, got=repr(run), expected="a run with a budget of rows, and no more")
-        with torch.no_grad():
-            return _Session(self, generator, constraint, init, seed, run).result()
+        if run.evaluations is None or run.checkpoint is not None:
+            raise ls.Unsupported(
+                type(self).__name__,
+                got=repr(run),
+                expected="a budget of evaluations and no checkpoint: its optimisers cannot be saved",
+            )
+        seeds = ls.problem_seeds(seed, constraint.problems)
+        seeded = dataclasses.replace(self, seeds=seeds)
+        return super(AskTellSearch, seeded).search(generator, constraint, init=init, seed=seeds, run=run)
 
+    def start(self, objective: Objective, z: Tensor, noise: ls.Noise) -> _Asked:
+        return _Asked(z, Tellers(torch.arange(len(z), device=z.device), {}), noise, 0)
 
-class _Session:
-    """One run: what the package's loop would do, for optimisers that are objects."""
-
-    def __init__(
-        self,
-        method: AskTellSearch,
-        generator: ls.Generator,
-        constraint: ls.Constraint,
-        init: Tensor | None,
-        seed: int | Sequence[int] | None,
-        run: ls.Run,
-    ) -> None:
-        problems, self.space = constraint.problems, generator.space
-        self.seeds = problem_seeds(seed, problems)
-        self.noise = Noise.from_seed(self.seeds, problems, 1, generator.device)
-        z = initial_latents(generator, init, self.noise.fold(1), problems, 1, constraint.limit)
-        constraint, probe = check_scores(generator, constraint, torch.cat([z[:1], z[-1:]]))
-        self.limits = run.limit("evaluations", problems)
-        self.objective = Objective(generator, constraint, torch.arange(problems, device=z.device), run)
-        self.objective.budget = torch.tensor(self.limits, dtype=torch.float64, device=z.device)
-        self.board = Board(z, problems, 1, probe.loss.dtype, constraint.judges)
-        self.clock, self.steps = time.perf_counter(), 0
-        self._search(method, z)
-
-    def _search(self, method: AskTellSearch, z: Tensor) -> None:
-        assert isinstance(self.space, Discrete)
-        population = method.population(self.space.positions)
-        if self._end_the_poor(1):
-            score = self.objective(z)
-            self._offer(z, score)
-            tellers = [
-                method.teller(*start, self.space.codebook_size, seed % (1 << 32), int(rows))
-                for *start, seed, rows in zip(
-                    z.flatten(1).cpu().numpy(), _finite(score.loss), self.seeds, self.limits, strict=True
-                )
-            ]
-        while self._end_the_poor(population):
-            self._step(tellers, population)
-
-    def _end_the_poor(self, cost: int) -> bool:
-        """End what cannot pay; whether any problem goes on."""
-        self.board.end(self.objective.left < cost, Status.BUDGET)
-        self.objective.alive = self.board.alive
-        return bool(self.board.alive.any())
-
-    def _step(self, tellers: list[Teller], population: int) -> None:
-        """One round of questions to the problems that go on, all scored in one batch."""
-        alive = self.board.alive.nonzero()[:, 0].tolist()
-        shape = (len(tellers), population, *self.space.shape)
-        grids = self.board.latent[:, None].expand(shape).clone()
-        for b in alive:
-            grids[b] = torch.as_tensor(tellers[b].ask()).view(shape[1:]).to(grids)
+    def step(self, objective: Objective, state: _Asked, noise: ls.Noise) -> tuple[_Asked, Proposal]:
+        if state.rounds == 0:
+            return self._first_step(objective, state)
+        z = torch.stack([torch.as_tensor(teller.ask()) for teller in state.tellers]).to(state.z)
+        z = z.unflatten(2, state.z.shape[1:])
         # Beyond a hard limit chance decides what goes back, as for the package's own evolution.
-        luck = self.noise.fold(2).fold(self.steps).uniform(*shape[1:])
-        grids = project_each(self.objective, grids, luck)
-        row = torch.tensor(alive, device=grids.device)
-        score = self.objective(grids[row].flatten(0, 1), row.repeat_interleave(population))
-        losses = score.loss.new_full((len(tellers), population), torch.inf)
-        losses[row] = score.loss.view(-1, population)
-        satisfied = torch.zeros_like(losses, dtype=torch.bool)
-        satisfied[row] = score.satisfied.view(-1, population)
-        for b in alive:
-            tellers[b].tell(grids[b].flatten(1).cpu().numpy(), _finite(losses[b]))
-        self._offer(*best_of(grids, Score(losses, satisfied)))
+        z = project_each(objective, z, state.noise.fold(state.rounds).uniform(*z.shape[1:]))
+        score = score_each(objective, z)
+        for teller, grids, losses in zip(state.tellers, z.flatten(2).cpu().numpy(), _finite(score.loss), strict=True):
+            teller.tell(grids, losses)
+        return dataclasses.replace(state, rounds=state.rounds + 1), Proposal(*best_of(z, score))
 
-    def _offer(self, z: Tensor, score: Score) -> None:
-        self.board.offer(z, score, self.board.alive)
-        if self.board.judges:
-            self.board.end(self.board.solved(), Status.SATISFIED)
-        self.steps += 1
-        self.board.log(self.objective.spent, time.perf_counter() - self.clock)
-
-    def result(self) -> ls.SearchResult:
-        board, seconds = self.board, time.perf_counter() - self.clock
-        board.flush(self.objective.spent)
-        output, score, terms = self.objective.report(board.latent)
-        return ls.SearchResult(
-            latent=board.latent,
-            output=output,
-            score=score,
-            terms=terms,
-            status=tuple(Status(value) for value in board.status.tolist()),
-            evaluations=board.spent(),
-            steps=self.steps,
-            seconds=seconds,
-            candidates=board.candidates(),
-            trace=board.trace(),
-        )
+    def _first_step(self, objective: Objective, state: _Asked) -> tuple[_Asked, Proposal]:
+        """The score of the start, which the optimisers are made with."""
+        codes, budgets = objective.generator.space.codebook_size, objective.left.long().tolist()
+        score = objective(state.z)
+        grids, losses = state.z.flatten(1).cpu().numpy(), _finite(score.loss)
+        for i, row in enumerate(state.tellers.row.tolist()):
+            seed = self.seeds[row] % (1 << 32)
+            state.tellers.of_row[row] = self.teller(grids[i], losses[i], codes, seed, budgets[i])
+        return dataclasses.replace(state, rounds=1), Proposal(state.z, score)
 
 
 def _finite(loss: Tensor) -> np.ndarray:
@@ -196,7 +154,7 @@ class CatCMA(AskTellSearch):
     def population(self, positions: int) -> int:
         return int(optional("cmaes").CatCMAwM(c_space=[2] * positions).population_size)
 
-    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> Teller:
+    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, evaluations: int) -> Teller:
         return _CatCMATeller(optional("cmaes"), len(z), codes, seed)
 
 
@@ -222,8 +180,8 @@ class Nevergrad(AskTellSearch):
     def population(self, positions: int) -> int:
         return 1
 
-    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> Teller:
-        return _NevergradTeller(optional("nevergrad"), self.name, z, float(loss), codes, seed, rows)
+    def teller(self, z: np.ndarray, loss: float, codes: int, seed: int, evaluations: int) -> Teller:
+        return _NevergradTeller(optional("nevergrad"), self.name, z, float(loss), codes, seed, evaluations)
 
 
 class _NevergradTeller:
@@ -234,11 +192,13 @@ class _NevergradTeller:
     slow.
     """
 
-    def __init__(self, nevergrad: Any, name: str, z: np.ndarray, loss: float, codes: int, seed: int, rows: int) -> None:
+    def __init__(
+        self, nevergrad: Any, name: str, z: np.ndarray, loss: float, codes: int, seed: int, evaluations: int
+    ) -> None:
         numbers = nevergrad.p.Array(init=np.full(len(z), codes / 2)).set_bounds(0, codes, method="gaussian")
         numbers.random_state = np.random.RandomState(seed)
         make = nevergrad.optimizers.registry[name]
-        self.optimizer, self.codes = make(parametrization=numbers, budget=rows, num_workers=1), codes
+        self.optimizer, self.codes = make(parametrization=numbers, budget=evaluations, num_workers=1), codes
         # The reference stays in the middle, so that a mutated position is uniform; the start is told.
         self.optimizer.suggest(z + 0.5)
         self.tell(self.ask(), np.array([loss]))
