@@ -36,9 +36,16 @@ def test_the_page_on_swaps_shows_the_log():
         assert line in page
 
 
-def test_the_page_on_codes_shows_the_logs():
+def test_the_pages_on_codes_show_the_logs():
     found = {name: logs.read(logs.FOLDER, name) for name in generators.GENERATORS}
-    assert tables.report(found) in tables.PAGE.read_text(), "run codes.py report --write"
+    pages = tables.pages(found)
+    assert len(pages) == 1 + len(tasks.TASKS) and set(tables.GOALS) == set(tasks.TASKS)
+    for path, text in pages.items():
+        assert path.read_text() == text, f"{path.name}: run codes.py report --write"
+
+
+def test_the_page_on_codes_is_one_screen():
+    assert len(tables.PAGE.read_text().splitlines()) <= 150
 
 
 def test_the_page_on_estimators_shows_the_log_of_relaxations():
@@ -275,11 +282,12 @@ def test_a_run_is_logged_reported_and_drawn_and_never_mixed(tmp_path, monkeypatc
     capsys.readouterr()
     bench.report(options(tmp_path))
     text = capsys.readouterr().out
-    assert "#### match, mnist-40" in text and "| RandomSearch | 1 |" in text and "| encoder |" in text
+    assert "## mnist-40" in text and "| RandomSearch | 1 |" in text and "| encoder |" in text
+    assert "| [match](codes/match.md) | mnist-40 | - | RandomSearch: - · - · - |" not in text, "not measured at 1,500"
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- begin: results -->\nold\n<!-- end: results -->\nb\n")
-    tables.fill(page, text)
-    assert text in page.read_text() and "old" not in page.read_text()
+    texts = tables.pages({"mnist-40": logs.read(tmp_path, "mnist-40")}, page)
+    assert list(texts) == [page, tmp_path / "page" / "match.md"] and "old" not in texts[page]
     bench.plot(options(tmp_path))
     assert (tmp_path / "codes_match.png").stat().st_size > 1000
 
