@@ -6,6 +6,7 @@ import os
 import tempfile
 from typing import Any
 
+import pytest
 import torch
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -33,3 +34,9 @@ pytest_collect_file = Sybil(
     setup=_enter,
     teardown=_leave,
 ).pytest()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Examples of docstrings run as a reader pastes them: with what they import, and nothing of their module."""
+    if isinstance(item, pytest.DoctestItem):
+        item.dtest.globs = {"__name__": "__main__"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import sys
@@ -36,9 +37,16 @@ def test_the_page_on_swaps_shows_the_log():
         assert line in page
 
 
-def test_the_page_on_codes_shows_the_logs():
+def test_the_pages_on_codes_show_the_logs():
     found = {name: logs.read(logs.FOLDER, name) for name in generators.GENERATORS}
-    assert tables.report(found) in tables.PAGE.read_text(), "run codes.py report --write"
+    pages = tables.pages(found)
+    assert len(pages) == 1 + len(tasks.TASKS) and set(tables.GOALS) == set(tasks.TASKS)
+    for path, text in pages.items():
+        assert path.read_text() == text, f"{path.name}: run codes.py report --write"
+
+
+def test_the_page_on_codes_is_one_screen():
+    assert len(tables.PAGE.read_text().splitlines()) <= 150
 
 
 def test_the_page_on_estimators_shows_the_log_of_relaxations():
@@ -141,8 +149,21 @@ def test_optimisers_of_other_packages_know_limits_and_satisfaction(method):
     assert ((found.latent != source).flatten(1).sum(1) <= 1).all() and found.score.loss.isfinite().all()
     easy = method.search(toy.generator, toy.constraint.below(1e9), seed=0, run=ls.Run(evaluations=60))
     assert {status.name for status in easy.status} == {"SATISFIED"} and (easy.evaluations == 1).all()
-    with pytest.raises(Unsupported):
-        method.search(toy.generator, toy.constraint, run=ls.Run(evaluations=60, seconds=1))
+    late = method.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=60, steps=2))
+    assert {status.name for status in late.status} == {"BUDGET"} and late.steps == 2
+    for run in (ls.Run(evaluations=None), ls.Run(evaluations=60, checkpoint="search.safetensors")):
+        with pytest.raises(Unsupported, match="no checkpoint: its optimisers cannot be saved"):
+            method.search(toy.generator, toy.constraint, seed=0, run=run)
+
+
+def test_the_comparison_uses_the_public_face_alone():
+    """As a stranger's method would: nothing private, and of the loop what it offers to people who write methods."""
+    for path in Path(asktell.__file__).parent.glob("*.py"):
+        modules = [
+            node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
+        ]
+        inside = [name for name in modules if name.startswith("latentsearch.")]
+        assert not [name for name in inside if "._" in name or name.startswith("latentsearch.loop.")], path.name
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -287,11 +308,12 @@ def test_a_run_is_logged_reported_and_drawn_and_never_mixed(tmp_path, monkeypatc
     capsys.readouterr()
     bench.report(options(tmp_path))
     text = capsys.readouterr().out
-    assert "#### match, mnist-40" in text and "| RandomSearch | 1 |" in text and "| encoder |" in text
+    assert "## mnist-40" in text and "| RandomSearch | 1 |" in text and "| encoder |" in text
+    assert "| [match](codes/match.md) | mnist-40 | - | RandomSearch: - · - · - |" not in text, "not measured at 1,500"
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- begin: results -->\nold\n<!-- end: results -->\nb\n")
-    tables.fill(page, text)
-    assert text in page.read_text() and "old" not in page.read_text()
+    texts = tables.pages({"mnist-40": logs.read(tmp_path, "mnist-40")}, page)
+    assert list(texts) == [page, tmp_path / "page" / "match.md"] and "old" not in texts[page]
     bench.plot(options(tmp_path))
     assert (tmp_path / "codes_match.png").stat().st_size > 1000
 

@@ -1,15 +1,15 @@
-"""Searches in grids of codes, compared: the same problems, the same starts, the same budgets of decoded rows.
+"""Searches in grids of codes, compared: the same problems, the same starts, the same budgets of evaluations.
 
     pip install latentsearch[bench]                                 # cmaes and nevergrad, which take part
     python examples/benchmarks/codes.py tune                        # step sizes, on other pictures
     python examples/benchmarks/codes.py run                         # everything; hours
     python examples/benchmarks/codes.py run --generators mnist-512 --tasks match x4 --methods AutoSearch
-    python examples/benchmarks/codes.py report --write              # the tables of docs/results/codes.md
+    python examples/benchmarks/codes.py report --write              # the tables of docs/results/codes.md and codes/
     python examples/benchmarks/codes.py plot                        # its figures, from the logs
     python examples/benchmarks/codes.py strips                      # its pictures, searched again; minutes
 
 All starts are uniform random codes, but for edits, which start at their source; seeds 0, 1, ... are seeds of
-starts and of the methods' own noise. A loss is one row, a loss with its gradient two. Figures go to
+starts and of the methods' own noise. A loss is one evaluation, a loss with its gradient two. Figures go to
 `examples/logs/codes/`, a file a generator, so that generators can be measured at the same time; what is there
 already is not done again. `--count` tries things out on fewer problems, with `--logs` of their own.
 """
@@ -134,18 +134,22 @@ def run_stage(
 
 
 def report(options: argparse.Namespace) -> None:
-    """The tables, on the screen or into the page."""
-    text = tables.report({name: logs.read(options.logs, name) for name in options.generators})
-    if options.write:
-        tables.fill(tables.PAGE, text)
-    else:
-        print(text)
+    """The page of results and those of its tasks, on the screen or into their files."""
+    found = {name: logs.read(options.logs, name) for name in options.generators}
+    for path, text in tables.pages(found).items():
+        if options.write:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        else:
+            print(text)
 
 
 def plot(options: argparse.Namespace) -> None:
     found = {name: logs.read(options.logs, name) for name in options.generators}
     for path in figures.curves(found, options.tasks, options.pictures):
         print(path)
+    if figures.SUMMARY_MODEL in found:
+        print(figures.summary(found, options.pictures))
 
 
 def strips(options: argparse.Namespace) -> None:
@@ -172,7 +176,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="fewer problems, to try it out; take other --logs")
     parser.add_argument("--logs", type=Path, default=logs.FOLDER)
     parser.add_argument("--pictures", type=Path, default=figures.FOLDER, help="where plots and strips go")
-    parser.add_argument("--write", action="store_true", help="report: into docs/results/codes.md")
+    parser.add_argument("--write", action="store_true", help="report: into docs/results/codes.md and codes/")
     options = parser.parse_args()
     torch.set_num_threads(1)
     # Cold softmaxes are full of denormal numbers, with which a CPU is several times slower.

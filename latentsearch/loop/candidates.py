@@ -27,7 +27,7 @@ def gradients_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score, gradient = objective.value_and_gradient(z.flatten(0, 1), row)
-    return Score(*(part.view(rows, count) for part in score)), gradient.view_as(z)
+    return score.map(lambda t: t.view(rows, count)), gradient.view_as(z)
 
 
 def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:

@@ -1,4 +1,4 @@
-"""The figures of docs/results/codes.md: losses against rows, and strips of pictures."""
+"""The figures of docs/results/codes.md and of its tasks: losses against evaluations, and strips of images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ _DASHED = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#C
            "#BBBBBB")  # fmt: skip
 _MARKERS = "osD^vP*Xph<>"
 
+# Of the summary: the best method of each kind, on one model.
+SUMMARY_TASKS, SUMMARY_MODEL = ("match", "x4", "inpaint", "planted"), "cifar10-8x8"
+
 # Of the strips.
 SHOWN = ("AutoSearch", "RelaxedSearch", "EvolutionSearch", "straight-through, Adam", "GCG", "algorithm 3, snapped")
 SHOWN_TASKS = ("match", "x4", "inpaint", "classified", "edit-inside", "planted")
-_STRIP, _STRIP_ROWS = 8, 500  # pictures, and rows for each
+_STRIP, _STRIP_ROWS = 8, 500  # images, and evaluations for each
 
 
 def styles() -> dict[str, dict[str, Any]]:
@@ -38,13 +41,47 @@ def styles() -> dict[str, dict[str, Any]]:
 
 
 def curves(found: Mapping[str, Log], wanted: Iterable[str], folder: Path) -> list[Path]:
-    """One figure a task, a panel a generator: the mean ratio to the yardstick against rows decoded."""
+    """One figure a task, a panel a generator: the mean ratio to the yardstick against evaluations."""
     paths = []
     for task in wanted:
         measured = {name: log["tasks"][task]["methods"] for name, log in found.items() if task in log.get("tasks", {})}
         if measured:
             paths.append(_curves_of_task(task, measured, folder / f"codes_{task}.png"))
     return paths
+
+
+def summary(found: Mapping[str, Log], folder: Path) -> Path:
+    """A panel a task: AutoSearch, and the best of each kind of other methods."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels, looks = figure.subplots(1, len(SUMMARY_TASKS), squeeze=False)[0], styles()
+    for panel, task in zip(panels, SUMMARY_TASKS, strict=True):
+        by_method = found[SUMMARY_MODEL]["tasks"][task]["methods"]
+        for method in filter(None, tables.champions(by_method).values()):
+            for i, (budgets, means) in enumerate(stretches(by_method[method])):
+                panel.loglog(budgets, means, ms=4, lw=1.5, label=None if i else method, **looks[method])
+        _dress(panel, f"{task}, {SUMMARY_MODEL}")
+        panel.legend(fontsize=8, frameon=False)
+    panels[0].set_ylabel("mean loss ÷ yardstick")
+    return _save(figure, folder / "codes_summary.png")
+
+
+def _dress(panel: Any, title: str) -> None:
+    limits = panel.get_ylim()  # the line at 1 is shown where losses come near it
+    panel.axhline(1, color="0.6", lw=0.8, zorder=0)
+    panel.set_ylim(limits)
+    panel.set(title=title, xlabel="evaluations")
+    panel.grid(which="major", color="0.92", lw=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return path
 
 
 def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]], path: Path) -> Path:
@@ -58,12 +95,7 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
         for method, records in by_method.items():
             for budgets, means in stretches(records):
                 (handles[method],) = panel.loglog(budgets, means, ms=4, lw=1.3, **looks[method])
-        limits = panel.get_ylim()  # the line at 1 is shown where losses come near it
-        panel.axhline(1, color="0.6", lw=0.8, zorder=0)
-        panel.set_ylim(limits)
-        panel.set(title=name, xlabel="rows decoded")
-        panel.grid(which="major", color="0.92", lw=0.6)
-        panel.spines[["top", "right"]].set_visible(False)
+        _dress(panel, name)
     panels[0].set_ylabel("mean loss ÷ yardstick")
     figure.suptitle(f"{task}: the package's methods solid, others dashed")
     ordered = [name for name in looks if name in handles]
@@ -71,9 +103,7 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
         [handles[n] for n in ordered], ordered, loc="outside lower center", ncols=max(2 * len(measured), 2),
         fontsize=8, frameon=False,
     )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    return path
+    return _save(figure, path)
 
 
 def stretches(records: tables.Records) -> list[tuple[list[int], list[float]]]:
@@ -88,14 +118,14 @@ def stretches(records: tables.Records) -> list[tuple[list[int], list[float]]]:
 
 
 def strip(name: str, task: str, steps: Mapping[str, float | None], folder: Path) -> Path:
-    """Pictures found by some methods with few rows, below what was wished and the model's own codes of it."""
+    """Images found by some methods with few evaluations, below the true one and the model's own codes of it."""
     generator, _ = generators.load(name)
     problem = tasks.make(generator, name, task, _STRIP, seed=0)
     rows = [problem.images, generator.decode(generator.encode(problem.images))]
-    labels = ["picture", "its own codes"]
+    labels = ["image", "its own codes"]
     for method, step in steps.items():
         found = search(problem, methods.method(method, step), _STRIP_ROWS, seed=0)
         rows.append(found.output.contiguous().clamp(0, 1))
         labels.append(method)
-    title = {0: f"{name}, {task}, {_STRIP_ROWS} rows"}
+    title = {0: f"{name}, {task}, {_STRIP_ROWS} evaluations"}
     return plots.save_grid(folder / f"codes_strip_{name}_{task}.png", rows, labels, titles=title, scale=2)

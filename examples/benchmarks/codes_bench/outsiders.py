@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
-from latentsearch._rows import per_row
 from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
 from latentsearch.noise import Noise
@@ -59,10 +58,10 @@ class GCG(IterativeSearcher):
         found = Score(score.loss.gather(1, best)[:, 0], score.satisfied.gather(1, best)[:, 0])
         z = state.z.flatten(1).scatter(1, position.gather(1, best), code.gather(1, best)).view_as(state.z)
         # At the brim of a hard limit all swaps drawn may lie beyond it, and none is a place to be.
-        z = torch.where(per_row(found.loss.isinf(), z), state.z, z)
+        z = _choose(found.loss.isinf(), state.z, z)
         # The grid it started from counts, too: what is reported is the best seen.
         better = found.loss < linear.score.loss
-        seen = torch.where(per_row(better, z), z, state.z)
+        seen = _choose(better, z, state.z)
         kept = Score(*(torch.where(better, a, b) for a, b in zip(found, linear.score, strict=True)))
         return GridState(z, found.loss, state.number + 1), Proposal(seen, kept)
 
@@ -99,8 +98,13 @@ class OnePlusLambda(IterativeSearcher):
         z, score = best_of(grids, score_each(objective, grids))
         # Equals replace, so that plateaus are crossed.
         better = score.loss <= state.loss
-        kept = torch.where(per_row(better, z), z, state.z)
+        kept = _choose(better, z, state.z)
         return GridState(kept, torch.where(better, score.loss, state.loss), state.number + 1), Proposal(z, score)
+
+
+def _choose(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """``(M, *S)``: where ``rows``, ``(M,)``, holds, the first."""
+    return torch.where(rows[:, None], yes.flatten(1), no.flatten(1)).view_as(yes)
 
 
 def outsiders() -> dict[str, ls.Searcher]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ def fill(page: Path, log: Path) -> None:
     """Write every table between its markers, `<!-- begin: name -->` and `<!-- end: name -->`."""
     text = page.read_text()
     for name, table in tables(log).items():
-        pattern = re.compile(rf"(<!-- begin: {re.escape(name)} -->\n).*?(<!-- end: {re.escape(name)} -->)", re.DOTALL)
-        text = pattern.sub(lambda m, table=table: f"{m[1]}\n{table}\n\n{m[2]}", text)
+        begin, end = (f"<!-- {edge}: {re.escape(name)} -->" for edge in ("begin", "end"))
+        pattern = re.compile(rf"^( *)({begin}\n).*?({end})", re.DOTALL | re.MULTILINE)
+        # Within a block that folds away, a table is indented as its markers are.
+        text = pattern.sub(lambda m, table=table: f"{m[1]}{m[2]}\n{textwrap.indent(table, m[1])}\n\n{m[1]}{m[3]}", text)
     page.write_text(text)
 
 

@@ -80,9 +80,10 @@ class ColouredSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes(shape=(4, 4))
-        >>> result = ColouredSearch(spacing=2).search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.ColouredSearch(spacing=2).search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss <= toy.optimum).all())
         True
     """

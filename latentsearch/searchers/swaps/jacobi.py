@@ -55,9 +55,10 @@ class JacobiSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = JacobiSearch(restarts=8).search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.JacobiSearch(restarts=8).search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 0.01).all())
         True
     """

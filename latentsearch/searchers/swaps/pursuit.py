@@ -74,9 +74,10 @@ class PursuitSearch(IterativeSearcher):
         restarts: Independent starts a problem.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> result = PursuitSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.PursuitSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss <= toy.optimum).all())
         True
     """
