@@ -123,7 +123,7 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
     yield ls.Matches(target, distance="huber", mask=weights)
     for mode in ("area", "bicubic"):
         yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
-        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, tolerance=1.0)
+        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode).below(1.0)
     with training.initialised(1):
         classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
     for loss in ("probability", "logit"):

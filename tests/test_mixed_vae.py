@@ -70,8 +70,8 @@ def test_shapes(layout):
         (torch.zeros(3, 2, dtype=torch.int64), r"int64 \(3, 1\)"),
     ],
 )
-def test_bad_labels_are_refused(labels, wanted):
-    with pytest.raises(ls.InvalidArgument, match=wanted):
+def test_bad_labels_are_refused(labels, expected):
+    with pytest.raises(ls.InvalidArgument, match=expected):
         build().training_terms(stripes(3)[0], labels, NOISE)
 
 

@@ -1,6 +1,6 @@
 """Methods of search: one a file, or a folder where a family shares helpers; `latentsearch.loop` runs them."""
 
-from latentsearch.searchers.auto import AutoSearch, search
+from latentsearch.searchers.auto import DEFAULT_PLANS, AutoSearch, Plan, search
 from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
@@ -15,6 +15,7 @@ from latentsearch.searchers.straight_through import SinglePositionSearch, Straig
 from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, CoordinateSearch, JacobiSearch, PursuitSearch
 
 __all__ = [
+    "DEFAULT_PLANS",
     "AutoSearch",
     "BanditSearch",
     "BranchAndBoundSearch",
@@ -27,6 +28,7 @@ __all__ = [
     "HalvingSearch",
     "JacobiSearch",
     "LangevinSearch",
+    "Plan",
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",

@@ -115,6 +115,19 @@ class RelaxedSearch(IterativeSearcher):
         """Steps between hard checks."""
         return max(1, min(self.check_every, self.check_every * 2 // self._descent_rows(space)))
 
+    def _stretch(self, space: LatentSpace) -> int:
+        """What the steps from one hard check to the next cost, with the check."""
+        return self._descent_rows(space) * self._between(space) + 1
+
+    def evaluations_of(self, steps: int, space: LatentSpace) -> int:
+        """What a schedule of so many steps costs, the last check with a step of no use included."""
+        return -(-steps // self._between(space)) * self._stretch(space) + self.step_cost(space)
+
+    def steps_within(self, evaluations: float, space: LatentSpace) -> int:
+        """The steps of the longest schedule that so many evaluations pay for; 1 at least."""
+        stretches = (evaluations - self.step_cost(space)) // self._stretch(space)
+        return max(1, self._between(space) * int(stretches))
+
     def check(self, problem: Problem) -> None:
         super().check(problem)
         check_row_local("RelaxedSearch.optimizer", self.optimizer)
@@ -127,12 +140,11 @@ class RelaxedSearch(IterativeSearcher):
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the steps of each row's schedule."""
-        left, every = objective.left, self._between(objective.generator.space)
+        left, space = objective.left, objective.generator.space
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        # A check costs a row; the last one comes with a step that is of no use any more.
-        cost = self._descent_rows(objective.generator.space)
-        affordable = every * ((left - cost - 1) / (cost * every + 1)).floor()
+        every, stretch, last = self._between(space), self._stretch(space), self.step_cost(space)
+        affordable = every * ((left - last) / stretch).floor()
         return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: RelaxedState, noise: Noise) -> tuple[RelaxedState, Proposal | None]:

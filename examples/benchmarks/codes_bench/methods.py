@@ -60,8 +60,8 @@ def names(wish: ls.Constraint | None = None, certifying: bool = True) -> list[st
     found = [*PLAIN, *TUNED] if wish is None or wish.differentiable else list(NO_GRADIENT)
     barred = set(PROVING) | (set() if certifying else set(CERTIFYING))
     if wish is not None:
-        barred |= set() if wish.least_squares else {"PursuitSearch"}
-        barred |= set() if wish.pixel_separable else {"ColouredSearch"}
+        barred |= set() if wish.goal.least_squares else {"PursuitSearch"}
+        barred |= set() if wish.goal.cell_axes == 2 else {"ColouredSearch"}
     return [name for name in found if name not in barred]
 
 

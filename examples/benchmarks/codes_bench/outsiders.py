@@ -55,14 +55,14 @@ class GCG(IterativeSearcher):
         code = codes.flatten(1).gather(1, position * codes.shape[2] + choice)
         score = objective.swaps(state.z, position, code)
         best = torch.where(score.loss.isnan(), torch.inf, score.loss).argmin(1, keepdim=True)
-        found = Score(score.loss.gather(1, best)[:, 0], score.satisfied.gather(1, best)[:, 0])
+        found = score.map(lambda t: t.gather(1, best)[:, 0])
         z = state.z.flatten(1).scatter(1, position.gather(1, best), code.gather(1, best)).view_as(state.z)
         # At the brim of a hard limit all swaps drawn may lie beyond it, and none is a place to be.
         z = _choose(found.loss.isinf(), state.z, z)
         # The grid it started from counts, too: what is reported is the best seen.
         better = found.loss < linear.score.loss
         seen = _choose(better, z, state.z)
-        kept = Score(*(torch.where(better, a, b) for a, b in zip(found, linear.score, strict=True)))
+        kept = Score.where(better, found, linear.score)
         return GridState(z, found.loss, state.number + 1), Proposal(seen, kept)
 
 

@@ -88,6 +88,11 @@ class CoordinateSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2 + self.batch + len(combination_sizes(self.batch, 2))
 
+    def evaluations_to_stall(self, space: LatentSpace) -> int:
+        """What a row spends from its last improvement until it stalls; only for one with a patience."""
+        assert self.patience is not None
+        return -(-self.patience // self.batch) * self.step_cost(space)
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> CoordinateState:
         recent = z.new_full((len(z), _RECENT), -1)
         return CoordinateState(z, Curvature.unknown(objective, len(z)), TabuList.empty(z), recent)

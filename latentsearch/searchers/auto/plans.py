@@ -1,0 +1,109 @@
+"""The plans that come with the package, the first that applies being taken."""
+
+from __future__ import annotations
+
+import math
+
+from latentsearch.problem import Problem
+from latentsearch.protocols import Searcher
+from latentsearch.searchers.auto._on_codes import (
+    LEAST_FOR_STALLS,
+    LEAST_FOR_SWAPS,
+    one_relaxation,
+    relaxation_and_swaps,
+    rounds,
+    until_stalled,
+)
+from latentsearch.searchers.auto.plan import Plan
+from latentsearch.searchers.cmaes import CMAESSearch
+from latentsearch.searchers.evolution import EvolutionSearch
+from latentsearch.searchers.exhaustive import ExhaustiveSearch
+from latentsearch.searchers.halving import HalvingSearch
+from latentsearch.spaces import Continuous, Discrete
+
+_FEW = 4096  # grids that anybody would decode one by one, if there is no limit
+_CODES = "examples/logs/codes, docs/results/codes.md"
+
+
+def _is_continuous(problem: Problem, evaluations: float) -> bool:
+    return isinstance(problem.generator.space, Continuous)
+
+
+def _has_no_gradient(problem: Problem, evaluations: float) -> bool:
+    return not problem.goal.differentiable
+
+
+def _is_continuous_without_gradient(problem: Problem, evaluations: float) -> bool:
+    return _is_continuous(problem, evaluations) and _has_no_gradient(problem, evaluations)
+
+
+def _pays_for_all_grids(problem: Problem, evaluations: float) -> bool:
+    space = problem.generator.space
+    if not isinstance(space, Discrete):
+        return False
+    if math.isinf(evaluations):
+        grids: int = space.codebook_size**space.positions
+        return grids <= _FEW
+    return ExhaustiveSearch().cost(space) <= evaluations
+
+
+def _always(problem: Problem, evaluations: float) -> bool:
+    return True
+
+
+def _cmaes(problem: Problem, evaluations: float) -> Searcher:
+    return CMAESSearch()
+
+
+def _halving(problem: Problem, evaluations: float) -> Searcher:
+    return HalvingSearch()
+
+
+def _exhaustive(problem: Problem, evaluations: float) -> Searcher:
+    return ExhaustiveSearch()
+
+
+def _evolution(problem: Problem, evaluations: float) -> Searcher:
+    return EvolutionSearch()
+
+
+DEFAULT_PLANS = (
+    Plan(
+        "continuous latents, no gradient",
+        _is_continuous_without_gradient,
+        _cmaes,
+        "the one method of the package for these",
+    ),
+    Plan(
+        "continuous latents",
+        _is_continuous,
+        _halving,
+        "examples/logs/continuous.json, docs/results/continuous.md",
+    ),
+    Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof for the price of a search"),
+    Plan("codes, no gradient", _has_no_gradient, _evolution, f"{_CODES}: bright"),
+    Plan(
+        "codes, a relaxation",
+        lambda problem, evaluations: evaluations < LEAST_FOR_SWAPS,
+        one_relaxation,
+        f"{_CODES}: match and x4 at 100 evaluations",
+    ),
+    Plan(
+        "codes, a relaxation, then swaps",
+        lambda problem, evaluations: evaluations < LEAST_FOR_STALLS,
+        relaxation_and_swaps,
+        f"{_CODES}: match and x4 at 300 evaluations",
+    ),
+    Plan(
+        "codes, until swaps stall",
+        lambda problem, evaluations: math.isinf(evaluations),
+        until_stalled,
+        f"{_CODES}: match, how searches end",
+    ),
+    Plan(
+        "codes, rounds of longer and longer relaxations",
+        _always,
+        rounds,
+        f"{_CODES}: planted at 10,000 evaluations; rounds find grids there that one round does not",
+    ),
+)
