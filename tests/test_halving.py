@@ -45,11 +45,14 @@ def rosenbrock() -> tuple[ls.ContinuousGenerator, ls.Constraint]:
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 10, 50, 100, 300, 1000, 2000, 100_000])
 @pytest.mark.parametrize("reduction", [2, 4])
-def test_a_plan_fits_its_budget_and_leaves_half_of_it_to_the_last_member(budget: int, reduction: int) -> None:
-    plan = planned(budget, None, None, reduction)
+@pytest.mark.parametrize("numbers", [1, 64])
+def test_a_plan_fits_its_budget_and_leaves_some_of_it_to_the_last_member(
+    budget: int, reduction: int, numbers: int
+) -> None:
+    plan = planned(budget, numbers, None, None, reduction)
     early = plan.draws + sum(2 * rung.members * rung.steps for rung in plan.rungs)
     assert early <= budget and plan.rungs[-1] == Rung(1, 0) and plan.draws <= most_draws(None, None)
-    assert budget < 100 or budget - early >= 0.4 * budget
+    assert budget < 100 or budget - early >= (0.6 if budget <= 25 * numbers else 0.2) * budget
     members = [rung.members for rung in plan.rungs]
     assert members == sorted(members, reverse=True) and plan.draws >= members[0]
 
@@ -60,7 +63,7 @@ def test_members_by_step() -> None:
 
 
 def test_more_budget_never_means_fewer_draws_or_starts() -> None:
-    plans = [planned(budget, None, None, 4) for budget in range(1, 3000)]
+    plans = [planned(budget, 20, None, None, 4) for budget in range(1, 3000)]
     for smaller, larger in pairwise(plans):
         assert smaller.draws <= larger.draws and smaller.rungs[0].members <= larger.rungs[0].members
 

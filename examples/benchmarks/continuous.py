@@ -209,10 +209,10 @@ def _mean(rows: list[dict[str, Any]], name: str, budget: int) -> float:
 def run(options: argparse.Namespace) -> None:
     judge = zoo.load("mnist-classifier").eval()
     held = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    rows = [row for row in held if row["model"] not in options.models]
+    rows = [row for row in held if row["model"] not in options.models or row["method"] not in options.methods]
     for model in options.models:
         for task in TASKS:
-            for method in METHODS:
+            for method in options.methods:
                 rows += measure(model, task, method, judge)
                 print({k: v for k, v in rows[-1].items() if k != "problems"}, flush=True)
     settings = {"budgets": BUDGETS, "found": FOUND, "sizes": SIZES, "threads": 1}
@@ -224,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("train", "run", "report"))
     parser.add_argument("--models", nargs="*", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--steps", type=int, default=6000, help="of the GAN's training")
     parser.add_argument("--out", type=Path, default=LOG)
     parser.add_argument("--write", action="store_true", help="put the tables into the manual")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 _EACH = 9  # evaluations of the budget for each draw
 _MOST = 64  # draws
 _FOLLOWED = 4  # one in how many draws is a start
-_EARLY = 0.25  # share of the budget for the rungs before the last one
+_EARLY = (0.25, 0.75)  # least and largest share of the budget for the rungs before the last one
+_CONVERGES = 25  # evaluations for each number of a latent in which L-BFGS comes to its end
 
 
 class Rung(NamedTuple):
@@ -39,11 +40,12 @@ class Plan(NamedTuple):
         return self.rungs[-1].members
 
 
-def planned(budget: int, draws: int | None, starts: int | None, reduction: int) -> Plan:
+def planned(budget: int, numbers: int | None, draws: int | None, starts: int | None, reduction: int) -> Plan:
     """The plan for a budget of evaluations a row, which it never exceeds.
 
     Args:
         budget: At least 0.
+        numbers: In a latent; None where that does not tell how long the last member takes.
         draws: How many, if that was said.
         starts: How many, if that was said.
         reduction: One in how many goes on to the next rung.
@@ -56,8 +58,12 @@ def planned(budget: int, draws: int | None, starts: int | None, reduction: int) 
     while members > 1:
         rungs.append(members)
         members //= reduction
-    early = (budget - draws) * _EARLY / max(len(rungs), 1)
-    steps = [max(int(early) // (2 * members), 1) for members in rungs]
+    # What the last member does not need shows better which of the others is to be it.
+    least, most = _EARLY
+    spare = 0 if numbers is None else 1 - _CONVERGES * numbers / max(budget, 1)
+    share = min(max(least, spare), most)
+    each = (budget - draws) * share / max(len(rungs), 1)
+    steps = [max(int(each) // (2 * members), 1) for members in rungs]
     return Plan(draws, (*map(Rung, rungs, steps), Rung(1, 0)))
 
 

@@ -71,7 +71,8 @@ class HalvingSearch(IterativeSearcher):
     Successive halving [K. Jamieson and A. Talwalkar, *Non-stochastic Best Arm Identification and
     Hyperparameter Optimization*, AISTATS 2016] of starting points. A loss has local minima in latents, and
     which start leads to a good one shows long before it gets there: so the budget is spent on the few
-    that lead. The initial latent is one of the draws, and counts like the others.
+    that lead. The initial latent is one of the draws, and counts like the others. What that is worth is measured
+    by `examples/benchmarks/continuous.py`.
 
     The members descend by L-BFGS [J. Nocedal, *Updating Quasi-Newton Matrices with Limited Storage*,
     Mathematics of Computation, 1980], each with a curvature and a line search of its own, or by any torch
@@ -121,7 +122,7 @@ class HalvingSearch(IterativeSearcher):
         return most_draws(self.draws, self.starts)
 
     def next_step_cost(self, space: LatentSpace, state: HalvingState) -> int:
-        plan = self._planned(state.horizon)
+        plan = self._planned(state.horizon, space)
         return 2 * plan.members(state.number - 1) if state.number else max(plan.draws, 2 * plan.members(0))
 
     def check(self, problem: Problem) -> None:
@@ -133,7 +134,7 @@ class HalvingSearch(IterativeSearcher):
         left = objective.left
         least = float(left.min())
         horizon = _HORIZON if math.isinf(least) else int(least)
-        plan = self._planned(horizon)
+        plan = self._planned(horizon, objective.generator.space)
         draws = _draws(objective, z, max(plan.draws, 2), noise)
         first = _FIRST * _spread(draws) * math.sqrt(draws[0, 0].numel())
         draws = draws[:, : plan.draws]
@@ -150,7 +151,7 @@ class HalvingSearch(IterativeSearcher):
         )
 
     def step(self, objective: Objective, state: HalvingState, noise: Noise) -> tuple[HalvingState, Proposal]:
-        plan = self._planned(state.horizon)
+        plan = self._planned(state.horizon, objective.generator.space)
         if state.number == 0:
             return self._screened(objective, state, plan)
         state, proposal = self._descended(objective, state)
@@ -163,8 +164,9 @@ class HalvingSearch(IterativeSearcher):
             state = replace(state, members=state.members.keep(best))
         return state, proposal
 
-    def _planned(self, horizon: int) -> Plan:
-        return planned(horizon, self.draws, self.starts, self.reduction)
+    def _planned(self, horizon: int, space: LatentSpace) -> Plan:
+        numbers = math.prod(space.shape) if self.optimizer is None else None
+        return planned(horizon, numbers, self.draws, self.starts, self.reduction)
 
     def _screened(self, objective: Objective, state: HalvingState, plan: Plan) -> tuple[HalvingState, Proposal]:
         """Score the draws; the best are where members start."""
