@@ -201,7 +201,7 @@ def test_what_cannot_be_bounded_is_named(net: nn.Module, extra: dict, names: str
 def test_wishes_and_generators_that_cannot_be_bounded_are_named() -> None:
     generator = generator_of(nn.Conv2d(2, 1, 1), GRID)
     for wish in (ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark"), ls.Downscales(torch.zeros(1, 1, 1, 1), 2)):
-        with pytest.raises(ls.Unsupported, match=f"the term {wish.name}"):
+        with pytest.raises(ls.Unsupported, match=wish.name):
             IntervalBound().check(generator, ls.Matches(torch.zeros(1, 1, 2, 2)) + 2 * wish)
     toy = toys.codes()
     with pytest.raises(ls.Unsupported, match="a CodeGenerator"):

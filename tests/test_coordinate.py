@@ -106,7 +106,7 @@ def model_at(z: Tensor, codebook: Tensor, gradient: Tensor, curvature: Tensor) -
     """A model whose gradient is not that of its objective."""
     generator = ls.CodebookGenerator(lambda e: e.flatten(1), codebook, tuple(z.shape[1:]))
     goal = ls.Matches(torch.zeros_like(gradient).flatten(1))
-    objective = Objective(generator, goal, torch.arange(len(z)), ls.Run())
+    objective = Objective(generator, goal, ls.Run(), Ledger(len(z)))
     score = Score(torch.zeros(len(z)), torch.zeros(len(z), dtype=torch.bool))
     return QuadraticModel(objective, z, Linear(score, gradient, None), Curvature(torch.zeros(len(z), 2)), curvature)
 
@@ -149,7 +149,7 @@ def test_excluded_swaps_come_last_and_only_fill_up():
 
 def test_a_model_learns_the_curvature_from_measured_changes_and_predicts_them():
     toy = toys.codes(problems=2, shape=(3,), codebook_size=5, dtype=torch.float64)
-    objective = Objective(toy.generator, toy.constraint, torch.arange(2), ls.Run())
+    objective = Objective(toy.generator, toy.constraint, ls.Run(), Ledger(2))
     z = (toy.solution + 2) % 5
     model = QuadraticModel.at(objective, z, Curvature.unknown(objective, 2))
     swaps = model.rank(12, 5)
@@ -164,7 +164,7 @@ def test_within_a_hard_limit_new_codes_stay_or_what_gains_most():
     z, codebook = torch.zeros(1, 4, dtype=torch.int64), torch.tensor([[0.0], [1.0], [2.0]])
     generator = ls.CodebookGenerator(lambda e: e.flatten(1), codebook, (4,))
     goal = ls.Matches(torch.tensor([[2.0, 0.1, 0.0, 0.0]])) + ls.Within(z, 2)
-    objective = Objective(generator, goal, torch.arange(1), ls.Run())
+    objective = Objective(generator, goal, ls.Run(), Ledger(1))
     held = torch.tensor([[2, 1, 0, 0]])
     model = QuadraticModel.at(objective, held, Curvature.unknown(objective, 1))
     grids = torch.tensor([[[2, 1, 1, 0], [2, 1, 1, 1], [2, 2, 0, 0]]])

@@ -95,6 +95,8 @@ def test_many_starts_find_what_one_misses() -> None:
 
 def test_the_scale_of_the_latents_is_read_off_the_prior() -> None:
     class Wide:
+        space = ls.Continuous((3,))
+
         def __init__(self, scale: float) -> None:
             self.scale = scale
 

@@ -123,7 +123,11 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
     yield ls.Matches(target, distance="huber", mask=weights)
     for mode in ("area", "bicubic"):
         yield ls.Downscales(target[..., ::4, ::4], 4, mode=mode)
-        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode).below(1.0)
+        yield ls.Downscales(target[..., ::2, ::2], 2, mode=mode, noise=0.3).below(1.0)
+    yield ls.Matches(target, mask=hole, noise=0.2)
+    yield ls.Observed(
+        target[..., ::2].flatten(1), lambda x: x[..., ::2].flatten(1), noise=draw(problems, dtype=dtype).exp()
+    )
     with training.initialised(1):
         classifier = models.Classifier(IMAGE, classes=3, channels=4).to(dtype).eval()
     for loss in ("probability", "logit"):
@@ -291,7 +295,7 @@ ESTIMATORS = (
     relaxations.Relax(network()),
     relaxations.Relax(network(), eta=0.5, learn=True),
 )
-NO_SEARCHERS = (ls.Stage,)
+NO_SEARCHERS = (ls.Stage, ls.searchers.Plan)
 NO_ESTIMATORS = (relaxations.Annealed, relaxations.GumbelSoftmaxDistribution)
 
 # -- the laws ----------------------------------------------------------------------------------------

@@ -67,9 +67,10 @@ def test_draws_have_the_distributions_moments(name: str) -> None:
 
 
 def test_beyond_the_support_nothing_is_raised() -> None:
-    prior = DistributionPrior(Independent(Uniform(ZERO, ONE), 1))
+    distribution = Independent(Uniform(ZERO, ONE, validate_args=True), 1, validate_args=True)
+    prior = DistributionPrior(distribution)
     assert prior.log_prob(torch.tensor([[0.5, 0.5, 0.5], [0.5, 0.5, 2.0]])).tolist() == [0.0, -math.inf]
-    assert prior.distribution._validate_args
+    assert distribution._validate_args  # what is the user's stays as it is
 
 
 def test_a_distribution_over_codes_is_a_histogram() -> None:

@@ -159,7 +159,7 @@ def test_pictures_are_edited_within_eight_codes():
     generator, images = ls.wrap(zoo.load("mnist-vqvae-40")), zoo.images()[0][:2]
     source = generator.encode(images)
     noise = Noise.from_seed(5, 2)
-    other = ls.Within(source, 8).project(noise.fold(0).integers(40, 7, 7), noise.fold(1).uniform(7, 7))
+    other = ls.Within(source, 8).project(noise.fold(0).integers(40, 7, 7), lambda _: noise.fold(1).uniform(7, 7))
     goal = ls.Matches(generator.decode(other)) + ls.Within(source, 8)
     result = ls.search(generator, goal, seed=0, run=ls.Run(evaluations=600))
     before = goal(generator.decode(source), source).loss

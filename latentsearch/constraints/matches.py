@@ -59,7 +59,8 @@ class Matches(Constraint):
 
     def __new__(cls, *args: Any, distance: Distance = "l2", **kwargs: Any) -> Matches:
         # Only squared distances have residuals: a class of their own says so, as pathlib.Path says PosixPath.
-        return super().__new__(SquaredMatches if cls is Matches and distance == "l2" else cls)
+        made_by_copy = not (args or kwargs)
+        return super().__new__(SquaredMatches if cls is Matches and distance == "l2" and not made_by_copy else cls)
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ def budgets_are_kept(searcher: Searcher, trial: Trial) -> None:
     counted, decoded = counting(trial.generator)
     charged = float(trial.search(generator=counted, run=replace(RUN, compact_every=1)).evaluations.sum())
     # Every row decoded is charged, but for the checks before each search and its final decoding.
-    searches = len(getattr(searcher, "searchers", (searcher,)))
+    searches = len(getattr(searcher, "stages", (searcher,)))
     detail = f"{sum(decoded):g} rows decoded and {charged:g} charged"
     require(sum(decoded) - charged <= searches * (4 + trial.problems), budgets_are_kept, searcher, detail)
 

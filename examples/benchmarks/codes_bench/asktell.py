@@ -123,7 +123,8 @@ class AskTellSearch(IterativeSearcher):
         z = torch.stack([torch.as_tensor(teller.ask()) for teller in state.tellers]).to(state.z)
         z = z.unflatten(2, state.z.shape[1:])
         # Beyond a hard limit chance decides what goes back, as for the package's own evolution.
-        z = project_each(objective, z, state.noise.fold(state.rounds).uniform(*z.shape[1:]))
+        chance = state.noise.fold(state.rounds).uniform(*z.shape[1:])
+        z = project_each(objective, z, lambda _: chance)
         score = score_each(objective, z)
         for teller, grids, losses in zip(state.tellers, z.flatten(2).cpu().numpy(), _finite(score.loss), strict=True):
             teller.tell(grids, losses)

@@ -94,7 +94,7 @@ class OnePlusLambda(IterativeSearcher):
             grids = torch.cat([flat[:, :1], grids[:, 1:]], 1)
         grids = grids.view(rows, count, *space.shape)
         # Beyond a hard limit chance decides what goes back.
-        grids = project_each(objective, grids, noise.fold(3).uniform(count, *space.shape))
+        grids = project_each(objective, grids, lambda _: noise.fold(3).uniform(count, *space.shape))
         z, score = best_of(grids, score_each(objective, grids))
         # Equals replace, so that plateaus are crossed.
         better = score.loss <= state.loss

@@ -13,7 +13,7 @@ from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, best_or_held, maps_each
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import Curvature
 from latentsearch.searchers.swaps._colours import changed_together, shares
@@ -105,9 +105,10 @@ class ColouredSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
 
-    def validate(self, generator: Generator) -> None:
+    def check(self, problem: Problem) -> None:
         """Raise unless the grid has two axes, of two blocks at least."""
-        shape = generator.space.shape
+        super().check(problem)
+        shape = problem.generator.space.shape
         if fits_colours(shape, self.spacing):
             return
         smaller = len(shape) == 2 and min(shape) >= 4
