@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
@@ -72,7 +72,7 @@ class AskTellSearch(IterativeSearcher):
     checkpoint is refused; the rest of a run is the loop's.
 
     Attributes:
-        seeds: One a problem, from ``search``: these packages take whole numbers and no streams of noise.
+        seeds: One a problem, from the search: these packages take whole numbers and no streams of noise.
     """
 
     seeds: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
@@ -95,24 +95,15 @@ class AskTellSearch(IterativeSearcher):
     def step_cost(self, space: ls.LatentSpace) -> int:
         return self.population(space.positions)
 
-    def search(
-        self,
-        generator: ls.Generator,
-        constraint: ls.Constraint,
-        *,
-        init: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        run: ls.Run = ls.Run(),
-    ) -> ls.SearchResult:
+    def _search(self, problem: ls.Problem, run: ls.Run) -> ls.SearchResult:
         if run.evaluations is None or run.checkpoint is not None:
             raise ls.Unsupported(
                 type(self).__name__,
                 got=repr(run),
                 expected="a budget of evaluations and no checkpoint: its optimisers cannot be saved",
             )
-        seeds = ls.problem_seeds(seed, constraint.problems)
-        seeded = dataclasses.replace(self, seeds=seeds)
-        return super(AskTellSearch, seeded).search(generator, constraint, init=init, seed=seeds, run=run)
+        seeded = dataclasses.replace(self, seeds=problem.seeds)
+        return super(AskTellSearch, seeded)._search(problem, run)
 
     def start(self, objective: Objective, z: Tensor, noise: ls.Noise) -> _Asked:
         return _Asked(z, Tellers(torch.arange(len(z), device=z.device), {}), noise, 0)
