@@ -94,9 +94,10 @@ class HalvingSearch(IterativeSearcher):
         restarts: Independent searches a problem; they share its budget.
 
     Example:
+        >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.bowl()
-        >>> result = HalvingSearch().search(toy.generator, toy.constraint, seed=0)
+        >>> result = ls.HalvingSearch().search(toy.generator, toy.constraint, seed=0)
         >>> bool((result.score.loss < 1e-9).all())
         True
     """
