@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import models, training
 from latentsearch.bounds import Bounded, IntervalBound, LinearBound
-from latentsearch.bounds._first import Entrance, extremes
+from latentsearch.bounds._first import FirstLayer, extremes
 from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
 
@@ -93,13 +93,13 @@ def all_grids(generator: ls.CodebookGenerator) -> Tensor:
 BOUNDS = [IntervalBound(), LinearBound(), LinearBound(directions=4)]
 
 
-def bounded(generator: ls.CodebookGenerator, wish: ls.Constraint, allowed: Tensor, bound=BOUNDS[0]) -> Bounded:
-    objective = Objective(generator, wish, ls.Run(), Ledger(1))
-    bound.check(generator, wish)
+def bounded(generator: ls.CodebookGenerator, constraint: ls.Constraint, allowed: Tensor, bound=BOUNDS[0]) -> Bounded:
+    objective = Objective(generator, constraint, ls.Run(), Ledger(1))
+    bound.check(generator, constraint)
     return bound(objective, allowed, torch.zeros(len(allowed), dtype=torch.int64))
 
 
-def wishes(generator: ls.CodebookGenerator, grids: Tensor, seed: int) -> list[ls.Constraint]:
+def constraints(generator: ls.CodebookGenerator, grids: Tensor, seed: int) -> list[ls.Constraint]:
     output = generator.decode(grids[seed % len(grids)][None])
     target = output + 0.3 * draw(seed, *output.shape)
     mask = (draw(seed + 1, *output.shape) > 0).double()
@@ -126,13 +126,13 @@ def test_no_grid_of_a_set_is_below_its_bound(generator: ls.CodebookGenerator, se
     allowed = kept.scatter(2, one[..., None], True)
     allowed[0] = True
     inside = allowed[:, torch.arange(space.positions), grids.flatten(1)].all(2)  # (6, G)
-    for wish in wishes(generator, grids, seed):
-        loss = wish(generator.decode(grids), grids).loss
+    for constraint in constraints(generator, grids, seed):
+        loss = constraint(generator.decode(grids), grids).loss
         least = torch.where(inside, loss, torch.inf).amin(1)
         for bound in BOUNDS:
-            lower, spread = bounded(generator, wish, allowed, bound)
+            lower, spread = bounded(generator, constraint, allowed, bound)
             assert (lower <= least).all()
-        assert (lower >= bounded(generator, wish, allowed).lower).all()
+        assert (lower >= bounded(generator, constraint, allowed).lower).all()
         assert spread.shape == (6, space.positions) and (spread >= 0).all()
 
 
@@ -146,12 +146,12 @@ def test_of_a_single_grid_the_bound_is_the_loss_up_to_rounding(
         decoder, book, generator.space.shape, layout=generator.layout, output_transform=transform
     )
     grids = all_grids(own)
-    wish = ls.Matches(own.decode(grids[:1]) + 1)
+    constraint = ls.Matches(own.decode(grids[:1]) + 1)
     allowed = nn.functional.one_hot(grids.flatten(1), own.space.codebook_size).bool()
-    loss = wish(own.decode(grids), grids).loss
+    loss = constraint(own.decode(grids), grids).loss
     tolerance = 1000 * torch.finfo(dtype).eps
     for bound in BOUNDS:
-        lower, _ = bounded(own, wish, allowed, bound)
+        lower, _ = bounded(own, constraint, allowed, bound)
         assert (lower <= loss).all()
         torch.testing.assert_close(lower, loss, rtol=tolerance, atol=tolerance)
 
@@ -160,8 +160,8 @@ def test_a_linear_decoder_is_bounded_exactly_at_each_output() -> None:
     with training.initialised(1):
         generator = generator_of(nn.Sequential(nn.Flatten(), nn.Linear(8, 5)), ROW)
     output = generator.decode(all_grids(generator))
-    entrance = Entrance(list(generator.decoder), generator.codebook.expand(4, -1, -1), ROW, True)
-    (low, high), rest = entrance.enter(extremes(entrance.table(), torch.ones(1, 4, 3, dtype=torch.bool)))
+    first_layer = FirstLayer(list(generator.decoder), generator.codebook.expand(4, -1, -1), ROW, True)
+    (low, high), rest = first_layer.enter(extremes(first_layer.table(), torch.ones(1, 4, 3, dtype=torch.bool)))
     assert rest == []
     torch.testing.assert_close(low[0], output.amin(0))
     torch.testing.assert_close(high[0], output.amax(0))
@@ -171,8 +171,8 @@ def test_a_position_that_no_target_sees_has_no_spread() -> None:
     net = nn.ConvTranspose1d(2, 1, 2, stride=2)
     generator = generator_of(net, ROW)
     mask = torch.tensor([[[1.0, 1, 0, 0, 1, 1, 0, 0]]])
-    wish = ls.Matches(torch.zeros(1, 1, 8, dtype=DOUBLE), mask=mask)
-    _, spread = bounded(generator, wish, torch.ones(1, 4, 3, dtype=torch.bool))
+    constraint = ls.Matches(torch.zeros(1, 1, 8, dtype=DOUBLE), mask=mask)
+    _, spread = bounded(generator, constraint, torch.ones(1, 4, 3, dtype=torch.bool))
     assert ((spread > 0) == torch.tensor([True, False, True, False])).all()
 
 
@@ -198,11 +198,14 @@ def test_what_cannot_be_bounded_is_named(net: nn.Module, extra: dict, names: str
         IntervalBound().check(generator, ls.Matches(torch.zeros(1, 1, 2, 2)))
 
 
-def test_wishes_and_generators_that_cannot_be_bounded_are_named() -> None:
+def test_constraints_and_generators_that_cannot_be_bounded_are_named() -> None:
     generator = generator_of(nn.Conv2d(2, 1, 1), GRID)
-    for wish in (ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark"), ls.Downscales(torch.zeros(1, 1, 1, 1), 2)):
-        with pytest.raises(ls.Unsupported, match=wish.name):
-            IntervalBound().check(generator, ls.Matches(torch.zeros(1, 1, 2, 2)) + 2 * wish)
+    for constraint in (
+        ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark"),
+        ls.Downscales(torch.zeros(1, 1, 1, 1), 2),
+    ):
+        with pytest.raises(ls.Unsupported, match=constraint.name):
+            IntervalBound().check(generator, ls.Matches(torch.zeros(1, 1, 2, 2)) + 2 * constraint)
     toy = toys.codes()
     with pytest.raises(ls.Unsupported, match="a CodeGenerator"):
         IntervalBound().check(toy.generator, toy.constraint)

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from latentsearch.bounds._layers import AFFINE, Interval, apply_affine, rounding
 
-_ELEMENTS = 1 << 24  # of the largest tensor made on the way
+_ELEMENTS = 1 << 24  # of the largest temporary tensor
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """The way from codes into a decoder.
+class FirstLayer:
+    """The first layer of a decoder, as a function of codes.
 
     Attributes:
         layers: The decoder's layers.
         codebook: ``(P, K, D)``.
         shape: S.
-        channels_first: Where the decoder wants the D channels.
+        channels_first: Where the decoder expects the D channels.
     """
 
     layers: list[nn.Module]
@@ -51,7 +51,7 @@ class Entrance:
 
     @property
     def _flattened(self) -> bool:
-        """Whether the decoder begins by making one row of numbers of the grid."""
+        """Whether the decoder begins by flattening the grid to one vector."""
         for layer in self.layers:
             if isinstance(layer, nn.Flatten):
                 return (layer.start_dim, layer.end_dim) == (1, -1)

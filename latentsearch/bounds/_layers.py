@@ -109,7 +109,7 @@ def through(layer: Any, x: Interval) -> Interval:
 
 
 def apply_affine(layer: Any, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int | None = None) -> Tensor:
-    """An affine layer with other numbers in it."""
+    """An affine layer with other parameters."""
     kind = type(layer)
     if kind is nn.Linear:
         return F.linear(x, weight, bias)

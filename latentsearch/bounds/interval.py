@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from latentsearch.adapters import CodebookGenerator
-from latentsearch.bounds._first import Entrance, extremes
+from latentsearch.bounds._backward import forward_bounds
+from latentsearch.bounds._first import FirstLayer, extremes
 from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused
 from latentsearch.bounds._losses import check_goal, loss_between
-from latentsearch.bounds._pull import walk
 from latentsearch.bounds.bound import Bounded
 from latentsearch.goal import Goal
 from latentsearch.goal._addend import Addend
@@ -29,7 +29,7 @@ class IntervalBound:
     Interval bound propagation [Gowal et al., *On the Effectiveness of Interval Bound Propagation
     for Training Verifiably Robust Models*, 2018, section 3] through the layers of a
     [CodebookGenerator][latentsearch.CodebookGenerator]'s decoder: each output is held between two
-    numbers. The first layer, being linear, is bounded exactly: a sum over positions of the least and
+    bounds. The first layer, being linear, is bounded exactly: a sum over positions of the least and
     the most over the allowed codes. Later layers forget how their inputs depend on each other, so
     the bound loosens with depth and width.
 
@@ -38,11 +38,11 @@ class IntervalBound:
     mode `"area"`, `Near`, `LogPrior` of `UniformCodes`, their sums and weights. Intervals are widened by 16 units
     of rounding a layer, so that a proof holds for losses as they are computed.
 
-    The spread of a position is the slope of (highest loss minus lowest loss) with respect to the ends
-    of what the position gives to the first layer, times their distance.
+    The spread of a position is the first-order change of (highest loss minus lowest loss) over the interval
+    that the position gives to the first layer: the gradient with respect to its ends, times their distance.
 
-    A set of grids counts four rows: an interval is two numbers where an output is one, and a
-    gradient doubles that.
+    A set of grids costs four evaluations: an interval has two ends, and a gradient doubles the cost of a
+    pass.
 
     Example:
         >>> import torch
@@ -64,39 +64,39 @@ class IntervalBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
-        entrance = entrance_of(objective.generator)
+        first_layer = first_layer_of(objective.generator)
         with torch.no_grad():
-            table = entrance.table()
+            table = first_layer.table()
 
         def part(rows: slice) -> Sequence[Tensor]:
             goal = objective.goal.select(row[rows])
-            return bounded_by_intervals(entrance, extremes(table, allowed[rows]), goal, allowed[rows])[0]
+            return bounded_by_intervals(first_layer, extremes(table, allowed[rows]), goal, allowed[rows])[0]
 
         return Bounded(*objective.chunks.run(part, len(allowed)))
 
 
 def bounded_by_intervals(
-    entrance: Entrance, given: Interval, goal: Goal, allowed: Tensor
+    first_layer: FirstLayer, given: Interval, goal: Goal, allowed: Tensor
 ) -> tuple[Bounded, list[Interval]]:
     """The bound, and what came into each layer after the first and out of the last."""
     with torch.enable_grad():
         leaves = Interval(*(end.detach().requires_grad_() for end in given))
-        x, layers = entrance.enter(leaves)
-        seen = walk(layers, x)
+        x, layers = first_layer.enter(leaves)
+        seen = forward_bounds(layers, x)
         loss = loss_between(goal, seen[-1], allowed)
         gap = (loss.high - loss.low).sum()
         found = torch.autograd.grad(gap, leaves, allow_unused=True) if gap.requires_grad else (None, None)
-    slope = sum((torch.zeros_like(given.low) if g is None else g.abs() for g in found), torch.zeros_like(given.low))
-    spread = (slope * (given.high - given.low)).sum(2)
+    gradient = sum((torch.zeros_like(given.low) if g is None else g.abs() for g in found), torch.zeros_like(given.low))
+    spread = (gradient * (given.high - given.low)).sum(2)
     return Bounded(loss.low.detach(), spread), [Interval(x.low.detach(), x.high.detach()) for x in seen]
 
 
-def entrance_of(generator: Generator) -> Entrance:
-    """The way into the decoder of a generator that was looked over."""
+def first_layer_of(generator: Generator) -> FirstLayer:
+    """The first layer of a generator's decoder, which `check` has accepted."""
     space = generator.space
     assert isinstance(generator, CodebookGenerator) and isinstance(space, Discrete)
     codebook = generator.codebook.expand(*space.shape, *generator.codebook.shape[-2:]).flatten(0, -3)
-    return Entrance(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
+    return FirstLayer(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
 
 
 def _layers(generator: Generator) -> list[torch.nn.Module]:

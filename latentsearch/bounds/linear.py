@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row, sum_rows
-from latentsearch.bounds._first import Entrance, extremes
+from latentsearch.bounds._backward import backward_through, sizes, transposed
+from latentsearch.bounds._first import FirstLayer, extremes
 from latentsearch.bounds._layers import Interval, rounding
 from latentsearch.bounds._losses import loss_between
-from latentsearch.bounds._pull import chain, sizes, transposed
 from latentsearch.bounds.bound import Bounded
-from latentsearch.bounds.interval import IntervalBound, bounded_by_intervals, entrance_of
+from latentsearch.bounds.interval import IntervalBound, bounded_by_intervals, first_layer_of
 from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal._addend import Addend
@@ -31,16 +31,16 @@ class LinearBound:
     $$\sum_i a_i (x_i - t_i)^2 \ge q^2 / 4A, \qquad q = \min_x \sum_i 2 a_i d_i (x_i - t_i) > 0,
     \quad A = \sum_i a_i d_i^2,$$
 
-    by Cauchy and Schwarz. q is bounded from below by pulling the linear function back through the decoder
+    by Cauchy and Schwarz. q is bounded from below by a backward pass of the linear function through the decoder
     [Zhang et al., *Efficient Neural Network Robustness Certification with General Activation Functions*, 2018,
-    section 3: CROWN]. What reaches the codes is a number for each code at each position, and its least sum over a set
-    is the sum of the least allowed numbers. No order of the codes is needed, and nothing is interpolated.
+    section 3: CROWN]. The pass ends with one value for each code at each position. Its least sum over a set
+    is the sum of the least allowed values. No order of the codes is needed, and nothing is interpolated.
 
     The first direction points from the target to the middle of the interval of the outputs. The next
-    ones go by Frank and Wolfe: the grid that attains the minimum is decoded, and the direction moves
+    ones follow Frank and Wolfe: the grid that attains the minimum is decoded, and the direction moves
     towards it as far as it gets shorter.
 
-    A set counts ``3 + 3 * directions`` rows: 4 for the intervals, 2 for each direction, and a decode between two.
+    A set costs ``3 + 3 * directions`` evaluations: 4 for the intervals, 2 for each direction, and a decode between two.
 
     Attributes:
         directions: How many are tried; the best counts.
@@ -69,14 +69,14 @@ class LinearBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
-        entrance = entrance_of(objective.generator)
+        first_layer = first_layer_of(objective.generator)
         with torch.no_grad():
-            table = entrance.table()
+            table = first_layer.table()
 
         def part(rows: slice) -> Sequence[Tensor]:
             goal, mine = objective.goal.select(row[rows]), allowed[rows]
-            first, seen = bounded_by_intervals(entrance, extremes(table, mine), goal, mine)
-            sets = _Sets(objective.generator, entrance, table, mine, seen)
+            first, seen = bounded_by_intervals(first_layer, extremes(table, mine), goal, mine)
+            sets = _Sets(objective.generator, first_layer, table, mine, seen)
             with torch.no_grad():
                 loss = loss_between(goal, seen[-1], mine, lambda term: self._projected(sets, term))
             return first._replace(lower=torch.maximum(first.lower, loss.low))
@@ -94,15 +94,15 @@ class LinearBound:
             size = sum_rows(weight * d.square()).clamp(min=torch.finfo(d.dtype).tiny)
             best = torch.maximum(best, least.clamp(min=0).square() / (4 * size))
             if left:
-                way = sets.generator.decode(grid) - term.target - d
-                length = sum_rows(weight * way.square()).clamp(min=torch.finfo(d.dtype).tiny)
-                d = d + per_row((-sum_rows(weight * d * way) / length).clamp(0, 1), d) * way
+                step = sets.generator.decode(grid) - term.target - d
+                length = sum_rows(weight * step.square()).clamp(min=torch.finfo(d.dtype).tiny)
+                d = d + per_row((-sum_rows(weight * d * step) / length).clamp(0, 1), d) * step
         return best
 
 
 @dataclass(frozen=True)
 class _Sets:
-    """Sets of grids on their way through a decoder.
+    """Sets of grids, with the bounds of every layer.
 
     Attributes:
         table: ``(P, K, F)``, what each code gives to the first layer.
@@ -111,7 +111,7 @@ class _Sets:
     """
 
     generator: Generator
-    entrance: Entrance
+    first_layer: FirstLayer
     table: Tensor
     allowed: Tensor
     seen: list[Interval]
@@ -119,12 +119,12 @@ class _Sets:
     def least(self, v: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """A lower bound of ``v . (x - target)`` over outputs x, ``(N,)``, and the grid that it is attained at."""
         zeros = v.new_zeros(len(v), *self.table.shape[::2])
-        _, layers = self.entrance.enter(Interval(zeros, zeros))
-        total = chain(layers, self.seen, v)
-        entered = transposed(lambda given: self.entrance.enter(Interval(given, given))[0].low, zeros, total.v)
+        _, layers = self.first_layer.enter(Interval(zeros, zeros))
+        total = backward_through(layers, self.seen, v)
+        entered = transposed(lambda given: self.first_layer.enter(Interval(given, given))[0].low, zeros, total.v)
         each = torch.einsum("npf,pkf->npk", entered.v, self.table)
         least, codes = torch.where(self.allowed, each, torch.inf).min(2)
         constant, size = sizes(v * target)
         size = size + total.size + entered.size + sum_rows(least.abs())
         value = total.constant + entered.constant + least.sum(1) - constant
-        return value - size * rounding(size), codes.unflatten(1, self.entrance.shape)
+        return value - size * rounding(size), codes.unflatten(1, self.first_layer.shape)

@@ -1,4 +1,4 @@
-"""How a linear function of the output is bounded from below: pulled back to the codes, layer by layer.
+"""How a linear function of the output is bounded from below: backward from the output to the codes, layer by layer.
 
 Linear relaxation [Zhang et al., *Efficient Neural Network Robustness Certification with General
 Activation Functions*, 2018, section 3 (CROWN)]: where the function rises with a neuron it is held
@@ -23,11 +23,11 @@ _LINEAR: tuple[type[nn.Module], ...] = (
 )  # fmt: skip
 
 
-class Pulled(NamedTuple):
+class Backward(NamedTuple):
     """A linear function one layer further back.
 
     Attributes:
-        v: ``(N, ...)``, its slopes.
+        v: ``(N, ...)``, its coefficients.
         constant: ``(N,)``, what is added.
         size: ``(N,)``, the sum of the sizes of what the constant was summed from, for its rounding.
     """
@@ -37,7 +37,7 @@ class Pulled(NamedTuple):
     size: Tensor
 
 
-def pulled(layer: Any, x: Interval, v: Tensor) -> Pulled:
+def backward(layer: Any, x: Interval, v: Tensor) -> Backward:
     """``v . layer(x) >= v' . x + constant`` for all x of an interval.
 
     Args:
@@ -51,16 +51,16 @@ def pulled(layer: Any, x: Interval, v: Tensor) -> Pulled:
         return transposed(layer, torch.zeros_like(x.low), v)
     if isinstance(layer, ResidualBlock):
         inner = [nn.ReLU(), layer.wide, nn.ReLU(), layer.narrow]
-        branch = chain(inner, walk(inner, x), v)
+        branch = backward_through(inner, forward_bounds(inner, x), v)
         return branch._replace(v=v + branch.v)
     if isinstance(layer, (nn.ReLU, nn.LeakyReLU)) and getattr(layer, "negative_slope", 0) <= 1:
-        return _bent(layer, x, v)
+        return _backward_relu(layer, x, v)
     after = through(layer, x)
     ends = v.clamp(min=0) * after.low + v.clamp(max=0) * after.high
-    return Pulled(torch.zeros_like(x.low), *sizes(ends))
+    return Backward(torch.zeros_like(x.low), *sizes(ends))
 
 
-def walk(layers: Sequence[nn.Module], x: Interval) -> list[Interval]:
+def forward_bounds(layers: Sequence[nn.Module], x: Interval) -> list[Interval]:
     """What comes into each layer, and what comes out of the last."""
     seen = [x]
     for layer in layers:
@@ -68,26 +68,26 @@ def walk(layers: Sequence[nn.Module], x: Interval) -> list[Interval]:
     return seen
 
 
-def chain(layers: Sequence[nn.Module], seen: Sequence[Interval], v: Tensor) -> Pulled:
-    """A linear function pulled back through several layers; ``seen`` is what ``walk`` returned."""
-    total = Pulled(v, *sizes(torch.zeros_like(v)))
+def backward_through(layers: Sequence[nn.Module], seen: Sequence[Interval], v: Tensor) -> Backward:
+    """A linear function taken backward through several layers; ``seen`` is what ``forward_bounds`` returned."""
+    total = Backward(v, *sizes(torch.zeros_like(v)))
     for layer, x in zip(reversed(layers), reversed(seen[:-1]), strict=True):
-        back = pulled(layer, x, total.v)
-        total = Pulled(back.v, total.constant + back.constant, total.size + back.size)
+        back = backward(layer, x, total.v)
+        total = Backward(back.v, total.constant + back.constant, total.size + back.size)
     return total
 
 
-def transposed(layer: Callable[[Tensor], Tensor], zeros: Tensor, v: Tensor) -> Pulled:
-    """An affine layer pulled back."""
+def transposed(layer: Callable[[Tensor], Tensor], zeros: Tensor, v: Tensor) -> Backward:
+    """An affine layer taken backward."""
     with torch.enable_grad():
         leaf = zeros.requires_grad_()
         output = layer(leaf)
         (back,) = torch.autograd.grad(output, leaf, v)
-    return Pulled(back, *sizes(v * output.detach()))
+    return Backward(back, *sizes(v * output.detach()))
 
 
-def _bent(layer: Any, x: Interval, v: Tensor) -> Pulled:
-    """A function of slope a below 0 and 1 above: between its chord and the nearer of its two lines."""
+def _backward_relu(layer: Any, x: Interval, v: Tensor) -> Backward:
+    """A leaky ReLU, of slope a below 0 and 1 above: between its chord and the nearer of its two lines."""
     slope = float(getattr(layer, "negative_slope", 0.0))
     low, high = x.low.clamp(max=0), x.high.clamp(min=0)
     chord = (high - slope * low) / (high - low).clamp(min=torch.finfo(low.dtype).tiny)
@@ -97,7 +97,7 @@ def _bent(layer: Any, x: Interval, v: Tensor) -> Pulled:
     # The chord passes through the upper end, where the function is the identity.
     offset = torch.where((x.low < 0) & (x.high > 0), high - above * high, 0.0)
     rises = v > 0
-    return Pulled(v * torch.where(rises, below, above), *sizes(torch.where(rises, 0.0, v * offset)))
+    return Backward(v * torch.where(rises, below, above), *sizes(torch.where(rises, 0.0, v * offset)))
 
 
 def sizes(terms: Tensor) -> tuple[Tensor, Tensor]:
