@@ -28,8 +28,8 @@ from latentsearch.relaxations import (
     Rloo,
     SoftmaxRelaxation,
     StraightThrough,
-    made,
     require_estimator,
+    resolve_estimator,
 )  # fmt: skip
 from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import neighbourhood
@@ -308,7 +308,7 @@ def test_the_schedule_is_a_staircase_with_a_floor():
         (lambda: GumbelSoftmaxDistribution(LOGITS, 0.0), "GumbelSoftmaxDistribution.temperature"),
     ],
 )
-def test_bad_settings_say_what_is_wanted(make, expected):
+def test_bad_settings_say_what_is_expected(make, expected):
     with pytest.raises(InvalidArgument, match=expected):
         make()
 
@@ -479,6 +479,7 @@ def test_what_is_no_factory_of_estimators_is_refused(estimator, expected):
 
 
 def test_an_estimator_may_stand_in_the_place_of_its_factory():
-    assert made(ReinMax(), 0.5) == ReinMax() and made(GumbelSoftmax, 0.5) == GumbelSoftmax(0.5)
+    assert resolve_estimator(ReinMax(), 0.5) == ReinMax()
+    assert resolve_estimator(GumbelSoftmax, 0.5) == GumbelSoftmax(0.5)
     learning = Rebar(learn=True)
     assert require_estimator("estimator", learning, 1.0) is learning

@@ -1,4 +1,4 @@
-"""Pictures that a model can be trained on, looked over."""
+"""Images that a model can be trained on, looked over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def require_image_shape(name: str, shape: Any) -> None:
 
 
 def require_pixels(name: str, images: Tensor, shape: tuple[int, ...], least: float = 0.0) -> None:
-    """Raise unless pictures have the shape of the model's, and pixels in [least, 1]."""
+    """Raise unless images have the shape of the model's, and pixels in [least, 1]."""
     if images.shape[1:] != shape or not images.is_floating_point():
         raise InvalidArgument(name, got=describe(images), expected=f"floats of shape (N, {', '.join(map(str, shape))})")
     # Written so that a NaN is refused too.

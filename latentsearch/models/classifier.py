@@ -1,4 +1,4 @@
-"""A small convolutional classifier, for wishes of the kind "be a 7"."""
+"""A small convolutional classifier, for constraints of the kind "be a 7"."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_sums, softplus_total
 from latentsearch.noise import Noise
-from latentsearch.relaxations import Annealed, EstimatorOrFactory, GumbelSoftmax, made, require_estimator
+from latentsearch.relaxations import Annealed, EstimatorOrFactory, GumbelSoftmax, require_estimator, resolve_estimator
 
 Likelihood = Literal["bernoulli", "gaussian"]
 
@@ -30,7 +30,7 @@ class DiscreteVAE(nn.Module):
 
     The encoder gives independent logits $\phi_i(x, z_i)$; the training loss is $-\log p(x|z)$ at the
     estimator's sample plus the exact $\mathrm{KL}(q(z|x)\,\|\,p(z)) = \sum_i \mathrm{KL}(q_i \| p_i)$
-    (section 5.2), in nats a picture, a mean over the batch. The estimator hands the encoder its
+    (section 5.2), in nats an image, a mean over the batch. The estimator hands the encoder its
     gradient of the first term; all else is back-propagation.
 
     In evaluation mode the first term is that of hard codes drawn from q, whatever the estimator.
@@ -159,11 +159,11 @@ class DiscreteVAE(nn.Module):
     # -- training ----------------------------------------------------------------------------------
 
     def loss(self, images: Tensor) -> PictureLoss:
-        """-log p(x|z) of some pictures, as estimators ask for it."""
+        """-log p(x|z) of some images, as estimators ask for it."""
         return PictureLoss(self, images)
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
-        """The two terms of the negative bound, scalars in nats a picture; the KL by its weight of the moment.
+        """The two terms of the negative bound, scalars in nats an image; the KL by its weight of the moment.
 
         Args:
             images: ``(N, C, H, W)``.
@@ -178,7 +178,7 @@ class DiscreteVAE(nn.Module):
         rows = noise.to(images.device).split(len(images))
         kl = categorical_kl(logits).mean()
         if self.training:
-            surrogate = made(self.estimator, self.schedule(int(self.steps)))(logits, loss, rows)
+            surrogate = resolve_estimator(self.estimator, self.schedule(int(self.steps)))(logits, loss, rows)
             self.steps += 1
             kl = kl * min(1.0, int(self.steps) / self.warm_up) if self.warm_up else kl
         else:
@@ -210,7 +210,7 @@ class DiscreteVAE(nn.Module):
 
 
 class PictureLoss:
-    """-log p(x|z) of some pictures, with all single swaps of their codes at once.
+    """-log p(x|z) of some images, with all single swaps of their codes at once.
 
     A [NeighbourhoodLoss][latentsearch.relaxations.NeighbourhoodLoss]: only what a swap changes is done
     again. That is a difference of two rows of the first layer; for a linear Bernoulli decoder even

@@ -20,7 +20,14 @@ from latentsearch.errors import InvalidArgument, describe
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.models._products import softplus_total
 from latentsearch.noise import Noise
-from latentsearch.relaxations import Annealed, DirectArgmax, Estimator, EstimatorOrFactory, made, require_estimator
+from latentsearch.relaxations import (
+    Annealed,
+    DirectArgmax,
+    Estimator,
+    EstimatorOrFactory,
+    require_estimator,
+    resolve_estimator,
+)
 
 
 class MixedVAE(nn.Module):
@@ -29,9 +36,9 @@ class MixedVAE(nn.Module):
     There are n variables of k categories, $z_d$, and a style row of width c for each variable and
     category, $z_c$. The decoder sees all rows, of which those of categories not chosen are zero. With
     ``shared_style`` there is one style, and the decoder sees it beside the one-hot codes: what is held
-    when a class changes is then the same numbers in the same place, as suits several attributes.
+    when a class changes is then the same elements in the same place, as suits several attributes.
 
-    The training loss is the negative bound in nats a picture,
+    The training loss is the negative bound in nats an image,
 
     $$\mathbb{E}_{q(z_d|x)}\bigl[-\log p(x|z_d, z_c) + \mathrm{KL}(q(z_c|x, z_d)\,\|\,N(0, I))\bigr]
     + \mathrm{KL}(q(z_d|x)\,\|\,\mathrm{uniform}),$$
@@ -177,7 +184,7 @@ class MixedVAE(nn.Module):
         """Mean and log-variance of every style row, each ``(N, rows, c)``; noise, of one row, drops inputs."""
         inner = self.rows(features).relu()
         if noise is not None and self.dropout:
-            # Not nn.Dropout, whose luck is torch's: a fit that goes on from a file would draw another.
+            # Not nn.Dropout, whose randomness is torch's: a fit resumed from a file would draw another mask.
             kept = noise.uniform(*inner.shape, dtype=inner.dtype)[0] >= self.dropout
             inner = inner * kept / (1 - self.dropout)
         mean, log_variance = self.row_out(inner).chunk(2, dim=-1)
@@ -219,10 +226,10 @@ class MixedVAE(nn.Module):
     # -- training ----------------------------------------------------------------------------------
 
     def training_terms(self, images: Tensor, labels: Tensor, noise: Noise) -> dict[str, Tensor]:
-        """The terms of the loss on one batch, scalars in nats a picture; their sum is what is minimised.
+        """The terms of the loss on one batch, scalars in nats an image; their sum is what is minimised.
 
         In evaluation mode codes are drawn hard whatever the estimator: the first two terms are then
-        the negative bound, with one draw a picture.
+        the negative bound, with one draw an image.
 
         Args:
             images: ``(N, C, H, W)`` in [0, 1].
@@ -255,10 +262,10 @@ class MixedVAE(nn.Module):
         # One style for all: each variable's chosen category carries its share.
         kl = kl[..., None] / self.variables if self.shared_style else self._split(kl)
         loss = _Loss(self.decoder, images.flatten(1), *self._parts(draw), kl.expand_as(logits))
-        luck = noise.fold(1).split(len(images))
+        draws = noise.fold(1).split(len(images))
         if self.training:
-            return made(self.estimator, self.schedule(int(self.steps)))(logits, loss, luck)
-        return loss(luck.categorical(logits), torch.arange(len(images), device=images.device))
+            return resolve_estimator(self.estimator, self.schedule(int(self.steps)))(logits, loss, draws)
+        return loss(draws.categorical(logits), torch.arange(len(images), device=images.device))
 
     def supervise(self, logits: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         r"""What labels add to the loss of each row, ``(N,)``; nothing where there is none.
@@ -308,7 +315,7 @@ class MixedVAE(nn.Module):
     # -- searching ---------------------------------------------------------------------------------
 
     def style_generator(self, label: int | Tensor) -> ContinuousGenerator:
-        """A generator of pictures of one class, whose style is searched; for a model in evaluation mode.
+        """A generator of images of one class, whose style is searched; for a model in evaluation mode.
 
         Args:
             label: The class, or ``(n,)`` int64.
@@ -320,7 +327,7 @@ class MixedVAE(nn.Module):
         return ContinuousGenerator(lambda style: self.decode(codes.expand(len(style), -1), style), self.style_shape)
 
     def class_generator(self, style: Tensor) -> CodebookGenerator:
-        """A generator of pictures of one style, whose classes are searched; for a model in evaluation mode.
+        """A generator of images of one style, whose classes are searched; for a model in evaluation mode.
 
         Args:
             style: ``(n, c)``, or ``(c,)`` if shared: one row of what ``encode`` gives.

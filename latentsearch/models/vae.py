@@ -17,7 +17,7 @@ from latentsearch.noise import Noise
 class VAE(nn.Module):
     r"""A VAE on images in [0, 1], with a Gaussian code and Bernoulli pixels.
 
-    The training loss is $-\log p(x|z) + \mathrm{KL}(q(z|x)\,\|\,N(0, I))$ in nats a picture,
+    The training loss is $-\log p(x|z) + \mathrm{KL}(q(z|x)\,\|\,N(0, I))$ in nats an image,
     a mean over the batch, with one reparametrised sample (equation 10 of the paper).
 
     Args:
@@ -79,7 +79,7 @@ class VAE(nn.Module):
         return torch.sigmoid(self.decoder(z))
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
-        """The two terms of the negative bound, scalars in nats a picture."""
+        """The two terms of the negative bound, scalars in nats an image."""
         mean, log_variance = self.posterior(images)
         draw = noise.normal(*mean.shape, dtype=mean.dtype)[0]
         logits = self.decoder(mean + (0.5 * log_variance).exp() * draw)

@@ -23,7 +23,7 @@ class Codebook(nn.Module):
     r"""K vectors of width D, and the nearest-neighbour lookup among them.
 
     ``update="ema"`` follows the moving averages of appendix A.1 of the VQ-VAE paper; a code whose
-    share of the recent encodings falls below ``revive_below`` of the average share is put back on
+    share of the recent encodings falls below ``revive_below`` of the average share is moved to
     a random encoding of the current batch, and the first batch places all codes by k-means. So no
     code stays dead. ``update="gradient"`` is the published loss: codes start uniform on
     (-1/K, 1/K) and learn from the codebook term, with nothing to revive them.

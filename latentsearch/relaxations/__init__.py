@@ -4,7 +4,7 @@ from latentsearch.relaxations.control_variates import Rebar, Relax
 from latentsearch.relaxations.direct_argmax import DirectArgmax
 from latentsearch.relaxations.distribution import GumbelSoftmaxDistribution
 from latentsearch.relaxations.estimator import Estimator, Loss, NeighbourhoodLoss
-from latentsearch.relaxations.factory import EstimatorOrFactory, made, require_estimator
+from latentsearch.relaxations.factory import EstimatorOrFactory, require_estimator, resolve_estimator
 from latentsearch.relaxations.gumbel_softmax import GumbelRao, GumbelSoftmax
 from latentsearch.relaxations.local_expectation import LocalExpectation
 from latentsearch.relaxations.reinmax import ReinMax
@@ -31,6 +31,6 @@ __all__ = [
     "Rloo",
     "SoftmaxRelaxation",
     "StraightThrough",
-    "made",
     "require_estimator",
+    "resolve_estimator",
 ]

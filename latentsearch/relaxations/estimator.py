@@ -83,7 +83,7 @@ def asked(f: Loss, z: Tensor, row: Tensor) -> Tensor:
 
     Raises:
         InvalidArgument: If f gives anything else, which would be broadcast into gradients of other losses.
-        Unsupported: If a gradient with respect to the latents is wanted, and f has none.
+        Unsupported: If a gradient with respect to the latents is needed, and f has none.
     """
     loss = f(z, row)
     if not isinstance(loss, Tensor) or loss.shape != row.shape:

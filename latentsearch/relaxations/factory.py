@@ -14,7 +14,7 @@ EstimatorOrFactory = Estimator | Callable[[Any], Estimator]
 """An estimator, or a function, such as a class of them, from a temperature or width to one."""
 
 
-def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
+def resolve_estimator(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
     """The estimator itself, or what a factory makes of a number.
 
     Args:
@@ -22,8 +22,8 @@ def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
         number: The temperature or width of the moment; an estimator that is given as it is does not see it.
 
     Example:
-        >>> from latentsearch.relaxations import GumbelSoftmax, ReinMax, made
-        >>> made(GumbelSoftmax, 0.5).temperature, made(ReinMax(), 0.5).temperature
+        >>> from latentsearch.relaxations import GumbelSoftmax, ReinMax, resolve_estimator
+        >>> resolve_estimator(GumbelSoftmax, 0.5).temperature, resolve_estimator(ReinMax(), 0.5).temperature
         (0.5, 1.0)
     """
     # A class is a factory, though it has all that the protocol looks for.
@@ -33,7 +33,7 @@ def made(estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
 
 
 def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | Tensor) -> Estimator:
-    """What is made of a first number, for models and searches to look at what they are given before any work.
+    """The estimator for a first temperature or width; models and searches check their argument with it before any work.
 
     Args:
         name: Of the argument, for the message.
@@ -52,7 +52,7 @@ def require_estimator(name: str, estimator: EstimatorOrFactory, number: float | 
     if not callable(estimator):
         raise InvalidArgument(name, got=repr(estimator), expected=expected)
     try:
-        first = made(estimator, number)
+        first = resolve_estimator(estimator, number)
     except (TypeError, InvalidArgument) as error:
         called = getattr(estimator, "__name__", repr(estimator))
         hint = f"write {called}() with its own settings" if isinstance(estimator, type) else ""

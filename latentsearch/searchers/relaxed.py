@@ -15,13 +15,13 @@ from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, Row
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.problem import Problem
-from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, made, require_estimator
+from latentsearch.relaxations import EstimatorOrFactory, SoftmaxRelaxation, require_estimator, resolve_estimator
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import Curvature
 from latentsearch.spaces import Discrete, LatentSpace
 
-_STEPS = 100  # where there is no budget to go by
-_FADE = 0.5  # of what was learnt about the curvature: a check is one equation, and they are few
+_STEPS = 100  # without a budget
+_FADE = 0.5  # of earlier equations for the curvature; a check adds one, and checks are few
 
 
 @dataclass
@@ -30,7 +30,7 @@ class RelaxedState:
 
     Attributes:
         logits: ``(M, *S, K)`` with their optimiser.
-        fit: What the checks have told about the curvature.
+        fit: The curvature, fitted to what was measured.
         steps: ``(M,)`` int64, steps of the schedule.
         number: Steps taken.
     """
@@ -46,26 +46,26 @@ class RelaxedSearch(IterativeSearcher):
     r"""Descend on logits through a relaxation that hardens, checking hard codes as it goes.
 
     Every position p holds logits over the K codes, a distribution $q_p$ whose mean embedding
-    $\bar e_p$ is decoded. A mean can do what no code can, and that is lost at the arg-max. Two
-    things harden it over the schedule: a temperature that falls geometrically, and a price on the
+    $\bar e_p$ is decoded. A mean can do what no code can, and the arg-max loses that. Two
+    things harden it over the schedule: a temperature that falls geometrically, and a penalty on the
     spread about the mean, whose weight rises linearly from 0 to ``curvature``:
 
     $$\mathbb{E}_q[L(e)] \approx L(\bar e) + \tfrac12 \lambda \sum_p \mathbb{E}_{q_p} \|e - \bar e_p\|^2,$$
 
     the expected loss to second order, with one number for all its curvature. $\lambda$ is fitted,
-    row by row, on how much worse each hard check is than the mean beside it: it costs no rows, and
-    knows the scale of any loss and any codebook.
+    row by row, on how much worse each hard check is than the mean beside it: it costs no evaluations, and
+    adapts to the scale of any loss and any codebook.
 
     Every ``check_every`` steps, and at the end, the arg-max is decoded as it is: only these hard
     grids can become the answer. After its last step a row is FINISHED.
 
     Attributes:
         steps: Steps of the schedule, after which comes a last check; None for as many times
-            ``check_every`` as the row budget pays for, and 100 where there is none.
+            ``check_every`` as the budget pays for, and 100 where there is none.
         temperature: First and last temperature.
         curvature: Last weight of the spread: 1 is the expansion above, 0 leaves it out.
-        check_every: Steps between hard checks, of a relaxation that takes two rows a step. One that takes more is
-            checked so much oftener, so that checks take the same share of the rows.
+        check_every: Steps between hard checks, of a relaxation that takes two evaluations a step. One that takes
+            more is checked more often, so that checks take the same share of the evaluations.
         sharpness: Logit of the initial code, all others being 0.
         optimizer: A factory of torch optimisers.
         relaxation: An [Estimator][latentsearch.relaxations.Estimator], or a factory of them from the temperatures,
@@ -104,20 +104,20 @@ class RelaxedSearch(IterativeSearcher):
         require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones(()))
 
     def step_cost(self, space: LatentSpace) -> int:
-        return 1 + self._descent_rows(space)
+        return 1 + self._descent_cost(space)
 
-    def _descent_rows(self, space: LatentSpace) -> int:
-        """What the relaxation asks for a step, beside the hard check."""
+    def _descent_cost(self, space: LatentSpace) -> int:
+        """The evaluations that the relaxation takes for a step, besides the hard check."""
         assert isinstance(space, Discrete)
-        return made(self.relaxation, torch.ones(())).evaluations(space.shape, space.codebook_size)
+        return resolve_estimator(self.relaxation, torch.ones(())).evaluations(space.shape, space.codebook_size)
 
     def _between(self, space: LatentSpace) -> int:
         """Steps between hard checks."""
-        return max(1, min(self.check_every, self.check_every * 2 // self._descent_rows(space)))
+        return max(1, min(self.check_every, self.check_every * 2 // self._descent_cost(space)))
 
     def _stretch(self, space: LatentSpace) -> int:
         """What the steps from one hard check to the next cost, with the check."""
-        return self._descent_rows(space) * self._between(space) + 1
+        return self._descent_cost(space) * self._between(space) + 1
 
     def evaluations_of(self, steps: int, space: LatentSpace) -> int:
         """What a schedule of so many steps costs, the last check with a step of no use included."""
@@ -163,9 +163,9 @@ class RelaxedSearch(IterativeSearcher):
         leaf = state.logits.leaf
         share = (state.number / state.steps).clamp(max=1).to(leaf.dtype)
         temperature = (first * (final / first) ** share).view(-1, *[1] * (leaf.ndim - 1))
-        loss = _SpreadPriced(objective, state.fit, self.curvature * share if self.curvature else None, check)
+        loss = _SpreadPenalised(objective, state.fit, self.curvature * share if self.curvature else None, check)
         with torch.enable_grad():
-            surrogate = made(self.relaxation, temperature)(leaf, loss, noise)
+            surrogate = resolve_estimator(self.relaxation, temperature)(leaf, loss, noise)
             (gradient,) = torch.autograd.grad(surrogate.sum(), leaf)
         state.logits.step(gradient)
         return loss.fit
@@ -180,10 +180,10 @@ def _hardened(objective: Objective, logits: Tensor) -> Tensor:
     return objective.project(logits.argmax(-1), priority=ahead)
 
 
-class _SpreadPriced:
-    """The loss that an estimator sees: of hard codes as it is, of mixtures with a price on their spread.
+class _SpreadPenalised:
+    """The loss that an estimator sees: of hard codes as it is, of mixtures with a penalty on their spread.
 
-    At a mixture that is one code already, as straight-through estimators decode it, the price is 0
+    At a mixture that is one code already, as straight-through estimators decode it, the penalty is 0
     and its gradient with respect to the share of code j is λ/2 times the squared distance to j.
 
     Attributes:
@@ -206,8 +206,8 @@ class _SpreadPriced:
         codebook = self.objective.codebook
         mean = self.objective.embed(z)
         spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
-        price = 0.5 * self._weight * self.fit.value.to(loss.dtype)
-        return loss + price[row] * spread.flatten(1).sum(1)
+        penalty = 0.5 * self._weight * self.fit.value.to(loss.dtype)
+        return loss + penalty[row] * spread.flatten(1).sum(1)
 
     def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
         """Losses of single swaps, ``(M, P, C)``, as an estimator asks for them; patches where they are cheaper."""
