@@ -21,13 +21,13 @@ class Status(IntEnum):
         RUNNING: It has not ended; never in a result.
         SATISFIED: The constraint is fulfilled.
         BUDGET: The next step could not be paid for.
-        STALLED: The method ended by its own rule for want of progress.
+        STALLED: A stopping rule: the method made no progress for as long as its patience lasts. It proves nothing.
         REPEATED: A grid of codes came back, so a method without memory would cycle.
         NONFINITE: NaN in the state or the score.
         INTERRUPTED: Ctrl-C, or a callback that returned True.
         FINISHED: The method came to the end of its schedule.
-        OPTIMAL: A proof that nothing is better, of as much as the method covers: of the grids that differ by one
-            code, or of the whole space for those that say so.
+        OPTIMAL: Proven that nothing is better among what the method covers. Of swap methods that is a 1-swap local
+            optimum: no grid that differs in one code is better. Some methods cover the whole space, and say so.
     """
 
     RUNNING = 0

@@ -9,12 +9,12 @@ import latentsearch as ls
 from latentsearch import training
 from latentsearch.testing import toys
 
-CODES, NUMBERS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
+CODES, CONTINUOUS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
 RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(), differentiable=False)
 
 
 @pytest.mark.parametrize(
-    ("toy", "wish", "rows", "chosen"),
+    ("toy", "constraint", "budget", "chosen"),
     [
         (CODES, CODES.constraint, 100, ls.RelaxedSearch),
         (CODES, CODES.constraint, 300, ls.Then),
@@ -23,18 +23,18 @@ RULE = ls.Satisfies(lambda output: (output.flatten(1).round().sum(1) - 3).abs(),
         (toys.codes(), toys.codes().constraint, 1000, ls.ExhaustiveSearch),
         (toys.codes(), toys.codes().constraint, None, ls.ExhaustiveSearch),
         (toys.codes(), RULE, None, ls.ExhaustiveSearch),
-        (NUMBERS, NUMBERS.constraint, 300, ls.HalvingSearch),
-        (NUMBERS, RULE, 300, ls.CMAESSearch),
+        (CONTINUOUS, CONTINUOUS.constraint, 300, ls.HalvingSearch),
+        (CONTINUOUS, RULE, 300, ls.CMAESSearch),
     ],
 )
-def test_the_choice_goes_by_space_gradient_and_budget(toy, wish, rows, chosen):
-    run = ls.Run(evaluations=rows)
-    auto = ls.AutoSearch().choose(toy.generator, wish, run)
+def test_the_choice_goes_by_space_gradient_and_budget(toy, constraint, budget, chosen):
+    run = ls.Run(evaluations=budget)
+    auto = ls.AutoSearch().choose(toy.generator, constraint, run)
     assert type(auto) is chosen
-    if rows is not None:
-        found = ls.search(toy.generator, wish, seed=0, run=run)
-        same = auto.search(toy.generator, wish, seed=0, run=run)
-        assert torch.equal(found.latent, same.latent) and (found.evaluations <= rows).all()
+    if budget is not None:
+        found = ls.search(toy.generator, constraint, seed=0, run=run)
+        same = auto.search(toy.generator, constraint, seed=0, run=run)
+        assert torch.equal(found.latent, same.latent) and (found.evaluations <= budget).all()
 
 
 def test_it_reaches_what_no_single_method_of_it_does():
@@ -49,14 +49,14 @@ def test_arguments_are_looked_at_before_a_choice_is_made():
         ls.search("decoder", CODES.constraint)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rows", [16, 20, 31, 32, 40])
-def test_all_grids_are_decoded_only_where_that_can_be_paid_for(rows):
+@pytest.mark.parametrize("budget", [16, 20, 31, 32, 40])
+def test_all_grids_are_decoded_only_where_that_can_be_paid_for(budget):
     toy = toys.codes(shape=(1, 2), codebook_size=4)
-    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, ls.Run(evaluations=rows))
-    assert isinstance(chosen, ls.ExhaustiveSearch) == (rows >= 32)
-    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
+    chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, ls.Run(evaluations=budget))
+    assert isinstance(chosen, ls.ExhaustiveSearch) == (budget >= 32)
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
     assert (result.evaluations > 0).all()
-    if rows >= 32:
+    if budget >= 32:
         assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -66,8 +66,8 @@ def test_without_a_limit_it_ends_with_certificates():
         net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(15, 32), torch.nn.Tanh()).eval()
     noise = ls.Noise.from_seed(0)
     generator = ls.CodebookGenerator(net, noise.fold(1).normal(6, 3)[0], (5,))
-    wish = ls.Matches(noise.fold(2).normal(4, 32)[0])
-    result = ls.search(generator, wish, seed=0, run=ls.Run(evaluations=None, steps=2000))
+    constraint = ls.Matches(noise.fold(2).normal(4, 32)[0])
+    result = ls.search(generator, constraint, seed=0, run=ls.Run(evaluations=None, steps=2000))
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -77,15 +77,17 @@ def test_without_a_limit_it_ends_with_certificates():
         ls.CodebookGenerator(lambda e: torch.as_tensor(e.detach().numpy()).flatten(1), torch.eye(9), (7,)),
         ls.ContinuousGenerator(lambda z: torch.as_tensor(z.detach().numpy()), (4,)),
     ],
-    ids=["codes", "numbers"],
+    ids=["codes", "continuous"],
 )
 def test_a_decoder_without_a_gradient_is_refused_and_told_what_takes_it(generator):
-    wish = ls.Matches(generator.decode(generator.prior.sample(ls.Noise.from_seed(0, 2))))
-    with pytest.raises(ls.Unsupported, match=r"ls.EvolutionSearch\(\) on codes and ls.CMAESSearch\(\) on numbers"):
-        ls.search(generator, wish, seed=0)
+    constraint = ls.Matches(generator.decode(generator.prior.sample(ls.Noise.from_seed(0, 2))))
+    with pytest.raises(
+        ls.Unsupported, match=r"EvolutionSearch\(\) on codes and ls.CMAESSearch\(\) on continuous latents"
+    ):
+        ls.search(generator, constraint, seed=0)
 
 
-def test_where_there_are_rounds_all_answers_have_certificates():
+def test_where_there_are_rounds_all_answers_are_local_optima_or_stalled():
     toy = toys.codes(problems=6, shape=(4, 4), codebook_size=16)
     run = ls.Run(evaluations=3400)
     chosen = ls.AutoSearch().choose(toy.generator, toy.constraint, run)
@@ -94,8 +96,8 @@ def test_where_there_are_rounds_all_answers_have_certificates():
     assert {status.name for status in result.status} <= {"STALLED", "OPTIMAL"}
 
 
-@pytest.mark.parametrize("rows", [8, 11, 23])
-def test_a_handful_of_rows_is_not_spent_for_nothing(rows):
+@pytest.mark.parametrize("budget", [8, 11, 23])
+def test_a_handful_of_evaluations_is_not_spent_for_nothing(budget):
     toy = toys.codes(problems=4, shape=(7, 7), codebook_size=64)
-    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
-    assert (result.evaluations <= rows).all() and (result.score.loss < result.trace.loss[0]).any()
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
+    assert (result.evaluations <= budget).all() and (result.score.loss < result.trace.loss[0]).any()

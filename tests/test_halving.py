@@ -45,14 +45,14 @@ def rosenbrock() -> tuple[ls.ContinuousGenerator, ls.Constraint]:
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 10, 50, 100, 300, 1000, 2000, 100_000])
 @pytest.mark.parametrize("reduction", [2, 4])
-@pytest.mark.parametrize("numbers", [1, 64])
+@pytest.mark.parametrize("elements", [1, 64])
 def test_a_plan_fits_its_budget_and_leaves_some_of_it_to_the_last_member(
-    budget: int, reduction: int, numbers: int
+    budget: int, reduction: int, elements: int
 ) -> None:
-    plan = planned(budget, numbers, None, None, reduction)
+    plan = planned(budget, elements, None, None, reduction)
     early = plan.draws + sum(2 * rung.members * rung.steps for rung in plan.rungs)
     assert early <= budget and plan.rungs[-1] == Rung(1, 0) and plan.draws <= most_draws(None, None)
-    assert budget < 100 or budget - early >= (0.6 if budget <= 25 * numbers else 0.2) * budget
+    assert budget < 100 or budget - early >= (0.6 if budget <= 25 * elements else 0.2) * budget
     members = [rung.members for rung in plan.rungs]
     assert members == sorted(members, reverse=True) and plan.draws >= members[0]
 
@@ -209,17 +209,17 @@ def test_half_precision_is_searched(searcher: ls.Searcher, dtype: torch.dtype) -
 # -- L-BFGS ------------------------------------------------------------------------------------------
 
 
-def test_a_quadratic_of_few_numbers_is_solved_in_few_steps_and_members_do_not_mix() -> None:
+def test_a_quadratic_of_few_elements_is_solved_in_few_steps_and_members_do_not_mix() -> None:
     noise = ls.Noise.from_seed(0, 2)
     root = noise.normal(6, 6, dtype=torch.float64)
-    bend = root @ root.mT + 0.1 * torch.eye(6, dtype=torch.float64)
+    curvature = root @ root.mT + 0.1 * torch.eye(6, dtype=torch.float64)
     start = noise.fold(1).normal(3, 6, dtype=torch.float64)
 
     def descended(rows: slice, members: slice) -> QuasiNewton:
         held = QuasiNewton.at(start[rows, members], torch.full((len(start[rows]),), 0.1, dtype=torch.float64))
         for _ in range(60):
-            z = held.trial()
-            gradient = z @ bend[rows]
+            z = held.next_points()
+            gradient = z @ curvature[rows]
             held = held.advanced(z, (z * gradient).sum(-1) / 2, gradient, torch.ones(len(z)))
         return held
 

@@ -62,7 +62,7 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
             name,
             got="a constraint with a term that has no gradient",
             expected="differentiable terms only",
-            hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on numbers",
+            hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on continuous latents",
         )
     if method.needs_loss_map and goal.cell_axes != 2:
         raise not_separable(name, goal)

@@ -57,7 +57,7 @@ def project_each(objective: Objective, z: Tensor, priority: Priority | None = No
 
 
 def prior_draws(objective: Objective, first: int, last: int, noise: Noise) -> Tensor:
-    """``(M, last - first, *S)`` draws of the generator's prior: those of these numbers among each row's."""
+    """``(M, last - first, *S)`` draws of the generator's prior: those from ``first`` to ``last`` among each row's."""
     rows, count, space = len(noise), last - first, objective.generator.space
     if not count:
         dtype = torch.int64 if isinstance(space, Discrete) else objective.generator.dtype

@@ -60,7 +60,7 @@ class SavedSearch:
         tensors = {f"state.{name}": tensor for name, tensor in flatten(loop.state).items()}
         tensors |= {f"incumbents.{name}": tensor for name, tensor in loop.incumbents.tensors().items()}
         tensors |= {f"ledger.{name}": getattr(ledger, name) for name in _LEDGER}
-        tensors["probe"] = loop.probe.loss
+        tensors["probe"] = loop.fingerprint.loss
         header = {
             "kind": "search",
             "identity": self.identity,
@@ -99,10 +99,10 @@ class SavedSearch:
                 f"the checkpoint {self.path} is of another search: its {' and '.join(different)} {verb}. "
                 "Give this search a path of its own, or delete the file"
             )
-        if not same_losses(tensors["probe"], self.loop.probe.loss, atol=1e-8):
+        if not same_losses(tensors["probe"], self.loop.fingerprint.loss, atol=1e-8):
             raise BrokenFile(
                 f"the checkpoint {self.path} is of another decoder: two latents that had losses "
-                f"{tensors['probe'].tolist()} now have {self.loop.probe.loss.tolist()}. "
+                f"{tensors['probe'].tolist()} now have {self.loop.fingerprint.loss.tolist()}. "
                 "Give this search a path of its own, or delete the file"
             )
 

@@ -124,7 +124,7 @@ class Incumbents:
         return saved
 
     def restore(self, saved: dict[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Restore what ``tensors`` gave."""
         self.best = Best(*(saved[name] for name in Best._fields))
         lengths = saved["history.length"].tolist()
         columns = (saved[f"history.{name}"].split(lengths) for name in ("held", "loss", "spent") if lengths)

@@ -50,7 +50,7 @@ class IterativeSearcher(BaseSearcher):
 
     @abstractmethod
     def step_cost(self, space: LatentSpace) -> int:
-        """The most rows that one step costs per row, in a space of this kind."""
+        """The most evaluations that one step costs per row, in a space of this kind."""
 
     def prior_passes(self, generator: Generator) -> int:
         """The most rows that one step asks of the generator's prior, per row; each costs what the prior says."""

@@ -47,12 +47,12 @@ class Loop:
         prepared = preflight(method, problem, run.chunk_rows)
         generator, goal, noise, z = problem.generator, prepared.goal, prepared.noise, prepared.z
         problems, restarts, device = goal.problems, method.restarts, generator.device
-        self.probe = prepared.fingerprint
+        self.fingerprint = prepared.fingerprint
 
         self.method, self.settings, self.noise = method, run, noise
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
         self.ledger = Ledger(problems, restarts, self.limits["evaluations"], device)
-        self.incumbents = Incumbents(z, self.probe.loss.dtype, self.ledger)
+        self.incumbents = Incumbents(z, self.fingerprint.loss.dtype, self.ledger)
         self.objective = Objective(generator, goal, run, self.ledger)
         self.state = method.start(self.objective, z, noise.fold(_START))
         step_cost = self.step_cost * restarts

@@ -24,7 +24,7 @@ from latentsearch.spaces import Discrete
 if TYPE_CHECKING:
     from latentsearch.loop.iterative import IterativeSearcher
 
-_INIT, _PROBE = 1, 4  # streams of noise; the loop has the others
+_INIT, _FINGERPRINT = 1, 4  # streams of noise; the loop has the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     generator, goal, problems, restarts = problem.generator, problem.goal, problem.goal.problems, method.restarts
     noise = Noise.from_seed(problem.seeds, problems, restarts, generator.device)
     z = initial_latents(generator, problem.init, noise.fold(_INIT), problems, restarts, goal.limit)
-    two = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_PROBE)).to(z.dtype)])
+    two = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_FINGERPRINT)).to(z.dtype)])
     two = EmbeddingView(generator).canonical(two)
     goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
@@ -128,7 +128,7 @@ def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
     What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
-    gradients hand it such, and a goal that is blind to the difference would be searched for in vain.
+    gradients hand it such, and a goal that is blind to the difference would never be reached.
     """
     problem = torch.tensor([0, goal.problems - 1], device=z.device)
     two = goal.select(problem)

@@ -1,4 +1,4 @@
-"""torch optimisers over independent rows: held with their moments, and proved row-local before use."""
+"""torch optimisers over independent rows: held with their moments, and checked to be row-local before use."""
 
 from __future__ import annotations
 

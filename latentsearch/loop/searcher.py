@@ -15,7 +15,7 @@ from latentsearch.protocols import Generator
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
 
-_UNTOLD = 64  # room for the searches of one that does not know before it begins how many it is made of
+_MOST_LEAVES = 64  # leaves reserved for a searcher that cannot say before a run how many searches it is made of
 
 
 class BaseSearcher(ABC):
@@ -33,7 +33,7 @@ class BaseSearcher(ABC):
     @property
     def leaves(self) -> int:
         """How many searches it is made of, at most: each has randomness of its own."""
-        return _UNTOLD
+        return _MOST_LEAVES
 
     def check(self, problem: Problem) -> None:
         """Raise if this problem cannot be searched with these settings; before a run, and nothing is decoded for it."""

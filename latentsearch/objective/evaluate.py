@@ -23,15 +23,15 @@ from latentsearch.protocols import Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
-# Numbers of output that patches are pasted into at once: more than the cache holds only wait for the memory.
+# Elements of output that patches are pasted into at once: more than the cache holds only wait for the memory.
 _PASTED = {"cpu": 1 << 22}
 _PASTED_ELSEWHERE = 1 << 27
 
 
 # What helps where a gradient is lacking.
 WITHOUT_GRADIENT = (
-    "or search without a gradient, with ls.EvolutionSearch() on codes and ls.CMAESSearch() on numbers, and say "
-    "Satisfies(..., differentiable=False) of a rule that has none"
+    "or search without a gradient, with ls.EvolutionSearch() on codes and ls.CMAESSearch() on continuous latents, "
+    "and say Satisfies(..., differentiable=False) of a rule that has none"
 )
 
 
@@ -105,7 +105,7 @@ class Objective:
     def __call__(self, z: Tensor, row: Tensor | None = None) -> Score:
         """Score latents, hard or soft.
 
-        If ``z`` wants a gradient, the loss carries one: it is computed at once, chunk by chunk,
+        If ``z`` requires a gradient, the loss carries one: it is computed at once, chunk by chunk,
         and a second derivative raises.
 
         Args:
@@ -201,7 +201,7 @@ class Objective:
         return linear.score, linear.gradient + extra
 
     def residuals(self, z: Tensor, row: Tensor) -> tuple[Score, Tensor]:
-        """The score of hard latents, and what the loss is a sum of squares of: ``(N, n)``; costs 1 row each.
+        """The score of hard latents, and what the loss is a sum of squares of: ``(N, n)``; costs 1 evaluation each.
 
         Args:
             z: ``(N, *S)``.
@@ -273,7 +273,7 @@ class Objective:
         want: Want = "score",
         patch: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
-        """Loss, satisfied and what else is wanted of some rows: the one function that is compiled.
+        """Loss, satisfied and what else is asked for of some rows: the one function that is compiled.
 
         Args:
             entry: How the decoder is entered.

@@ -13,7 +13,7 @@ from latentsearch.protocols import ConditionalPrior, Generator, Prior
 
 
 def cost_of_prior(prior: Prior) -> float:
-    """What one row costs that a prior is asked for, as a share of a decode; 0 for one that does not say.
+    """The cost of one row of a prior, as a share of a decode; 0 for a prior without a cost.
 
     Rounded up to a binary fraction, of which sums are exact in any order.
     """
@@ -21,7 +21,7 @@ def cost_of_prior(prior: Prior) -> float:
 
 
 class ChargedPrior:
-    """The one door through which methods draw from the generator's prior, or ask it for conditionals.
+    """The one entry point through which methods draw from the generator's prior, or ask it for conditionals.
 
     Args:
         generator: Whose prior it is.

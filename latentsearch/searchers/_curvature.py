@@ -1,4 +1,4 @@
-"""One number for the curvature of the loss in embedding space, a row, fitted to losses already paid for.
+"""The curvature of the loss in embedding space: one value a row, fitted to losses already measured.
 
 Where the embeddings move by δ, the loss changes by about ``g·δ + λ |δ|²/2``: a first-order change, and a quadratic
 term that is λ times half the squared distance. The fit is least squares over all measured changes, old ones fading:
@@ -19,7 +19,7 @@ FADE = 0.8  # of what was learnt before, in every step
 
 @dataclass
 class Curvature:
-    """What measured changes of the loss have told about λ.
+    """λ, fitted to measured changes of the loss.
 
     Attributes:
         sums: ``(M, 2)``: numerator and denominator of the fit, in float32 at least, since squared distances overflow
@@ -30,7 +30,7 @@ class Curvature:
 
     @classmethod
     def unknown(cls, objective: Objective, rows: int) -> Curvature:
-        """Before anything was measured."""
+        """The fit before anything is measured."""
         dtype = torch.promote_types(objective.generator.dtype, torch.float32)
         return cls(torch.zeros(rows, 2, dtype=dtype, device=objective.generator.device))
 
@@ -45,12 +45,12 @@ class Curvature:
         return torch.where(self.sums[:, 1] > 0, self.value, guess)
 
     def observe(self, quadratic: Tensor, half_distance: Tensor, fade: float = FADE) -> Curvature:
-        """The fit with more changes of the loss taken in; those that are not finite teach nothing.
+        """The fit with more changes of the loss; those that are not finite are left out.
 
         Args:
-            quadratic: ``(M,)`` or ``(M, ..., C)``: what the change to first order leaves of the measured one.
+            quadratic: ``(M,)`` or ``(M, ..., C)``: the measured change minus the first-order change.
             half_distance: Alike, half the squared distance of the moves.
-            fade: How much what was learnt before counts from now on.
+            fade: The weight of all earlier changes from now on.
         """
         quadratic, half_distance = quadratic.to(self.sums.dtype), half_distance.to(self.sums.dtype)
         equations = torch.stack([quadratic * half_distance, half_distance * half_distance], -1)

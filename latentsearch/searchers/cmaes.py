@@ -15,12 +15,12 @@ from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.spaces import Continuous, LatentSpace
 
-_SEPARABLE_ABOVE = 200  # dimensions from which d x d numbers a row cost more than they bring
+_SEPARABLE_ABOVE = 200  # dimensions above which a full covariance, d x d elements a row, costs more than it brings
 
 
 @dataclass
 class CMAESState:
-    """The search distribution of each row, over latents flattened to d numbers.
+    """The search distribution of each row, over latents flattened to d elements.
 
     Attributes:
         mean: ``(M, d)``.
@@ -50,7 +50,7 @@ class _Rates(NamedTuple):
         sigma, damping: Learning rate and damping of the step size.
         path: Learning rate of the covariance's path.
         one, mu: Learning rates of the rank-one and rank-µ updates.
-        norm: Expected length of a standard normal vector of d numbers.
+        norm: Expected length of a standard normal vector of d elements.
     """
 
     weights: tuple[float, ...]
@@ -70,7 +70,7 @@ class _Rates(NamedTuple):
         sigma = (mu_eff + 2) / (d + mu_eff + 5)  # (55)
         damping = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (d + 1)) - 1) + sigma  # (55)
         path = (4 + mu_eff / d) / (d + 4 + 2 * mu_eff / d)  # (56)
-        # d numbers are learnt faster than d² [Ros and Hansen 2008].
+        # d elements are learnt faster than d² [Ros and Hansen 2008].
         faster = (d + 2) / 3 if separable else 1.0
         one = min(1.0, faster * 2 / ((d + 1.3) ** 2 + mu_eff))  # (57)
         mu = min(1 - one, faster * 2 * (mu_eff - 2 + 1 / mu_eff) / ((d + 2) ** 2 + mu_eff))  # (58)
@@ -92,7 +92,7 @@ class CMAESSearch(IterativeSearcher):
     so that the step size's path takes $A^{-1}$ for $C^{-1/2}$: the mean of z, which is at hand, and
     no eigenvectors are needed, nor the host.
 
-    A covariance has $d^2$ numbers a row, and learning it takes losses in proportion. Its diagonal
+    A covariance has $d^2$ elements a row, and learning it takes losses in proportion. Its diagonal
     alone is learnt a factor $(d + 2) / 3$ faster: R. Ros and N. Hansen, *A Simple Modification in
     CMA-ES Achieving Linear Time and Space Complexity* (PPSN 2008).
 
@@ -150,7 +150,7 @@ class CMAESSearch(IterativeSearcher):
             draws = torch.cat([torch.zeros_like(draws[:, :1]), draws[:, 1:]], 1)
         moves = _transformed(state.factor, draws)  # (39)
         z = (state.mean[:, None] + state.sigma[:, None, None] * moves).to(dtype)  # (40)
-        # Within a hard limit candidates are put back, and still count for where they were drawn.
+        # Candidates are projected onto the hard limit, and still count for where they were drawn.
         z = project_each(objective, z.view(rows, self.population, *shape))
         score = score_each(objective, z)
         order = ranking(score)

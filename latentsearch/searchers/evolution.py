@@ -17,7 +17,7 @@ from latentsearch.protocols import ConditionalPrior, EmbeddingGenerator, Generat
 from latentsearch.spaces import Discrete, LatentSpace
 
 # How a child was made; the first three are the columns of `gains` and `trials`.
-_CROSSED, _NEAR, _FAR, _FOUNDED = range(4)
+_CROSSED, _NEAR, _FAR, _INITIAL = range(4)
 
 _POOL = 32  # prior draws a row among which a near mutation looks for its codes
 # Exponent of the number of codes that a mutation changes, first and after so many children: from 1 in 40 of
@@ -26,7 +26,7 @@ _TAIL, _SETTLED = (1.5, 3.5), 600
 _ROUNDS = 3  # how often a child that is known already is mutated further
 _SEEN = 1024  # grids remembered a row
 _MEMORY = 0.95  # share of the gains and trials that is kept from one generation to the next
-_FLOOR = 0.05  # least share of each way of making children, lest it be forgotten for ever
+_LEAST_SHARE = 0.05  # least share of each operator, so that none is forgotten for ever
 
 
 @dataclass
@@ -37,8 +37,8 @@ class EvolutionState:
         z: ``(M, P, *S)``.
         loss, satisfied: ``(M, P)``; the loss is infinite where nothing has been scored yet.
         seen: ``(M, T)`` int64, hashes of the grids that were scored last.
-        gains: ``(M, 3)``, how far the children of each way fell below their parents, fading.
-        trials: ``(M, 3)``, how many children were made in each way, fading.
+        gains: ``(M, 3)``, how far the children of each operator fell below their parents; older ones fade.
+        trials: ``(M, 3)``, how many children each operator made; older ones fade.
         number: Generations so far.
     """
 
@@ -52,17 +52,17 @@ class EvolutionState:
 
 
 @dataclass
-class _Brood:
-    """Children to be scored.
+class _Offspring:
+    """Offspring to be scored.
 
     Attributes:
         z: ``(M, C, *S)``.
-        way: ``(M, C)`` int64, how each was made.
+        operator: ``(M, C)`` int64, how each was made.
         rival: ``(M, C)``, the loss of the better one of its parents.
     """
 
     z: Tensor
-    way: Tensor
+    operator: Tensor
     rival: Tensor
 
 
@@ -82,21 +82,21 @@ class EvolutionSearch(IterativeSearcher):
     - *near* mutation: of several such draws, at each position the code whose embedding is nearest
       to the present one. Without embeddings this is a far mutation.
 
-    Far mutations bring a bad grid down and near ones refine a good one. Each way has a share in
-    proportion to what it has lately gained per child, as in D. Thierens, *An adaptive pursuit
+    Far mutations bring a bad grid down and near ones refine a good one. Each operator has a share in
+    proportion to what it has recently gained per child, as in D. Thierens, *An adaptive pursuit
     strategy for allocating operator probabilities* (GECCO 2005; this is its probability matching).
-    The number of mutated codes has a heavy tail, so that no dip is for ever [Doerr, Le, Makhmara
+    The number of mutated codes has a heavy tail, so that no local optimum holds for ever [Doerr, Le, Makhmara
     and Nguyen, *Fast Genetic Algorithms*, GECCO 2017]. It is heaviest at first, as a bad grid gains
     most by large changes, and settles within 600 children.
 
-    A child that was scored already is mutated, and further if that one was scored too: no row is
-    wasted on it, and a dip that has been searched is searched more widely. Of equally good grids
+    A child that was scored already is mutated, and further if that one was scored too: no evaluation is
+    wasted on it, and the search around a local optimum widens. Of equally good grids
     the newer survives, so a population crosses plateaus.
 
     Attributes:
         population: P, grids that survive a generation. With 1 there is nothing to cross; more
-            are slower to begin with, and later to settle in one dip.
-        children: Grids scored a generation and row. Fewer learn more from every row; more make
+            are slower to begin with, and later to settle in one local optimum.
+        children: Grids scored a generation and row. Fewer learn more from every evaluation; more make
             better use of a GPU where there are few problems.
         restarts: Independent starts a problem.
 
@@ -145,38 +145,39 @@ class EvolutionSearch(IterativeSearcher):
 
     def step(self, objective: Objective, state: EvolutionState, noise: Noise) -> tuple[EvolutionState, Proposal]:
         generator = objective.generator
-        brood = self._founders(objective, state, noise) if state.number == 0 else self._bred(objective, state, noise)
-        # Beyond a hard limit chance decides what goes back.
-        brood.z = project_each(objective, brood.z, lambda _: noise.fold(6).uniform(*brood.z.shape[1:]))
-        score = score_each(objective, brood.z)
+        make = self._reproduce if state.number else self._initial_population
+        offspring = make(objective, state, noise)
+        # Beyond a hard limit, randomness decides which codes are projected back.
+        offspring.z = project_each(objective, offspring.z, lambda _: noise.fold(6).uniform(*offspring.z.shape[1:]))
+        score = score_each(objective, offspring.z)
 
         # Children first: of equals the ranking keeps the earlier.
-        z = torch.cat([brood.z, state.z], 1)
+        z = torch.cat([offspring.z, state.z], 1)
         loss = torch.cat([score.loss, state.loss.to(score.loss.dtype)], 1)
         satisfied = torch.cat([score.passed, state.satisfied], 1)
         fittest = ranking(Score(loss, satisfied))[:, : self.population]
         z, loss, satisfied = take(z, fittest), take(loss, fittest), take(satisfied, fittest)
 
-        gains, trials = _credited(state, brood, score.loss)
-        seen = torch.cat([state.seen[:, self.children :], _hashes(generator, brood.z)[:, -_SEEN:]], 1)
+        gains, trials = _credited(state, offspring, score.loss)
+        seen = torch.cat([state.seen[:, self.children :], _hashes(generator, offspring.z)[:, -_SEEN:]], 1)
         # A NaN ends its row, but only as a proposal: where nothing else was found.
         unbroken = torch.where(loss.isnan(), torch.inf, loss)
         state = EvolutionState(z, unbroken, satisfied, seen, gains, trials, state.number + 1)
         return state, Proposal(z[:, 0], Score(loss[:, 0], satisfied[:, 0]))
 
-    def _founders(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Brood:
+    def _initial_population(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Offspring:
         """The first generation: the initial grid and draws from the prior."""
         z = torch.cat([state.z[:, :1], prior_draws(objective, 1, self.children, noise)], 1)
         rival = state.loss.new_full(z.shape[:2], torch.inf)
-        return _Brood(z, torch.full_like(rival, _FOUNDED).long(), rival)
+        return _Offspring(z, torch.full_like(rival, _INITIAL).long(), rival)
 
-    def _bred(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Brood:
+    def _reproduce(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Offspring:
         """Children of the population: crossed or copied, and mutated where they are known already."""
         count, shape, generator = self.children, state.z.shape[2:], objective.generator
         # The square prefers the better parents.
         parents = (self.population * noise.fold(1).uniform(2, count).square()).long()
         first, second = parents.unbind(1)
-        crossed, near = _ways(state, count, noise.fold(2))
+        crossed, near = _operators(state, count, noise.fold(2))
         block = random_blocks(noise.fold(3), count, shape) & _per_child(crossed, state.z)
         z = torch.where(block, take(state.z, second), take(state.z, first))
 
@@ -194,8 +195,8 @@ class EvolutionSearch(IterativeSearcher):
             taken = (rank < number + more).view_as(z) & _per_child(again, z)
             z = torch.where(taken, codes, z)
             mutated = mutated | again
-        way = torch.where(mutated, torch.where(near, _NEAR, _FAR), _CROSSED)
-        return _Brood(z, way, take(state.loss, torch.where(mutated, first, parents.amin(1))))
+        operator = torch.where(mutated, torch.where(near, _NEAR, _FAR), _CROSSED)
+        return _Offspring(z, operator, take(state.loss, torch.where(mutated, first, parents.amin(1))))
 
     def _codes(self, objective: Objective, z: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Near and far codes for every position of the children ``(M, C, *S)``."""
@@ -274,20 +275,20 @@ def mutation(z: Tensor, codes: Tensor, tail: float, noise: Noise) -> tuple[Tenso
     return order.argsort(-1), number
 
 
-def _ways(state: EvolutionState, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
+def _operators(state: EvolutionState, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
     """Which children are crossed, and which are near if they are mutated: ``(M, count)`` bool each."""
     rate = state.gains / state.trials + torch.finfo(state.gains.dtype).tiny
-    share = _FLOOR + (1 - 3 * _FLOOR) * rate / rate.sum(1, keepdim=True)
+    share = _LEAST_SHARE + (1 - 3 * _LEAST_SHARE) * rate / rate.sum(1, keepdim=True)
     near_of_mutated = share[:, _NEAR] / (share[:, _NEAR] + share[:, _FAR])
     draw = noise.uniform(2, count, dtype=share.dtype)
     return draw[:, 0] < share[:, _CROSSED, None], draw[:, 1] < near_of_mutated[:, None]
 
 
-def _credited(state: EvolutionState, brood: _Brood, loss: Tensor) -> tuple[Tensor, Tensor]:
-    """Gains and trials with a brood's taken in."""
-    gain = (brood.rival - loss).to(state.gains.dtype).clamp(min=0)
+def _credited(state: EvolutionState, offspring: _Offspring, loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Gains and trials, with those of the offspring added."""
+    gain = (offspring.rival - loss).to(state.gains.dtype).clamp(min=0)
     gain = torch.where(gain.isfinite(), gain, 0)
-    made = (brood.way[..., None] == torch.arange(3, device=loss.device)).to(gain.dtype)
+    made = (offspring.operator[..., None] == torch.arange(3, device=loss.device)).to(gain.dtype)
     return _MEMORY * state.gains + (gain[..., None] * made).sum(1), _MEMORY * state.trials + made.sum(1)
 
 

@@ -31,7 +31,7 @@ class ExhaustiveState:
 class ExhaustiveSearch(IterativeSearcher):
     """Decode all grids of codes in their order, $K^P$ of them, and keep the best.
 
-    For spaces small enough, and to judge other methods by: none can find a better grid. A row is
+    For spaces small enough, and to compare other methods with: none can find a better grid. A row is
     OPTIMAL once all grids were decoded. Works with every constraint.
 
     Attributes:
@@ -99,6 +99,6 @@ class ExhaustiveSearch(IterativeSearcher):
 
 
 def _grids(index: Tensor, space: Discrete) -> Tensor:
-    """The grids of these numbers, ``(n, *S)``: their digits in base K, the last position changing fastest."""
+    """The grids with these indices, ``(n, *S)``: their digits in base K, the last position changing fastest."""
     powers = space.codebook_size ** torch.arange(space.positions - 1, -1, -1, device=index.device)
     return (index[:, None] // powers % space.codebook_size).view(-1, *space.shape)

@@ -35,7 +35,7 @@ class GradientSearch(IterativeSearcher):
 
     Attributes:
         optimizer: A factory of torch optimisers, ``[tensor] -> optimizer``; one that treats each
-            number by itself, which is proved on two rows before the run.
+            element by itself, which a preflight check on two rows confirms.
         tolerance: $\lambda$; a row whose loss changes by no more is STALLED. None: go on.
         restarts: Independent starts a problem.
 
@@ -67,7 +67,7 @@ class GradientSearch(IterativeSearcher):
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GradientState:
         # L_0 of Algorithm 1 is INTMAX.
         previous = torch.full((len(z),), torch.inf, dtype=z.dtype, device=z.device)
-        # Half precision has no room for an optimiser's state: Adam's eps is 0 there.
+        # Half precision is too coarse for an optimiser's state: Adam's eps is 0 there.
         return GradientState(RowOptimizer(self.optimizer, z.to(torch.promote_types(z.dtype, torch.float32))), previous)
 
     def step(self, objective: Objective, state: GradientState, noise: Noise) -> tuple[GradientState, Proposal]:

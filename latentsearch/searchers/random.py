@@ -1,4 +1,4 @@
-"""Draws from the prior: the floor that every method has to beat."""
+"""Draws from the prior: the baseline that every method has to beat."""
 
 from __future__ import annotations
 

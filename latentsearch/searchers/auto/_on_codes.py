@@ -16,19 +16,20 @@ from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, Pursu
 from latentsearch.spaces import Discrete
 
 # The figures below are the best of those tried on match and x4 in examples/logs/codes, on three models.
-LEAST_FOR_SWAPS = 140  # evaluations: of fewer a relaxation alone makes the most
-LEAST_FOR_STALLS = 500  # evaluations: from here on sets of swaps pay, and searches by swaps can come to their end
+LEAST_FOR_SWAPS = 140  # evaluations; with fewer, a relaxation alone does best
+LEAST_FOR_STALLS = 500  # evaluations; from here on sets of swaps pay, and searches by swaps can come to their end
 # Evaluations of a relaxation: half of what there is, up to the first number, or the second for each position.
 _BASIN, _A_POSITION = 200, 3
-_MANY, _A_POSITION_OF_MANY = 128, 10  # of more positions than this, so many, in steps twice as long
-_LONGER = 6  # times the evaluations of the first relaxation has the second; after that each has twice the last one's
-_PURSUED = 128  # swaps tried in vain before sets of them give way to single ones, which find more from there on
+_MANY, _A_POSITION_OF_MANY = 128, 10  # grids of more positions get so many a position, in steps twice as long
+# The second relaxation has so many times the evaluations of the first; each later one twice those of the last.
+_LONGER = 6
+_PURSUED = 128  # the patience of sets of swaps; after it single swaps find more
 
 _LAST = CoordinateSearch(batch=64, patience=512)  # the end of every round
 
 
 def one_relaxation(problem: Problem, evaluations: float) -> Searcher:
-    """A relaxation alone, which hurries to its first check where there is no time for a whole stretch of steps."""
+    """A relaxation alone, with an early first check where the budget is too small for a whole stretch of steps."""
     space = _grid(problem)
     relaxed = _relaxed(space)
     if evaluations >= relaxed.evaluations_of(relaxed.check_every, space):
@@ -37,7 +38,7 @@ def one_relaxation(problem: Problem, evaluations: float) -> Searcher:
 
 
 def relaxation_and_swaps(problem: Problem, evaluations: float) -> Searcher:
-    """Half and half; there is no time for stalls, so what is quick goes on to the end."""
+    """Half and half; the budget is too small for searches to stall, so the quick one goes on to the end."""
     space, goal = _grid(problem), problem.goal
     if _takes_colours(goal, space):
         quick: Searcher = ColouredSearch(patience=LEAST_FOR_STALLS)
@@ -54,10 +55,10 @@ def until_stalled(problem: Problem, evaluations: float) -> Searcher:
 
 
 def rounds(problem: Problem, evaluations: float) -> Searcher:
-    """A round, then others from the prior while evaluations last, and swaps that look less likely with what is left.
+    """A round, then others from the prior while evaluations last; what is left goes to less promising swaps.
 
-    Where there are several rounds, as many evaluations are kept as it takes to see whether the best grid stalls: a
-    round may find it and have none left to say so.
+    Where there are several rounds, enough evaluations are kept to see whether the best grid stalls: a round may
+    find it and have none left to tell.
     """
     space, swaps = _grid(problem), _swaps(problem)
     kept = _LAST.evaluations_to_stall(space) + _LAST.step_cost(space)
@@ -81,9 +82,9 @@ def _each_to_its_end(*stages: Searcher | Stage) -> Then:
 
 
 def _longer_relaxations(evaluations: float, space: Discrete) -> list[int]:
-    """The steps of the relaxations that rounds from the prior begin with, as many as there are evaluations for.
+    """The steps of the relaxations with which rounds from the prior begin, as many as there are evaluations for.
 
-    One that is long finds basins that short ones, however many, do not.
+    A long relaxation finds basins that many short ones do not.
     """
     swaps, deep, steps = _LAST.evaluations_to_stall(space), _basin(math.inf, space), []
     left, own = evaluations - deep - swaps, _LONGER * deep

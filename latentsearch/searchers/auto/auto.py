@@ -38,13 +38,13 @@ class AutoSearch(BaseSearcher):
     Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the cells
     of a grid, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
     at last those of [CoordinateSearch][latentsearch.CoordinateSearch]. Where there are evaluations for several
-    rounds, what is left after them goes to swaps that look less likely; and some are kept, to see whether the best
+    rounds, what is left after them goes to less promising swaps; and some are kept, to see whether the best
     grid stalls.
 
-    Whether a gradient is there is what the goal says. A decoder that none flows through is refused in words; give such
-    a one to EvolutionSearch or CMAESSearch yourself.
+    The goal says whether there is a gradient. A decoder through which none flows is refused with an error; search it
+    with EvolutionSearch or CMAESSearch.
 
-    What was chosen is told by [choose][latentsearch.AutoSearch.choose].
+    [choose][latentsearch.AutoSearch.choose] tells what is chosen.
 
     Attributes:
         plans: The table; [Plan][latentsearch.searchers.Plan] shows how one of your own comes first.

@@ -21,7 +21,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.spaces import Continuous, Discrete
 
-_FEW = 4096  # grids that anybody would decode one by one, if there is no limit
+_FEW = 4096  # so many grids are decoded one by one where there is no limit
 _CODES = "examples/logs/codes, docs/results/codes.md"
 
 
@@ -80,7 +80,7 @@ DEFAULT_PLANS = (
         _halving,
         "examples/logs/continuous.json, docs/results/continuous.md",
     ),
-    Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof for the price of a search"),
+    Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof at the cost of a search"),
     Plan("codes, no gradient", _has_no_gradient, _evolution, f"{_CODES}: bright"),
     Plan(
         "codes, a relaxation",

@@ -1,7 +1,7 @@
 """Sets of grids that wait to be split: ranges of ranks at each position.
 
 Codes are ranked so that halves of a range are near to each other in embedding space, halves of
-halves too. So a set is two numbers a position.
+halves too. So a set is two bounds a position.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Frontier:
 
 
 def root(rows: int, space: Discrete, batch: int, like: Tensor) -> Frontier:
-    """The set of all grids, and room for all that can ever wait: see ``sorted_for_diving``."""
+    """The set of all grids, and memory for all that can ever wait: see ``sorted_for_diving``."""
     depths = space.positions * math.ceil(math.log2(space.codebook_size)) + 1
     places = 2 * batch * (depths + 1)
     low = torch.zeros(rows, places, space.positions, dtype=torch.int32, device=like.device)

@@ -59,12 +59,12 @@ class BranchAndBoundSearch(IterativeSearcher):
     ever forgotten.
 
     A row is OPTIMAL once no set is open: no grid of the *whole space* is better, by more than 64 units
-    of rounding of the best. That takes exponentially many rows in the worst case, and tight bounds
+    of rounding of the best. That takes exponentially many evaluations in the worst case, and tight bounds
     to be practical at all: see *Choose a searcher*. Start from a good grid,
     ``Then(Stage(CoordinateSearch(), share=0.1), BranchAndBoundSearch())``: what is known to be
     reachable rules out sets from the first step on.
 
-    A step costs ``batch`` rows decoded and ``2 * batch * bound.evaluations`` for the bounds. The proof is
+    A step costs ``batch`` evaluations for decoding and ``2 * batch * bound.evaluations`` for the bounds. The proof is
     about the decoder in its own dtype: `Run(autocast=...)` decodes something else.
 
     Attributes:
@@ -73,7 +73,7 @@ class BranchAndBoundSearch(IterativeSearcher):
         restarts: Of no use here.
 
     Raises:
-        Unsupported: If the bound cannot see through the decoder or the wish.
+        Unsupported: If the bound cannot see through the decoder or the constraint.
 
     Example:
         >>> import torch

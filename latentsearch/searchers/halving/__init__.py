@@ -1,4 +1,4 @@
-"""Successive halving of starts in continuous spaces: many are tried, and few are followed to the end."""
+"""Successive halving of starts in continuous spaces: many are scored, and few are followed to the end."""
 
 from latentsearch.searchers.halving.halving import HalvingSearch
 

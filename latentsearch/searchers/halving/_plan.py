@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # Measured by examples/benchmarks/continuous.py: with fewer draws match and inpaint end in worse minima, with more the
-# last member comes less far.
+# last member gets less far.
 _EACH = 9  # evaluations of the budget for each draw
 _MOST = 64  # draws
-_FOLLOWED = 4  # one in how many draws is a start
+_FOLLOWED = 4  # one in so many draws is a start
 _EARLY = (0.25, 0.75)  # least and largest share of the budget for the rungs before the last one
-_CONVERGES = 25  # evaluations for each number of a latent in which L-BFGS comes to its end
+_CONVERGES = 25  # evaluations for each element of a latent in which L-BFGS converges
 
 
 class Rung(NamedTuple):
@@ -40,14 +40,14 @@ class Plan(NamedTuple):
         return self.rungs[-1].members
 
 
-def planned(budget: int, numbers: int | None, draws: int | None, starts: int | None, reduction: int) -> Plan:
+def planned(budget: int, elements: int | None, draws: int | None, starts: int | None, reduction: int) -> Plan:
     """The plan for a budget of evaluations a row, which it never exceeds.
 
     Args:
         budget: At least 0.
-        numbers: In a latent; None where that does not tell how long the last member takes.
-        draws: How many, if that was said.
-        starts: How many, if that was said.
+        elements: Of a latent; None where that does not tell how long the last member takes.
+        draws: How many, if the user says so.
+        starts: How many, if the user says so.
         reduction: One in how many goes on to the next rung.
     """
     if draws is None:
@@ -58,9 +58,9 @@ def planned(budget: int, numbers: int | None, draws: int | None, starts: int | N
     while members > 1:
         rungs.append(members)
         members //= reduction
-    # What the last member does not need shows better which of the others is to be it.
+    # What the last member does not need is better spent on telling which member that should be.
     least, most = _EARLY
-    spare = 0 if numbers is None else 1 - _CONVERGES * numbers / max(budget, 1)
+    spare = 0 if elements is None else 1 - _CONVERGES * elements / max(budget, 1)
     share = min(max(least, spare), most)
     each = (budget - draws) * share / max(len(rungs), 1)
     steps = [max(int(each) // (2 * members), 1) for members in rungs]

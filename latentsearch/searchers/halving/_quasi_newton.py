@@ -1,4 +1,4 @@
-"""L-BFGS with a line search of its own for every member of every row: no number of one reaches another."""
+"""L-BFGS with a line search of its own for every member of every row: no value of one reaches another."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from torch import Tensor
 
 from latentsearch.loop import take
 
-_HISTORY = (
-    20  # pairs of moves and gradient changes; on a GAN of 64 numbers 10 leave a third more loss at 300 evaluations
-)
-_DECREASE = 1e-4  # Armijo's constant: the share of the decrease promised by the slope that a move must bring
+# Pairs of moves and gradient changes; on a GAN of 64 latents, 10 leave a third more loss at 300 evaluations.
+_HISTORY = 20
+_DECREASE = 1e-4  # Armijo's constant: the share of the predicted first-order change that a move must bring
 _SHRINK = (0.1, 0.5)  # within which a refused move is shortened
 _PATIENCE = 5  # refusals in a row until the curvature is forgotten
 _CURVED = 1e-8  # least cosine between a move and what it changed in the gradient, for the pair to be kept
@@ -35,7 +34,7 @@ class QuasiNewton:
         first: ``(N, M)``, how long a move is (Euclidean) while nothing is known of the curvature.
         moves, changes: ``(N, M, H, d)``, accepted moves and what they did to the gradient, last first.
         weight: ``(N, M, H)``, the inverse of their inner product; 0 where there is no pair.
-        refused: ``(N, M)`` int64, trials in a row that brought too little.
+        refused: ``(N, M)`` int64, refused points in a row.
     """
 
     z: Tensor
@@ -60,8 +59,8 @@ class QuasiNewton:
         first = first[:, None] * one
         return QuasiNewton(z, torch.inf * one, none, none, one, first, pairs, pairs, weight, refused)
 
-    def trial(self) -> Tensor:
-        """``(N, M, d)``: the points to look at next."""
+    def next_points(self) -> Tensor:
+        """``(N, M, d)``: the points to score next."""
         return self.z + self.length[..., None] * self.direction
 
     def keep(self, index: Tensor) -> QuasiNewton:
@@ -69,32 +68,32 @@ class QuasiNewton:
         parts = {field.name: take(getattr(self, field.name), index) for field in dataclasses.fields(self)}
         return QuasiNewton(**parts)
 
-    def advanced(self, trial: Tensor, loss: Tensor, gradient: Tensor, rate: Tensor) -> QuasiNewton:
-        """Accept the trials that bring enough, and shorten the way to the others.
+    def advanced(self, points: Tensor, loss: Tensor, gradient: Tensor, rate: Tensor) -> QuasiNewton:
+        """Accept the points that lower the loss enough, and shorten the moves to the others.
 
         Args:
-            trial: ``(N, M, d)``, what was looked at: the trials, put back within a hard limit.
+            points: ``(N, M, d)``, what was scored: the next points, projected onto the hard limit.
             loss: ``(N, M)``, there; infinite where it is no number.
             gradient: ``(N, M, d)``, there.
             rate: Of no use here: the line search says how far to go.
         """
-        move, change = trial - self.z, gradient - self.gradient
-        slope = (self.gradient * move).sum(-1)  # a move that a hard limit has bent may lead uphill
+        move, change = points - self.z, gradient - self.gradient
+        first_order = (self.gradient * move).sum(-1)  # above 0 where the hard limit has turned a move uphill
         first = self.loss.isinf()
-        accepted = (loss < torch.inf) & (first | (loss <= self.loss + _DECREASE * slope.clamp(max=0)))
-        bend = (move * change).sum(-1)
-        curved = bend > _CURVED * (move.square().sum(-1) * change.square().sum(-1)).sqrt()
+        accepted = (loss < torch.inf) & (first | (loss <= self.loss + _DECREASE * first_order.clamp(max=0)))
+        curvature = (move * change).sum(-1)
+        curved = curvature > _CURVED * (move.square().sum(-1) * change.square().sum(-1)).sqrt()
         learnt = accepted & ~first & curved
         refused = torch.where(accepted, 0, self.refused + 1)
         lost = refused >= _PATIENCE
-        weight = _pushed(self.weight, torch.where(learnt, 1 / bend, 0), learnt)
+        weight = _pushed(self.weight, torch.where(learnt, 1 / curvature, 0), learnt)
         new = QuasiNewton(
-            z=torch.where(accepted[..., None], trial, self.z),
+            z=torch.where(accepted[..., None], points, self.z),
             loss=torch.where(accepted, loss, self.loss),
             gradient=torch.where(accepted[..., None], gradient, self.gradient),
             direction=self.direction,
-            length=self._shortened(loss, slope),
-            # Where even the steepest way down brings nothing at this length, it is too long.
+            length=self._shortened(loss, first_order),
+            # Where even steepest descent brings nothing at this length, it is too long.
             first=torch.where(lost, self.first * _SHRINK[0], self.first),
             moves=_pushed(self.moves, move, learnt),
             changes=_pushed(self.changes, change, learnt),
@@ -106,10 +105,10 @@ class QuasiNewton:
         new.length = torch.where(fresh, 1.0, new.length)
         return new
 
-    def _shortened(self, loss: Tensor, slope: Tensor) -> Tensor:
-        """``(N, M)``: to the least point of the parabola through both losses and the slope."""
-        beyond = (loss - self.loss - slope).nan_to_num(nan=torch.inf).clamp(min=torch.finfo(loss.dtype).tiny)
-        return self.length * (-slope / (2 * beyond)).clamp(*_SHRINK)
+    def _shortened(self, loss: Tensor, first_order: Tensor) -> Tensor:
+        """``(N, M)``: to the least point of the parabola through both losses with this first-order change."""
+        beyond = (loss - self.loss - first_order).nan_to_num(nan=torch.inf).clamp(min=torch.finfo(loss.dtype).tiny)
+        return self.length * (-first_order / (2 * beyond)).clamp(*_SHRINK)
 
     def _downhill(self) -> Tensor:
         """``(N, M, d)``: minus the gradient times the inverse curvature, by the two-loop recursion."""

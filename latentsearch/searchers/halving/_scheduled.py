@@ -16,7 +16,7 @@ class Scheduled:
 
     Attributes:
         held: The optimiser around ``(N, M, d)``.
-        loss: ``(N, M)``, of the points looked at last; infinite before the first step.
+        loss: ``(N, M)``, of the points scored last; infinite before the first step.
     """
 
     held: RowOptimizer
@@ -27,8 +27,8 @@ class Scheduled:
         """Members at ``(N, M, d)``."""
         return Scheduled(RowOptimizer(optimizer, z), torch.full_like(z[..., 0], torch.inf))
 
-    def trial(self) -> Tensor:
-        """``(N, M, d)``: the points to look at next."""
+    def next_points(self) -> Tensor:
+        """``(N, M, d)``: the points to score next."""
         return self.held.value.clone()
 
     def keep(self, index: Tensor) -> Scheduled:
@@ -36,17 +36,17 @@ class Scheduled:
         tensors = {name: take(t, index) if t.ndim else t for name, t in self.held.tensors().items()}
         return Scheduled(self.held.rebuilt(tensors), take(self.loss, index))
 
-    def advanced(self, trial: Tensor, loss: Tensor, gradient: Tensor, rate: Tensor) -> Scheduled:
+    def advanced(self, points: Tensor, loss: Tensor, gradient: Tensor, rate: Tensor) -> Scheduled:
         """Move the members.
 
         Args:
-            trial: ``(N, M, d)``, what was looked at: the members, put back within a hard limit.
+            points: ``(N, M, d)``, what was scored: the members, projected onto the hard limit.
             loss: ``(N, M)``, there; infinite where it is no number.
             gradient: ``(N, M, d)``, there.
             rate: ``(N,)``, what is left of the optimiser's own learning rate.
         """
-        self.held.value.copy_(trial)
+        self.held.value.copy_(points)
         self.held.step(gradient)
         # Steps are in proportion to the learning rate, and rows may have different ones: the move is scaled.
-        self.held.value.copy_(torch.lerp(trial, self.held.value, rate[:, None, None]))
+        self.held.value.copy_(torch.lerp(points, self.held.value, rate[:, None, None]))
         return Scheduled(self.held, loss)

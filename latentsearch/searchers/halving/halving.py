@@ -33,7 +33,7 @@ from latentsearch.searchers.halving._scheduled import Scheduled
 from latentsearch.spaces import Continuous, LatentSpace
 
 _HORIZON = 2000  # evaluations that a search without a budget is planned for
-_FIRST = 0.1  # of the prior's standard deviation: the first move of each number, as a root mean square
+_FIRST = 0.1  # of the prior's standard deviation: the first move of each element, as a root mean square
 _PROGRESS = 1e-3  # share by which the loss of the last member must fall in `patience` steps
 
 
@@ -71,23 +71,23 @@ class HalvingSearch(IterativeSearcher):
     Successive halving [K. Jamieson and A. Talwalkar, *Non-stochastic Best Arm Identification and
     Hyperparameter Optimization*, AISTATS 2016] of starting points. A loss has local minima in latents, and
     which start leads to a good one shows long before it gets there: so the budget is spent on the few
-    that lead. The initial latent is one of the draws, and counts like the others. What that is worth is measured
-    by `examples/benchmarks/continuous.py`.
+    that lead. The initial latent is one of the draws, and counts like the others. `examples/benchmarks/continuous.py`
+    measures what that is worth.
 
     The members descend by L-BFGS [J. Nocedal, *Updating Quasi-Newton Matrices with Limited Storage*,
     Mathematics of Computation, 1980], each with a curvature and a line search of its own, or by any torch
     optimiser, whose learning rate then falls to zero over the budget along a cosine [I. Loshchilov and F.
     Hutter, *SGDR*, ICLR 2017].
 
-    The number of draws, starts and steps goes by the budget; by the smallest one where problems have budgets of
+    The budget decides the number of draws, starts and steps; the smallest one where problems have budgets of
     their own. Without a budget a search is planned for 2,000 evaluations, and its last member goes on
     until it makes no progress.
 
     Attributes:
         optimizer: None for L-BFGS; or a factory of torch optimisers, ``[tensor] -> optimizer``, of one that
-            treats each number by itself, which is proved on two rows before the run.
-        starts: Members at first; None to go by the budget. With 1 the best draw is followed.
-        draws: Latents scored at first, of which the best are the starts; None to go by the budget.
+            treats each element by itself, which a preflight check on two rows confirms.
+        starts: Members at first; None for a number that suits the budget. With 1 the best draw is followed.
+        draws: Latents scored at first, of which the best are the starts; None for a number that suits the budget.
         reduction: One in how many goes on to the next rung.
         patience: A problem whose last member gets better by less than a thousandth in so many steps is
             STALLED; None: go on until the budget ends.
@@ -158,7 +158,7 @@ class HalvingSearch(IterativeSearcher):
         state, proposal = self._descended(objective, state)
         alive = state.members.loss.shape[1]
         if alive == 1:
-            return self._judged(state, proposal)
+            return self._ended(state, proposal)
         survivors = plan.members(state.number - 1)
         if survivors < alive:
             best = state.members.loss.argsort(dim=1, stable=True)[:, :survivors]
@@ -166,8 +166,8 @@ class HalvingSearch(IterativeSearcher):
         return state, proposal
 
     def _planned(self, horizon: int, space: LatentSpace) -> Plan:
-        numbers = math.prod(space.shape) if self.optimizer is None else None
-        return planned(horizon, numbers, self.draws, self.starts, self.reduction)
+        elements = math.prod(space.shape) if self.optimizer is None else None
+        return planned(horizon, elements, self.draws, self.starts, self.reduction)
 
     def _screened(self, objective: Objective, state: HalvingState, plan: Plan) -> tuple[HalvingState, Proposal]:
         """Score the draws; the best are where members start."""
@@ -185,25 +185,25 @@ class HalvingSearch(IterativeSearcher):
     def _descended(self, objective: Objective, state: HalvingState) -> tuple[HalvingState, Proposal]:
         """One step of all members."""
         dtype, shape = objective.generator.dtype, objective.generator.space.shape
-        trial = state.members.trial()
-        # Scored is what could be an answer: in the decoder's precision, and within the hard limit.
-        rounded = trial.unflatten(2, shape).to(dtype)
+        points = state.members.next_points()
+        # Only what could be an answer is scored: in the decoder's precision, and within the hard limit.
+        rounded = points.unflatten(2, shape).to(dtype)
         z = project_each(objective, rounded)
         score, gradient = gradients_each(objective, z)
-        gradient = gradient.flatten(2).to(trial.dtype)
+        gradient = gradient.flatten(2).to(points.dtype)
         broken = score.loss.isnan() | gradient.isnan().any(2)
-        # A trial that is no number is only a trial too far: the member still stands where it stood.
+        # A point whose loss is NaN was only a step too far: the member stays where it was.
         score = Score(torch.where(broken, torch.inf, score.loss), score.passed & ~broken)
         gradient = torch.where(broken[..., None], 0, gradient)
-        # What a limit moved is what was looked at.
-        trial = torch.where((z != rounded).flatten(2), z.flatten(2).to(trial.dtype), trial)
+        # Where the limit moved a point, the projected one was scored.
+        points = torch.where((z != rounded).flatten(2), z.flatten(2).to(points.dtype), points)
         rate = _cosine(state.spent / state.budget)
-        members = state.members.advanced(trial, score.loss.to(trial.dtype), gradient, rate)
+        members = state.members.advanced(points, score.loss.to(points.dtype), gradient, rate)
         spent = state.spent + 2 * z.shape[1]
         return replace(state, members=members, spent=spent, number=state.number + 1), Proposal(*best_of(z, score))
 
-    def _judged(self, state: HalvingState, proposal: Proposal) -> tuple[HalvingState, Proposal]:
-        """Whether the last member of each row has come to its end."""
+    def _ended(self, state: HalvingState, proposal: Proposal) -> tuple[HalvingState, Proposal]:
+        """With the status of each row, of which only the last member is left."""
         loss = torch.minimum(state.members.loss[:, 0], state.mark)
         progress = (loss < state.mark - _PROGRESS * state.mark.abs()) | state.mark.isinf()
         since = torch.where(progress, 0, state.since + 1)
@@ -226,7 +226,7 @@ def _spread(draws: Tensor) -> Tensor:
     """``(N,)``: the standard deviation of draws ``(N, K, *S)`` from each other, at least in float32."""
     flat = draws.flatten(2).to(torch.promote_types(draws.dtype, torch.float32))
     spread = mean_rows(flat.var(1)).sqrt()
-    # A prior that knows one latent only says nothing of how far to go.
+    # A prior of a single latent does not say how far to go.
     return torch.where(spread > 0, spread, 1.0)
 
 

@@ -74,7 +74,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def at(self, objective: Objective, z: Tensor) -> tuple[Score, Point]:
-        """Score and linearise latents; 2 rows each."""
+        """Score and linearise latents; 2 evaluations each."""
 
     @abstractmethod
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:

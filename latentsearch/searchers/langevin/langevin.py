@@ -18,7 +18,7 @@ from latentsearch.searchers.langevin._mala import MALAKernel
 from latentsearch.searchers.langevin._metropolis import Kernel, Point, StepState, Transition, metropolis_hastings
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
-_STEPS = 300  # where there is no budget to go by
+_STEPS = 300  # without a budget
 # How fast the step size adapts: slower in long runs, where what is learnt can be more exact.
 _RATE, _WINDOW = 0.3, 30
 # Streams of noise; each use folds a constant of its own.
@@ -82,7 +82,7 @@ class LangevinSearch(IterativeSearcher):
     would leave it.
 
     A step linearises the proposal and costs 2 evaluations. After the last one a row is FINISHED. On codes
-    a step holds K numbers a position.
+    a step holds K elements a position.
 
     Attributes:
         steps: Steps of the schedule, of which the first scores the initial latent; None for as many
@@ -172,6 +172,6 @@ class LangevinSearch(IterativeSearcher):
         return replace(state, point=move.point, step=step), Proposal(move.proposed.z, move.score)
 
     def _longer(self, move: Transition) -> Tensor:
-        """By how much the acceptance exceeds what is wanted; not below 0 where shorter steps are no remedy."""
+        """By how much the acceptance exceeds its target; not below 0 where shorter steps are no remedy."""
         excess = move.acceptance - self.acceptance
         return torch.where(move.reducible, excess, excess.clamp(min=0))

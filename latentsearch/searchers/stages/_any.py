@@ -1,4 +1,4 @@
-"""Searchers of which nothing is known but that they search."""
+"""Searchers that offer `search` alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from latentsearch.run import Run
 
 
 def known(searcher: Searcher) -> BaseSearcher:
-    """The searcher with answers to all that is asked of a stage."""
+    """Any searcher, with defaults for what a stage must answer."""
     return searcher if isinstance(searcher, BaseSearcher) else AnySearcher(searcher)
 
 
 @dataclass(frozen=True)
 class AnySearcher(BaseSearcher):
-    """A searcher that has `search` alone, with the answers of one that knows nothing of itself."""
+    """A searcher with `search` alone, and defaults for everything else."""
 
     searcher: Searcher
 

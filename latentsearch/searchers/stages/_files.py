@@ -28,7 +28,7 @@ class StageFiles:
         return None if self.path is None else _numbered(self.path, number)
 
     def check_budget(self, number: int, evaluations: Sequence[float]) -> None:
-        """Raise if a stage that has handed on already would now go on, and hand on something else."""
+        """Raise if a stage whose result was already handed on would now go on, and hand on another."""
         path, following = self.of_stage(number), self.of_stage(number + 1)
         if path is None or following is None or not (path.exists() and following.exists()):
             return
@@ -44,16 +44,16 @@ class StageFiles:
 
     def broken(self, error: BrokenFile) -> BrokenFile:
         """The error of one stage's file, with the names of all that belong together."""
-        return BrokenFile(f"{root(error)}. This search has a file a stage: to begin afresh, delete {self._all()}")
+        return BrokenFile(f"{root(error)}. This search has a file a stage: to restart, delete {self._all()}")
 
     def _all(self) -> Path:
-        """What matches the files of all stages."""
+        """A pattern that the files of all stages match."""
         assert self.path is not None
         return _numbered(self.path, "*")
 
 
 def root(error: BrokenFile) -> BrokenFile:
-    """What a stage of a stage raised first."""
+    """The first error, raised by a stage within a stage."""
     return error.__cause__ if isinstance(error.__cause__, BrokenFile) else error
 
 
@@ -62,6 +62,6 @@ def _numbered(path: Path, number: int | str) -> Path:
 
 
 def _in_words(limits: Sequence[float]) -> str:
-    """One number where all problems have as many."""
+    """One number if all problems have the same."""
     words = ["no limit of" if math.isinf(limit) else f"{limit:g}" for limit in limits]
     return words[0] if len(set(words)) == 1 else f"[{', '.join(words)}]"

@@ -23,10 +23,10 @@ class Listeners:
 
     def of_stage(self, problems: Sequence[int], spent: Spent) -> list[Callback]:
         """The callbacks for a stage that searches for these problems, after so much was spent."""
-        return [self._heard(callback, problems, spent) for callback in self.callbacks]
+        return [self._relayed(callback, problems, spent) for callback in self.callbacks]
 
-    def _heard(self, callback: Callback, problems: Sequence[int], spent: Spent) -> Callback:
-        def heard(step: Step) -> bool | None:
+    def _relayed(self, callback: Callback, problems: Sequence[int], spent: Spent) -> Callback:
+        def relayed(step: Step) -> bool | None:
             try:
                 stop = callback(_of_whole(step, problems, spent))
             except KeyboardInterrupt:
@@ -35,7 +35,7 @@ class Listeners:
             self.stopped = self.stopped or bool(stop)
             return stop
 
-        return heard
+        return relayed
 
 
 def _of_whole(step: Step, problems: Sequence[int], spent: Spent) -> Step:

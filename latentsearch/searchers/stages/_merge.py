@@ -10,17 +10,17 @@ from latentsearch.errors import SearchFailed
 from latentsearch.goal import Score
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 
-CONVERGED = (Status.STALLED, Status.OPTIMAL)  # no improvement among the likeliest changes; none at all, a certificate
+CONVERGED = (Status.STALLED, Status.OPTIMAL)  # no improvement among the likeliest changes; proven that there is none
 
 
 def put_rows(whole: Tensor, index: Tensor, part: Tensor, dim: int = 0) -> Tensor:
-    """The whole with some of its rows, or columns, being the part's."""
+    """The whole, with some of its rows or columns replaced by the part's."""
     return whole.index_copy(dim, index, part.to(whole.dtype))
 
 
 def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: bool) -> SearchResult:
     """The result of both: of ``after`` for the problems in ``index``, of ``before`` for the others."""
-    # A stage that could pay for no step has nothing to say: not even which restart was the best.
+    # A stage that could not pay for a step has no answer: not even which restart was the best.
     moved = after.evaluations > 0
     if not bool(moved.any()):
         return before
@@ -28,7 +28,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
     searched, same = moved, (after.latent == before.latent[index]).flatten(1).all(1)
     moved = searched & (_better(new, own) if if_better else ~_better(own, new))
     # The same latent, scored again in another batch, may have another last bit: that makes it neither better nor worse.
-    heard = (moved & ~same) if if_better else (moved | (searched & same))
+    accepted = (moved & ~same) if if_better else (moved | (searched & same))
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
         return put_rows(whole, index, torch.where(per_row(moved, part), part, whole[index]))
@@ -36,9 +36,9 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
     def score(a: Score, b: Score) -> Score:
         return Score(put(a.loss, b.loss), put(a.passed, b.passed))
 
-    status, rows = list(before.status), before.evaluations.index_add(0, index, after.evaluations)
-    for b, ended, taken, kept in zip(index.tolist(), after.status, heard.tolist(), same.tolist(), strict=True):
-        # Ctrl-C ends the stages that are to come, too; and a status that says more of the same latent is welcome.
+    status, evaluations = list(before.status), before.evaluations.index_add(0, index, after.evaluations)
+    for b, ended, taken, kept in zip(index.tolist(), after.status, accepted.tolist(), same.tolist(), strict=True):
+        # Ctrl-C ends the stages that are to come, too; and of the same latent the status that says more is kept.
         if taken or ended == Status.INTERRUPTED or (kept and _rank(ended) > _rank(status[b])):
             status[b] = ended
     latent = put(before.latent, after.latent)
@@ -49,7 +49,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
         score=total,
         terms={name: score(before.terms[name], after.terms[name]) for name in before.terms},
         status=tuple(status),
-        evaluations=rows,
+        evaluations=evaluations,
         steps=before.steps + after.steps,
         seconds=before.seconds + after.seconds,
         candidates=_candidates(before, after, index, moved),
@@ -58,7 +58,7 @@ def joined(before: SearchResult, after: SearchResult, index: Tensor, if_better: 
 
 
 def _rank(status: Status) -> int:
-    """0 where nothing better was looked for in vain, else the more it says the higher."""
+    """0 for a status that says nothing about improvements, 1 for STALLED, 2 for OPTIMAL."""
     return CONVERGED.index(status) + 1 if status in CONVERGED else 0
 
 
@@ -69,7 +69,7 @@ def _better(a: Score, b: Score) -> Tensor:
 
 
 def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved: Tensor) -> Candidates:
-    """Of each problem those of the last search that was heard, whatever became of the other problems."""
+    """Of each problem, the candidates of the last search whose answer was accepted, whatever became of the others."""
     own, new = _as_many(before, after.candidates.latent.shape[1]), after.candidates
 
     def put(whole: Tensor, part: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def _candidates(before: SearchResult, after: SearchResult, index: Tensor, moved:
 
 
 def _as_many(result: SearchResult, restarts: int) -> Candidates:
-    """A result's candidates, if they are so many; else its best so many times."""
+    """A result's candidates if there are so many; else its best, repeated."""
     if result.candidates.latent.shape[1] == restarts:
         return result.candidates
     status = torch.tensor([int(value) for value in result.status], device=result.latent.device)
@@ -92,17 +92,18 @@ def _as_many(result: SearchResult, restarts: int) -> Candidates:
 
 
 def _trace(before: SearchResult, after: SearchResult, index: Tensor) -> Trace:
-    """Both courses, one after the other; rows and best losses go on from where the first one stood."""
+    """Both traces, one after the other; evaluations and best losses go on from where the first one ended."""
     a, b = before.trace, after.trace
     steps = len(b.loss)
     if not len(a.loss):
         loss = torch.full_like(before.score.loss, torch.inf).expand(steps, -1)
-        rows, seconds = torch.zeros_like(before.evaluations), 0.0
+        spent, seconds = torch.zeros_like(before.evaluations), 0.0
     else:
-        loss, rows, seconds = a.loss[-1].expand(steps, -1), a.evaluations[-1], float(a.seconds[-1])
+        loss, spent, seconds = a.loss[-1].expand(steps, -1), a.evaluations[-1], float(a.seconds[-1])
+    later = put_rows(torch.zeros_like(spent).expand(steps, -1), index, b.evaluations, 1)
     return Trace(
         torch.cat([a.loss, torch.minimum(loss, put_rows(torch.full_like(loss, torch.inf), index, b.loss, 1))]),
-        torch.cat([a.evaluations, rows + put_rows(torch.zeros_like(rows).expand(steps, -1), index, b.evaluations, 1)]),
+        torch.cat([a.evaluations, spent + later]),
         torch.cat([a.seconds, b.seconds + seconds]),
     )
 

@@ -1,4 +1,4 @@
-"""The stages of one run: who is searched for in each, from where, and what is handed on."""
+"""The stages of one run: which problems each one searches, where it starts, and what it hands on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Relay:
         self.files, self.listeners = StageFiles(run.checkpoint), Listeners(run.callbacks)
 
     def first(self) -> SearchResult:
-        """The first stage, which is as the search alone with a part of the budget."""
+        """The first stage: the search alone, with a part of the budget."""
         problem, problems = self.problem, list(range(self.problem.goal.problems))
         run = self._run(0, problems, Spent([0.0] * len(problems)))
         try:
@@ -60,10 +60,10 @@ class Relay:
         try:
             after = self._search(number, self._handed_on(number, before, index), run)
         except BrokenFile as error:
-            # Before anything was done, and the files of all stages are as they were.
+            # Nothing is done yet, and the files of all stages are unchanged.
             raise self.files.broken(error) from root(error)
         except KeyboardInterrupt:
-            # Between two stages, or while the next one was being set up: what there is, is kept.
+            # Between two stages, or while the next one is set up: keep the result so far.
             return _interrupted(before, problems)
         except Exception as error:
             raise failed(error, before, index) from error
@@ -97,12 +97,12 @@ def _drawn(problem: Problem, device: torch.device) -> Tensor:
     noise = Noise.from_seed(problem.seeds, goal.problems, 1, device).fold(_RESTART)
     z: Tensor = generator.prior.sample(noise)
     limit = goal.limit.to(device, generator.dtype)
-    # Within a limit a search that is not told otherwise would start at the centre each time.
+    # Within a limit, a search without a start would begin at the centre each time.
     return limit.project(z, lambda _: noise.fold(1).uniform(*z.shape[1:]))
 
 
 def _cut_short(before: SearchResult, payable: list[int], done: Sequence[Status]) -> SearchResult:
-    """The result, its problems that stalled being out of budget where the next stage, which would go on, is."""
+    """The result; problems that stalled are out of budget where the next stage, which would go on, is."""
     status = (
         Status.BUDGET if ended is Status.STALLED and ended not in done and b not in payable else ended
         for b, ended in enumerate(before.status)
@@ -111,7 +111,7 @@ def _cut_short(before: SearchResult, payable: list[int], done: Sequence[Status])
 
 
 def _interrupted(before: SearchResult, problems: Sequence[int]) -> SearchResult:
-    """What there is, the given problems being interrupted but for those that had come to an end of their own."""
+    """The result so far; the given problems are interrupted, except those that had ended by themselves."""
     status = (
         Status.INTERRUPTED if b in problems and ended not in _ENDED else ended
         for b, ended in enumerate(before.status)

@@ -17,7 +17,7 @@ _Keep: TypeAlias = Literal["last", "better"]
 class Stage:
     """A search as a stage of [Then][latentsearch.Then]; all its rules in one record.
 
-    Three that are often wanted:
+    Three that are often of use:
 
     - restart, ``Stage(a, start="prior", keep="better")``: once more, from elsewhere;
     - refine, ``Stage(a, keep="better")``: go on from the best, and lose no status to a search that found nothing;
@@ -31,7 +31,7 @@ class Stage:
         start: ``"best"``, where the best latents are that were found before; ``"prior"``, at a draw from the prior.
             Nothing is found before the first stage: it starts at ``init`` if there is one.
         only: ``"unsolved"``, all problems whose constraint is not satisfied; ``"unproven"``, those of them
-            whose status is neither OPTIMAL nor STALLED: nothing better has been looked for in vain.
+            whose status is neither OPTIMAL nor STALLED: no search for something better has come to its end.
         keep: Whose answer counts where neither is better: that of the ``"last"`` search, or that of the one before
             unless the last one's is ``"better"``. A status goes with its answer; but of the same latent
             STALLED, and more so OPTIMAL, counts whoever says it.
@@ -43,8 +43,8 @@ class Stage:
         >>> import latentsearch as ls
         >>> from latentsearch.testing import toys
         >>> toy = toys.codes()
-        >>> proof = ls.Stage(ls.CoordinateSearch(), only="unproven")
-        >>> search = ls.Then(ls.Stage(ls.RandomSearch(), share=0.5), proof)
+        >>> swaps = ls.Stage(ls.CoordinateSearch(), only="unproven")
+        >>> search = ls.Then(ls.Stage(ls.RandomSearch(), share=0.5), swaps)
         >>> result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=200))
         >>> [status.name for status in result.status]
         ['OPTIMAL', 'OPTIMAL']

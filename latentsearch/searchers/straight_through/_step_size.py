@@ -21,7 +21,7 @@ class StepSize:
     """What the step size of each row depends on.
 
     Attributes:
-        curvature: What past moves have told about it.
+        curvature: The curvature, fitted to what was measured.
         damping: ``(M,)``, by how much the curvature is overstated.
         loss: ``(M,)``, of the grid before.
         first_order: ``(M,)``, the change to first order by the move from there.

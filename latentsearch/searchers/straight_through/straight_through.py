@@ -16,7 +16,7 @@ class StraightThroughSearch(CodeDescent):
     r"""Copy the gradient at the codes over to an embedding, and step until the codes change.
 
     Algorithm 2 of *Exploring Test Time Optimization for Discrete Neural Representation Learners*
-    (appendix A.4), read as follows. The embedding e **accumulates**: it is not put back on the
+    (appendix A.4), read as follows. The embedding e **accumulates**: it is not projected onto the
     codebook. The gradient is taken at the code $z = \mathrm{NN}(e)$ and applied to e,
     $e \leftarrow e - \alpha \nabla_z L$. The inner loop ends when the *codes* change; while
     they do not, the gradient is the same, so the number of steps until they do is computed and no

@@ -39,7 +39,7 @@ def changed_together(z: Tensor, code: Tensor, spacing: int) -> Tensor:
 
 
 def shares(change: Tensor, shape: tuple[int, ...], spacing: int) -> Tensor:
-    """The part of each change of the loss map that is put down to each position: ``(M, P, C)``.
+    """The part of each change of the loss map that is attributed to each position: ``(M, P, C)``.
 
     Args:
         change: ``(M, C * spacing², h, w)``, of the maps of ``changed_together``.

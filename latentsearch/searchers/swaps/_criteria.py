@@ -1,4 +1,4 @@
-"""By what swaps are ranked: the predicted change of the loss, or the improvement to be expected of it.
+"""Criteria by which swaps are ranked: the predicted change of the loss, or the expected improvement.
 
 The change that a quadratic model predicts, ``Δ = g·δ + λ|δ|²/2``, is wrong by a share of its second part, since the
 curvature differs between positions and directions. With a normal error of deviation ``σ = ERROR λ|δ|²/2`` the
@@ -16,16 +16,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# From the change to first order and the quadratic term to scores of the same shape, the lowest being the best.
+# From first-order changes and quadratic terms to scores of the same shape; the lowest is the best.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 # The typical error of the quadratic term, as a share of it. Larger ones look too far away.
 ERROR = 0.25
-_FAR = 5.0  # deviations from which on the difference of two nearly equal numbers gives way to its limit
+_FAR = 5.0  # deviations; beyond it the difference of two nearly equal values is replaced by its limit
 
 
 def predicted_change(first_order: Tensor, quadratic: Tensor) -> Tensor:
-    """The sum of both."""
+    """The sum of the first-order change and the quadratic term."""
     return first_order + quadratic
 
 

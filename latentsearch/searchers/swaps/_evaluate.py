@@ -14,7 +14,7 @@ from latentsearch.searchers.swaps._swaps import Swaps, alone, combination_sizes,
 
 
 class Outcome(NamedTuple):
-    """What came of evaluating some swaps, alone and combined.
+    """The result of evaluating some swaps, alone and combined.
 
     Attributes:
         z: ``(M, *S)``, the best grid of all, the one held before included, with its score ``(M,)``.
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 def evaluate(model: QuadraticModel, swaps: Swaps, combinations: int) -> Outcome:
     """Decode swaps one by one, then combinations of those that help, and pick the best.
 
-    At the border of the feasible set another code goes back to the centre for each swap.
+    At the border of the feasible set, each swap moves another code back to the centre.
 
     Args:
         model: The objective near the grids held.
@@ -48,7 +48,7 @@ def evaluate(model: QuadraticModel, swaps: Swaps, combinations: int) -> Outcome:
     objective, z, held = model.objective, model.z, model.linear.score
     first, more = swaps.split(swaps.code.shape[1] - combinations)
     singles = model.project(alone(first).applied(z))
-    # What is projected may differ in more than one code, which patches do not serve.
+    # Projected grids may differ in more than one code, which patches cannot decode.
     patched = not objective.limit.couples
     scored = objective.swaps(z, first.position, first.code) if patched else score_each(objective, singles)
     change = scored.loss - held.loss[:, None]
@@ -56,7 +56,7 @@ def evaluate(model: QuadraticModel, swaps: Swaps, combinations: int) -> Outcome:
     grids = model.project(sets.applied(z), first, -change)
     score = Score.cat([scored, score_each(objective, grids)], 1)
     best, best_score, better = best_or_held(z, held, torch.cat([singles, grids], 1), score)
-    # A swap for which another code went back says nothing of the curvature alone.
+    # A swap that moved another code back as well does not measure the curvature.
     lone = (singles != z[:, None]).flatten(2).sum(2) <= 1
     measured = torch.where(lone, change, torch.nan)
     return Outcome(best, best_score, better, first, change, measured, torch.cat([first.new, more.new & replaced], 1))

@@ -16,13 +16,13 @@ from torch import Tensor
 
 @dataclass
 class LinearBandit:
-    """What was learnt from the arms pulled, F features an arm.
+    """Statistics of the arms pulled, F features an arm.
 
     Attributes:
         gram: ``(M, F, F)``: Σ x xᵀ.
         moment: ``(M, F)``: Σ x times the reward.
         square: ``(M,)``: Σ of squared rewards.
-        weight: ``(M,)``: how many pulls these are, less what has faded.
+        weight: ``(M,)``: the number of pulls, old ones fading.
     """
 
     gram: Tensor
@@ -42,7 +42,7 @@ class LinearBandit:
         Args:
             context: ``(M, A, F)``.
             reward: ``(M, A)``.
-            pulled: ``(M, A)`` bool; the others teach nothing, nor does a number that is not finite.
+            pulled: ``(M, A)`` bool; other arms, and values that are not finite, are left out.
             fade: Between 0 and 1, how much what was learnt before counts from now on.
         """
         pulled = pulled & reward.isfinite() & context.isfinite().all(2)

@@ -16,7 +16,7 @@ from latentsearch.searchers.swaps._swaps import Swaps, SwapSets
 
 _LARGEST = 16  # swaps in a set
 _PREFIXES = (1, 2, 3, 4, 6, 8, 12, 16)  # of the best set: the larger a set, the less its effects add up
-_PRODUCTS = 1 << 27  # multiply-adds that the products of a row's effects may cost a step
+_PRODUCTS = 1 << 27  # multiply-adds that a step may spend on the products of a row's effects
 _FEWEST, _MOST = 128, 512
 
 
@@ -86,7 +86,7 @@ class Pool:
 
 
 def capacity(entries: int) -> int:
-    """T for residuals of so many entries: as many swaps as the products of their effects allow."""
+    """T for residuals of so many entries: as many swaps as have affordable products of effects."""
     return min(max(int((_PRODUCTS / max(entries, 1)) ** 0.5), _FEWEST), _MOST)
 
 

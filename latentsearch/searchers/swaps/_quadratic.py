@@ -31,7 +31,7 @@ class QuadraticModel:
         objective: What is modelled.
         z: ``(M, *S)``, the grids held.
         linear: The objective near them to first order.
-        fit: What changes measured so far have told about the curvature.
+        fit: The curvature, fitted to what was measured.
         curvature: ``(M,)``, λ in force.
     """
 
@@ -53,12 +53,12 @@ class QuadraticModel:
         return replace(self, curvature=self.curvature * damping)
 
     def predict(self, swaps: Swaps) -> Tensor:
-        """``(M, ..., C)``: the change of the loss to be expected of each swap, in float32 at least."""
+        """``(M, ..., C)``: the predicted change of the loss for each swap, in float32 at least."""
         half_distance = swaps.half_distance.to(self.curvature.dtype)
         return swaps.first_order.to(half_distance.dtype) + per_row(self.curvature, half_distance) * half_distance
 
     def observe(self, swaps: Swaps, change: Tensor) -> Curvature:
-        """What is known of the curvature once the swaps' changes of the loss are measured; NaN teaches nothing."""
+        """The curvature, fitted to the measured changes of the loss by these swaps; NaN is left out."""
         return self.fit.observe(change - swaps.first_order, swaps.half_distance)
 
     def rank(
@@ -79,7 +79,7 @@ class QuadraticModel:
         size, held = self.objective.grid.codebook_size, self.z.flatten(1)
         ids = torch.arange(held.shape[1], device=held.device) * size + held
         ids = ids if exclude is None else torch.cat([ids, exclude], 1)
-        # All scores of a row are K numbers a position: a few rows at a time.
+        # All scores of a row are K elements a position: a few rows at a time.
         rows = rows_that_fit(self.z.shape[1:], size, 1 << 22)
         parts = []
         for start in range(0, len(held), rows):

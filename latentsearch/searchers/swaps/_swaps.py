@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch.spaces import Discrete
 
-# How many swaps are combined, to see up to where they still help each other.
+# How many swaps are combined, to find out how many still help each other.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
@@ -30,7 +30,7 @@ class Swaps(NamedTuple):
     new: Tensor
 
     def ids(self, codebook_size: int) -> Tensor:
-        """``(M, C)``: one number a swap."""
+        """``(M, C)``: one integer a swap."""
         return self.position * codebook_size + self.code
 
     def split(self, count: int) -> tuple[Swaps, Swaps]:
@@ -48,7 +48,7 @@ class Swaps(NamedTuple):
 
 
 def until_stalled(space: Discrete, patience: int | None) -> int:
-    """How many swaps are tried at one grid in vain before a row ends; None for all there are."""
+    """How many swaps are tried at one grid without improvement before a row ends; None for all there are."""
     total = space.positions * (space.codebook_size - 1)
     return total if patience is None else min(patience, total)
 
@@ -56,7 +56,7 @@ def until_stalled(space: Discrete, patience: int | None) -> int:
 def recent_last(
     swaps: Swaps, first: Tensor, recent: Tensor, codebook_size: int, count: int, per_position: int
 ) -> Swaps:
-    """So many of the swaps: of the first few those that failed recently come last; otherwise they stay in order.
+    """The first ``count`` swaps; among the first few, those that failed recently come last. The order stays otherwise.
 
     Args:
         swaps: ``(M, C)``.

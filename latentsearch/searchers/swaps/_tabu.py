@@ -1,4 +1,4 @@
-"""The tabu list of a row: swaps tried in vain at the grid held, none of which is tried again until it changes."""
+"""The tabu list of a row: swaps tried at the grid held without improvement; none is tried again until it changes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class TabuList:
 
     def update(self, outcome: Outcome, swaps: Swaps, codebook_size: int) -> TabuList:
         """With the swaps ``(M, C + U)`` that were evaluated; empty where the grid changed."""
-        # The code that position 0 holds is no swap: its id fills up.
+        # The code that position 0 holds is no swap: its id is the filler.
         filler = outcome.z.flatten(1)[:, :1]
         ids = torch.cat([self.ids, torch.where(outcome.tried, swaps.ids(codebook_size), filler)], 1)
         count = torch.where(outcome.better, 0, self.count + outcome.tried.sum(1))
         return TabuList(torch.where(outcome.better[:, None], filler, ids), count)
 
     def status(self, outcome: Outcome, space: Discrete, patience: int | None) -> Tensor:
-        """``(M,)``: OPTIMAL where all swaps were tried in vain, STALLED where the best ones were.
+        """``(M,)``: OPTIMAL where no swap at all improves (a 1-swap local optimum), STALLED where the best ones do not.
 
         Args:
-            outcome: What came of the last ones.
+            outcome: The result of the last evaluation.
             space: That of the grids.
-            patience: Swaps tried in vain before a row ends; None for all there are.
+            patience: Swaps tried without improvement before a row ends; None for all there are.
         """
         # Swaps whose score is not a number are never among the best, and may be all that are left.
         stalled = (self.count >= until_stalled(space, patience)) | ~(outcome.better | outcome.tried.any(1))

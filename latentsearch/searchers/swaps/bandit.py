@@ -21,7 +21,7 @@ from latentsearch.searchers.swaps._tabu import TabuList
 from latentsearch.spaces import Discrete, LatentSpace
 
 _FADE = 0.9  # of what was learnt about the arms, in every step
-_LEVEL = 1e-4  # of the mean square of the gradient: what is less is as good as none
+_LEVEL = 1e-4  # of the mean square of the gradient; below this share a gradient counts as zero
 # Before anything is learnt an arm is expected to give what is predicted of its best swap.
 _PRIOR = (0.0, 0.0, 0.0, 1.0)
 
@@ -32,7 +32,7 @@ class BanditState:
 
     Attributes:
         z: ``(M, *S)``, the grid.
-        curvature: What measured swaps have told about it.
+        curvature: The curvature, fitted to what was measured.
         bandit: What was learnt about the arms.
         age: ``(M, P)`` int64, steps since each position was last pulled.
         tabu: Swaps tried at this grid.
@@ -66,16 +66,16 @@ class BanditSearch(IterativeSearcher):
     the next; one that did not help is not tried again until the grid has changed. So the loss falls
     with every change of the grid, and nothing can cycle.
 
-    It is for the way down from random codes, where it needs fewer rows than CoordinateSearch: one swap at
+    It is for the way down from random codes, where it needs fewer evaluations than CoordinateSearch: one swap at
     each of a few positions tells more than several at one. It ends as CoordinateSearch does: STALLED once the
-    ``patience`` best swaps were tried at a grid in vain, and OPTIMAL once all were.
+    ``patience`` best swaps bring no improvement, and OPTIMAL once none of all swaps does.
 
     Attributes:
         arms: Positions pulled a step.
         codes: Swaps decoded at each, the best first.
         exploration: $\alpha$, how much an arm gains by being unlike those that were pulled; 0 to pull
             those that are expected to give most.
-        patience: Swaps tried in vain before a row ends; None for all there are.
+        patience: Swaps tried without improvement before a row ends; None for all there are.
         restarts: Independent starts a problem.
 
     Example:
@@ -145,7 +145,7 @@ class BanditSearch(IterativeSearcher):
 
 
 def features(gradient: Tensor, age: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
-    """What is known about each position, in numbers that do not depend on the scale of the loss.
+    """What is known about each position, in features that do not depend on the scale of the loss.
 
     Args:
         gradient: ``(M, *S, D)``.
@@ -158,7 +158,7 @@ def features(gradient: Tensor, age: Tensor, predicted: Tensor) -> tuple[Tensor, 
     """
     tiny = torch.finfo(predicted.dtype).tiny
     square = gradient.flatten(1, -2).to(predicted.dtype).square().sum(2)
-    # Of a gradient that is next to none it says no more than that, or one such would be all that counts.
+    # Gradients near zero are all the same here: the logarithm of one would outweigh everything else.
     steep = (square / square.mean(1, keepdim=True).clamp(min=tiny)).clamp(min=_LEVEL).log() / 2
     there = predicted.isfinite()
     predicted = torch.where(there, predicted, 0)

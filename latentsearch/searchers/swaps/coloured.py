@@ -39,7 +39,7 @@ class ColouredState:
     Attributes:
         z: ``(M, H, W)``, the grid.
         loss_map: ``(M, h, w)``, of the grid; ``(M, 0, 0)`` before the first step.
-        curvature: What measured swaps have told about it.
+        curvature: The curvature, fitted to what was measured.
         tabu: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
             that position 0 holds, which is no swap.
         failures: ``(M,)`` int64, how many steps changed nothing since the grid last changed.
@@ -56,12 +56,12 @@ class ColouredState:
 class ColouredSearch(IterativeSearcher):
     r"""Try a swap at every position of the grid in a few decodes.
 
-    For wishes whose loss is a sum over pixels, such as [Matches][latentsearch.Matches] and
+    For constraints whose loss is a sum over pixels, such as [Matches][latentsearch.Matches] and
     [Downscales][latentsearch.Downscales], and decoders through which a code is felt mostly near
     its own place. One gradient ranks the swaps, as in [CoordinateSearch][latentsearch.CoordinateSearch].
     Then positions that are ``spacing`` cells apart are changed in one decode, so that
     ``spacing ** 2`` decodes change each position once, however many there are; and the change of the loss in the
-    ``spacing`` by ``spacing`` cells around a position is put down to the swap there.
+    ``spacing`` by ``spacing`` cells around a position is attributed to the swap there.
 
     Such shares are exact only where what codes reach does not overlap, so they only rank. The
     swaps of the largest shares are combined, the best one, the best two, the best four and so on,
@@ -76,7 +76,7 @@ class ColouredSearch(IterativeSearcher):
         spacing: Cells from one position to the next of its colour, along both axes; 2 is faster from random
             codes while rows are few, and 3 goes further.
         codes: Swaps tried at each position a step, for ``spacing ** 2`` decodes each.
-        patience: Steps in vain before a row ends; None to go on until all swaps were tried.
+        patience: Steps without improvement before a row ends; None to go on until all swaps were tried.
         restarts: Independent starts a problem.
 
     Example:
@@ -164,7 +164,7 @@ class ColouredSearch(IterativeSearcher):
 
 
 def _combinations(model: QuadraticModel, swaps: Swaps, share: Tensor) -> Tensor:
-    """Grids with the swaps of the largest shares of a fall of the loss combined, feasible ones: ``(M, U, H, W)``."""
+    """Feasible grids that combine the swaps with the largest shares of a fall of the loss: ``(M, U, H, W)``."""
     gain = torch.where(swaps.new & ~share.isnan(), -share, -torch.inf)
     gain, rank = gain.max(2)
     best = Swaps(*(part.gather(2, rank[..., None])[..., 0] for part in swaps))

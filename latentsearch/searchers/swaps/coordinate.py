@@ -28,7 +28,7 @@ class CoordinateState:
 
     Attributes:
         z: ``(M, *S)``, the grid.
-        curvature: What measured swaps have told about it.
+        curvature: The curvature, fitted to what was measured.
         tabu: Swaps tried at this grid.
         recent: ``(M, 512)`` int64, ids of the last swaps that helped nowhere, at this grid or at those
             before it; -1 where there were fewer.
@@ -57,12 +57,12 @@ class CoordinateSearch(IterativeSearcher):
     changed, and then after those that were not tried recently: near the end most of what failed would fail
     again. So the loss falls with every change of the grid, and nothing can cycle.
 
-    A row is STALLED once the ``patience`` best swaps were tried at its grid in vain, and OPTIMAL once all
-    were: a proven optimum among the grids that differ from it in one code.
+    A row is STALLED once the ``patience`` best swaps at its grid bring no improvement, and OPTIMAL once none of
+    all swaps does: a 1-swap local optimum, proven among the grids that differ from it in one code.
 
     Attributes:
-        batch: Swaps decoded a step; from 500 rows a problem on, 64 goes further.
-        patience: Swaps tried in vain before a row ends; None for all there are.
+        batch: Swaps decoded a step; from 500 evaluations a problem on, 64 goes further.
+        patience: Swaps tried without improvement before a row ends; None for all there are.
         restarts: Independent starts a problem.
 
     Example:

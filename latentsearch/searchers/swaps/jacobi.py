@@ -27,7 +27,7 @@ class JacobiState:
 
     Attributes:
         z: ``(M, *S)``, the grid.
-        curvature: What measured grids have told about it.
+        curvature: The curvature, fitted to what was measured.
         damping: ``(M,)``, by how much the curvature is overstated.
     """
 
@@ -40,7 +40,7 @@ class JacobiState:
 class JacobiSearch(IterativeSearcher):
     r"""Swap every position's code for its best, and keep as many of the swaps as help.
 
-    Algorithm 2 of *Exploring Test Time Optimization* with its embedding put back on the codebook
+    Algorithm 2 of *Exploring Test Time Optimization* with its embedding projected onto the codebook
     takes the code nearest to $e - \alpha g$: the minimum over codes of
     $g \cdot \delta + \tfrac{1}{2 \alpha} \|\delta\|^2$, at all positions and unchecked. Here
     $1 / \alpha$ is the curvature fitted to the swaps made so far, and the code taken is that of the largest
@@ -48,7 +48,7 @@ class JacobiSearch(IterativeSearcher):
     their predicted change, and the best one, the best two, the best three and so on are decoded; the best of these
     grids is the next, if it is better. If none is, the curvature is doubled for the next step.
 
-    No step size, a dozen rows a step, and a loss that only falls: a start for other searches. A row
+    No step size, a dozen evaluations a step, and a loss that only falls: a start for other searches. A row
     is STALLED when even small steps do not help.
 
     Attributes:

@@ -31,7 +31,7 @@ class PursuitState:
 
     Attributes:
         z: ``(M, *S)``, the grid.
-        curvature: What measured swaps have told about it.
+        curvature: The curvature, fitted to what was measured.
         pool: Swaps whose effect on the residual is known.
         count: ``(M,)`` int64, how many swaps were tried at this grid.
         current: ``(M,)`` bool, whether all effects in the pool are those at this grid.
@@ -49,7 +49,7 @@ class PursuitSearch(IterativeSearcher):
     r"""Find sets of swaps that cancel the residual together, though none of them may help alone.
 
     Where codes are far apart a single swap overshoots, and near a good grid hardly one helps; but what one
-    does too much of another takes back. For a wish whose loss is a sum of squares $\|r\|^2$, such as
+    does too much of another takes back. For a constraint whose loss is a sum of squares $\|r\|^2$, such as
     [Matches][latentsearch.Matches] and [Downscales][latentsearch.Downscales], every swap that is decoded
     tells more than its loss: what it adds to the residual, $d$. Effects of swaps at different positions
     nearly add up, so the loss with a set S of them made is about
@@ -66,11 +66,11 @@ class PursuitSearch(IterativeSearcher):
     helps any more, they are decoded once more at the grid held.
 
     A row is STALLED once the ``patience`` best swaps, and the sets of them, were tried at its
-    grid in vain; [CoordinateSearch][latentsearch.CoordinateSearch] after it proves what it left.
+    grid without improvement. Go on with [CoordinateSearch][latentsearch.CoordinateSearch] to reach OPTIMAL.
 
     Attributes:
         batch: Swaps decoded a step.
-        patience: Swaps tried in vain before a row ends; None for all there are.
+        patience: Swaps tried without improvement before a row ends; None for all there are.
         restarts: Independent starts a problem.
 
     Example:
