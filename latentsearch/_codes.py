@@ -74,5 +74,5 @@ def canonical(alias: Tensor, z: Tensor) -> Tensor:
 
 
 def rows_that_fit(shape: tuple[int, ...], codebook_size: int, elements: int = 1 << 24) -> int:
-    """How many rows of scores ``(*S, K)`` fit in ``elements`` numbers; at least one."""
+    """How many rows of scores ``(*S, K)`` fit in so many ``elements``; at least one."""
     return max(elements // (math.prod(shape) * codebook_size), 1)

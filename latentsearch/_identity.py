@@ -35,7 +35,7 @@ def digest(*tensors: Tensor) -> str:
 
 
 def by_contents(weights: Weights) -> str:
-    """Tensors and modules as a search sees them: with all their numbers."""
+    """Tensors and modules as a search sees them: with all their values."""
     if isinstance(weights, Tensor):
         return f"tensor:{digest(weights)}"
     return f"{weights!r}:{digest(*weights.state_dict().values())}"

@@ -1,4 +1,4 @@
-"""torch's global random state, set aside and put back."""
+"""torch's global random state, set aside and restored."""
 
 from __future__ import annotations
 

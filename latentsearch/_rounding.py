@@ -1,4 +1,4 @@
-"""What counts as equal up to rounding: the one owner of the tolerances by which decoders and losses are judged.
+"""What counts as equal up to rounding: the one owner of the tolerances by which decoders and losses are compared.
 
 Rounding is small on the whole, and noise is not. A graphics card adds up in another order from call
 to call, so a few outputs differ by some units in the last place, those of TF32 or bfloat16 where the
@@ -35,7 +35,7 @@ def same_losses(a: Tensor, b: Tensor, atol: float = 1e-5) -> bool:
 
     Args:
         a: Losses.
-        b: Losses, in the dtype that they are judged by.
+        b: Losses, in the dtype whose tolerance applies.
         atol: What counts as nothing.
     """
     rtol = max(1e-3, torch.finfo(b.dtype).eps ** 0.5)

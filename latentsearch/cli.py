@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m latentsearch", description=latentsearch.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="versions, devices, and the models that come with the package")
-    command = commands.add_parser("demo", help="four wishes about handwritten digits, in under a minute")
+    command = commands.add_parser("demo", help="four goals about handwritten digits, in under a minute")
     command.add_argument("--out", default="latentsearch-demo", help="folder for grid.png and search.gif")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--searcher", choices=tuple(demo.SEARCHERS), default="relaxed", help="method for the codes")
     command.add_argument(
-        "--evaluations", type=int, default=demo.EVALUATIONS, help="pictures decoded for each search of one picture"
+        "--evaluations", type=int, default=demo.EVALUATIONS, help="evaluations for each search of one image"
     )
     return parser
 

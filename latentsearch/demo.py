@@ -32,8 +32,8 @@ from latentsearch.searchers import (
     StraightThroughSearch,
 )
 
-PICTURES = (4, 7, 9, 17, 18)  # of those in the zoo: a 2, a 3, a 4, an 8 and a 9
-EVALUATIONS, STEPS = 480, 120  # the most for one picture
+IMAGES = (4, 7, 9, 17, 18)  # of those in the zoo: a 2, a 3, a 4, an 8 and a 9
+EVALUATIONS, STEPS = 480, 120  # the most for one image
 
 # Methods for the grid of codes. A mean over 784 pixels has small gradients, hence the large steps.
 SEARCHERS: Mapping[str, Searcher] = {
@@ -53,7 +53,7 @@ class Task:
         given: ``(B, 1, h, w)``: what the search may know, to look at.
         goal: What should come out, for B problems.
         likelihood: The weight of the log prior where latents are continuous.
-        edits: Whether the search starts at the pictures' own latents.
+        edits: Whether the search starts at the images' own latents.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Outcome:
         space: ``"VQ-VAE"`` or ``"VAE"``.
         method: The searcher's name.
         result: The search's result.
-        encoder_loss: ``(B,)``: the same constraint's loss where the encoder puts the original pictures.
+        encoder_loss: ``(B,)``: the same constraint's loss where the encoder puts the original images.
         frames: ``(T, B, 1, 28, 28)``: the best so far as the search went.
     """
 
@@ -94,7 +94,7 @@ def tasks(images: Tensor) -> list[Task]:
         >>> from latentsearch import zoo
         >>> from latentsearch.demo import tasks
         >>> [task.title for task in tasks(zoo.images()[0])]
-        ['match a picture', 'super-resolution x4', 'inpaint the right half', 'make it a 7']
+        ['match an image', 'super-resolution x4', 'inpaint the right half', 'make it a 7']
     """
     small = F.avg_pool2d(images, 4)
     left = torch.zeros(1, 1, 28, 28)
@@ -102,7 +102,7 @@ def tasks(images: Tensor) -> list[Task]:
     hidden = images * left + 0.35 * (1 - left)
     seven = Matches(images) + 0.05 * Classified(zoo.load("mnist-classifier"), 7, threshold=None)
     return [
-        Task("match a picture", images, Matches(images)),
+        Task("match an image", images, Matches(images)),
         Task("super-resolution x4", small, Downscales(small, 4, mode="area"), likelihood=1e-4),
         Task("inpaint the right half", hidden, Matches(images, mask=left), likelihood=3e-4),
         Task("make it a 7", images, seven, likelihood=3e-3, edits=True),
@@ -126,7 +126,7 @@ def run_task(
         space: What to call the generator.
         generator: Where to search.
         searcher: How to search.
-        images: ``(B, 1, 28, 28)``: the original pictures.
+        images: ``(B, 1, 28, 28)``: the original images.
         seed: The search's seed.
         run: Its budget.
     """
@@ -160,7 +160,7 @@ def run_demo(
         out: The folder to write to.
         seed: One for all searches.
         searcher: The method for the grid of codes, a key of ``SEARCHERS``.
-        evaluations: The budget, in evaluations a picture.
+        evaluations: The budget, in evaluations an image.
         progress: Whether to show progress on stderr.
         report: Takes each line of the table.
 
@@ -172,7 +172,7 @@ def run_demo(
     """
     if searcher not in SEARCHERS:
         raise InvalidArgument("demo.searcher", got=repr(searcher), expected="one of " + ", ".join(SEARCHERS))
-    images = zoo.images()[0][list(PICTURES)]
+    images = zoo.images()[0][list(IMAGES)]
     codes, vae = wrap(zoo.load("mnist-vqvae-512")), wrap(zoo.load("mnist-vae"))
     descent = GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.1))
     budget = Run(evaluations=evaluations, steps=STEPS, progress=progress)
@@ -185,7 +185,7 @@ def run_demo(
             outcomes.append(run_task(task, space, generator, method, images, seed=seed, run=budget))
             report(table_row(outcomes[-1]))
     report(_MORAL)
-    for path in write_pictures(Path(out), outcomes):
+    for path in write_images(Path(out), outcomes):
         report(str(path))
     return outcomes
 
@@ -196,14 +196,14 @@ _HEAD = (
 )
 
 _MORAL = (
-    "Losses are means over the pictures; 'encoder' is the same goal at the latents that the encoder gives for the\n"
-    "true pictures. The codes fit what is given and make up the rest: no prior says which grids are likely.\n"
+    "Losses are means over the images; 'encoder' is the same goal at the latents that the encoder gives for the\n"
+    "true images. The codes fit what is given and make up the rest: no prior says which grids are likely.\n"
     "The VAE has one, and its goals include it."
 )
 
 
 def table_row(outcome: Outcome) -> str:
-    """One line of the table; losses are means over the pictures.
+    """One line of the table; losses are means over the images.
 
     Args:
         outcome: Of one task in one space.
@@ -217,7 +217,7 @@ def table_row(outcome: Outcome) -> str:
     )
 
 
-def write_pictures(folder: Path, outcomes: list[Outcome]) -> tuple[Path, Path]:
+def write_images(folder: Path, outcomes: list[Outcome]) -> tuple[Path, Path]:
     """``grid.png`` and ``search.gif``: of each task what was given, and what was found in each space.
 
     Args:

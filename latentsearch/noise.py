@@ -1,8 +1,8 @@
 r"""Randomness that belongs to rows.
 
-A shared random stream breaks the row law: drop one solved problem and everybody else's luck
-changes. Here every row has a 64-bit key of its own and every draw is a pure function of that key,
-so a row's luck depends on nothing but its seed and what it is asked for. The generator is
+A shared random stream breaks the row law: drop one solved problem and the randomness of
+all others changes. Here every row has a 64-bit key of its own and every draw is a pure function of that key,
+so a row's randomness depends on nothing but its seed and what it is asked for. The generator is
 splitmix64 [Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014],
 run as a counter: word *i* of a stream is ``mix(key + (i + 1) * GAMMA)``.
 """
@@ -60,7 +60,7 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
     """One seed for each problem.
 
     An integer is spread over the problems; a sequence is taken as it is. To run problem ``b`` of
-    a batch alone and with the same luck, give it ``seed=[problem_seeds(seed, B)[b]]``.
+    a batch alone and with the same randomness, give it ``seed=[problem_seeds(seed, B)[b]]``.
 
     Args:
         seed: One integer, one integer per problem, or None for fresh entropy.

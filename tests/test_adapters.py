@@ -83,7 +83,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "another range": (
         lambda **k: over_vectors(lambda z: (5 * z).tanh(), output_range=(0, 1), **k),
-        r"outputs in \[-1, .*expected \(0, 1\); a decoder onto \[-1, 1\] wants .*lambda x: \(x \+ 1\) / 2",
+        r"outputs in \[-1, .*expected \(0, 1\); a decoder onto \[-1, 1\] needs .*lambda x: \(x \+ 1\) / 2",
     ),
     "bytes": (
         lambda **k: over_vectors(lambda z: 255 * z.sigmoid(), output_range=(0, 1), **k), r"lambda x: x / 255",
@@ -238,8 +238,8 @@ def test_weights_are_left_as_they_are() -> None:
     for searcher in (ls.RandomSearch(), ls.StraightThroughSearch(), ls.RelaxedSearch(steps=4)):
         searcher.search(generator, goal, seed=0, run=Run(evaluations=40))
     for name, parameter in net.named_parameters():
-        value, wanted_gradient = before[name]
-        assert torch.equal(parameter, value) and parameter.requires_grad == wanted_gradient and parameter.grad is None
+        value, expected_gradient = before[name]
+        assert torch.equal(parameter, value) and parameter.requires_grad == expected_gradient and parameter.grad is None
     assert not net.training
 
 

@@ -1,4 +1,4 @@
-"""The command line and the two examples that make the same pictures, on small budgets."""
+"""The command line and the two examples that make the same images, on small budgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latentsearch import cli, demo, zoo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-TASKS = ["match a picture", "super-resolution x4", "inpaint the right half", "make it a 7"]
+TASKS = ["match an image", "super-resolution x4", "inpaint the right half", "make it a 7"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def run_example(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def check_pictures(grid: Path, gif: Path) -> None:
+def check_images(grid: Path, gif: Path) -> None:
     with Image.open(grid) as still, Image.open(gif) as moving:
         assert still.format == "PNG" and min(still.size) > 400
         assert moving.format == "GIF" and moving.n_frames > 1
@@ -52,7 +52,7 @@ def test_info_lists_versions_and_models(capsys: pytest.CaptureFixture[str]) -> N
         assert word in printed
 
 
-def test_demo_prints_the_table_and_writes_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_prints_the_table_and_writes_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     assert cli.main(["demo", "--out", str(tmp_path), "--evaluations", "24"]) == 0
     assert torch.get_num_threads() == threads
@@ -70,7 +70,7 @@ def test_demo_prints_the_table_and_writes_the_pictures(tmp_path: Path, capsys: p
     ]
     assert [line[:24].strip() for line in lines[1:9]] == [task for task in TASKS for _ in range(2)]
     assert str(tmp_path / "grid.png") in lines and str(tmp_path / "search.gif") in lines
-    check_pictures(tmp_path / "grid.png", tmp_path / "search.gif")
+    check_images(tmp_path / "grid.png", tmp_path / "search.gif")
 
 
 @pytest.mark.parametrize("searcher", [name for name in demo.SEARCHERS if name != "relaxed"])
@@ -84,7 +84,7 @@ def test_every_searcher_of_the_demo_runs(searcher: str) -> None:
 
 
 def test_matching_comes_up_to_the_encoder() -> None:
-    images = zoo.images()[0][list(demo.PICTURES)][:2]
+    images = zoo.images()[0][list(demo.IMAGES)][:2]
     generator, task = ls.wrap(zoo.load("mnist-vqvae-512")), demo.tasks(images)[0]
     outcome = demo.run_task(task, "VQ-VAE", generator, demo.SEARCHERS["relaxed"], images)
     assert outcome.result.score.loss.mean() <= outcome.encoder_loss.mean()
@@ -113,4 +113,4 @@ def test_a_decoder_trained_elsewhere(models: Path, tmp_path: Path) -> None:
     paths = ["--vae", str(models / "mnist_vae.safetensors"), "--classifier", str(models / "mnist_lenet.safetensors")]
     printed = run_example("wrap_pretrained.py", *paths, "--steps", "8", "--out", str(tmp_path))
     assert [line[:24].strip() for line in printed.splitlines()[1:4]] == TASKS[1:]
-    check_pictures(tmp_path / "pretrained.png", tmp_path / "pretrained.gif")
+    check_images(tmp_path / "pretrained.png", tmp_path / "pretrained.gif")

@@ -122,7 +122,7 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
 
 
 def _check_frozen(name: str, watch: Watch) -> None:
-    """Raise if what runs drops numbers or mixes rows: seen here for certain, and in outputs only with luck."""
+    """Raise if a layer drops values or mixes rows. Here that is certain to be seen; outputs show it only by chance."""
     if watch.stateful():
         raise InvalidArgument(
             f"{name}.decoder",
@@ -187,9 +187,9 @@ def _check_range(name: str, output: Tensor, expected: tuple[float, float]) -> No
         return
     hint = "check output_transform"
     if (low, high) == (0, 1) and -1.1 <= least < 0 and most <= 1.1:
-        hint = "a decoder onto [-1, 1] wants output_transform=lambda x: (x + 1) / 2"
+        hint = "a decoder onto [-1, 1] needs output_transform=lambda x: (x + 1) / 2"
     if (low, high) == (0, 1) and most > 2:
-        hint = "a decoder of bytes wants output_transform=lambda x: x / 255, one of logits torch.sigmoid"
+        hint = "a decoder of bytes needs output_transform=lambda x: x / 255, one of logits torch.sigmoid"
     raise InvalidArgument(
         f"{name}.output_range", got=f"outputs in [{least:.3g}, {most:.3g}]", expected=str(expected), hint=hint
     )
@@ -210,7 +210,7 @@ def _check_encode(
             f"{name}.encode",
             got=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
             expected="outputs (N, *O) to latents (N, *S)",
-            hint="an encoder that wants another range can be wrapped: lambda x: net(2 * x - 1)",
+            hint="an encoder that expects another range can be wrapped: lambda x: net(2 * x - 1)",
         ) from error
     own = (again - output).square().flatten(1).mean(1)
     other = (again - output.roll(1, 0)).square().flatten(1).mean(1)
@@ -218,7 +218,7 @@ def _check_encode(
         warnings.warn(
             f"{name}: decode(encode(x)) does not return: it is farther from x (mean square {float(own.mean()):.3g}) "
             f"than from another output ({float(other.mean()):.3g}). Look at the order of the codes, the range that "
-            "the encoder wants, and whether it returns quantised latents",
+            "the encoder expects, and whether it returns quantised latents",
             WrapWarning,
             stacklevel=4,
         )

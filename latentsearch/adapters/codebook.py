@@ -62,7 +62,7 @@ class CodebookGenerator:
         codebook: ``(K, D)``; ``(*S, K, D)`` where positions have codebooks of their own; a list
             for several grids.
         shape: S, the shape of the grid of codes; a list for several grids.
-        layout: Where the decoder wants the D channels.
+        layout: Where the decoder expects the D channels.
         project: Applied to each code before the decoder sees it, as where a quantiser works in a
             small space and projects out; distances and gradients are then those that the decoder sees.
         encode: Outputs to int64 codes ``(N, *S)``, or to embeddings in the decoder's layout, which
@@ -79,7 +79,7 @@ class CodebookGenerator:
         decoder, output_transform, layout: As given.
 
     Raises:
-        InvalidArgument: If the decoder is in train mode, wants another layout or width, is not
+        InvalidArgument: If the decoder is in train mode, expects another layout or width, is not
             deterministic, mixes rows, or leaves its range; if ``used`` has another shape or dtype,
             or uses no code at all.
 

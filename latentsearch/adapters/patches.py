@@ -84,7 +84,7 @@ class Patches:
     Attributes:
         shape: S, the grid.
         axes: The axes along which a code reaches some of the outputs only; along others it reaches all.
-        error: The largest difference from a full decode that was seen on trial, relative to the
+        error: The largest difference from a full decode that the check has seen, relative to the
             largest output: convolutions over another size round differently.
         why: Why nothing can be saved; empty where something can.
     """
@@ -163,7 +163,7 @@ class _GivenUp(Exception):
 
 @torch.no_grad()
 def find_patches(generator: EmbeddingGenerator) -> Patches:
-    """Probe a decoder of embedded codes for what one code reaches, and prove that crops decode alike.
+    """Find out what one code reaches in a decoder of embedded codes, and check that crops decode alike.
 
     It costs about twenty decodes, and is the same whenever it is done. Nothing is known of the
     decoder but that it can be called, so:

@@ -1,4 +1,4 @@
-"""One door for models that say themselves what they are."""
+"""One entry point for models that say themselves what they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wish to be recognised as something by a classifier."""
+"""A classifier recognises the output as some class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Classified(Constraint):
 
     Args:
         classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``; log-probabilities serve as well.
-        label: The wanted class, one for all problems or ``(B,)`` int64.
+        label: The target class, one for all problems or ``(B,)`` int64.
         loss: ``"probability"`` for $-\log p(\mathrm{label})$, or ``"logit"`` for the negative
             logit, which does not saturate but has no lower bound.
         threshold: Satisfied where the label's probability is at least this; None for no threshold.
@@ -78,7 +78,7 @@ class Classified(Constraint):
         return Score(loss, log_probability.exp() >= self.threshold)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        hint = "a classifier that wants another size or range can be wrapped: lambda x: net(resize(x))"
+        hint = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"
         try:
             logits = self.classifier(output)
         except Exception as error:

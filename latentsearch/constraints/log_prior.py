@@ -1,4 +1,4 @@
-"""The wish to be likely under a prior."""
+"""The latent is likely under a prior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wish to stay near a latent."""
+"""The latent stays near another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any wish that a plain function can express."""
+"""Any constraint that a plain function can express."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from latentsearch.goal.constraint import Reads
 
 
 class Satisfies(Constraint):
-    """A wish as a plain function of outputs, latents or both, one value a row.
+    """A constraint as a plain function of outputs, latents or both, one value a row.
 
     The function gets ``(N, *O)`` outputs (or ``(N, *S)`` latents, or both), and after them
     ``targets`` if there are any. It returns ``(N,)`` floating values, a loss; or, with
-    ``boolean=True``, bools: the loss is then 0 where they hold and 1 where not. Before a run it is tried on two rows
+    ``boolean=True``, bools: the loss is then 0 where they hold and 1 where not. A preflight check calls it on two rows
     together and on each alone, so that a function which mixes rows, such as ``x - x.mean(0)``, is
     caught.
 
     Args:
-        function: The wish.
+        function: The constraint.
         of: What it reads: ``"output"``, ``"latent"`` (codes are hard, or soft ``(N, *S, K)`` in
             searchers that follow gradients), or ``"both"``.
         targets: Per-problem data ``(B, ...)``, handed to the function row by row.
@@ -80,7 +80,7 @@ class Satisfies(Constraint):
         return self.targets.shape[1:] != (0,)
 
     def with_targets(self, targets: Tensor) -> Satisfies:
-        """The same wish with other per-problem data ``(B, ...)``."""
+        """The same constraint with other per-problem data ``(B, ...)``."""
         clone = copy.copy(self)
         clone.targets = check_per_problem("Satisfies.targets", targets)
         clone.problems = len(targets)
@@ -115,7 +115,7 @@ class Satisfies(Constraint):
                 got=describe(value) if isinstance(value, Tensor) else type(value).__name__,
                 expected="one value a row: shape (2,) for two rows",
                 hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
-                "picture becomes torch.tensor([rule(x) for x in batch])",
+                "image becomes torch.tensor([rule(x) for x in batch])",
             )
         if not value.is_floating_point() and value.dtype != torch.bool:
             raise InvalidArgument(
@@ -154,7 +154,7 @@ def constraint(
 
 
 def constraint(function: Callable[..., Tensor] | None = None, /, **settings: Any) -> Any:
-    """Turn a plain function into a wish; a decorator with or without settings.
+    """Turn a plain function into a constraint; a decorator with or without settings.
 
     Args:
         function: As in [Satisfies][latentsearch.Satisfies].

@@ -31,7 +31,7 @@ class Within(Limit):
     which proposes the task.
 
     Args:
-        source: The centre, ``(B, *S)``: codes, or numbers.
+        source: The centre, ``(B, *S)``: codes, or continuous latents.
         radius: How far a latent may be, a number or one a problem, ``(B,)``; whole for codes.
 
     Raises:
@@ -53,7 +53,7 @@ class Within(Limit):
         self.source = check_per_problem("Within.source", source, finite=True)
         codes = not source.is_floating_point()
         if codes and source.dtype != torch.int64:
-            raise InvalidArgument("Within.source", got=describe(source), expected="int64 codes, or floating numbers")
+            raise InvalidArgument("Within.source", got=describe(source), expected="int64 codes, or floating latents")
         self.radius = _numbers(radius, source.device)
         good = self.radius.isfinite() & (self.radius > 0)
         if codes:
@@ -74,7 +74,7 @@ class Within(Limit):
         return far <= self.radius
 
     def _distance(self, latent: Tensor) -> Tensor:
-        """``(N,)``: codes that differ; the squared distance of numbers, whose root has no gradient at the source."""
+        """``(N,)``: codes that differ, or the squared distance, since its root has no gradient at the source."""
         if self.source.is_floating_point():
             return sum_rows((latent - self.source).square())
         if latent.is_floating_point():
@@ -93,11 +93,12 @@ class Within(Limit):
 
     def _scaled(self, latent: Tensor) -> Tensor:
         """The nearest point of the ball, strictly inside, so that rounding does not put it out again."""
-        way = latent - self.source
-        eps = torch.finfo(way.dtype).eps
-        reach = self.radius * (1 - 16 * eps) / sum_rows(way.square()).sqrt().clamp(min=torch.finfo(way.dtype).tiny)
+        offset = latent - self.source
+        eps = torch.finfo(offset.dtype).eps
+        length = sum_rows(offset.square()).sqrt()
+        reach = self.radius * (1 - 16 * eps) / length.clamp(min=torch.finfo(offset.dtype).tiny)
         within = self._distance(latent).sqrt() <= self.radius
-        return torch.where(per_row(within, latent), latent, self.source + per_row(reach, way) * way)
+        return torch.where(per_row(within, latent), latent, self.source + per_row(reach, offset) * offset)
 
     def _reverted(self, latent: Tensor, priority: Priority | None) -> Tensor:
         """Of the changed codes as many as the radius allows, by priority; the others are the source's."""
@@ -119,19 +120,19 @@ class Within(Limit):
         Their log odds of the source's codes are raised by one multiplier a row, found by halving.
         """
         source = self._source_like(latent)[..., None]
-        floor = torch.finfo(latent.dtype).tiny ** 0.75
-        same = latent.gather(-1, source)[..., 0].clamp(min=floor).flatten(1)
-        odds = (1 - same).clamp(min=floor).log() - same.log()  # of a change
+        least = torch.finfo(latent.dtype).tiny ** 0.75
+        same = latent.gather(-1, source)[..., 0].clamp(min=least).flatten(1)
+        odds = (1 - same).clamp(min=least).log() - same.log()  # of a change
         with torch.no_grad():
             multiplier = self._multiplier(odds)
             active = multiplier > 0
-            slope = (odds - multiplier[:, None]).sigmoid()
-            slope = (slope * (1 - slope)).sum(1).clamp(min=floor)
+            decrease = (odds - multiplier[:, None]).sigmoid()
+            decrease = (decrease * (1 - decrease)).sum(1).clamp(min=least)
         # One step of Newton changes nothing but the gradient, which is then that of the solution.
         beyond = (odds - multiplier[:, None]).sigmoid().sum(1) - self.radius
-        multiplier = torch.where(active, multiplier + beyond / slope - (beyond / slope).detach(), 0)
+        multiplier = torch.where(active, multiplier + beyond / decrease - (beyond / decrease).detach(), 0)
         weight = per_row((-multiplier).exp(), latent).expand_as(latent).scatter(-1, source, 1.0)
-        mixed = (latent + torch.zeros_like(latent).scatter(-1, source, floor)) * weight
+        mixed = (latent + torch.zeros_like(latent).scatter(-1, source, least)) * weight
         return torch.where(per_row(active, latent), mixed / mixed.sum(-1, keepdim=True), latent)
 
     def _multiplier(self, odds: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class BoundedLoss(Protocol):
     """A constraint that knows how low and how high its loss can be over a set of outputs and grids."""
 
     def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-        """The least and the highest loss of N sets, ``(N,)`` each, or numbers below and above these.
+        """The least and the highest loss of N sets, ``(N,)`` each, or values below and above these.
 
         Args:
             low: ``(N, *O)``, the least value of each element of the output.

@@ -24,7 +24,7 @@ class Constraint(Addend):
 
     Subclasses are called with ``(output, latent)`` and obey the row law: row n of the score depends
     on row n of the arguments, and on row n of the constraint's own per-problem tensors, alone.
-    Discrete latents come hard, or soft where a gradient with respect to them is wanted.
+    Discrete latents come hard, or soft where a gradient with respect to them is needed.
 
     What else a constraint can do is told by protocols that it may satisfy:
     [LeastSquares][latentsearch.LeastSquares], [Separable][latentsearch.Separable] and

@@ -23,7 +23,7 @@ Priority = Callable[[Tensor], Tensor]
 class Limit(Addend):
     """A set of feasible latents, which no answer leaves. It adds nothing to a loss.
 
-    Searchers ask it to project latents, so that they need not find out by trial what it allows.
+    Searchers ask it to project latents, so that they need not guess what it allows.
 
     Attributes:
         problems: B, how many problems there is data for; 1 serves any number of rows.
@@ -51,7 +51,7 @@ class Limit(Addend):
         Args:
             latent: ``(N, *S)``, or soft ``(N, *S, K)``.
             priority: Which elements of hard latents are worth keeping, where there is a choice: a function from
-                the centres ``(N, *S)``, to which elements go back, to ``(N, *S)`` numbers.
+                the centres ``(N, *S)``, to which elements go back, to ``(N, *S)`` values.
         """
 
     def movable(self, latent: Tensor) -> Tensor:

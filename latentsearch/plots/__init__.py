@@ -1,4 +1,4 @@
-"""Pictures of a search: a labelled grid, an animation, and the recorder behind it."""
+"""Images of a search: a labelled grid, an animation, and the recorder behind it."""
 
 from latentsearch.plots.film import Film
 from latentsearch.plots.gif import save_gif

@@ -1,4 +1,4 @@
-"""The layout that the grid and the animation share: rows of pictures, labels to the left, titles between."""
+"""The layout that the grid and the animation share: rows of images, labels to the left, titles between."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Canvas:
 
     Args:
         what: The function on whose behalf errors are raised.
-        rows: Pictures ``(n, C, H, W)`` or moving ones ``(T, n, C, H, W)``, C being 1 or 3.
+        rows: Images ``(n, C, H, W)`` or moving ones ``(T, n, C, H, W)``, C being 1 or 3.
         labels: One for each row.
         titles: A heading above the row of that number.
-        scale: Pixels for each pixel of the largest pictures; smaller ones are enlarged to their size.
+        scale: Pixels for each pixel of the largest images; smaller ones are enlarged to their size.
         value_range: What is shown black and white.
         captioned: Whether to leave a line for a caption.
     """
@@ -76,19 +76,19 @@ class Canvas:
             middle = top + self.cell[0] // 2
             pen.text((self.left - 2 * _GAP, middle), label, _grey(self.mode, _FAINT), self.font, anchor="rm")
             still = row[min(moment, len(row) - 1)] if row.ndim == 5 else row
-            for column, picture in enumerate(self._pixels(still)):
-                image.paste(to_pil_image(picture), (self.left + column * (self.cell[1] + _GAP), top))
+            for column, cell in enumerate(self._pixels(still)):
+                image.paste(to_pil_image(cell), (self.left + column * (self.cell[1] + _GAP), top))
         if caption:
             place = (self.left, self.size[1] - _MARGIN)
             pen.text(place, caption, _grey(self.mode, _FAINT), self.font, anchor="ls")
         return image
 
-    def _pixels(self, pictures: Tensor) -> Tensor:
+    def _pixels(self, images: Tensor) -> Tensor:
         """``(n, C, H, W)`` to bytes ``(n, C, *cell)``."""
         from torchvision.transforms.v2.functional import InterpolationMode, resize
 
         low, high = self.range
-        grey = ((pictures.detach().float().cpu() - low) / (high - low)).clamp(0, 1)
+        grey = ((images.detach().float().cpu() - low) / (high - low)).clamp(0, 1)
         if self.mode == "RGB":
             grey = grey.expand(-1, 3, -1, -1)
         pixels = (grey * 255).round().to(torch.uint8)
@@ -124,7 +124,7 @@ def _check(
 
 
 def _check_row(what: str, row: object, value_range: tuple[float, float]) -> None:
-    expected = "pictures (n, C, H, W) with C = 1 or 3" + (", or moving ones (T, n, C, H, W)" if "gif" in what else "")
+    expected = "images (n, C, H, W) with C = 1 or 3" + (", or moving ones (T, n, C, H, W)" if "gif" in what else "")
     if not isinstance(row, Tensor):
         raise InvalidArgument(what, got=type(row).__name__, expected=expected)
     if row.ndim not in ((4, 5) if "gif" in what else (4,)) or row.shape[-3] not in (1, 3) or not row.numel():

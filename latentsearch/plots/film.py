@@ -67,7 +67,7 @@ class Film:
 
     @property
     def steps(self) -> list[int]:
-        """The steps of the frames, T numbers; the last one is the last step of the search."""
+        """The steps of the frames, T integers; the last one is the last step of the search."""
         return [number for number, _ in self._moments()]
 
     @property

@@ -38,7 +38,7 @@ def save_gif(
         titles: Headings: the number of a row, and what to write above it.
         captions: A line below each frame, such as the step; none, or one for each frame.
         milliseconds: How long a frame stays; the last one stays two seconds.
-        scale: How many times the largest pictures are enlarged.
+        scale: How many times the largest images are enlarged.
         value_range: What is shown black and white.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A labelled grid of pictures."""
+"""A labelled grid of images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def save_grid(
     scale: int = 3,
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Path:
-    """Write rows of pictures as a PNG file, a label to the left of each row.
+    """Write rows of images as a PNG file, a label to the left of each row.
 
-    Pictures of different sizes are enlarged, pixel by pixel, to the size of the largest, so that a
+    Images of different sizes are enlarged, pixel by pixel, to the size of the largest, so that a
     small one can stand above what was found for it. Values a little out of range are clipped.
 
     Args:
         path: Where to; folders are made.
-        rows: Pictures ``(n, C, H, W)`` for each row, C being 1 or 3; n may differ.
+        rows: Images ``(n, C, H, W)`` for each row, C being 1 or 3; n may differ.
         labels: One for each row.
         titles: Headings: the number of a row, and what to write above it.
-        scale: How many times the largest pictures are enlarged.
+        scale: How many times the largest images are enlarged.
         value_range: What is shown black and white.
 
     Returns:

@@ -55,8 +55,8 @@ class DistributionPrior:
         self._density = _without_checks(distribution)
         self._inverse = _inverse(self._density)
         with set_aside(), torch.no_grad():
-            trial = distribution.sample()
-        self._home, self._dtype = trial.device, trial.dtype
+            draw = distribution.sample()
+        self._home, self._dtype = draw.device, draw.dtype
         self.space = self._codes.space if self._codes else Continuous(tuple(distribution.event_shape))
 
     def __repr__(self) -> str:

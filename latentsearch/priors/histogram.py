@@ -19,7 +19,7 @@ class HistogramPrior:
     """Codes are independent, and each position has frequencies of its own.
 
     What a position says of another is nothing, so this is a
-    [ConditionalPrior][latentsearch.ConditionalPrior] that costs nothing: the floor for learnt ones.
+    [ConditionalPrior][latentsearch.ConditionalPrior] that costs nothing: the baseline for learnt ones.
 
     Attributes:
         logits: ``(*S, K)`` floating, log-frequencies up to a constant a position; minus infinity

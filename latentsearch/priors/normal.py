@@ -33,7 +33,7 @@ class StandardNormal:
 
     @property
     def space(self) -> Continuous:
-        """Vectors or grids of numbers, of this shape."""
+        """Continuous latents of this shape."""
         return Continuous(self.shape)
 
     def sample(self, noise: Noise) -> Tensor:

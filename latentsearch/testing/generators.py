@@ -36,7 +36,7 @@ def holds_modules(generator: Generator) -> bool:
 
 
 def is_in_float64(generator: Generator) -> bool:
-    """Whether finite differences are exact enough to judge a gradient by."""
+    """Whether finite differences are exact enough to check a gradient."""
     return generator.dtype == torch.float64
 
 

@@ -25,92 +25,92 @@ from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 from latentsearch.testing._laws import Check, require, run_all
 from latentsearch.testing._problem import TestProblem
+from latentsearch.testing._subject import RUN, SEED, Subject, counting
 from latentsearch.testing._synchronisations import Synchronisations
-from latentsearch.testing._trial import RUN, SEED, Trial, counting
 from latentsearch.testing.constraints import has_limit, has_threshold
 
 # -- on what it depends which laws apply to which problems -------------------------------------------
 
 
-def is_refused(trial: Trial) -> bool:
+def is_refused(subject: Subject) -> bool:
     """Whether the searcher says that it cannot search the problem."""
-    return trial.probe.refusal is not None
+    return subject.first_step.refusal is not None
 
 
-def is_searched(trial: Trial) -> bool:
+def is_searched(subject: Subject) -> bool:
     """Whether there is a result to look at."""
-    return not is_refused(trial)
+    return not is_refused(subject)
 
 
-def has_neighbours(trial: Trial) -> bool:
+def has_neighbours(subject: Subject) -> bool:
     """Whether a problem is searched among others."""
-    return is_searched(trial) and trial.problems > 1
+    return is_searched(subject) and subject.problems > 1
 
 
-def takes_a_threshold(trial: Trial) -> bool:
+def takes_a_threshold(subject: Subject) -> bool:
     """Whether a threshold is the only one, so that an easy one satisfies."""
-    return is_searched(trial) and not has_threshold(trial.constraint, trial.generator)
+    return is_searched(subject) and not has_threshold(subject.constraint, subject.generator)
 
 
-def takes_a_limit(trial: Trial) -> bool:
+def takes_a_limit(subject: Subject) -> bool:
     """Whether a limit is the only one, as there may be no two."""
-    return is_searched(trial) and not has_limit(trial.constraint)
+    return is_searched(subject) and not has_limit(subject.constraint)
 
 
-def never_waits_itself(trial: Trial) -> bool:
+def never_waits_itself(subject: Subject) -> bool:
     """Whether only the searcher could make the host wait, and not the decoder."""
-    return is_searched(trial) and not trial.waits
+    return is_searched(subject) and not subject.waits
 
 
 # -- the laws ----------------------------------------------------------------------------------------
 
 
-def some_problem_is_searched(searcher: Searcher, trials: Sequence[Trial]) -> None:
+def some_problem_is_searched(searcher: Searcher, subjects: Sequence[Subject]) -> None:
     """A searcher that refuses all that it is offered has been held to nothing."""
-    reasons = "; ".join(dict.fromkeys(str(trial.probe.refusal) for trial in trials if is_refused(trial)))
+    reasons = "; ".join(dict.fromkeys(str(subject.first_step.refusal) for subject in subjects if is_refused(subject)))
     detail = (
-        f"it refused each of the {len(trials)} problems offered ({reasons}); offer one that it searches: "
+        f"it refused each of the {len(subjects)} problems offered ({reasons}); offer one that it searches: "
         "check_searcher(searcher, on=TestProblem(generator, constraint)), or the pair (searcher, TestProblem(...)) in "
         "parametrize_with_checks"
     )
-    require(any(is_searched(trial) for trial in trials), some_problem_is_searched, searcher, detail)
+    require(any(is_searched(subject) for subject in subjects), some_problem_is_searched, searcher, detail)
 
 
-def unsupported_spaces_raise_before_decoding(searcher: Searcher, trial: Trial) -> None:
+def unsupported_spaces_raise_before_decoding(searcher: Searcher, subject: Subject) -> None:
     """What it cannot search raises Unsupported, and nothing is decoded for it."""
-    decoded, space = trial.probe.decoded, trial.generator.space
+    decoded, space = subject.first_step.decoded, subject.generator.space
     detail = f"{decoded:g} rows were decoded before it said that it cannot search {space}"
     require(not decoded, unsupported_spaces_raise_before_decoding, searcher, detail)
 
 
-def scores_are_those_of_the_latents(searcher: Searcher, trial: Trial) -> None:
+def scores_are_those_of_the_latents(searcher: Searcher, subject: Subject) -> None:
     """Latents are hard, and decoding them again gives the outputs and the score reported."""
-    result, law = trial.baseline, scores_are_those_of_the_latents
-    require(trial.generator.space.contains(result.latent), law, searcher, f"latents are {result.latent.dtype}")
+    result, law = subject.baseline, scores_are_those_of_the_latents
+    require(subject.generator.space.contains(result.latent), law, searcher, f"latents are {result.latent.dtype}")
     with torch.no_grad():
-        output = trial.generator.decode(result.latent)
-    require(trial.same(output, result.output), law, searcher, "the outputs are not those of the latents")
-    loss = trial.loss(result.latent)
+        output = subject.generator.decode(result.latent)
+    require(subject.same(output, result.output), law, searcher, "the outputs are not those of the latents")
+    loss = subject.loss(result.latent)
     detail = f"{result.score.loss.tolist()} is really {loss.tolist()}"
-    require(trial.same(loss, result.score.loss), law, searcher, detail)
-    if trial.problem.optimum is not None:
-        require((loss >= trial.problem.optimum - 1e-6).all(), law, searcher, "better than the optimum")
+    require(subject.same(loss, result.score.loss), law, searcher, detail)
+    if subject.problem.optimum is not None:
+        require((loss >= subject.problem.optimum - 1e-6).all(), law, searcher, "better than the optimum")
 
 
-def results_are_never_worse_than_init(searcher: Searcher, trial: Trial) -> None:
+def results_are_never_worse_than_init(searcher: Searcher, subject: Subject) -> None:
     """Starting at the solution, or at what was found before where it is not known, that comes back at worst."""
-    known = trial.problem.solution
-    init = trial.baseline.latent if known is None else known
+    known = subject.problem.solution
+    init = subject.baseline.latent if known is None else known
     # Where something better may be found, a smaller budget and other draws do not, unless from there on.
     run = Run(evaluations=20) if known is None else RUN
-    least, found = trial.loss(init), trial.search(init=init, seed=SEED + 1, run=run).score.loss
+    least, found = subject.loss(init), subject.search(init=init, seed=SEED + 1, run=run).score.loss
     detail = f"started at losses {least.tolist()} and ended at {found.tolist()}"
-    require(trial.at_most(found, least), results_are_never_worse_than_init, searcher, detail)
+    require(subject.at_most(found, least), results_are_never_worse_than_init, searcher, detail)
 
 
-def traces_are_monotone(searcher: Searcher, trial: Trial) -> None:
+def traces_are_monotone(searcher: Searcher, subject: Subject) -> None:
     """Best losses only fall, evaluations only rise, and the last entry is the result."""
-    result, law = trial.baseline, traces_are_monotone
+    result, law = subject.baseline, traces_are_monotone
     trace = result.trace
     require((trace.loss[1:] <= trace.loss[:-1]).all(), law, searcher, "a best loss rose")
     require((trace.evaluations[1:] >= trace.evaluations[:-1]).all(), law, searcher, "evaluations fell")
@@ -123,31 +123,31 @@ def traces_are_monotone(searcher: Searcher, trial: Trial) -> None:
     )
 
 
-def budgets_are_kept(searcher: Searcher, trial: Trial) -> None:
+def budgets_are_kept(searcher: Searcher, subject: Subject) -> None:
     """No problem spends more evaluations than it may, and what is spent is what was decoded."""
-    mixed = list(itertools.islice(itertools.cycle([5, 20, 41]), trial.problems))
+    mixed = list(itertools.islice(itertools.cycle([5, 20, 41]), subject.problems))
     for budget in (0, 1, 7, mixed):
-        spent = trial.search(run=Run(evaluations=budget)).evaluations
-        limit = torch.tensor(budget if isinstance(budget, list) else [budget] * trial.problems).to(spent.device)
+        spent = subject.search(run=Run(evaluations=budget)).evaluations
+        limit = torch.tensor(budget if isinstance(budget, list) else [budget] * subject.problems).to(spent.device)
         detail = f"a budget of {budget} evaluations, and {spent.tolist()} spent"
         require((spent <= limit).all(), budgets_are_kept, searcher, detail)
-    counted, decoded = counting(trial.generator)
-    charged = float(trial.search(generator=counted, run=replace(RUN, compact_every=1)).evaluations.sum())
+    counted, decoded = counting(subject.generator)
+    charged = float(subject.search(generator=counted, run=replace(RUN, compact_every=1)).evaluations.sum())
     # Every row decoded is charged, but for the checks before each search and its final decoding.
     searches = len(getattr(searcher, "stages", (searcher,)))
     detail = f"{sum(decoded):g} rows decoded and {charged:g} charged"
-    require(sum(decoded) - charged <= searches * (4 + trial.problems), budgets_are_kept, searcher, detail)
+    require(sum(decoded) - charged <= searches * (4 + subject.problems), budgets_are_kept, searcher, detail)
 
 
-def seeds_decide_everything(searcher: Searcher, trial: Trial) -> None:
+def seeds_decide_everything(searcher: Searcher, subject: Subject) -> None:
     """The same seed gives the same result, and torch's global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         # Another state than the baseline had.
         torch.rand(1)
         before = torch.get_rng_state()
-        again = trial.search()
+        again = subject.search()
         untouched = torch.equal(before, torch.get_rng_state())
-    require(_equal(trial.baseline, again), seeds_decide_everything, searcher, "two runs with one seed differ")
+    require(_equal(subject.baseline, again), seeds_decide_everything, searcher, "two runs with one seed differ")
     require(untouched, seeds_decide_everything, searcher, "it drew from torch's global state")
 
 
@@ -165,57 +165,59 @@ def _equal(a: SearchResult, b: SearchResult) -> bool:
     return a.status == b.status and all(torch.equal(x, y) for x, y in pairs)
 
 
-def problems_together_equal_each_alone(searcher: Searcher, trial: Trial) -> None:
+def problems_together_equal_each_alone(searcher: Searcher, subject: Subject) -> None:
     """B problems in one search give what each gives alone with its seed: on toys, to the last bit."""
-    together, seeds = trial.baseline, problem_seeds(SEED, trial.problems)
-    for b in range(trial.problems):
+    together, seeds = subject.baseline, problem_seeds(SEED, subject.problems)
+    for b in range(subject.problems):
         index = torch.tensor([b], device=together.latent.device)
-        alone = trial.search(trial.constraint.select(index), seed=[seeds[b]])
+        alone = subject.search(subject.constraint.select(index), seed=[seeds[b]])
         detail = f"problem {b}: loss {float(together.score.loss[b])} among others, {float(alone.score.loss[0])} alone"
-        require(trial.same_answers(alone, together, [(0, b)]), problems_together_equal_each_alone, searcher, detail)
+        require(subject.same_answers(alone, together, [(0, b)]), problems_together_equal_each_alone, searcher, detail)
 
 
-def broken_rows_leave_others_intact(searcher: Searcher, trial: Trial) -> None:
+def broken_rows_leave_others_intact(searcher: Searcher, subject: Subject) -> None:
     """A problem whose loss turns NaN is quarantined, and the others end as without it.
 
     A searcher that needs to know every term refuses this one before anything is decoded.
     """
-    law, poison = broken_rows_leave_others_intact, torch.zeros(trial.problems, dtype=trial.generator.dtype)
-    poison[1] = torch.nan
-    poisoned = trial.constraint + _Poison(poison.to(trial.generator.device))
-    if _refused_early(law, searcher, trial, poisoned):
+    law, injected = broken_rows_leave_others_intact, torch.zeros(subject.problems, dtype=subject.generator.dtype)
+    injected[1] = torch.nan
+    broken_goal = subject.constraint + _InjectedNaN(injected.to(subject.generator.device))
+    if _refused_early(law, searcher, subject, broken_goal):
         return
-    broken = trial.search(poisoned)
+    broken = subject.search(broken_goal)
     detail = f"problem 1 ended as {broken.status[1].name}"
     require(broken.status[1] == Status.NONFINITE, law, searcher, detail)
-    others = [b for b in range(trial.problems) if b != 1]
-    own = trial.same(trial.loss(broken.latent)[others], broken.score.loss[others])
+    others = [b for b in range(subject.problems) if b != 1]
+    own = subject.same(subject.loss(broken.latent)[others], broken.score.loss[others])
     require(own, law, searcher, "a NaN in problem 1 gave the others latents that are not those of their scores")
-    same = trial.same_answers(broken, trial.baseline, [(b, b) for b in others])
+    same = subject.same_answers(broken, subject.baseline, [(b, b) for b in others])
     require(same, law, searcher, "a NaN in problem 1 changed the others")
-    require(trial.generator.space.contains(broken.latent), law, searcher, "the broken problem lost its latent")
+    require(subject.generator.space.contains(broken.latent), law, searcher, "the broken problem lost its latent")
 
 
-def _refused_early(law: Callable[..., None], searcher: Searcher, trial: Trial, constraint: Constraint | Goal) -> bool:
+def _refused_early(
+    law: Callable[..., None], searcher: Searcher, subject: Subject, constraint: Constraint | Goal
+) -> bool:
     """Whether a searcher refuses what a law adds to the problem, as it may before anything is decoded."""
-    probe = trial.probe_with(constraint)
-    if probe.refusal is None:
+    first = subject.first_step_with(constraint)
+    if first.refusal is None:
         return False
-    detail = f"{probe.decoded:g} rows were decoded before it refused {constraint!r}: {probe.refusal}"
-    require(not probe.decoded, law, searcher, detail)
+    detail = f"{first.decoded:g} rows were decoded before it refused {constraint!r}: {first.refusal}"
+    require(not first.decoded, law, searcher, detail)
     return True
 
 
-class _Poison(Constraint):
-    """Adds exactly 0 where the poison is 0, and makes loss and gradient NaN where it is NaN."""
+class _InjectedNaN(Constraint):
+    """Adds exactly 0 where the injected value is 0, and makes loss and gradient NaN where it is NaN."""
 
-    tensors: ClassVar[tuple[str, ...]] = ("poison",)
+    tensors: ClassVar[tuple[str, ...]] = ("injected",)
 
-    def __init__(self, poison: Tensor) -> None:
-        self.poison, self.problems = poison, len(poison)
+    def __init__(self, injected: Tensor) -> None:
+        self.injected, self.problems = injected, len(injected)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        loss = output.flatten(1).sum(1) * self.poison
+        loss = output.flatten(1).sum(1) * self.injected
         return Score(loss)
 
     @property
@@ -234,7 +236,7 @@ class _Poison(Constraint):
         return self(output, latent).loss[:, None]
 
 
-def killed_and_resumed_equals_uninterrupted(searcher: Searcher, trial: Trial) -> None:
+def killed_and_resumed_equals_uninterrupted(searcher: Searcher, subject: Subject) -> None:
     """A search killed between two steps and started again ends, to the last bit, as if nothing had been."""
     with tempfile.TemporaryDirectory() as folder:
         saved = replace(RUN, checkpoint=Path(folder) / "search.safetensors", checkpoint_every=2)
@@ -244,9 +246,9 @@ def killed_and_resumed_equals_uninterrupted(searcher: Searcher, trial: Trial) ->
                 raise _Killed
 
         with contextlib.suppress(SearchFailed):
-            trial.search(run=replace(saved, callbacks=[kill]))
-        resumed = trial.search(run=saved)
-    whole = trial.baseline
+            subject.search(run=replace(saved, callbacks=[kill]))
+        resumed = subject.search(run=saved)
+    whole = subject.baseline
     detail = f"losses {resumed.score.loss.tolist()} after a resume, {whole.score.loss.tolist()} without"
     require(_equal(resumed, whole), killed_and_resumed_equals_uninterrupted, searcher, detail)
 
@@ -255,41 +257,41 @@ class _Killed(RuntimeError):
     """Stands for the process going away: nothing after it runs."""
 
 
-def satisfied_problems_stop(searcher: Searcher, trial: Trial) -> None:
+def satisfied_problems_stop(searcher: Searcher, subject: Subject) -> None:
     """A problem that is satisfied ends as SATISFIED at once and costs nothing more."""
-    easy = trial.constraint.below(torch.finfo(torch.float32).max)
-    result, law = trial.search(easy, run=Run(evaluations=5000)), satisfied_problems_stop
+    easy = subject.constraint.below(torch.finfo(torch.float32).max)
+    result, law = subject.search(easy, run=Run(evaluations=5000)), satisfied_problems_stop
     names = [status.name for status in result.status]
     require(set(names) == {"SATISFIED"}, law, searcher, f"an easy threshold ended as {names}")
     detail = f"it went on to spend {result.evaluations.tolist()} evaluations"
     require((result.evaluations <= 64).all(), law, searcher, detail)
 
 
-def hard_limits_are_kept(searcher: Searcher, trial: Trial) -> None:
+def hard_limits_are_kept(searcher: Searcher, subject: Subject) -> None:
     """Within a ball around a source: the search starts at the source, and no restart's answer leaves the ball.
 
     A searcher that cannot keep within a limit refuses it before anything is decoded.
     """
-    law, source = hard_limits_are_kept, trial.start
-    limit = Within(source, 2 if isinstance(trial.generator.space, Discrete) else 0.5)
-    limited = trial.constraint + limit
-    if _refused_early(law, searcher, trial, limited):
+    law, source = hard_limits_are_kept, subject.start
+    limit = Within(source, 2 if isinstance(subject.generator.space, Discrete) else 0.5)
+    limited = subject.constraint + limit
+    if _refused_early(law, searcher, subject, limited):
         return
-    result = trial.search(limited)
+    result = subject.search(limited)
     found = result.candidates.latent
-    ball = limit.to(found.device, trial.generator.dtype)
+    ball = limit.to(found.device, subject.generator.dtype)
     for restart in range(found.shape[1]):
         outside = ~ball.contains(found[:, restart])
         detail = f"it left the ball in problems {outside.nonzero()[:, 0].tolist()}"
         require(not outside.any(), law, searcher, detail)
     whole = Status.NONFINITE not in result.status
     require(whole, law, searcher, "a loss or a gradient at the centre of the ball is not a number")
-    least = trial.loss(source)
+    least = subject.loss(source)
     detail = f"losses {result.score.loss.tolist()}, and at the source {least.tolist()}"
-    require(trial.at_most(result.score.loss, least), law, searcher, detail)
+    require(subject.at_most(result.score.loss, least), law, searcher, detail)
 
 
-def steps_do_not_wait_for_the_device(searcher: Searcher, trial: Trial) -> None:
+def steps_do_not_wait_for_the_device(searcher: Searcher, subject: Subject) -> None:
     """Between two steps nothing asks the device for a value."""
     mode = Synchronisations()
 
@@ -301,14 +303,14 @@ def steps_do_not_wait_for_the_device(searcher: Searcher, trial: Trial) -> None:
         return step.number >= 8
 
     try:
-        trial.search(run=Run(evaluations=None, steps=8, compact_every=1000, callbacks=[watch]))
+        subject.search(run=Run(evaluations=None, steps=8, compact_every=1000, callbacks=[watch]))
     finally:
         mode.stop()
     require(not mode.seen, steps_do_not_wait_for_the_device, searcher, f"a step called {sorted(set(mode.seen))}")
 
 
 # Each law with the question to which problems it applies.
-LAWS: dict[Callable[[Searcher, Trial], None], Callable[[Trial], bool]] = {
+LAWS: dict[Callable[[Searcher, Subject], None], Callable[[Subject], bool]] = {
     unsupported_spaces_raise_before_decoding: is_refused,
     scores_are_those_of_the_latents: is_searched,
     results_are_never_worse_than_init: is_searched,
@@ -329,28 +331,28 @@ def searcher_checks(searcher: Searcher, on: TestProblem | Sequence[TestProblem] 
 
     To see which these are, one step is searched on each.
     """
-    trials = _offered(searcher) if on is None else [Trial(searcher, problem) for problem in _several(on)]
+    subjects = _offered(searcher) if on is None else [Subject(searcher, problem) for problem in _several(on)]
     found = []
-    if all(is_refused(trial) for trial in trials):
+    if all(is_refused(subject) for subject in subjects):
         found.append(
-            Check(some_problem_is_searched.__name__, searcher, partial(some_problem_is_searched, searcher, trials))
+            Check(some_problem_is_searched.__name__, searcher, partial(some_problem_is_searched, searcher, subjects))
         )
     for law, applies in LAWS.items():
-        chosen = [trial for trial in trials if applies(trial)]
+        chosen = [subject for subject in subjects if applies(subject)]
         if chosen:
             found.append(Check(law.__name__, searcher, partial(_on_each, law, searcher, chosen)))
     return found
 
 
-def _on_each(law: Callable[[Searcher, Trial], None], searcher: Searcher, trials: Sequence[Trial]) -> None:
-    for trial in trials:
-        law(searcher, trial)
+def _on_each(law: Callable[[Searcher, Subject], None], searcher: Searcher, subjects: Sequence[Subject]) -> None:
+    for subject in subjects:
+        law(searcher, subject)
 
 
-def _offered(searcher: Searcher) -> list[Trial]:
-    """The toys; the large one for searchers that want more room than the others have."""
-    *small, large = (Trial(searcher, toy) for toy in toys.several())
-    return small if any(is_searched(trial) for trial in small) else [*small, large]
+def _offered(searcher: Searcher) -> list[Subject]:
+    """The toys; the large one for searchers that need a larger space than the others have."""
+    *small, large = (Subject(searcher, toy) for toy in toys.several())
+    return small if any(is_searched(subject) for subject in small) else [*small, large]
 
 
 def _several(on: TestProblem | Sequence[TestProblem]) -> Sequence[TestProblem]:

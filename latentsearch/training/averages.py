@@ -24,7 +24,7 @@ class Average(Protocol):
         """What a checkpoint holds of it."""
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what a checkpoint held."""
+        """Restore what a checkpoint held."""
 
 
 def average_of(model: nn.Module, decay: float | None) -> Average:

@@ -71,7 +71,7 @@ class Turn:
         return {"slots": slots, "groups": groups}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Put back what [tensors][] and [numbers][] gave."""
+        """Restore what [tensors][] and [numbers][] gave."""
         state: dict[int, dict[str, Any]] = {}
         for name, slot in (tensors | numbers["slots"]).items():
             index, _, key = name.partition(".")

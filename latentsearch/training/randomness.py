@@ -1,4 +1,4 @@
-"""torch's global random state, borrowed and put back."""
+"""torch's global random state, borrowed and restored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latentsearch.noise import Noise
 def initialised(seed: int) -> Iterator[None]:
     """Build a model inside, and its first weights depend on ``seed`` alone.
 
-    torch's global random state is put back on leaving.
+    torch's global random state is restored on leaving.
 
     Example:
         >>> from torch import nn

@@ -1,4 +1,4 @@
-"""Small networks that come with the package, trained on MNIST, and a few pictures to try them on."""
+"""Small networks that come with the package, trained on MNIST, and a few images to try them on."""
 
 from latentsearch.zoo._weights import figures, images, load, names
 

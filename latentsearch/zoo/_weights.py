@@ -31,14 +31,14 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> nn.Module:
-    """A trained model, frozen: in evaluation mode, and none of its weights wants a gradient.
+    """A trained model, frozen: in evaluation mode, and none of its weights requires a gradient.
 
     - ``"mnist-vqvae-512"`` and ``"mnist-vqvae-40"``: a [VQVAE][latentsearch.models.VQVAE] with 512
       or 40 codes; a latent is a 7 x 7 grid of codes.
-    - ``"mnist-vae"``: a [VAE][latentsearch.models.VAE]; a latent is 20 numbers.
+    - ``"mnist-vae"``: a [VAE][latentsearch.models.VAE]; a latent has 20 elements.
     - ``"mnist-classifier"``: a [Classifier][latentsearch.models.Classifier] of digits.
 
-    All take pictures ``(N, 1, 28, 28)`` in [0, 1].
+    All take images ``(N, 1, 28, 28)`` in [0, 1].
 
     Args:
         name: One of [names][latentsearch.zoo.names].
@@ -68,7 +68,7 @@ def load(name: str) -> nn.Module:
 
 
 def figures(name: str) -> dict[str, float]:
-    """What a model was measured to be worth on MNIST's 10,000 test pictures.
+    """What a model was measured to be worth on MNIST's 10,000 test images.
 
     Args:
         name: One of [names][latentsearch.zoo.names].
@@ -85,10 +85,10 @@ def figures(name: str) -> dict[str, float]:
 
 
 def images() -> tuple[Tensor, Tensor]:
-    """Twenty real test pictures of MNIST, the first two of each digit, in the order of the digits.
+    """Twenty real test images of MNIST, the first two of each digit, in the order of the digits.
 
     Returns:
-        Pictures ``(20, 1, 28, 28)`` in [0, 1], and their digits ``(20,)`` int64.
+        Images ``(20, 1, 28, 28)`` in [0, 1], and their digits ``(20,)`` int64.
 
     Example:
         >>> from latentsearch import zoo

@@ -28,7 +28,7 @@ RUN = Run(evaluations=60)
 
 
 @dataclass(frozen=True)
-class Probe:
+class FirstStep:
     """What became of one step of a search.
 
     Attributes:
@@ -41,7 +41,7 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Subject:
     """A searcher on one problem."""
 
     searcher: Searcher
@@ -63,20 +63,20 @@ class Trial:
         return self.problem.constraint.problems
 
     @cached_property
-    def probe(self) -> Probe:
+    def first_step(self) -> FirstStep:
         """One step on the problem as it is."""
-        return self.probe_with(self.constraint)
+        return self.first_step_with(self.constraint)
 
-    def probe_with(self, constraint: Constraint | Goal) -> Probe:
+    def first_step_with(self, constraint: Constraint | Goal) -> FirstStep:
         """One step. Errors other than Unsupported are left to the laws, which meet them again."""
         counted, decoded = counting(self.generator)
         try:
             self.searcher.search(counted, constraint, seed=0, run=replace(RUN, steps=1))
         except Unsupported as refusal:
-            return Probe(refusal, sum(decoded))
+            return FirstStep(refusal, sum(decoded))
         except Exception:
-            return Probe(None, sum(decoded))
-        return Probe(None, sum(decoded))
+            return FirstStep(None, sum(decoded))
+        return FirstStep(None, sum(decoded))
 
     @cached_property
     def baseline(self) -> SearchResult:
@@ -123,7 +123,7 @@ class Trial:
         """Whether problem i of a ended as problem j of b, for pairs (i, j): on toys to the last bit.
 
         Elsewhere the answers must be equally good: a decoder that rounds by batch may send a search
-        on another way, and its evaluations with it.
+        on another path, and its evaluations with it.
         """
         i, j = (list(indices) for indices in zip(*pairs, strict=True))
         if not isinstance(self.problem, Toy):
