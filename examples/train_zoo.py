@@ -2,9 +2,9 @@
 
     python examples/train_zoo.py                 # about 30 minutes on one core
     python examples/train_zoo.py --only mnist-classifier
-    python examples/train_zoo.py --only          # no model: the test pictures alone
+    python examples/train_zoo.py --only          # no model: the test images alone
 
-Writes `latentsearch/zoo/weights/*.safetensors`, twenty test pictures among them, and, for the record,
+Writes `latentsearch/zoo/weights/*.safetensors`, twenty test images among them, and, for the record,
 `examples/logs/train_zoo.json`.
 Everything is seeded; a run that was stopped goes on where it was.
 """
@@ -67,8 +67,8 @@ def measure(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> dict
     return {"test_mse": (decoded - images).square().mean().item()} | {f"test_{k}": v for k, v in terms.items()}
 
 
-def write_pictures(folder: Path, images: Tensor, labels: Tensor, each: int = 2) -> None:
-    """The first test pictures of each digit, as bytes."""
+def write_images(folder: Path, images: Tensor, labels: Tensor, each: int = 2) -> None:
+    """The first test images of each digit, as bytes."""
     rows = torch.cat([(labels == digit).nonzero()[:each, 0] for digit in range(10)])
     tensors = {"images": (images[rows] * 255).round().to(torch.uint8), "labels": labels[rows], "test_index": rows}
     header = {"kind": "images", "source": f"MNIST test set, the first {each} pictures of each digit"}
@@ -89,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     (images, labels), (test_images, test_labels) = (mnist(s, download=options.download) for s in ("train", "test"))
-    write_pictures(options.out, test_images, test_labels)
+    write_images(options.out, test_images, test_labels)
     log = json.loads(LOG.read_text()) if LOG.exists() else {}
     for name in options.only:
         model, start, steps = build(name), time.perf_counter(), options.steps or STEPS[name]

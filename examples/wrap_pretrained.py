@@ -1,4 +1,4 @@
-"""Search a decoder that was trained elsewhere: three wishes for a VAE of handwritten digits.
+"""Search a decoder that was trained elsewhere: three goals for a VAE of handwritten digits.
 
     python examples/wrap_pretrained.py
     python examples/wrap_pretrained.py --vae mnist_vae.safetensors --classifier mnist_lenet.safetensors
@@ -44,7 +44,7 @@ class VAE(nn.Module):
 
 
 class LeNet(nn.Module):
-    """LeNet-5 on 32 x 32 pictures, to log-probabilities."""
+    """LeNet-5 on 32 x 32 images, to log-probabilities."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class LeNet(nn.Module):
         return F.log_softmax(self.fc["f7"](F.relu(self.fc["f6"](x))), dim=1)
 
 
-def pictures(digits: list[int]) -> Tensor:
-    """A test picture of each digit: the third in MNIST's test set, or the first that comes with the package."""
+def test_images(digits: list[int]) -> Tensor:
+    """A test image of each digit: the third in MNIST's test set, or the first that comes with the package."""
     try:
         images, labels = mnist("test")
         return torch.stack([images[labels == digit][2] for digit in digits])
@@ -70,8 +70,8 @@ def pictures(digits: list[int]) -> Tensor:
         return torch.stack([images[labels == digit][0] for digit in digits])
 
 
-def make_wishes(images: Tensor, classifier: nn.Module, likely: ls.LogPrior) -> dict[str, tuple[Tensor, ls.Constraint]]:
-    """Each wish: what is given, to look at, and the constraint."""
+def make_goals(images: Tensor, classifier: nn.Module, likely: ls.LogPrior) -> dict[str, tuple[Tensor, ls.Goal]]:
+    """By name: what is given, to look at, and the goal."""
     small = F.avg_pool2d(images, 4)
     left = torch.zeros(1, 1, 28, 28)
     left[..., :14] = 1
@@ -99,16 +99,16 @@ def main() -> None:
     # The decoder is wrapped as it is.
     generator = ls.ContinuousGenerator(vae.decode, shape=(20,), encode=vae.encode, output_range=(0, 1))
 
-    images = pictures([2, 3, 4, 5, 8, 9])
+    images = test_images([2, 3, 4, 5, 8, 9])
     codes = generator.encode(images)
-    wishes = make_wishes(images, classifier, ls.LogPrior(generator.prior))
+    goals = make_goals(images, classifier, ls.LogPrior(generator.prior))
     adam = partial(torch.optim.Adam, lr=0.05)
 
     rows, titles, moving = [], {}, []
-    print(f"{'wish':24} {'loss':>8} {'encoder':>8} {'rows':>6} {'seconds':>8}  status")
-    for wish, (given, goal) in wishes.items():
-        # An edit starts at the pictures' own latents, the others four times in the prior.
-        start = codes if wish == EDIT else None
+    print(f"{'goal':24} {'loss':>8} {'encoder':>8} {'evals':>6} {'seconds':>8}  status")
+    for name, (given, goal) in goals.items():
+        # An edit starts at the images' own latents, the others four times in the prior.
+        start = codes if name == EDIT else None
         film = plots.Film(every=max(options.steps // 40, 1))
         searcher = ls.GradientSearch(optimizer=adam, restarts=4 if start is None else 1)
         run = ls.Run(evaluations=None, steps=options.steps, callbacks=[film])
@@ -116,11 +116,11 @@ def main() -> None:
         encoder = goal(generator.decode(codes), codes).loss
         status = ", ".join(sorted({s.name for s in result.status}))
         loss, spent = result.score.loss.mean(), int(result.evaluations.sum())
-        print(f"{wish:24} {loss:8.4f} {encoder.mean():8.4f} {spent:6} {result.seconds:8.1f}  {status}")
-        titles[len(rows)] = wish
+        print(f"{name:24} {loss:8.4f} {encoder.mean():8.4f} {spent:6} {result.seconds:8.1f}  {status}")
+        titles[len(rows)] = name
         rows += [given, result.output]
         moving += [given, film.decode(generator)]
-    labels = ["given", "found"] * len(wishes)
+    labels = ["given", "found"] * len(goals)
     print(plots.save_grid(options.out / "pretrained.png", rows, labels, titles=titles))
     print(plots.save_gif(options.out / "pretrained.gif", moving, labels, titles=titles))
 

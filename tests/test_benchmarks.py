@@ -178,16 +178,16 @@ def test_a_missing_package_is_named(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch):
-    """The pictures and the classifier that the package carries, in place of data that may not be there."""
+    """The images and the classifier that the package carries, in place of data that may not be there."""
     images, labels = zoo.images()
     some = lambda data, first, count: (images[first % 16 :][:count], labels[first % 16 :][:count])  # noqa: E731
-    monkeypatch.setattr(tasks, "pictures", some)
+    monkeypatch.setattr(tasks, "test_images", some)
     monkeypatch.setattr(measure, "mnist", lambda split: (images, labels))
     monkeypatch.setattr(generators, "judge", lambda data: zoo.load("mnist-classifier"))
-    measure._train_pictures.cache_clear()
+    measure._train_images.cache_clear()
     measure._judge.cache_clear()
     yield
-    measure._train_pictures.cache_clear()
+    measure._train_images.cache_clear()
     measure._judge.cache_clear()
 
 
@@ -199,15 +199,15 @@ def generator() -> ls.CodebookGenerator:
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_every_task_has_problems_that_can_be_solved(task, generator):
     problem = tasks.make(generator, "mnist-40", task, 2, seed=0)
-    assert (problem.yardstick > 0).all() and problem.wish.problems == 2
-    start = problem.wish(generator.decode(problem.init), problem.init).loss
+    assert (problem.yardstick > 0).all() and problem.constraint.problems == 2
+    start = problem.constraint(generator.decode(problem.init), problem.init).loss
     assert start.isfinite().all() and (start > 0).any()
     if problem.truth is not None:
-        best = problem.wish(generator.decode(problem.truth), problem.truth).loss
+        best = problem.constraint(generator.decode(problem.truth), problem.truth).loss
         assert (best <= problem.yardstick / 100).all()
     if task.startswith("edit"):
         far = (problem.init + 1) % 40
-        assert problem.wish(generator.decode(far), far).loss.isinf().all()
+        assert problem.constraint(generator.decode(far), far).loss.isinf().all()
 
 
 def test_more_problems_begin_with_the_same_ones(generator):
@@ -236,7 +236,7 @@ def test_the_trace_says_where_one_was_reached():
     assert measure.reached(trace, torch.zeros(3)) == {"share": 0.0, "rows": None, "seconds": None}
 
 
-def test_the_nearest_picture_is_found():
+def test_the_nearest_image_is_found():
     images = zoo.images()[0]
     assert measure.nearest(images[3:5], "mnist").abs().max() < 1e-3
     shifted = measure.nearest((images[3:4] * 0 + 0.5), "mnist")
@@ -248,8 +248,8 @@ def test_the_rule_counts_bright_pixels():
     images = zoo.images()[0][:2]
     rule = tasks.bright(images)
     none = torch.zeros_like(images)
-    wanted = (images[:, 0, 7:21, 7:21] > 0.5).flatten(1).sum(1)
-    assert torch.equal(rule(none, none).loss, wanted.float()) and (rule(images, images).loss == 0).all()
+    expected = (images[:, 0, 7:21, 7:21] > 0.5).flatten(1).sum(1)
+    assert torch.equal(rule(none, none).loss, expected.float()) and (rule(images, images).loss == 0).all()
     assert methods.names(rule) == list(methods.NO_GRADIENT)
 
 

@@ -1,4 +1,4 @@
-"""examples/papers/direct_argmax.py on few pictures of noise, and its page beside its logs."""
+"""examples/papers/direct_argmax.py on few images of noise, and its page beside its logs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from argmax import bounds, digits, gradients, speed, tables  # noqa: E402
 
 @pytest.fixture
 def few(monkeypatch):
-    """200 pictures to train, 50 to validate, 50 to test."""
+    """200 images to train, 50 to validate, 50 to test."""
     grey = Noise.from_seed(7, 300).uniform(1, 28, 28).square()
-    pictures = digits.binary(grey, 0)
-    parts = {"train": pictures[:200], "validation": pictures[200:250], "test": pictures[250:]}
+    images = digits.binary(grey, 0)
+    parts = {"train": images[:200], "validation": images[200:250], "test": images[250:]}
     monkeypatch.setattr(digits, "parts", lambda **kind: parts)
     monkeypatch.setattr(bounds, "SAMPLES", 3)
     return parts
@@ -94,7 +94,7 @@ def test_the_page_shows_the_logs():
             assert line in page, f"{name}: run direct_argmax.py report"
 
 
-def test_categories_in_use_are_those_of_pictures_enough():
+def test_categories_in_use_are_those_of_images_enough():
     net = bounds.model(bounds.Setting(2, 3), "direct", 0, bounds.Fitting(1)).eval()
     z = torch.tensor([[0, 2]] * 9 + [[1, 2]] * 10 + [[2, 0]] * 11)
     net.encode = lambda images: z  # type: ignore[method-assign]

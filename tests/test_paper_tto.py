@@ -86,14 +86,14 @@ def test_every_setting_is_in_the_log_with_every_pair(logged):
     assert all(entry["pairs"] == 4 for entry in logged["carry-on"].values())
 
 
-def test_step_sizes_are_tuned_on_other_pictures(logged, model, images):
+def test_step_sizes_are_tuned_on_other_images(logged, model, images):
     assert all(entry["pairs"] == 2 for entry in logged["tune"].values())
     reported, tuning = bench.make_benches(model, images, pairs=4, tuning=2)
-    pictures_of = [{picture.sum().item() for picture in torch.cat([b.sources, b.targets])} for b in (reported, tuning)]
-    assert len(pictures_of[0]) == 8 and len(pictures_of[1]) == 4 and not pictures_of[0] & pictures_of[1]
+    images_of = [{image.sum().item() for image in torch.cat([b.sources, b.targets])} for b in (reported, tuning)]
+    assert len(images_of[0]) == 8 and len(images_of[1]) == 4 and not images_of[0] & images_of[1]
 
 
-def test_budgets_cover_every_search_and_fall_with_the_rows(logged):
+def test_budgets_cover_every_search_and_fall_with_the_evaluations(logged):
     found = logged["budgets"]
     assert {entry["method"] for entry in found.values()} == set(budgets.METHODS)
     for entry in found.values():
@@ -128,7 +128,7 @@ def test_report_fills_the_page_and_leaves_the_prose(logged, paths):
     assert paths.page.read_text() == page
 
 
-def test_pictures_are_drawn_from_what_is_there(logged, paths, model, images):
+def test_images_are_drawn_from_what_is_there(logged, paths, model, images):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     some, _ = bench.make_benches(model, images, pairs=4, tuning=2)

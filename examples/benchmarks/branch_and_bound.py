@@ -1,12 +1,12 @@
-"""How many rows a proof takes, against the number of positions: where branch and bound stops being practical.
+"""How many evaluations a proof takes, against the number of positions: where branch and bound stops being practical.
 
     python examples/benchmarks/branch_and_bound.py     # some minutes; writes examples/logs/branch_and_bound.json
 
 Three decoders: a random linear one, a random one of a convolution, a ReLU and a transposed
-convolution, and the same architecture trained as a VQ-VAE on MNIST pictures shrunk to 8 x 8. All are
+convolution, and the same architecture trained as a VQ-VAE on MNIST images shrunk to 8 x 8. All are
 searched over grids of growing size; being convolutional, the trained one is cut to windows. Targets
 are outputs of random grids with noise of a tenth of their deviation ("near"), the mean with noise of
-their deviation ("noise"), and windows of test pictures ("picture").
+their deviation ("noise"), and windows of test images ("picture").
 """
 
 from __future__ import annotations

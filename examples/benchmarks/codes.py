@@ -1,12 +1,12 @@
 """Searches in grids of codes, compared: the same problems, the same starts, the same budgets of evaluations.
 
     pip install latentsearch[bench]                                 # cmaes and nevergrad, which take part
-    python examples/benchmarks/codes.py tune                        # step sizes, on other pictures
+    python examples/benchmarks/codes.py tune                        # step sizes, on other images
     python examples/benchmarks/codes.py run                         # everything; hours
     python examples/benchmarks/codes.py run --generators mnist-512 --tasks match x4 --methods AutoSearch
     python examples/benchmarks/codes.py report --write              # the tables of docs/results/codes.md and codes/
     python examples/benchmarks/codes.py plot                        # its figures, from the logs
-    python examples/benchmarks/codes.py strips                      # its pictures, searched again; minutes
+    python examples/benchmarks/codes.py strips                      # its images, searched again; minutes
 
 All starts are uniform random codes, but for edits, which start at their source; seeds 0, 1, ... are seeds of
 starts and of the methods' own noise. A loss is one evaluation, a loss with its gradient two. Figures go to
@@ -33,7 +33,7 @@ _EXTENSIONS = 3  # steps beyond the ends of a list, as long as the best is at it
 
 
 def tune(options: argparse.Namespace) -> None:
-    """The best step size of each tuned method for each generator, on the match task of other pictures."""
+    """The best step size of each tuned method for each generator, on the match task of other images."""
     for name in options.generators:
         log = logs.read(options.logs, name)
         generator, sha = generators.load(name)
@@ -114,7 +114,7 @@ def run_stage(
         of_task["yardstick"] = float(f"{problem.yardstick.mean().item():.4g}")
         of_task["baselines"] = baselines(problem, data)
     proof = stage.name == "proof"
-    taking_part = list(methods.PROVING) if proof else methods.names(problem.wish, certifying=5000 in stage.budgets)
+    taking_part = list(methods.PROVING) if proof else methods.names(problem.constraint, stalling=5000 in stage.budgets)
     for method in options.methods or ():
         if method not in taking_part:
             print(f"{name} {task} {key} {method}: takes no part, see codes_bench/methods.py", flush=True)
@@ -130,7 +130,7 @@ def run_stage(
         last, ends = str(stage.budgets[-1]), done[key]["runs"]
         mean = sum(done[key]["ratio"][last]) / stage.count
         seconds = sum(part["seconds"] for part in ends.values())
-        print(f"{name} {task} {key} {method}: {mean:.4g} at {last} rows, {seconds:.0f} s", flush=True)
+        print(f"{name} {task} {key} {method}: {mean:.4g} at {last} evaluations, {seconds:.0f} s", flush=True)
 
 
 def report(options: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "results" / "continuous.md"
 WEIGHTS = Path(__file__).parent / "weights" / "mnist-gan.safetensors"
 BUDGETS = (100, 300, 1000, 2000)
 FOUND = 1e-3  # mean square error below which a planted target counts as found
-WIDTH = 64  # numbers of the GAN's latent
+WIDTH = 64  # elements of the GAN's latent
 TASKS = ("planted", "match", "inpaint", "super-resolution")
 # Problems of the planted task, of each of the others, and seeds.
 SIZES = {"mnist-vae": (16, 16, 1), "pretrained-vae": (64, 16, 1), "mnist-gan": (64, 16, 1)}
@@ -87,27 +87,27 @@ def gan_critic() -> nn.Sequential:
 def train_gan(steps: int, batch: int = 64, seed: int = 0) -> nn.Sequential:
     """The decoder of a small DCGAN: Radford, Metz and Chintala, arXiv:1511.06434."""
     images, _ = mnist("train")
-    luck = torch.Generator().manual_seed(seed)
+    randomness = torch.Generator().manual_seed(seed)
     with models.initialised(seed):
         decoder, critic = gan_decoder(), gan_critic()
     for layer in (*decoder, *critic):
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(layer.weight, 0, 0.02, generator=luck)
+            nn.init.normal_(layer.weight, 0, 0.02, generator=randomness)
     adam = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))
-    moves, judges = adam(decoder.parameters()), adam(critic.parameters())
+    decoder_adam, critic_adam = adam(decoder.parameters()), adam(critic.parameters())
     for step in range(steps):
-        real = images[torch.randint(len(images), (batch,), generator=luck)]
-        fake = decoder(torch.randn(batch, WIDTH, generator=luck))
-        judged = F.softplus(-critic(real)).mean() + F.softplus(critic(fake.detach())).mean()
-        judges.zero_grad()
-        judged.backward()
-        judges.step()
-        fooled = F.softplus(-critic(fake)).mean()
-        moves.zero_grad()
-        fooled.backward()
-        moves.step()
+        real = images[torch.randint(len(images), (batch,), generator=randomness)]
+        fake = decoder(torch.randn(batch, WIDTH, generator=randomness))
+        critic_loss = F.softplus(-critic(real)).mean() + F.softplus(critic(fake.detach())).mean()
+        critic_adam.zero_grad()
+        critic_loss.backward()
+        critic_adam.step()
+        decoder_loss = F.softplus(-critic(fake)).mean()
+        decoder_adam.zero_grad()
+        decoder_loss.backward()
+        decoder_adam.step()
         if step % 500 == 499:
-            print(f"step {step + 1}: critic {judged.item():.3f}, decoder {fooled.item():.3f}", flush=True)
+            print(f"step {step + 1}: critic {critic_loss.item():.3f}, decoder {decoder_loss.item():.3f}", flush=True)
     return decoder.eval()
 
 

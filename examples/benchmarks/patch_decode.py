@@ -2,11 +2,11 @@
 
     python examples/benchmarks/patch_decode.py         # some minutes; writes examples/logs/patch_decode.json
 
-Three decoders from embeddings of width 32 to colour pictures four times as large as the grid: a
+Three decoders from embeddings of width 32 to colour images four times as large as the grid: a
 *near* one of one 3x3 convolution and an upsampling, a *local* one of three and two, and that of the
 package's VQ-VAE. For
-each size of the grid, `Objective.swaps` scores single swaps against a target picture, by patches
-and by full decodes in turn. Times are per swap, the wish and the one decode of the grid before the
+each size of the grid, `Objective.swaps` scores single swaps against a target image, by patches
+and by full decodes in turn. Times are per swap, the constraint and the one decode of the grid before the
 swaps included, and medians over the repeats; multiply-adds are counted by torch. The full decode
 gets the chunk of rows that suits it best here.
 """

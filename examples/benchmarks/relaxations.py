@@ -1,11 +1,12 @@
 """Which relaxation should a search in codes take? Every estimator in `RelaxedSearch`, under the same budgets.
 
-    python examples/benchmarks/relaxations.py tune       # temperatures and widths, on other pictures
+    python examples/benchmarks/relaxations.py tune       # temperatures and widths, on other images
     python examples/benchmarks/relaxations.py run        # examples/logs/relaxations.json
     python examples/benchmarks/relaxations.py report     # the table of docs/results/direct_argmax.md
 
 Tasks, generators, starts and yardsticks are those of `codes.py`. Each estimator takes the best on 16 other
-pictures of a few last temperatures (or widths) and of two learning rates, with 300 rows; nothing is tuned per picture.
+images of a few last temperatures (or widths) and of two learning rates, with 300 evaluations;
+nothing is tuned per image.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def searcher(name: str, setting: float, rate: float) -> ls.RelaxedSearch:
     return ls.RelaxedSearch(relaxation=make(setting), temperature=(1.0, last), optimizer=optimizer)
 
 
-def ratios(problem: tasks.Problem, method: ls.Searcher, rows: int) -> Tensor:
-    return search(problem, method, rows, seed=0).score.loss / problem.yardstick
+def ratios(problem: tasks.Problem, method: ls.Searcher, evaluations: int) -> Tensor:
+    return search(problem, method, evaluations, seed=0).score.loss / problem.yardstick
 
 
 def best(log: dict[str, float]) -> tuple[float, float]:
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("command", choices=["tune", "run", "report"])
     parser.add_argument("--generators", nargs="+", default=["cifar10-8x8", "mnist-512"], choices=generators.GENERATORS)
     parser.add_argument("--tasks", nargs="+", default=["match", "x4"], choices=list(tasks.TASKS))
-    parser.add_argument("--count", type=int, default=32, help="pictures")
+    parser.add_argument("--count", type=int, default=32, help="images")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -94,9 +95,9 @@ def main() -> None:
         else:
             for task in options.tasks:
                 problem = tasks.make(generator, generator_name, task, options.count, seed=0)
-                for rows in BUDGETS:
-                    if (key := f"{task} {rows}") not in of:
-                        found = ratios(problem, searcher(name, *best(of["tuning"])), rows)
+                for budget in BUDGETS:
+                    if (key := f"{task} {budget}") not in of:
+                        found = ratios(problem, searcher(name, *best(of["tuning"])), budget)
                         of[key] = [float(f"{found.mean():.4g}"), float(f"{found.median():.4g}")]
                         print(generator_name, name, key, of[key], flush=True)
         LOG.write_text(json.dumps(log, indent=1) + "\n")
@@ -111,7 +112,7 @@ def write(log: dict[str, Any]) -> None:
 
 def table(log: dict[str, Any]) -> str:
     """Mean ratios, a row an estimator."""
-    columns = [f"{task} {rows}" for task in ("match", "x4") for rows in BUDGETS]
+    columns = [f"{task} {budget}" for task in ("match", "x4") for budget in BUDGETS]
     lines = []
     for generator, found in log.items():
         lines += [f"| {generator} | {' | '.join(columns)} | last temperature (width), rate |"]

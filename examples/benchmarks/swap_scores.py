@@ -34,14 +34,14 @@ from latentsearch.searchers.swaps._quadratic import QuadraticModel
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT / "examples" / "logs" / "swap_scores.json"
-PICTURE = ROOT / "docs" / "explanation" / "img" / "swap_scores.png"
-PICTURES, SWAPS, TOP = 20, 256, 32
+FIGURE = ROOT / "docs" / "explanation" / "img" / "swap_scores.png"
+IMAGES, SWAPS, TOP = 20, 256, 32
 KEPT = 400  # dots in the figure
 
 
 def generators() -> dict[str, tuple[ls.CodebookGenerator, Tensor]]:
-    """By name: a wrapped model, and pictures."""
-    images = zoo.images()[0][:PICTURES]
+    """By name: a wrapped model, and images."""
+    images = zoo.images()[0][:IMAGES]
     found = {name: (ls.wrap(zoo.load(name)), images) for name in ("mnist-vqvae-512", "mnist-vqvae-40")}
     weights = ROOT / "runs" / "cifar10-K512-ema-0.safetensors"
     if weights.exists():
@@ -50,14 +50,14 @@ def generators() -> dict[str, tuple[ls.CodebookGenerator, Tensor]]:
         model.load_state_dict(tensors)
         found["cifar10-K512-ema-0"] = (
             ls.wrap(model.eval().requires_grad_(False)),
-            cifar10_subset("test")[0][:PICTURES],
+            cifar10_subset("test")[0][:IMAGES],
         )
     return found  # type: ignore[return-value]
 
 
 def stages(generator: ls.CodebookGenerator, goal: ls.Matches) -> dict[str, Tensor]:
     """Grids of codes, from bad to good."""
-    start = Noise.from_seed(0, PICTURES).integers(generator.space.codebook_size, *generator.space.shape)
+    start = Noise.from_seed(0, IMAGES).integers(generator.space.codebook_size, *generator.space.shape)
     relaxed = ls.RelaxedSearch().search(generator, goal, init=start, seed=0, run=ls.Run(evaluations=100)).latent
     polished = ls.CoordinateSearch().search(generator, goal, init=relaxed, seed=0, run=ls.Run(evaluations=500)).latent
     return {"random": start, "encoder's": generator.encode(goal.target), "relaxed": relaxed, "polished": polished}
@@ -65,33 +65,33 @@ def stages(generator: ls.CodebookGenerator, goal: ls.Matches) -> dict[str, Tenso
 
 def measure(generator: ls.CodebookGenerator, goal: ls.Matches, z: Tensor) -> dict[str, Any]:
     """How well both predictions rank random swaps, and how many of the best that they find do help."""
-    objective = Objective(generator, goal, ls.Run(), Ledger(PICTURES))
-    model = QuadraticModel.at(objective, z, Curvature.unknown(objective, PICTURES))
-    noise, held = Noise.from_seed(1, PICTURES), model.linear.score.loss[:, None]
+    objective = Objective(generator, goal, ls.Run(), Ledger(IMAGES))
+    model = QuadraticModel.at(objective, z, Curvature.unknown(objective, IMAGES))
+    noise, held = Noise.from_seed(1, IMAGES), model.linear.score.loss[:, None]
     position = noise.fold(0).integers(z[0].numel(), 2 * SWAPS)
     code = noise.fold(1).integers(generator.space.codebook_size, 2 * SWAPS)
     change = objective.swaps(z, position, code).loss - held
-    slope, half_distance = predictors(model, position, code)
+    first_order, half_distance = predictors(model, position, code)
     # Fitted on the first half, judged on the second.
     first, second = slice(None, SWAPS), slice(SWAPS, None)
-    curvature = model.fit.observe((change - slope)[:, first], half_distance[:, first]).value
-    both = slope + curvature[:, None] * half_distance
+    curvature = model.fit.observe((change - first_order)[:, first], half_distance[:, first]).value
+    both = first_order + curvature[:, None] * half_distance
     ranks = {
         name: [float(spearmanr(a, b).statistic) for a, b in zip(score[:, second], change[:, second], strict=True)]
-        for name, score in {"slope": slope, "slope and curvature": both}.items()
+        for name, score in {"slope": first_order, "slope and curvature": both}.items()
     }
     result: dict[str, Any] = {"curvature": float(curvature.mean())}
-    for name, value in {"slope": torch.zeros(PICTURES), "slope and curvature": curvature}.items():
+    for name, value in {"slope": torch.zeros(IMAGES), "slope and curvature": curvature}.items():
         best = replace(model, curvature=value).rank(TOP, per_position=4)
         gained = objective.swaps(z, best.position, best.code).loss < held
         result[name] = {
-            "rank correlation": sum(ranks[name]) / PICTURES,
+            "rank correlation": sum(ranks[name]) / IMAGES,
             f"of the best {TOP}, help": float(gained.float().mean()),
         }
-    sample = slice(SWAPS, SWAPS + KEPT // PICTURES)
+    sample = slice(SWAPS, SWAPS + KEPT // IMAGES)
     result["dots"] = {
         name: [float(f"{x:.3g}") for x in values[:, sample].flatten().tolist()]
-        for name, values in {"true": change, "slope": slope, "slope and curvature": both}.items()
+        for name, values in {"true": change, "slope": first_order, "slope and curvature": both}.items()
     }
     return result
 
@@ -141,8 +141,8 @@ def draw(log: dict[str, Any]) -> None:
             ax.axhline(0, color="black", linewidth=0.5)
             ax.axvline(0, color="black", linewidth=0.5)
     figure.suptitle(f"Random swaps of one code, {model}", fontsize=10)
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, dpi=110)
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURE, dpi=110)
 
 
 def main() -> None:

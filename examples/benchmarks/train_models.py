@@ -53,7 +53,7 @@ def build(name: str, images: Tensor) -> nn.Module:
 
 @torch.no_grad()
 def worth(model: nn.Module, test: Split) -> dict[str, float]:
-    """What the model is worth on the test pictures."""
+    """What the model is worth on the test images."""
     images, labels = test
     if isinstance(model, models.Classifier):
         right = [(model(x).argmax(1) == y).float() for x, y in zip(images.split(500), labels.split(500), strict=True)]

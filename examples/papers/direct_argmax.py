@@ -101,10 +101,10 @@ SHOWN = {
 def run_report(options: argparse.Namespace) -> None:
     logs = {name: read(options.logs / f"argmax_{name}.json") for name in tables.PARTS}
     tables.write(PAGE, logs)
-    pictures = PAGE.parent / "img"
+    folder = PAGE.parent / "img"
     if logs["gradients"]:
-        figures.gradients(logs["gradients"]["1 x 10, 300 hidden"], pictures / "argmax_gradients.png")
-    figures.courses(logs["bounds"], SHOWN, pictures / "argmax_courses.png")
+        figures.gradients(logs["gradients"]["1 x 10, 300 hidden"], folder / "argmax_gradients.png")
+    figures.courses(logs["bounds"], SHOWN, folder / "argmax_courses.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

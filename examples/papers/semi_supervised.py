@@ -1,4 +1,4 @@
-"""Figures 3, 4, 7 and 8 of *Direct Optimization through arg max for Discrete VAE*: semi-supervised pictures.
+"""Figures 3, 4, 7 and 8 of *Direct Optimization through arg max for Discrete VAE*: semi-supervised images.
 
     python examples/papers/semi_supervised.py run                       # Figure 3: MNIST with 50 to 600 labels
     python examples/papers/semi_supervised.py run --recipe paper        # equation 11 and nothing else
@@ -8,7 +8,7 @@
     python examples/papers/semi_supervised.py report                    # the figures, as tables
 
 Everything is seeded. What a log in `examples/logs/` holds already is not done again, and a run that was stopped
-goes on from its last pass. Weights go to `runs/`: runs with more labels, and the pictures, begin from them.
+goes on from its last pass. Weights go to `runs/`: runs with more labels, and the images, begin from them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def run_semi(options: argparse.Namespace) -> None:
 
 
 def run_attributes(options: argparse.Namespace) -> None:
-    """One model a seed, by the bound and the labels or with the wish on top."""
+    """One model a seed, by the bound and the labels or with the constraint on top."""
     path, section = options.logs / "argmax_attributes.json", f"asked {options.asked:g}"
     for seed in options.seeds:
         done = logs.read(path).get(section, {})
@@ -64,7 +64,7 @@ def report(folder: Path) -> None:
         print(f"\n## attributes, {section}\n\n{attributes.table(log)}")
 
 
-def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
+def draw(runs: Path, section: str, asked: float, seed: int) -> None:
     """Figures 7, 4 and 8, of the models whose weights are there."""
     for count in (min(semi.COUNTS), max(semi.COUNTS)):
         path = semi.weights(runs, section, f"direct-{count}-{seed}")
@@ -76,7 +76,7 @@ def pictures(runs: Path, section: str, asked: float, seed: int) -> None:
     if path.exists():
         model = semi.load_model(path)
         rows = attributes.switches(model, attributes.load()[2][:8])
-        title = "picture, decoded, then switched: " + ", ".join(attributes.NAMES)
+        title = "image, decoded, then switched: " + ", ".join(attributes.NAMES)
         plots.save_grid(IMAGES / "argmax_attributes.png", rows, [""] * len(rows), scale=2, titles={0: title})
         found = attributes.combinations(model, ("slanted", "tall", "top-heavy"), styles=12)
         plots.save_grid(IMAGES / "argmax_combinations.png", list(found.values()), list(found), scale=2)
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.command == "report":
         report(options.logs)
     else:
-        pictures(options.runs, section_of(options), options.asked, options.seeds[0])
+        draw(options.runs, section_of(options), options.asked, options.seeds[0])
 
 
 if __name__ == "__main__":

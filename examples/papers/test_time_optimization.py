@@ -3,13 +3,13 @@
     python examples/papers/train_vqvae.py cifar10                        # the models, first
     python examples/papers/test_time_optimization.py traversals         # Table 1
     python examples/papers/test_time_optimization.py carry-on           # what follows a repeat
-    python examples/papers/test_time_optimization.py tune               # step sizes, on other pictures
+    python examples/papers/test_time_optimization.py tune               # step sizes, on other images
     python examples/papers/test_time_optimization.py budgets            # what each search reaches
     python examples/papers/test_time_optimization.py pictures           # docs/results/img/tto_*.png
     python examples/papers/test_time_optimization.py report             # the tables of docs/results/
 
 Add `--data mnist` to `tune` and `budgets` for the MNIST model that the package carries, and
-`--fast` to try any of them on few pairs and rows, with figures and pictures in `runs/fast/`. Everything
+`--fast` to try any of them on few pairs and evaluations, with figures and images in `runs/fast/`. Everything
 is seeded; figures go to `examples/logs/`, one file a subcommand.
 """
 
@@ -49,7 +49,7 @@ class Paths:
 
 
 def load(data: str, runs: Path) -> tuple[models.VQVAE, Tensor]:
-    """The model with K = 512 and seed 0, and the test pictures."""
+    """The model with K = 512 and seed 0, and the test images."""
     if data == "mnist":
         return fast_layout(zoo.load("mnist-vqvae-512")), mnist("test")[0]
     return load_model(runs / "cifar10-K512-ema-0.safetensors"), cifar10_subset("test")[0]
@@ -78,20 +78,20 @@ def run(command: str, data: str, bench: Bench, tuning: Bench, paths: Paths, fast
 
 def main(arguments: Sequence[str] | None = None, *, model: models.VQVAE | None = None,
          images: Tensor | None = None, paths: Paths | None = None) -> None:  # fmt: skip
-    """The command line; a model, test pictures and paths can be put in by hand."""
+    """The command line; a model, test images and paths can be put in by hand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["traversals", "carry-on", "tune", "budgets", "pictures", "report"])
     parser.add_argument("--data", choices=["cifar10", "mnist"], default="cifar10")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where train_vqvae.py put the weights")
     parser.add_argument("--first", type=int, help="budgets: only the first so many pairs; the others can follow")
-    parser.add_argument("--fast", action="store_true", help="few pairs and rows, to see it work")
+    parser.add_argument("--fast", action="store_true", help="few pairs and evaluations, to see it work")
     options = parser.parse_args(arguments)
     if options.command == "report":
         paths = paths or Paths()
         tables.fill(paths.page, paths.logs)
         return
     if paths is None:
-        fast = options.runs / "fast"  # a trial must not touch what the page reports
+        fast = options.runs / "fast"  # a quick run must not touch what the page reports
         paths = Paths(options.runs, fast, fast / "page.md") if options.fast else Paths(options.runs)
     if model is None or images is None:
         model, images = load(options.data, paths.runs)

@@ -41,7 +41,7 @@ class Teller(Protocol):
 
 
 class Tellers:
-    """The optimisers of the rows held: objects of their own, of which the loop moves the rows' numbers only."""
+    """The optimisers of the rows held: objects of their own, of which the loop moves the indices of the rows only."""
 
     def __init__(self, row: Tensor, of_row: dict[int, Teller]) -> None:
         self.row, self.of_row = row, of_row
@@ -187,10 +187,10 @@ class _NevergradTeller:
     def __init__(
         self, nevergrad: Any, name: str, z: np.ndarray, loss: float, codes: int, seed: int, evaluations: int
     ) -> None:
-        numbers = nevergrad.p.Array(init=np.full(len(z), codes / 2)).set_bounds(0, codes, method="gaussian")
-        numbers.random_state = np.random.RandomState(seed)
+        array = nevergrad.p.Array(init=np.full(len(z), codes / 2)).set_bounds(0, codes, method="gaussian")
+        array.random_state = np.random.RandomState(seed)
         make = nevergrad.optimizers.registry[name]
-        self.optimizer, self.codes = make(parametrization=numbers, budget=evaluations, num_workers=1), codes
+        self.optimizer, self.codes = make(parametrization=array, budget=evaluations, num_workers=1), codes
         # The reference stays in the middle, so that a mutated position is uniform; the start is told.
         self.optimizer.suggest(z + 0.5)
         self.tell(self.ask(), np.array([loss]))
@@ -206,8 +206,8 @@ class _NevergradTeller:
             scored = self.optimizer.parametrization.spawn_child(new_value=grids[0] + 0.5)
         self.optimizer.tell(scored, float(losses[0]))
 
-    def _codes(self, numbers: np.ndarray) -> np.ndarray:
-        return np.floor(numbers).clip(0, self.codes - 1).astype(np.int64)[None]
+    def _codes(self, values: np.ndarray) -> np.ndarray:
+        return np.floor(values).clip(0, self.codes - 1).astype(np.int64)[None]
 
 
 def packages() -> dict[str, AskTellSearch]:

@@ -40,10 +40,10 @@ def styles() -> dict[str, dict[str, Any]]:
     }
 
 
-def curves(found: Mapping[str, Log], wanted: Iterable[str], folder: Path) -> list[Path]:
+def curves(found: Mapping[str, Log], shown: Iterable[str], folder: Path) -> list[Path]:
     """One figure a task, a panel a generator: the mean ratio to the yardstick against evaluations."""
     paths = []
-    for task in wanted:
+    for task in shown:
         measured = {name: log["tasks"][task]["methods"] for name, log in found.items() if task in log.get("tasks", {})}
         if measured:
             paths.append(_curves_of_task(task, measured, folder / f"codes_{task}.png"))
@@ -107,7 +107,7 @@ def _curves_of_task(task: str, measured: Mapping[str, dict[str, tables.Records]]
 
 
 def stretches(records: tables.Records) -> list[tuple[list[int], list[float]]]:
-    """Budgets and mean ratios of one method; means over other pictures are not joined to those before."""
+    """Budgets and mean ratios of one method; means over other images are not joined to those before."""
     parts: dict[int, tuple[list[int], list[float]]] = {}
     for budget in tables.budgets_of({"": records}):
         if found := tables.ratios(records, budget):

@@ -57,10 +57,10 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
     if not path.exists():
         raise BrokenFile(f"no {path}: run train_models.py {name}")
     tensors, header = _checkpoint.load(path, kind="model")
-    wanted: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
-    found, logged = digest(tensors), wanted.get(name, {}).get("sha256")
+    recorded: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
+    found, logged = digest(tensors), recorded.get(name, {}).get("sha256")
     if found != logged:
-        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} wants {logged}: run train_models.py {name} again")
+        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run train_models.py {name} again")
     settings = header["settings"] | {"image_shape": tuple(header["settings"]["image_shape"])}
     with training.initialised(0):
         model = _CLASSES[header["class"]](**settings)

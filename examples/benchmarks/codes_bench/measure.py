@@ -46,9 +46,9 @@ def plan(task: str, seeds: int, count: int | None) -> list[Stage]:
     return [Stage(s.name, s.budgets, min(s.count, count), s.seeds) for s in stages]
 
 
-def search(problem: Problem, searcher: ls.Searcher, rows: int, seed: int) -> ls.SearchResult:
-    run = ls.Run(evaluations=rows, chunk_rows=_BATCH)
-    return searcher.search(problem.generator, problem.wish, init=problem.init, seed=seed, run=run)
+def search(problem: Problem, searcher: ls.Searcher, evaluations: int, seed: int) -> ls.SearchResult:
+    run = ls.Run(evaluations=evaluations, chunk_rows=_BATCH)
+    return searcher.search(problem.generator, problem.constraint, init=problem.init, seed=seed, run=run)
 
 
 def measure(problem: Problem, name: str, step: float | None, seed: int, budgets: Sequence[int], data: str) -> Any:
@@ -110,8 +110,8 @@ def reached(trace: ls.Trace, yardstick: Tensor) -> dict[str, Any]:
 
 
 @cache
-def _train_pictures(data: str) -> tuple[Tensor, Tensor]:
-    """All training pictures as vectors, and their squared lengths."""
+def _train_images(data: str) -> tuple[Tensor, Tensor]:
+    """All training images as vectors, and their squared lengths."""
     flat = (mnist("train") if data == "mnist" else cifar10_subset("train"))[0].flatten(1)
     return flat, flat.square().sum(1)
 
@@ -122,8 +122,8 @@ def _judge(data: str) -> nn.Module:
 
 
 def nearest(images: Tensor, data: str) -> Tensor:
-    """``(N,)``: root mean square difference to the nearest training picture."""
-    flat, lengths = _train_pictures(data)
+    """``(N,)``: root mean square difference to the nearest training image."""
+    flat, lengths = _train_images(data)
     own = images.flatten(1).contiguous()
     squares = (lengths - 2 * own @ flat.T).amin(1) + own.square().sum(1)
     return (squares.clamp(min=0) / own.shape[1]).sqrt()
@@ -131,7 +131,7 @@ def nearest(images: Tensor, data: str) -> Tensor:
 
 @torch.no_grad()
 def distance(problem: Problem, output: Tensor, data: str, judge: Callable[[str], nn.Module] = _judge) -> Any:
-    """How far pictures are from the data, and what a classifier that no search has seen thinks of them."""
+    """How far images are from the data, and what a classifier that no search has seen thinks of them."""
     output = output.clamp(0, 1)
     sure = judge(data)(output.contiguous()).softmax(1)
     found = {
@@ -139,9 +139,9 @@ def distance(problem: Problem, output: Tensor, data: str, judge: Callable[[str],
         "confidence": round(sure.amax(1).mean().item(), 4),
     }
     if problem.label is not None:
-        wanted = sure.gather(1, problem.label[:, None])[:, 0]
-        judged = (sure.argmax(1) == problem.label).float()
-        found |= {"wanted": round(wanted.mean().item(), 4), "judged": round(judged.mean().item(), 4)}
+        target = sure.gather(1, problem.label[:, None])[:, 0]
+        agreed = (sure.argmax(1) == problem.label).float()
+        found |= {"wanted": round(target.mean().item(), 4), "judged": round(agreed.mean().item(), 4)}
     return found
 
 
@@ -154,7 +154,7 @@ def recovered(problem: Problem, latent: Tensor) -> dict[str, float]:
 
 
 def baselines(problem: Problem, data: str) -> dict[str, Any]:
-    """The same distances of the pictures behind the wishes, and of the model's own codes of them."""
+    """The same distances of the images behind the constraints, and of the model's own codes of them."""
     with torch.no_grad():
         own = problem.generator.decode(problem.generator.encode(problem.images))
     return {"pictures": distance(problem, problem.images, data), "encoder": distance(problem, own, data)}

@@ -16,7 +16,7 @@ def _straight_through_adam(lr: float) -> ls.Searcher:
     return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
 
 
-# One step size for all problems of a generator, the best on other pictures; nothing else is tuned.
+# One step size for all problems of a generator, the best on other images; nothing else is tuned.
 TUNED: Mapping[str, tuple[Callable[[float], ls.Searcher], tuple[float, ...]]] = {
     "algorithm 2": (
         lambda lr: ls.StraightThroughSearch(lr=lr, on_repeat="continue"), (300, 1000, 3000, 10_000)),
@@ -39,35 +39,35 @@ OWN: Mapping[str, ls.Searcher] = {
     "EvolutionSearch": ls.EvolutionSearch(),
     "RandomSearch": ls.RandomSearch(),
 }
-# Ends at its certificate, so it is run where budgets are large enough to see that.
-CERTIFYING: Mapping[str, ls.Searcher] = {"CoordinateSearch, patience 512": ls.CoordinateSearch(patience=512)}
+# Ends by its patience, STALLED, or OPTIMAL: it is run where budgets are large enough to see that.
+STALLING: Mapping[str, ls.Searcher] = {"CoordinateSearch, patience 512": ls.CoordinateSearch(patience=512)}
 # Goes on until every single swap was tried; in a stage of its own.
 PROVING: Mapping[str, ls.Searcher] = {
     "AutoSearch, then every swap": ls.Then(
         ls.Stage(ls.AutoSearch(), share=1 / 8), ls.CoordinateSearch(batch=64, patience=None)
     )
 }
-PLAIN: Mapping[str, ls.Searcher] = {**OWN, **CERTIFYING, **PROVING, **outsiders(), **packages()}
-CERTIFIED = ("AutoSearch", "CoordinateSearch", *CERTIFYING)
+PLAIN: Mapping[str, ls.Searcher] = {**OWN, **STALLING, **PROVING, **outsiders(), **packages()}
+CONVERGING = ("AutoSearch", "CoordinateSearch", *STALLING)
 
 # These fit themselves to the budget, so each budget is a run of its own; one run serves the others.
 FITTED = ("AutoSearch", "RelaxedSearch", "LangevinSearch")
 NO_GRADIENT = ("AutoSearch", "EvolutionSearch", "RandomSearch", "(1+λ) evolution", *packages())
 
 
-def names(wish: ls.Constraint | None = None, certifying: bool = True) -> list[str]:
-    """The methods that can search for a wish, or all; those that are there for their certificate, or not."""
-    found = [*PLAIN, *TUNED] if wish is None or wish.differentiable else list(NO_GRADIENT)
-    barred = set(PROVING) | (set() if certifying else set(CERTIFYING))
-    if wish is not None:
-        barred |= set() if wish.goal.least_squares else {"PursuitSearch"}
-        barred |= set() if wish.goal.cell_axes == 2 else {"ColouredSearch"}
+def names(constraint: ls.Constraint | None = None, stalling: bool = True) -> list[str]:
+    """The methods that can search for a constraint, or all; with those that stop by patience, or without."""
+    found = [*PLAIN, *TUNED] if constraint is None or constraint.differentiable else list(NO_GRADIENT)
+    barred = set(PROVING) | (set() if stalling else set(STALLING))
+    if constraint is not None:
+        barred |= set() if constraint.goal.least_squares else {"PursuitSearch"}
+        barred |= set() if constraint.goal.cell_axes == 2 else {"ColouredSearch"}
     return [name for name in found if name not in barred]
 
 
 def is_own(name: str) -> bool:
     """Whether it is a method of the package, or one that others published."""
-    return name in OWN or name in CERTIFYING
+    return name in OWN or name in STALLING
 
 
 def method(name: str, step: float | None) -> ls.Searcher:

@@ -29,7 +29,7 @@ class GridState:
 class GCG(IterativeSearcher):
     """Greedy coordinate gradient (Zou et al. 2023, algorithm 1), as published.
 
-    The ``top`` codes of each position by the slope alone; ``batch`` single swaps drawn uniformly over
+    The ``top`` codes of each position by first-order change alone; ``batch`` single swaps drawn uniformly over
     positions and these codes; the best of them is the next grid, better or not.
     """
 
@@ -46,10 +46,10 @@ class GCG(IterativeSearcher):
 
     def step(self, objective: Objective, state: GridState, noise: Noise) -> tuple[GridState, Proposal]:
         linear = objective.linearise(state.z)
-        slope = linear.gradient @ objective.codebook.mT
+        first_order = linear.gradient @ objective.codebook.mT
         if linear.table is not None:
-            slope = slope + linear.table
-        codes = slope.flatten(1, -2).topk(min(self.top, slope.shape[-1]), largest=False).indices
+            first_order = first_order + linear.table
+        codes = first_order.flatten(1, -2).topk(min(self.top, first_order.shape[-1]), largest=False).indices
         position = noise.fold(0).integers(codes.shape[1], self.batch)
         choice = noise.fold(1).integers(codes.shape[2], self.batch)
         code = codes.flatten(1).gather(1, position * codes.shape[2] + choice)

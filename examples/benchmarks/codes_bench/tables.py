@@ -85,7 +85,7 @@ def task_page(task: str, measured: dict[str, dict[str, Any]]) -> str:
         f"![Loss against evaluations, task {task}](../img/codes_{task}.png)",
     ]
     for name, log in measured.items():
-        parts += [f"## {name}", losses(log["methods"], floor(task)), distances(log)]
+        parts += [f"## {name}", losses(log["methods"], baseline(task)), distances(log)]
     parts += [ends(measured), proofs(measured)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -161,7 +161,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 # -- losses --------------------------------------------------------------------------------------
 
 
-def floor(task: str) -> float:
+def baseline(task: str) -> float:
     """The ratio to the yardstick below which losses are all alike: where the optimum is 0, what nobody sees."""
     return 1.0 if task in EXACT else FLOOR
 
@@ -241,7 +241,7 @@ def reached(records: Records) -> list[str]:
     return [f"{share:.0%}", f"{statistics.fmean(rows):.0f}" if rows else "-", f"{overhead:.2f}"]
 
 
-# -- answers, and certificates -------------------------------------------------------------------
+# -- answers, and how runs end -------------------------------------------------------------------
 
 
 def distances(log: dict[str, Any]) -> str:
@@ -254,8 +254,8 @@ def distances(log: dict[str, Any]) -> str:
     names = {
         "nearest": "nearest training image",
         "confidence": "the judge's confidence",
-        "wanted": "the judge's probability of the wanted class",
-        "judged": "judged as wanted",
+        "wanted": "the judge's probability of the target class",
+        "judged": "judged as the target class",
         "codes": "codes recovered",
         "grids": "grids recovered",
     }
@@ -269,7 +269,7 @@ def ends(measured: dict[str, dict[str, Any]]) -> str:
     """How runs of 5,000 evaluations end."""
     rows = []
     for name, log in measured.items():
-        for method in methods.CERTIFIED:
+        for method in methods.CONVERGING:
             runs = [record["runs"].get("5000") for record in log["methods"].get(method, {}).values()]
             found = [end for run in runs if run for end, n in run["ends"].items() for _ in range(n)]
             if found:
@@ -282,7 +282,7 @@ def ends(measured: dict[str, dict[str, Any]]) -> str:
 
 
 def proofs(measured: dict[str, dict[str, Any]]) -> str:
-    """Which share of long runs ends with every single swap tried in vain, and what they came to."""
+    """Which share of long runs ends at a 1-swap local optimum, and what they came to."""
     rows = []
     for name, log in measured.items():
         for method, records in log.get("proofs", {}).items():

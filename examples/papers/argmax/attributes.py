@@ -1,7 +1,7 @@
 """Attributes switched on and off: Figures 4 and 8 of *Direct optimization through arg max*, with digits for faces.
 
-Eight rules read an attribute each off a picture. A MixedVAE with eight binary variables learns them from the
-labels of some pictures; the same rules then judge what it makes of combinations asked for.
+Eight rules read an attribute each off an image. A MixedVAE with eight binary variables learns them from the
+labels of some images; the same rules then judge what it makes of combinations asked for.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from latentsearch.noise import Noise
 from latentsearch.relaxations import DirectArgmax
 
 NAMES = ("thick", "slanted", "wide", "tall", "looped", "top-heavy", "left-heavy", "full middle")
-LABELLED, STYLE = 5000, 16  # labelled pictures of the 50,000; numbers of the style
-BATCH, JUDGED = 100, 1000  # a step; pictures behind each share
+LABELLED, STYLE = 5000, 16  # labelled images of the 50,000; elements of the style
+BATCH, JUDGED = 100, 1000  # a step; images behind each share
 _LINE = torch.linspace(-1, 1, 28)
 
 
@@ -35,7 +35,7 @@ _LINE = torch.linspace(-1, 1, 28)
 
 
 def measures(images: Tensor) -> Tensor:
-    """`(N, 8)`: for pictures `(N, 1, 28, 28)` in [0, 1], how much each has of what the names say."""
+    """`(N, 8)`: for images `(N, 1, 28, 28)` in [0, 1], how much each has of what the names say."""
     ink = images[:, 0]
     mass = ink.sum((1, 2)).clamp(min=1e-3)
     x, y = _LINE[None, None, :], _LINE[None, :, None]
@@ -69,7 +69,7 @@ def holes(ink: Tensor, least: int = 3) -> Tensor:
 
 
 def thresholds(measured: Tensor) -> Tensor:
-    """`(8,)`: the medians, so that half of all pictures have each attribute; a loop is any at all."""
+    """`(8,)`: the medians, so that half of all images have each attribute; a loop is any at all."""
     middle = measured.median(0).values
     middle[NAMES.index("looped")] = 0.0
     return middle
@@ -88,16 +88,16 @@ def build(seed: int) -> models.MixedVAE:
 
 
 class Asked(nn.Module):
-    """A model, and the wish that what is asked for can be read off: what `fit` trains.
+    """A model, and the constraint that what is asked for can be read off: what `fit` trains.
 
     The bound alone is content to put attributes into the style too, and a decoder that finds them
-    there does not listen to the codes. So pictures' styles are decoded with attributes switched at random, and
+    there does not listen to the codes. So images' styles are decoded with attributes switched at random, and
     the model's own encoder, held fixed, is to read off what was asked for, as in Hu et al., *Toward controlled
-    generation of text* (2017). It sees binary draws: shades that a drawn picture lacks cannot please it.
+    generation of text* (2017). It sees binary draws: shades that a drawn image lacks cannot please it.
 
     Args:
         model: What is trained.
-        weight: Of the wish; 0 for the bound and the labels alone.
+        weight: Of the constraint; 0 for the bound and the labels alone.
     """
 
     def __init__(self, model: models.MixedVAE, weight: float) -> None:
@@ -109,14 +109,14 @@ class Asked(nn.Module):
         return terms | {"asked": self.weight * self.misread(images, noise.fold(10))} if self.weight else terms
 
     def misread(self, images: Tensor, noise: Noise) -> Tensor:
-        """Cross-entropy of the codes asked for, in nats a picture; its gradient reaches the decoder alone."""
+        """Cross-entropy of the codes asked for, in nats an image; its gradient reaches the decoder alone."""
         with torch.no_grad():
             codes, style = self.model.encode(images)
         asked = codes ^ noise.fold(0).integers(2, *codes.shape)[0]
         chance = self.model.decode(asked, style)
         drawn = (noise.fold(1).uniform(*chance.shape)[0] < chance).to(chance.dtype)
-        pictures = drawn + chance - chance.detach()
-        features = functional_call(self.model.trunk, _fixed(self.model.trunk), (pictures,))
+        shades = drawn + chance - chance.detach()
+        features = functional_call(self.model.trunk, _fixed(self.model.trunk), (shades,))
         logits = functional_call(self.model.discrete, _fixed(self.model.discrete), (features,))
         return F.cross_entropy(logits.view(-1, 2), asked.view(-1)) * len(NAMES)
 
@@ -130,7 +130,7 @@ def weights(runs: Path, weight: float, seed: int) -> Path:
 
 
 def load() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Binary training pictures and what the rules say of them, `(N, 8)` int64; the same of the test pictures."""
+    """Binary training images and what the rules say of them, `(N, 8)` int64; the same of the test images."""
     data = semi.load()
     grey = [measures(mnist(which)[0]) for which in ("train", "test")]
     limit = thresholds(grey[0][:TRAIN])
@@ -139,7 +139,7 @@ def load() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def limits() -> Tensor:
-    """The thresholds, from the training pictures' grey values."""
+    """The thresholds, from the training images' grey values."""
     return thresholds(measures(mnist("train")[0][:TRAIN]))
 
 
@@ -192,21 +192,21 @@ def shares(right: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def judged(model: models.MixedVAE, pictures: Tensor, limit: Tensor, seed: int) -> dict[str, Any]:
+def judged(model: models.MixedVAE, images: Tensor, limit: Tensor, seed: int) -> dict[str, Any]:
     """How often the rules find an attribute as it was asked for.
 
-    `switched`: of a test picture's own code and style, one attribute is turned to the other value.
+    `switched`: of a test image's own code and style, one attribute is turned to the other value.
     `any`: all eight are asked for at random, with a style from the prior.
     """
-    codes, style = model.encode(pictures)
+    codes, style = model.encode(images)
     switched = []
     for which in range(len(NAMES)):
         asked = codes.clone()
         asked[:, which] = 1 - asked[:, which]
         switched.append((measures(model.decode(asked, style)) > limit)[:, which] == asked[:, which].bool())
     noise = Noise.from_seed(seed).fold(20)
-    asked = noise.fold(0).integers(2, len(pictures), len(NAMES))[0]
-    drawn = model.decode(asked, noise.fold(1).normal(len(pictures), *model.style_shape)[0])
+    asked = noise.fold(0).integers(2, len(images), len(NAMES))[0]
+    drawn = model.decode(asked, noise.fold(1).normal(len(images), *model.style_shape)[0])
     found = measures(drawn) > limit
     return {"switched": shares(torch.stack(switched, 1)), "any": shares(found == asked.bool())}
 
@@ -222,14 +222,14 @@ def table(log: dict[str, Any]) -> str:
 
 
 @torch.no_grad()
-def switches(model: models.MixedVAE, pictures: Tensor) -> list[Tensor]:
-    """Figure 4: for each picture `(10, 1, 28, 28)`, itself, decoded, and decoded with each attribute switched."""
+def switches(model: models.MixedVAE, images: Tensor) -> list[Tensor]:
+    """Figure 4: for each image `(10, 1, 28, 28)`, itself, decoded, and decoded with each attribute switched."""
     rows = []
-    for picture, code, style in zip(pictures, *model.encode(pictures), strict=True):
+    for image, code, style in zip(images, *model.encode(images), strict=True):
         asked = code.repeat(1 + len(NAMES), 1)
         each = torch.arange(len(NAMES))
         asked[1 + each, each] = 1 - asked[1 + each, each]
-        rows.append(torch.cat([picture[None], model.decode(asked, style.expand(len(asked), -1))]))
+        rows.append(torch.cat([image[None], model.decode(asked, style.expand(len(asked), -1))]))
     return rows
 
 

@@ -43,8 +43,8 @@ class Setting:
     variables: int
     categories: int
     hidden: tuple[int, ...] = ()
-    grey: bool = False  # grey pictures and squared errors, as in Figure 6
-    threshold: bool = False  # pictures cut at one half in place of drawn
+    grey: bool = False  # grey images and squared errors, as in Figure 6
+    threshold: bool = False  # images cut at one half in place of drawn
 
 
 _OF_THE_PAPER = {
@@ -214,18 +214,18 @@ def used_by(name: str, method: str, seed: int, fitting: Fitting, folder: Path) -
 
 @torch.no_grad()
 def used(net: DiscreteVAE, images: Tensor, least: int = 10) -> int:
-    """How many categories, of all variables, are the likeliest ones of so many pictures at the last epoch."""
+    """How many categories, of all variables, are the likeliest ones of so many images at the last epoch."""
     z = net.encode(images)
     return sum(int((z[:, p].bincount() >= least).sum()) for p in range(z.shape[1]))
 
 
 def totals(history: History) -> list[float]:
-    """The validation bound at each entry: hard codes, one draw a picture, exact KL."""
+    """The validation bound at each entry: hard codes, one draw an image, exact KL."""
     return history.totals("sum")
 
 
 def test_bound(net: DiscreteVAE, images: Tensor) -> float:
-    """Nats a picture: 100 hard draws for each, and the exact KL."""
+    """Nats an image: 100 hard draws for each, and the exact KL."""
     noise = Noise.from_seed(0)
     parts = [net.bound(part, noise.fold(n), samples=SAMPLES).sum() for n, part in enumerate(images.split(1000))]
     return float(sum(parts)) / len(images)

@@ -1,7 +1,7 @@
 """Semi-supervised MNIST: section 6.1 and Figure 3 of *Direct optimization through arg max for discrete VAEs*.
 
-The pictures are binarised once. Training sees the first 50,000 of MNIST's training pictures and the labels
-of a few of them, as many of each class; every choice was made on the last 10,000, and the test pictures are
+The images are binarised once. Training sees the first 50,000 of MNIST's training images and the labels
+of a few of them, as many of each class; every choice was made on the last 10,000, and the test images are
 looked at once a run, at its end.
 """
 
@@ -34,7 +34,7 @@ LABELLED, MOVED = 600, 7  # seeds: of who is labelled (with the run's own), of g
 
 @dataclass(frozen=True)
 class Split:
-    """Binary pictures `(N, 1, 28, 28)` and labels `(N,)`."""
+    """Binary images `(N, 1, 28, 28)` and labels `(N,)`."""
 
     images: Tensor
     labels: Tensor
@@ -48,13 +48,13 @@ class Recipe:
     """How a model is trained; the same for every method.
 
     Attributes:
-        epochs: Passes over the training pictures with the whole loss.
+        epochs: Passes over the training images with the whole loss.
         warm_epochs: Passes before that, of the discrete encoder alone.
         more_epochs: Both, where a run goes on from one with fewer labels; None if each begins anew.
-        batch: Pictures a step.
+        batch: Images a step.
         warm_batch: The same, in the warm passes.
-        labelled: Labelled pictures a step, beside the others.
-        consistency: Weight of the cross-entropy between the classes of a picture and of the same one moved.
+        labelled: Labelled images a step, beside the others.
+        consistency: Weight of the cross-entropy between the classes of an image and of the same one moved.
         balance: Weight of KL(mean q(class) || uniform) over a batch.
         sure: Chance from which a class that the warm model sees is taken for a label; None for never.
         dropout: In the continuous encoder.
@@ -108,30 +108,30 @@ def labelled_rows(labels: Tensor, count: int, seed: int) -> Tensor:
 
 
 def moved(images: Tensor, noise: Noise) -> Tensor:
-    """Pictures turned, sheared, scaled and shifted a little, each by its own luck, and binarised anew."""
-    luck = noise.split(len(images))
-    turn, shear, wide, tall, right, down = (2 * luck.fold(1).uniform(6) - 1).unbind(1)
+    """Images turned, sheared, scaled and shifted a little, each by its own randomness, and binarised anew."""
+    draws = noise.split(len(images))
+    turn, shear, wide, tall, right, down = (2 * draws.fold(1).uniform(6) - 1).unbind(1)
     turn, shear, wide, tall = 0.125 * turn, 0.1 * shear, 1 + 0.075 * wide, 1 + 0.075 * tall
     right, down = 0.07 * right, 0.07 * down  # a pixel
     cos, sin = turn.cos(), turn.sin()
     rows = [wide * cos, wide * (shear * cos - sin), right, tall * sin, tall * (shear * sin + cos), down]
     grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), align_corners=False)
     grey = F.grid_sample(images, grid, align_corners=False)
-    return (luck.fold(2).uniform(*images.shape[1:]) < grey).to(images.dtype)
+    return (draws.fold(2).uniform(*images.shape[1:]) < grey).to(images.dtype)
 
 
 # -- what is trained --------------------------------------------------------------------------------
 
 
 class SemiSupervised(nn.Module):
-    """A model beside its labelled pictures, of which every step draws some: what `fit` trains.
+    """A model beside its labelled images, of which every step draws some: what `fit` trains.
 
-    Labelled pictures are few, and a random batch would hold one in ten batches. They enter the loss of
+    Labelled images are few, and a random batch would hold one in ten batches. They enter the loss of
     the labels alone (the second sum of equation 11): in the bound, drawn so often, they would be learnt by heart.
 
     Args:
         model: What is trained.
-        labelled: Pictures with labels.
+        labelled: Images with labels.
         recipe: How.
         whole: Whether the bound is part of the loss.
     """
@@ -152,11 +152,11 @@ class SemiSupervised(nn.Module):
         return terms | {"labelled": self.supervised(self.model.logits(labelled.images), labelled.labels, share, noise)}
 
     def supervised(self, logits: Tensor, labels: Tensor, share: float, noise: Noise) -> Tensor:
-        """The loss of the labels, whose pictures are a share of the batch."""
+        """The loss of the labels, whose images are a share of the batch."""
         return share * self.model.supervise(logits, labels[:, None], noise.fold(12)).mean()
 
     def consistency(self, images: Tensor, labelled: Split, noise: Noise) -> dict[str, Tensor]:
-        """A moved picture is of the same class: of the label's, or of the one that the model sees in it unmoved.
+        """A moved image is of the same class: of the label's, or of the one that the model sees in it unmoved.
 
         Classes are kept equally likely on the whole, which is what the model's prior says: else one could
         take in another. Hu et al., *Learning discrete representations via information maximizing self-augmented
@@ -178,7 +178,7 @@ class SemiSupervised(nn.Module):
 
 @torch.no_grad()
 def guesses(model: MixedVAE, images: Tensor, sure: float | None, copies: int = 8) -> Tensor:
-    """`(N,)`: the class the model sees in each picture, on average over moved copies; -1 where it is not sure."""
+    """`(N,)`: the class the model sees in each image, on average over moved copies; -1 where it is not sure."""
     if sure is None:
         return torch.full((len(images),), -1)
     q = torch.zeros(len(images), CLASSES)
@@ -204,12 +204,12 @@ def train(
     model: MixedVAE, recipe: Recipe, data: dict[str, Split], rows: Tensor, seed: int, path: Path
 ) -> dict[str, Any]:
     """The warm passes, the guesses, and the rest; where they were cut short they go on from files beside ``path``."""
-    pictures, start = data["train"].images, time.perf_counter()
-    guess, figures = guesses(model, pictures, None), {}
+    images, start = data["train"].images, time.perf_counter()
+    guess, figures = guesses(model, images, None), {}
     halves: list[Path] = []
 
     def passes(whole: bool, epochs: int, batch: int, learning_rate: float) -> None:
-        steps = max(len(pictures) // batch, 1)
+        steps = max(len(images) // batch, 1)
 
         def report(entry: training.Entry) -> None:
             terms = {term: round(values[-1], 3) for term, values in entry.history.train.items()}
@@ -221,13 +221,13 @@ def train(
             steps * epochs, batch, partial(torch.optim.Adam, lr=learning_rate),
             log_every=steps, callbacks=[report], checkpoint=halves[-1],
         )  # fmt: skip
-        training.fit(trained, (pictures, guess), plan, seed=seed)
+        training.fit(trained, (images, guess), plan, seed=seed)
 
     if recipe.warm_epochs:
         passes(False, recipe.warm_epochs, recipe.warm_batch, recipe.warm_learning_rate)
-        guess = guesses(model, pictures, recipe.sure)
+        guess = guesses(model, images, recipe.sure)
         figures["warm_accuracy"] = accuracy(model, data["validation"])
-        print(f"  {path.stem} warm: {figures['warm_accuracy']} % of the validation pictures", flush=True)
+        print(f"  {path.stem} warm: {figures['warm_accuracy']} % of the validation images", flush=True)
     passes(True, recipe.epochs, recipe.batch, recipe.learning_rate)
     _checkpoint.save(path, model.state_dict(), {"kind": "model", "settings": model.settings})
     for half in halves:
@@ -238,13 +238,13 @@ def train(
 
 @torch.no_grad()
 def accuracy(model: MixedVAE, split: Split) -> float:
-    """Per cent of pictures whose likeliest class is their label."""
+    """Per cent of images whose likeliest class is their label."""
     classes = torch.cat([model.logits(part)[:, 0].argmax(-1) for part in split.images.split(1000)])
     return round(100 * (classes == split.labels).float().mean().item(), 2)
 
 
 def measure(model: MixedVAE, split: Split) -> dict[str, float]:
-    """Accuracy, and the negative bound with one hard draw a picture and exact divergences."""
+    """Accuracy, and the negative bound with one hard draw an image and exact divergences."""
     terms = training.evaluate(model, (split.images, torch.full_like(split.labels, -1)))
     bound = round(terms["expected_loss"] + terms["discrete_kl"], 2)
     return {"accuracy": accuracy(model, split), "bound": bound}

@@ -75,7 +75,7 @@ def gradients(log: Mapping[str, Any]) -> str:
 
 
 def labelled(log: Mapping[str, Any]) -> str:
-    """Accuracy and bound on the test pictures, a table a recipe."""
+    """Accuracy and bound on the test images, a table a recipe."""
     return "\n".join(f"### {recipe}\n\n{semi.table(records)}\n" for recipe, records in log.items())
 
 

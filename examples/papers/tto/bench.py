@@ -1,4 +1,4 @@
-"""What is searched: a trained VQ-VAE, and pairs of a source and a target picture."""
+"""What is searched: a trained VQ-VAE, and pairs of a source and a target image."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PAIRS, TUNING = 200, 32
 
 @dataclass(frozen=True)
 class Bench:
-    """Pairs of pictures, and the model whose latent space is searched.
+    """Pairs of images, and the model whose latent space is searched.
 
     Attributes:
         model: A VQ-VAE in evaluation mode.
         generator: The same, wrapped.
-        sources: (B, C, H, W) pictures whose codes a search starts from.
-        targets: (B, C, H, W) pictures that it is to reach.
+        sources: (B, C, H, W) images whose codes a search starts from.
+        targets: (B, C, H, W) images that it is to reach.
     """
 
     model: models.VQVAE
@@ -76,9 +76,9 @@ def fast_layout(model: models.VQVAE) -> models.VQVAE:
 def make_benches(
     model: models.VQVAE, images: Tensor, *, pairs: int = PAIRS, tuning: int = TUNING, seed: int = PAIR_SEED
 ) -> tuple[Bench, Bench]:
-    """The pairs that are reported, and other pairs, no picture in common, on which step sizes are tuned.
+    """The pairs that are reported, and other pairs, no image in common, on which step sizes are tuned.
 
-    Pictures are the first 2 * pairs + 2 * tuning of a seeded permutation of the test pictures:
+    Images are the first 2 * pairs + 2 * tuning of a seeded permutation of the test images:
     sources, targets, tuning sources, tuning targets.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""What each search reaches on the same pairs for the same number of decoded rows.
+"""What each search reaches on the same pairs for the same number of evaluations.
 
 Losses are divided by the loss of the model's own encoding of the target: 1 is as good as encoding.
 """
@@ -27,7 +27,7 @@ ALGORITHM_2, ALGORITHM_3, ADAM = "algorithm 2", "algorithm 3", "straight-through
 RESET = "algorithm 2, reset"
 METHODS = [START, RANDOM, ALGORITHM_2, ALGORITHM_3, RESET, ADAM, RELAXED, PRICED]
 UNTUNED = [RANDOM, PRICED]
-STARTS = ["encoded", "random"]  # codes of the source picture; uniform random codes
+STARTS = ["encoded", "random"]  # codes of the source image; uniform random codes
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Scale:
 
     Attributes:
         budgets: Rows a pair at which losses are read off.
-        tuning_rows: Rows a pair for each candidate; relaxed searches are tuned at the first two budgets.
+        tuning_evaluations: Evaluations a pair for each candidate; relaxed searches are tuned at the first two budgets.
         candidates: At most so many step sizes are tried.
         block: Pairs searched together.
     """
 
     budgets: tuple[int, ...] = (100, 500, 1500)
-    tuning_rows: int = 200
+    tuning_evaluations: int = 200
     candidates: int = 9
     block: int = 20
 
@@ -60,8 +60,8 @@ CANDIDATES = {
 }
 
 
-def method(name: str, lr: float, rows: int) -> ls.Searcher:
-    """The search of that name; the relaxed ones have their schedules set for the rows they may spend."""
+def method(name: str, lr: float, budget: int) -> ls.Searcher:
+    """The search of that name; the relaxed ones have their schedules set for the evaluations that they may spend."""
     match name:
         case "algorithm 2":
             return ls.StraightThroughSearch(lr=lr, on_repeat="continue")
@@ -73,52 +73,52 @@ def method(name: str, lr: float, rows: int) -> ls.Searcher:
             return ls.StraightThroughSearch(optimizer=partial(torch.optim.Adam, lr=lr), on_repeat="continue")
         case "Adam on logits":
             optimizer = partial(torch.optim.Adam, lr=lr, fused=True)
-            return ls.RelaxedSearch(schedule(rows), curvature=0.0, optimizer=optimizer)
+            return ls.RelaxedSearch(schedule(budget), curvature=0.0, optimizer=optimizer)
         case "spread priced":
             # As it ships, nothing tuned, but for Adam's eps, which was the usual one when this was measured.
-            return ls.RelaxedSearch(schedule(rows), optimizer=partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9)))
+            return ls.RelaxedSearch(schedule(budget), optimizer=partial(torch.optim.Adam, lr=0.5, betas=(0.9, 0.9)))
     return ls.RandomSearch(batch=10)
 
 
-def schedule(rows: int) -> int:
-    """The most steps that a relaxed search can finish within ``rows``.
+def schedule(budget: int) -> int:
+    """The most steps that a relaxed search can finish within a budget.
 
-    A step costs 2 rows and every tenth one a check more, the last one is a check alone; and none begins
-    with fewer than the 3 rows left that a step may cost.
+    A step costs 2 evaluations and every tenth one a check more, the last one is a check alone; and none begins
+    with fewer than the 3 evaluations left that a step may cost.
     """
     steps = 1
-    while 2 * (steps + 1) + math.ceil((steps + 1) / 10) + 3 <= rows:
+    while 2 * (steps + 1) + math.ceil((steps + 1) / 10) + 3 <= budget:
         steps += 1
     return steps
 
 
-def search(bench: Bench, name: str, lr: float, rows: int, start: str, callback: ls.Callback | None = None) -> Any:
+def search(bench: Bench, name: str, lr: float, budget: int, start: str, callback: ls.Callback | None = None) -> Any:
     """One search of all pairs of a bench."""
     init = bench.encoded() if start == "encoded" else bench.random_codes()
-    run = ls.Run(evaluations=rows, chunk_rows=50, callbacks=[] if callback is None else [callback])
-    return method(name, lr, rows).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
+    run = ls.Run(evaluations=budget, chunk_rows=50, callbacks=[] if callback is None else [callback])
+    return method(name, lr, budget).search(bench.generator, bench.goal, init=init, seed=PAIR_SEED, run=run)
 
 
 # -- tuning -----------------------------------------------------------------------------------------
 
 
 def tune(bench: Bench, scale: Scale, starts: list[str], done: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The mean ratio of every candidate that has none yet; one step size for all pictures, the lowest mean."""
+    """The mean ratio of every candidate that has none yet; one step size for all images, the lowest mean."""
     own = bench.own_loss()
     for name, candidates in CANDIDATES.items():
-        budgets = scale.budgets[:2] if name == RELAXED else (scale.tuning_rows,)
-        for start, rows in itertools.product(starts[:1] if name == RELAXED else starts, budgets):
-            key = f"{name}, {start}, {rows} rows"
+        budgets = scale.budgets[:2] if name == RELAXED else (scale.tuning_evaluations,)
+        for start, budget in itertools.product(starts[:1] if name == RELAXED else starts, budgets):
+            key = f"{name}, {start}, {budget} rows"
             means = dict(done[key]["means"]) if key in done else {}
-            few = 3 if rows > scale.tuning_rows else scale.candidates  # where each costs a good deal
+            few = 3 if budget > scale.tuning_evaluations else scale.candidates  # where each costs a good deal
             missing = [lr for lr in candidates[:few] if f"{lr:g}" not in means]
             for lr in missing:
-                loss = search(bench, name, lr, rows, start).score.loss
+                loss = search(bench, name, lr, budget, start).score.loss
                 means[f"{lr:g}"] = round((loss / own).mean().item(), 4)
             if missing:
                 means = dict(sorted(means.items(), key=lambda item: float(item[0])))
                 yield key, {
-                    "method": name, "start": start, "rows": rows, "pairs": len(bench),
+                    "method": name, "start": start, "rows": budget, "pairs": len(bench),
                     "means": means, "best": float(min(means, key=lambda lr: means[lr])),
                 }  # fmt: skip
 
@@ -126,12 +126,12 @@ def tune(bench: Bench, scale: Scale, starts: list[str], done: dict[str, Any]) ->
 def chosen(log: dict[str, Any]) -> Callable[[str, str, int], float]:
     """From a method, a start and a budget to the tuned step size; that of the nearest tuned budget and start."""
 
-    def lr(name: str, start: str, rows: int) -> float:
+    def lr(name: str, start: str, budget: int) -> float:
         found = [entry for entry in log.values() if entry["method"] == name]
         same = [entry for entry in found if entry["start"] == start] or found
         if not same:
             return CANDIDATES[name][1]
-        below = [entry for entry in same if entry["rows"] <= rows] or same
+        below = [entry for entry in same if entry["rows"] <= budget] or same
         return max(below, key=lambda entry: entry["rows"])["best"]
 
     return lr
@@ -165,17 +165,17 @@ def _block(
     if name == START:
         init = part.encoded() if start == "encoded" else part.random_codes()
         loss = part.goal(part.generator.decode(init), init).loss / own
-        return {"ratio": {str(rows): loss.tolist() for rows in scale.budgets}}
+        return {"ratio": {str(budget): loss.tolist() for budget in scale.budgets}}
     if name in (RELAXED, PRICED):
-        lrs = [0.0 if name in UNTUNED else lr(name, start, rows) for rows in scale.budgets]
-        results = {rows: search(part, name, lr, rows, start) for rows, lr in zip(scale.budgets, lrs, strict=True)}
-        losses = {rows: result.score.loss for rows, result in results.items()}
+        lrs = [0.0 if name in UNTUNED else lr(name, start, budget) for budget in scale.budgets]
+        results = {budget: search(part, name, lr, budget, start) for budget, lr in zip(scale.budgets, lrs, strict=True)}
+        losses = {budget: result.score.loss for budget, result in results.items()}
         steps = [result.steps - 1 for result in results.values()]
         return _found(losses, own, results[scale.budgets[-1]]) | {"lr": lrs, "steps": steps}
     recorder = Recorder(len(part)) if name in (ALGORITHM_2, ALGORITHM_3, RESET) else None
     step = 0.0 if name in UNTUNED else lr(name, start, scale.budgets[-1])
     result = search(part, name, step, scale.budgets[-1], start, recorder)
-    found = _found({rows: result.trace.loss_at(rows) for rows in scale.budgets}, own, result) | {"lr": step}
+    found = _found({budget: result.trace.loss_at(budget) for budget in scale.budgets}, own, result) | {"lr": step}
     if recorder is not None:
         # As published, algorithm 2 ends where this one goes on: at the first repeat.
         walks = [walk(visits, PATIENCE) for visits in recorder.visits]
@@ -185,7 +185,7 @@ def _block(
 
 
 def _found(losses: dict[int, Tensor], own: Tensor, result: ls.SearchResult) -> dict[str, Any]:
-    ratio = {str(rows): (loss / own).tolist() for rows, loss in losses.items()}
+    ratio = {str(budget): (loss / own).tolist() for budget, loss in losses.items()}
     return {"ratio": ratio, "ends": dict(Counter(status.name for status in result.status))}
 
 
@@ -193,8 +193,8 @@ def _joined(entry: dict[str, Any], found: dict[str, Any], pairs: int) -> dict[st
     """An entry with the figures of one more block."""
     joined = entry | found | {"pairs": entry["pairs"] + pairs}
     joined["ratio"] = {
-        rows: entry["ratio"].get(rows, []) + [float(f"{value:.5g}") for value in values]
-        for rows, values in found["ratio"].items()
+        budget: entry["ratio"].get(budget, []) + [float(f"{value:.5g}") for value in values]
+        for budget, values in found["ratio"].items()
     }
     if "ends" in entry:
         joined["ends"] = dict(Counter(entry["ends"]) + Counter(found["ends"]))

@@ -60,11 +60,11 @@ def training(log: dict[str, Any], path: Path) -> None:
 
 @torch.no_grad()
 def reconstructions(bench: Bench, runs: Path, path: Path, count: int = 10) -> None:
-    """Figure 3: test pictures and what each model makes of them."""
+    """Figure 3: test images and what each model makes of them."""
     import matplotlib.pyplot as plt
 
     targets = bench.targets[:count]
-    lines = [("test\npicture", targets)]
+    lines = [("test\nimage", targets)]
     for name in COLOURS:
         weights = runs / f"cifar10-{name}.safetensors"
         if weights.exists():
@@ -165,7 +165,7 @@ def reached(log: dict[str, Any], path: Path) -> None:
                 medians = [statistics.median(entry["ratio"][key]) for key in rows]
                 axis.plot([int(key) for key in rows], medians, "o-", label=name, color=f"C{number}", lw=1.3, ms=4)
         axis.axhline(1, color="black", lw=0.8, ls="--")
-        axis.set(xscale="log", yscale="log", xlabel="rows decoded", title=f"{data}, from {start} codes")
+        axis.set(xscale="log", yscale="log", xlabel="evaluations", title=f"{data}, from {start} codes")
         axis.set_xticks([100, 500, 1500], ["100", "500", "1500"])
         axis.set_ylim(0.75, 4.2)  # what lies above is far from useful; the tables have it
         axis.set_yticks([0.8, 0.9, 1, 1.2, 1.5, 2, 3, 4], ["0.8", "0.9", "1", "1.2", "1.5", "2", "3", "4"])

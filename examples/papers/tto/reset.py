@@ -1,4 +1,4 @@
-"""A third reading of Algorithm 2: the embedding is put back on the codebook whenever the codes change."""
+"""A third reading of Algorithm 2: the embedding is projected onto the codebook whenever the codes change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ResetSearch(ls.StraightThroughSearch):
     """Accumulate while the codes stay, as in the inner loop, and start anew from the new codes when they change.
 
     So neither does a step that flips nothing get lost, as with `snap=True`, nor does a position carry a
-    drift from grids long left behind, as it does where e is never put back. The next grid is a function
+    drift from grids long left behind, as it does where e is never projected. The next grid is a function
     of the grid alone: a repeat is a cycle.
     """
 

@@ -136,7 +136,7 @@ def traversals(log: dict[str, Any]) -> str:
             ends.get("repeat", 0), ends.get("stall", 0), f"{ends.get('cap', 0)} ({entry['cap_rows']})", loops,
             f"{entry['best_over_own']:.2f}",
         ])  # fmt: skip
-    head = ["search", "step size", "mean", "std", "min", "max", "repeated", "stalled", "hit the cap (rows)",
+    head = ["search", "step size", "mean", "std", "min", "max", "repeated", "stalled", "hit the cap (evaluations)",
             "loop: median, max", "best loss / encoding's"]  # fmt: skip
     return table(head, rows)
 
@@ -200,7 +200,7 @@ def _step(entry: dict[str, Any]) -> str:
 
 
 def tuning(log: dict[str, Any]) -> str:
-    """Every candidate's mean ratio on the tuning pictures."""
+    """Every candidate's mean ratio on the tuning images."""
     rows = []
     for data, entries in log.items():
         for e in entries.values():
@@ -209,7 +209,7 @@ def tuning(log: dict[str, Any]) -> str:
                 f"**{cell}**" if float(lr) == e["best"] else cell for lr, cell in zip(e["means"], cells, strict=True)
             ]
             rows.append([data, e["method"], e["start"], e["rows"], ", ".join(cells)])
-    return table(["data", "search", "start", "rows", "step size: mean loss / encoding's"], rows)
+    return table(["data", "search", "start", "evaluations", "step size: mean loss / encoding's"], rows)
 
 
 def comparison(log: dict[str, Any], start: str) -> str:
@@ -228,7 +228,8 @@ def comparison(log: dict[str, Any], start: str) -> str:
             repeats = f"{entry['repeats']} of {entry['pairs']}" if "repeats" in entry else "-"
             rows.append([name, _tuned(entry.get("lr")), same, *cells, _ratio(stopped) if stopped else "-", repeats])
     counts = next((k for e in entries.values() if e for k in [[b for b in e["ratio"] if b.isdigit()]]), [])
-    head = ["search", "step size", "pairs", *(f"{rows} rows" for rows in counts), "up to the first repeat", "repeat"]
+    each = [f"{count} evaluations" for count in counts]
+    head = ["search", "step size", "pairs", *each, "up to the first repeat", "repeat"]
     return table(head, rows)
 
 

@@ -26,14 +26,14 @@ class Setting:
     Attributes:
         algorithm: "algorithm 2" or "algorithm 3".
         lr: The step size.
-        rows: The most rows a pair.
+        budget: The most evaluations a pair.
         reading: What becomes of the embedding: it goes on accumulating ("", as published), it is put
             back on the codebook after every step ("snapped"), or whenever codes change ("reset").
     """
 
     algorithm: str
     lr: float
-    rows: int
+    budget: int
     reading: str = ""
 
     @property
@@ -49,21 +49,21 @@ class Setting:
 
 # 0.1 is the paper's step if its loss was a mean over pixels, 307.2 if it was a sum over 3,072 of them.
 SWEEP = [
-    *(Setting("algorithm 2", lr, rows=800) for lr in (0.1, 30.0, 100.0, 307.2)),
-    Setting("algorithm 2", 1e3, rows=300),
-    *(Setting("algorithm 2", lr, rows=160) for lr in (3e3, 1e4, 3e4)),
-    *(Setting("algorithm 3", lr, rows=400) for lr in (0.1, 30.0, 307.2, 3e3, 3e4)),
-    *(Setting("algorithm 2", lr, rows=160, reading="snapped") for lr in (307.2, 1e3, 1.5e3, 3e3, 1e4, 2e4, 3e4, 5e4)),
-    *(Setting("algorithm 3", lr, rows=300, reading="snapped") for lr in (3e3, 3e4)),
-    *(Setting("algorithm 2", lr, rows=200, reading="reset") for lr in (3e3, 6e3, 1e4, 2e4)),
+    *(Setting("algorithm 2", lr, budget=800) for lr in (0.1, 30.0, 100.0, 307.2)),
+    Setting("algorithm 2", 1e3, budget=300),
+    *(Setting("algorithm 2", lr, budget=160) for lr in (3e3, 1e4, 3e4)),
+    *(Setting("algorithm 3", lr, budget=400) for lr in (0.1, 30.0, 307.2, 3e3, 3e4)),
+    *(Setting("algorithm 2", lr, budget=160, reading="snapped") for lr in (307.2, 1e3, 1.5e3, 3e3, 1e4, 2e4, 3e4, 5e4)),
+    *(Setting("algorithm 3", lr, budget=300, reading="snapped") for lr in (3e3, 3e4)),
+    *(Setting("algorithm 2", lr, budget=200, reading="reset") for lr in (3e3, 6e3, 1e4, 2e4)),
 ]
 CARRY_ON = [
-    Setting("algorithm 2", 0.1, rows=1000),
-    Setting("algorithm 2", 307.2, rows=1000),
-    Setting("algorithm 3", 0.1, rows=500),
-    Setting("algorithm 2", 2e4, rows=300, reading="snapped"),
-    Setting("algorithm 2", 1e4, rows=200, reading="reset"),
-    Setting("algorithm 3", 5e4, rows=300, reading="snapped"),
+    Setting("algorithm 2", 0.1, budget=1000),
+    Setting("algorithm 2", 307.2, budget=1000),
+    Setting("algorithm 3", 0.1, budget=500),
+    Setting("algorithm 2", 2e4, budget=300, reading="snapped"),
+    Setting("algorithm 2", 1e4, budget=200, reading="reset"),
+    Setting("algorithm 3", 5e4, budget=300, reading="snapped"),
 ]
 CARRY_ON_PAIRS = 30
 
@@ -74,7 +74,7 @@ def traverse(bench: Bench, setting: Setting, on_repeat: str = "stop") -> list[li
     for start in range(0, len(bench), BLOCK):
         part = bench.part(start, start + BLOCK)
         recorder = Recorder(len(part))
-        run = ls.Run(evaluations=setting.rows, callbacks=[recorder])
+        run = ls.Run(evaluations=setting.budget, callbacks=[recorder])
         setting.search(on_repeat).search(part.generator, part.goal, init=part.encoded(), seed=PAIR_SEED, run=run)
         visits += recorder.visits
     return visits
@@ -91,7 +91,7 @@ def sweep(bench: Bench, settings: list[Setting], done: Container[str]) -> Iterat
         loops = [w.loop for w in walks if w.loop]
         waits = [wait for w in walks for wait in w.waits]
         yield setting.name, {
-            "algorithm": setting.algorithm, "reading": setting.reading, "lr": setting.lr, "cap_rows": setting.rows,
+            "algorithm": setting.algorithm, "reading": setting.reading, "lr": setting.lr, "cap_rows": setting.budget,
             "pairs": len(walks),
             "ends": dict(Counter(w.end for w in walks)),
             "unique": _statistics([w.unique for w in walks]),
@@ -119,7 +119,7 @@ def carry_on(bench: Bench, settings: list[Setting], done: Container[str]) -> Ite
         after = [a for a in found if a is not None]
         news = [a for a in after if a.new]
         yield setting.name, {
-            "algorithm": setting.algorithm, "reading": setting.reading, "lr": setting.lr, "cap_rows": setting.rows,
+            "algorithm": setting.algorithm, "reading": setting.reading, "lr": setting.lr, "cap_rows": setting.budget,
             "pairs": len(found),
             "repeated": len(after),
             "visit_new_grids": len(news),
@@ -160,5 +160,5 @@ def _quantiles(values: list[int]) -> dict[str, int]:
 
 
 def quick(settings: list[Setting]) -> list[Setting]:
-    """The same settings with room for a few moves only."""
-    return [replace(setting, rows=24) for setting in settings[::6]]
+    """The same settings with a budget for a few moves only."""
+    return [replace(setting, budget=24) for setting in settings[::6]]
