@@ -17,7 +17,7 @@ from latentsearch.errors import InvalidArgument, Unsupported
 
 
 class Alarmed(nn.Module):
-    """A decoder of pictures, and of the embeddings of 2 x 2 codes, that notes how often it is asked."""
+    """A decoder of images, and of the embeddings of 2 x 2 codes, that notes how often it is asked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,8 +62,8 @@ def by_numpy(z: Tensor) -> Tensor:
 
 
 CODES = torch.zeros(2, 2, 2, dtype=torch.int64)
-PICTURES = torch.zeros(2, 3, 4, 2)
-MATCH = ls.Matches(PICTURES)
+IMAGES = torch.zeros(2, 3, 4, 2)
+MATCH = ls.Matches(IMAGES)
 SGD = partial(torch.optim.SGD, lr=0.1)
 ALL = {
     "random": ls.RandomSearch(batch=2),
@@ -82,20 +82,20 @@ def satisfies(function: Callable[..., Any], **settings: Any) -> ls.Constraint:
 
 
 class Case:
-    """One request that cannot work: what is asked, of whom, and the message wanted, in parts."""
+    """One request that cannot work: what is asked, of whom, and the message expected, in parts."""
 
     def __init__(
         self,
         *message: str,
         by: str | ls.Searcher = "random",
         generator: Callable[[], Any] = continuous,
-        wish: Callable[[], Any] = lambda: MATCH,
+        constraint: Callable[[], Any] = lambda: MATCH,
         error: type[InvalidArgument] = InvalidArgument,
         **arguments: Any,
     ) -> None:
         self.message, self.error, self.arguments = message, error, {"seed": 0} | arguments
         self.searcher = ALL[by] if isinstance(by, str) else by
-        self.generator, self.wish = generator, wish
+        self.generator, self.constraint = generator, constraint
 
 
 LAST = MATCH.target.movedim(1, -1)
@@ -116,72 +116,81 @@ CASES = {
     # targets and masks
     "target of another shape": Case(
         "Matches.target", "(2, 3, 4, 3)", "shape (B, 3, 4, 2)", "generator's output",
-        wish=lambda: ls.Matches(torch.zeros(2, 3, 4, 3)),
+        constraint=lambda: ls.Matches(torch.zeros(2, 3, 4, 3)),
     ),
     "target channels last": Case(
-        "Matches.target", "target.movedim(-1, 1)", wish=lambda: ls.Matches(LAST),
+        "Matches.target", "target.movedim(-1, 1)", constraint=lambda: ls.Matches(LAST),
     ),
-    "target without its problem": Case("Matches.target", "target[None]", wish=lambda: ls.Matches(PICTURES[0])),
-    "target of bytes": Case("uint8", "x.float() / 255", wish=lambda: ls.Matches(PICTURES.byte())),
-    "target with NaN": Case("NaN in rows [0, 1]", wish=lambda: ls.Matches(PICTURES + torch.nan)),
-    "mask outside [0, 1]": Case("mask: got values", "[0, 1]", wish=lambda: ls.Matches(PICTURES, mask=PICTURES - 1)),
-    "mask that hides all": Case("hides everything", wish=lambda: ls.Matches(PICTURES, mask=PICTURES)),
+    "target without its problem": Case("Matches.target", "target[None]", constraint=lambda: ls.Matches(IMAGES[0])),
+    "target of bytes": Case("uint8", "x.float() / 255", constraint=lambda: ls.Matches(IMAGES.byte())),
+    "target with NaN": Case("NaN in rows [0, 1]", constraint=lambda: ls.Matches(IMAGES + torch.nan)),
+    "mask outside [0, 1]": Case("mask: got values", "[0, 1]", constraint=lambda: ls.Matches(IMAGES, mask=IMAGES - 1)),
+    "mask that hides all": Case("hides everything", constraint=lambda: ls.Matches(IMAGES, mask=IMAGES)),
     "small of another shape": Case(
         "Downscales.small", "(2, 3, 2, 2)", "shape (B, 3, 2, 1)", "shrunk 2 times",
-        wish=lambda: ls.Downscales(torch.zeros(2, 3, 2, 2), 2),
+        constraint=lambda: ls.Downscales(torch.zeros(2, 3, 2, 2), 2),
     ),
-    "sides that do not divide": Case("divisible by 3", wish=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
-    "near a latent of another shape": Case("Near.latent", "(1, 3)", "(2, 4)", wish=lambda: ls.Near(torch.zeros(1, 3))),
+    "sides that do not divide": Case("divisible by 3", constraint=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
+    "near a latent of another shape": Case(
+        "Near.latent", "(1, 3)", "(2, 4)", constraint=lambda: ls.Near(torch.zeros(1, 3)),
+    ),
     "near codes that there are not": Case(
-        "Near.latent", "codes 7 to 7", generator=codes, wish=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
+        "Near.latent", "codes 7 to 7", generator=codes, constraint=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
     ),
     "within a grid without its problem": Case(
         "Within's centre", "x[None]", generator=codes,
-        wish=lambda: satisfies(lambda o: o.flatten(1).sum(1)) + ls.Within(torch.zeros(2, 2).long(), 1),
+        constraint=lambda: satisfies(lambda o: o.flatten(1).sum(1)) + ls.Within(torch.zeros(2, 2).long(), 1),
     ),
-    "near codes, in a continuous space": Case("Near.latent", wish=lambda: ls.Near(torch.zeros(1, 4).long())),
-    "prior over other latents": Case("LogPrior.prior", "fails on a float32", wish=lambda: ls.LogPrior(PriorOfCodes())),
+    "near codes, in a continuous space": Case("Near.latent", constraint=lambda: ls.Near(torch.zeros(1, 4).long())),
+    "prior over other latents": Case(
+        "LogPrior.prior", "fails on a float32", constraint=lambda: ls.LogPrior(PriorOfCodes()),
+    ),
     # plain functions
     "function that mixes rows": Case(
         "two rows together", "each alone", "row n depends on row n alone", "over dimension 0",
-        wish=lambda: satisfies(lambda o: (o - o.mean(0)).square().flatten(1).mean(1)),
+        constraint=lambda: satisfies(lambda o: (o - o.mean(0)).square().flatten(1).mean(1)),
     ),
     "function over all rows": Case(
         "Satisfies(<lambda>)", "shape ()", "shape (2,)", ".flatten(1).mean(1)",
-        wish=lambda: satisfies(lambda o: o.mean()),
+        constraint=lambda: satisfies(lambda o: o.mean()),
     ),
-    "function of another shape": Case("(2, 4)", "one value a row", wish=lambda: satisfies(lambda o: o.mean((1, 3)))),
-    "function that returns a number": Case("float", "one value a row", wish=lambda: satisfies(lambda o: 1.0)),
-    "function of bools": Case("bools", "boolean=True", wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)) > 0)),
+    "function of another shape": Case(
+        "(2, 4)", "one value a row", constraint=lambda: satisfies(lambda o: o.mean((1, 3))),
+    ),
+    "function that returns a number": Case("float", "one value a row", constraint=lambda: satisfies(lambda o: 1.0)),
+    "function of bools": Case("bools", "boolean=True", constraint=lambda: satisfies(lambda o: o.mean((1, 2, 3)) > 0)),
     "function that should give bools": Case(
         "boolean=True and a function of numbers", ".below(threshold)",
-        wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), boolean=True),
+        constraint=lambda: satisfies(lambda o: o.mean((1, 2, 3)), boolean=True),
     ),
     "function of whole numbers": Case(
-        "int64", "floating", wish=lambda: satisfies(lambda o: o.long().sum((1, 2, 3))),
+        "int64", "floating", constraint=lambda: satisfies(lambda o: o.long().sum((1, 2, 3))),
     ),
     "function that fails": Case(
-        "fails with RuntimeError", "batch of outputs", wish=lambda: satisfies(lambda o: o @ torch.ones(7)),
+        "fails with RuntimeError", "batch of outputs", constraint=lambda: satisfies(lambda o: o @ torch.ones(7)),
     ),
-    "function without its targets": Case("fails with TypeError", wish=lambda: satisfies(lambda o, t: o.mean(1))),
+    "function without its targets": Case("fails with TypeError", constraint=lambda: satisfies(lambda o, t: o.mean(1))),
     # classifiers
     "classifier elsewhere": Case(
         "it is on meta, and outputs on cpu", "classifier.to('cpu')",
-        wish=lambda: ls.Classified(nn.Linear(24, 2, device="meta").eval(), 0),
+        constraint=lambda: ls.Classified(nn.Linear(24, 2, device="meta").eval(), 0),
     ),
-    "classifier in train mode": Case("train mode", "classifier.eval()", wish=lambda: ls.Classified(nn.Flatten(), 0)),
+    "classifier in train mode": Case(
+        "train mode", "classifier.eval()", constraint=lambda: ls.Classified(nn.Flatten(), 0),
+    ),
     "label out of range": Case(
-        "Classified.label: got 24", "[0, 24)", wish=lambda: ls.Classified(nn.Flatten().eval(), 24),
+        "Classified.label: got 24", "[0, 24)", constraint=lambda: ls.Classified(nn.Flatten().eval(), 24),
     ),
     "classifier of another size": Case(
         "Classified.classifier", "with RuntimeError", "lambda x: net(resize(x))",
-        wish=lambda: ls.Classified(nn.Linear(7, 2).eval(), 0),
+        constraint=lambda: ls.Classified(nn.Linear(7, 2).eval(), 0),
     ),
     "classifier without rows": Case(
-        "Classified.classifier", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: x.flatten(), 0),
+        "Classified.classifier", "logits (N, classes)", constraint=lambda: ls.Classified(lambda x: x.flatten(), 0),
     ),
     "classifier of tuples": Case(
-        "Classified.classifier: got a tuple", "logits (N, classes)", wish=lambda: ls.Classified(lambda x: (x,), 0),
+        "Classified.classifier: got a tuple", "logits (N, classes)",
+        constraint=lambda: ls.Classified(lambda x: (x,), 0),
     ),
     # spaces and gradients
     **{
@@ -194,10 +203,10 @@ CASES = {
     **{
         f"{name}, by PursuitSearch": Case(
             "no sum of squares", "Matches with distance='l2'", "CoordinateSearch", by=ls.PursuitSearch(),
-            generator=codes, wish=wish, error=Unsupported,
+            generator=codes, constraint=constraint, error=Unsupported,
         )
-        for name, wish in (
-            ("absolute differences", lambda: ls.Matches(PICTURES, distance="l1")),
+        for name, constraint in (
+            ("absolute differences", lambda: ls.Matches(IMAGES, distance="l1")),
             ("a classifier", lambda: ls.Classified(nn.Flatten().eval(), 0)),
             ("a prior among squares", lambda: MATCH + ls.LogPrior(codes().prior)),
         )
@@ -205,9 +214,9 @@ CASES = {
     "CMA-ES on codes": Case("Discrete", "a Continuous space", by="cmaes", generator=codes, error=Unsupported),
     "gradient on codes": Case("Discrete", "a Continuous space", by="gradient", generator=codes, error=Unsupported),
     **{
-        f"wish without gradient, by {name}": Case(
+        f"constraint without gradient, by {name}": Case(
             "no gradient", "gradient-free searcher", "EvolutionSearch", by=name, error=Unsupported,
-            generator=generator, wish=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
+            generator=generator, constraint=lambda: satisfies(lambda o: o.mean((1, 2, 3)), differentiable=False),
         )
         for name, generator in (
             ("gradient", continuous), ("straight through", codes), ("relaxed", codes), ("langevin", codes),
@@ -229,9 +238,9 @@ CASES = {
         "detach().numpy() instead, expected", "ls.EvolutionSearch()", by="relaxed", generator=lambda: codes(by_numpy),
         error=Unsupported,
     ),
-    "wish that cuts the graph": Case(
+    "constraint that cuts the graph": Case(
         "no gradient flows through", by="gradient", error=Unsupported,
-        wish=lambda: satisfies(lambda o: o.detach().mean((1, 2, 3))),
+        constraint=lambda: satisfies(lambda o: o.detach().mean((1, 2, 3))),
     ),
     # optimisers
     "LBFGS": Case(
@@ -258,16 +267,16 @@ CASES = {
     "seeds of another number": Case("seed: got 3 seeds", "each of 2 problems", seed=[1, 2, 3]),
     "seed of a tensor": Case("seed: got tensor(3)", "an integer", "int(seed)", seed=torch.tensor(3)),
     "seeds of a tensor": Case("seed: got tensor", "seed.tolist()", seed=torch.tensor([3, 4])),
-    "seed of letters": Case("seed: got 'lucky'", "an integer", seed="lucky"),
+    "seed of letters": Case("seed: got 'seven'", "an integer", seed="seven"),
     "run as a number": Case("run: got 500", "expected a Run", "run=Run(evaluations=500)", run=500),
     "budgets of another number": Case("evaluations: got 3 values", "of 2 problems", run=Run(evaluations=[1, 2, 3])),
     "steps of another number": Case("Run.steps: got 1 values", "each of 2 problems", run=Run(steps=[1])),
     "bare module": Case("generator: got Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
     "bare function": Case(
-        "constraint: got function", "a Constraint", "Satisfies(...)", wish=lambda: lambda o: o.mean((1, 2, 3)),
+        "constraint: got function", "a Constraint", "Satisfies(...)", constraint=lambda: lambda o: o.mean((1, 2, 3)),
     ),
-    "tensor for a wish": Case("constraint: got Tensor", "a Constraint", wish=lambda: PICTURES),
-    "wish for a generator": Case("generator: got SquaredMatches", "a Generator", generator=lambda: MATCH),
+    "tensor for a constraint": Case("constraint: got Tensor", "a Constraint", constraint=lambda: IMAGES),
+    "constraint for a generator": Case("generator: got SquaredMatches", "a Generator", generator=lambda: MATCH),
 }  # fmt: skip
 
 
@@ -276,7 +285,7 @@ def test_searches_refuse_before_the_first_step(case: Case, monkeypatch: pytest.M
     kind = type(case.searcher)
     monkeypatch.setattr(kind, "step", lambda *_: pytest.fail("it went as far as the first step"))
     with pytest.raises(InvalidArgument) as caught:
-        case.searcher.search(case.generator(), case.wish(), **case.arguments)
+        case.searcher.search(case.generator(), case.constraint(), **case.arguments)
     assert type(caught.value) is case.error
     assert [part for part in case.message if part not in str(caught.value)] == [], str(caught.value)
 
@@ -286,7 +295,7 @@ def test_nothing_is_decoded_for_what_types_and_spaces_forbid(case: Case) -> None
     decoder = Alarmed()
     generator = codes(decoder) if case is CASES["gradient on codes"] else continuous(decoder)
     with pytest.raises(InvalidArgument):
-        case.searcher.search(generator, case.wish(), **case.arguments)
+        case.searcher.search(generator, case.constraint(), **case.arguments)
     assert decoder.calls == 0
 
 
@@ -312,14 +321,14 @@ SETTINGS = {
         "got 'loop', expected 'stop', 'continue' or",
     ),  # type: ignore[arg-type]
     "swaps": (lambda: ls.CoordinateSearch(batch=0), "CoordinateSearch.batch: got 0"),
-    "in vain": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: got 0"),
+    "no patience": (lambda: ls.CoordinateSearch(patience=0), "CoordinateSearch.patience: got 0"),
     "swaps of sets": (lambda: ls.PursuitSearch(batch=0), "PursuitSearch.batch: got 0"),
-    "sets in vain": (lambda: ls.PursuitSearch(patience=0), "PursuitSearch.patience: got 0"),
+    "no patience with sets": (lambda: ls.PursuitSearch(patience=0), "PursuitSearch.patience: got 0"),
     "arms": (lambda: ls.BanditSearch(arms=0), "BanditSearch.arms: got 0"),
     "codes of an arm": (lambda: ls.BanditSearch(codes=0), "BanditSearch.codes: got 0"),
     "spacing": (lambda: ls.ColouredSearch(spacing=1), "spacing: got 1, expected a whole number of at least 2"),
     "codes of a colour": (lambda: ls.ColouredSearch(codes=0), "ColouredSearch.codes: got 0"),
-    "steps in vain": (lambda: ls.ColouredSearch(patience=0), "ColouredSearch.patience: got 0"),
+    "no patience with steps": (lambda: ls.ColouredSearch(patience=0), "ColouredSearch.patience: got 0"),
     "exploration": (lambda: ls.BanditSearch(exploration=-1.0), "exploration: got -1.0, expected a number of at least"),
     "steps": (lambda: ls.RelaxedSearch(steps=0), "RelaxedSearch.steps: got 0"),
     "curvature": (lambda: ls.RelaxedSearch(curvature=-1.0), "RelaxedSearch.curvature: got -1.0"),
@@ -334,16 +343,16 @@ SETTINGS = {
     "steps of a chain": (lambda: ls.LangevinSearch(steps=0), "LangevinSearch.steps: got 0"),
     "temperature of a chain": (lambda: ls.LangevinSearch(temperature=(0.0, 1.0)), "temperature: got .*two positive"),
     "acceptance": (lambda: ls.LangevinSearch(acceptance=1.0), "LangevinSearch.acceptance: got 1.0, expected .*0 and 1"),
-    "rows": (lambda: Run(evaluations=-1), "Run.evaluations: got -1, expected numbers >= 0, or None for no limit"),
-    "rows of one problem": (lambda: Run(evaluations=[5, -1]), r"Run.evaluations: got \[5, -1\]"),
-    "rows as text": (lambda: Run(evaluations="many"), "Run.evaluations: got 'many'"),  # type: ignore[arg-type]
+    "evaluations": (lambda: Run(evaluations=-1), "evaluations: got -1, expected numbers >= 0, or None for no limit"),
+    "evaluations of one problem": (lambda: Run(evaluations=[5, -1]), r"Run.evaluations: got \[5, -1\]"),
+    "evaluations as text": (lambda: Run(evaluations="many"), "Run.evaluations: got 'many'"),  # type: ignore[arg-type]
     "run's steps": (lambda: Run(steps=-2), "Run.steps: got -2"),
     "seconds": (lambda: Run(seconds=float("nan")), "Run.seconds: got nan"),
     "chunk_rows": (lambda: Run(chunk_rows=0), "Run.chunk_rows: got 0, expected a whole number of at least 1"),
     "compact_every": (lambda: Run(compact_every=0), "Run.compact_every: got 0"),
     "checkpoint_every": (lambda: Run(checkpoint_every=0), "Run.checkpoint_every: got 0"),
     "chunk_rows as text": (lambda: Run(chunk_rows="all"), "Run.chunk_rows: got 'all', expected a whole number"),  # type: ignore[arg-type]
-    "rows as a yes": (lambda: Run(evaluations=True), "Run.evaluations: got True, expected numbers"),
+    "evaluations as a yes": (lambda: Run(evaluations=True), "Run.evaluations: got True, expected numbers"),
     "a folder": (lambda: Run(checkpoint="."), "Run.checkpoint: got the folder '.', expected .*search.safetensors"),
     "a number for a path": (lambda: Run(checkpoint=3), "Run.checkpoint: got 3, expected a path"),  # type: ignore[arg-type]
     "dtype as text": (lambda: Run(autocast="bf16"), "Run.autocast: got 'bf16', expected .*torch.bfloat16"),  # type: ignore[arg-type]
@@ -360,7 +369,7 @@ SETTINGS = {
         r"rows \[0, 1\], expected finite numbers",
     ),
     "infinite target": (
-        lambda: ls.Matches(PICTURES + torch.inf),
+        lambda: ls.Matches(IMAGES + torch.inf),
         r"infinity in rows \[0, 1\], expected .*mask",
     ),
     "two hard limits": (lambda: ls.Within(CODES, 1) + ls.Within(CODES, 2), "several hard .*smaller ball.*Near"),

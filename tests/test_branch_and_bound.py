@@ -1,4 +1,4 @@
-"""Branch and bound: the optimum of the whole space with far fewer rows, and no false proof."""
+"""Branch and bound: the optimum of the whole space with far fewer evaluations, and no false proof."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ def conv(shape: tuple[int, int], codes: int, seed: int, dtype: torch.dtype = DOU
     return ls.CodebookGenerator(net.to(dtype).eval(), ls.Noise.from_seed(seed).normal(codes, 3, dtype=dtype)[0], shape)
 
 
-def wish_for(generator: ls.CodebookGenerator, problems: int, noise: float, seed: int = 0) -> ls.Matches:
+def constraint_for(generator: ls.CodebookGenerator, problems: int, noise: float, seed: int = 0) -> ls.Matches:
     """Match outputs of grids drawn at random, with noise added that no grid can explain."""
     draws = ls.Noise.from_seed(seed, problems)
     output = generator.decode(draws.integers(generator.space.codebook_size, *generator.space.shape))
     return ls.Matches(output + noise * output.std() * draws.fold(1).normal(*output.shape[1:], dtype=output.dtype))
 
 
-def oracle(generator: ls.Generator, wish: ls.Constraint, init: Tensor | None = None) -> ls.SearchResult:
-    return ls.ExhaustiveSearch(batch=500).search(generator, wish, init=init, seed=0, run=ls.Run(evaluations=1 << 20))
+def oracle(generator: ls.Generator, constraint: ls.Constraint, init: Tensor | None = None) -> ls.SearchResult:
+    return ls.ExhaustiveSearch(batch=500).search(
+        generator, constraint, init=init, seed=0, run=ls.Run(evaluations=1 << 20)
+    )
 
 
 # -- the answer --------------------------------------------------------------------------------------
@@ -59,27 +61,27 @@ SMALL = {
 @pytest.mark.parametrize("kind", SMALL)
 def test_it_finds_what_the_oracle_finds_and_proves_it(kind: str, seed: int, dtype: torch.dtype) -> None:
     generator = SMALL[kind](seed, dtype)
-    wish = wish_for(generator, 4, noise=(0.0, 0.3, 2.0)[seed], seed=seed)
-    best = oracle(generator, wish)
-    result = ls.BranchAndBoundSearch(batch=4).search(generator, wish, seed=0, run=UNLIMITED)
+    constraint = constraint_for(generator, 4, noise=(0.0, 0.3, 2.0)[seed], seed=seed)
+    best = oracle(generator, constraint)
+    result = ls.BranchAndBoundSearch(batch=4).search(generator, constraint, seed=0, run=UNLIMITED)
     assert {status.name for status in result.status} == {"OPTIMAL"}
     torch.testing.assert_close(result.score.loss, best.score.loss, rtol=1e-5, atol=1e-9)
 
 
-def test_sums_of_wishes_about_output_and_latent() -> None:
+def test_sums_of_constraints_about_output_and_latent() -> None:
     generator = linear(4, 5, 6, seed=3)
     near = ls.Near(torch.zeros(1, 4, dtype=torch.int64))
-    wish = wish_for(generator, 3, noise=0.5) + 0.02 * near + 0.1 * ls.LogPrior(generator.prior)
-    result = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
-    torch.testing.assert_close(result.score.loss, oracle(generator, wish).score.loss)
+    constraint = constraint_for(generator, 3, noise=0.5) + 0.02 * near + 0.1 * ls.LogPrior(generator.prior)
+    result = ls.BranchAndBoundSearch().search(generator, constraint, seed=0, run=UNLIMITED)
+    torch.testing.assert_close(result.score.loss, oracle(generator, constraint).score.loss)
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
-def test_far_fewer_rows_than_there_are_grids() -> None:
-    # 262,144 grids; measured at these seeds: 4,368, 988 and 1,196 rows.
+def test_far_fewer_evaluations_than_there_are_grids() -> None:
+    # 262,144 grids; measured at these seeds: 4,368, 988 and 1,196 evaluations.
     generator = linear(6, 8, 16, seed=0)
     result = ls.BranchAndBoundSearch(batch=4).search(
-        generator, wish_for(generator, 3, noise=0.1), seed=0, run=UNLIMITED
+        generator, constraint_for(generator, 3, noise=0.1), seed=0, run=UNLIMITED
     )
     assert {status.name for status in result.status} == {"OPTIMAL"}
     assert int(result.evaluations.max()) * 40 <= 8**6
@@ -87,10 +89,10 @@ def test_far_fewer_rows_than_there_are_grids() -> None:
 
 def test_a_good_start_spares_rows() -> None:
     generator = linear(6, 8, 16, seed=0)
-    wish = wish_for(generator, 1, noise=0.1)
+    constraint = constraint_for(generator, 1, noise=0.1)
     searcher = ls.BranchAndBoundSearch(bound=IntervalBound())
-    first = searcher.search(generator, wish, seed=0, run=UNLIMITED)
-    again = searcher.search(generator, wish, init=first.latent, seed=0, run=UNLIMITED)
+    first = searcher.search(generator, constraint, seed=0, run=UNLIMITED)
+    again = searcher.search(generator, constraint, init=first.latent, seed=0, run=UNLIMITED)
     assert torch.equal(again.latent, first.latent)
     assert float(again.evaluations[0]) < float(first.evaluations[0])
 
@@ -113,16 +115,16 @@ METHODS = [
 @pytest.fixture(scope="module")
 def proven() -> tuple[ls.CodebookGenerator, ls.Matches, Tensor]:
     generator = conv((2, 3), 4, seed=1)  # 4,096 grids
-    wish = wish_for(generator, 6, noise=0.5)
-    result = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
+    constraint = constraint_for(generator, 6, noise=0.5)
+    result = ls.BranchAndBoundSearch().search(generator, constraint, seed=0, run=UNLIMITED)
     assert {status.name for status in result.status} == {"OPTIMAL"}
-    return generator, wish, result.score.loss
+    return generator, constraint, result.score.loss
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_no_method_is_better_than_what_is_proven(method: ls.Searcher, proven) -> None:
-    generator, wish, best = proven
-    result = method.search(generator, wish, seed=0, run=ls.Run(evaluations=800))
+    generator, constraint, best = proven
+    result = method.search(generator, constraint, seed=0, run=ls.Run(evaluations=800))
     assert (result.score.loss >= best * (1 - 1e-9)).all()
 
 
@@ -131,14 +133,14 @@ def test_no_method_is_better_than_what_is_proven(method: ls.Searcher, proven) ->
 
 def test_without_the_rows_there_is_no_proof() -> None:
     generator = linear(6, 8, 16, seed=0)
-    wish = wish_for(generator, 2, noise=0.5)
-    enough = ls.BranchAndBoundSearch().search(generator, wish, seed=0, run=UNLIMITED)
+    constraint = constraint_for(generator, 2, noise=0.5)
+    enough = ls.BranchAndBoundSearch().search(generator, constraint, seed=0, run=UNLIMITED)
     searcher = ls.BranchAndBoundSearch()
     for missing in (searcher.step_cost(generator.space), 1):
-        rows = [int(spent) - missing for spent in enough.evaluations]
-        result = searcher.search(generator, wish, seed=0, run=ls.Run(evaluations=rows))
+        budget = [int(spent) - missing for spent in enough.evaluations]
+        result = searcher.search(generator, constraint, seed=0, run=ls.Run(evaluations=budget))
         assert [status.name for status in result.status] == ["BUDGET"] * 2
-        assert (result.evaluations <= torch.tensor(rows)).all()
+        assert (result.evaluations <= torch.tensor(budget)).all()
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def test_a_bound_that_knows_nothing_makes_it_decode_every_grid(shape: tuple[int,
     assert len(seen) == 5 ** (shape[0] * shape[1])
 
 
-def test_what_waits_never_outgrows_its_room() -> None:
+def test_the_frontier_never_outgrows_its_size() -> None:
     # Nothing is ruled out, which is the worst there is; a set must only leave by being split.
     space, batch = Discrete((3,), 5), 4
     waiting = root(1, space, batch, torch.zeros(1))
@@ -198,9 +200,9 @@ def test_halves_of_the_order_are_near_to_each_other() -> None:
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     generator = linear(5, 6, 8, seed=2)
-    wish = wish_for(generator, 3, noise=0.3)
+    constraint = constraint_for(generator, 3, noise=0.3)
     searcher = ls.BranchAndBoundSearch(batch=4)
-    whole = searcher.search(generator, wish, seed=0, run=UNLIMITED)
+    whole = searcher.search(generator, constraint, seed=0, run=UNLIMITED)
     path = tmp_path / "search.safetensors"
 
     def kill(step: ls.Step) -> None:
@@ -210,8 +212,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     run = ls.Run(evaluations=None, checkpoint=path, checkpoint_every=3)
     with pytest.raises(ls.SearchFailed):
         killed = ls.Run(evaluations=None, checkpoint=path, checkpoint_every=3, callbacks=[kill])
-        searcher.search(generator, wish, seed=0, run=killed)
-    resumed = searcher.search(generator, wish, seed=0, run=run)
+        searcher.search(generator, constraint, seed=0, run=killed)
+    resumed = searcher.search(generator, constraint, seed=0, run=run)
     assert torch.equal(resumed.latent, whole.latent)
     assert torch.equal(resumed.evaluations, whole.evaluations) and resumed.status == whole.status
 

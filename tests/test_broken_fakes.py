@@ -497,7 +497,7 @@ class SearchingWithTorch(GoodSearch):
         return request
 
 
-class LuckierAlone(GoodSearch):
+class OtherSeedAlone(GoodSearch):
     def asked(self, request: Request) -> Request:
         return replace(request, seed=0) if request.constraint.problems == 1 else request
 
@@ -543,7 +543,7 @@ SEARCHERS = {
     searchers.traces_are_monotone: TimeBackwards(),
     searchers.budgets_are_kept: DecodingUncharged(),
     searchers.seeds_decide_everything: SearchingWithTorch(),
-    searchers.problems_together_equal_each_alone: LuckierAlone(),
+    searchers.problems_together_equal_each_alone: OtherSeedAlone(),
     searchers.broken_rows_leave_others_intact: UpsetByNaN(),
     searchers.killed_and_resumed_equals_uninterrupted: ResumingElsewhere(),
     searchers.satisfied_problems_stop: NeverSatisfied(),

@@ -1,4 +1,4 @@
-"""Colours: shares that are exact where codes do not overlap, fewer rows, and refusals that help."""
+"""Colours: shares that are exact where codes do not overlap, fewer evaluations, and refusals that help."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def single_changes(objective: Objective, z: Tensor, code: Tensor) -> Tensor:
     return alone - objective(z).loss[:, None, None]
 
 
-def wishes(generator: ls.Generator, count: int) -> dict[str, ls.Constraint]:
+def constraints(generator: ls.Generator, count: int) -> dict[str, ls.Constraint]:
     target = generator.decode(grids(generator, count, 1))
     mask = Noise.from_seed(4, count).uniform(1, *target.shape[2:], dtype=target.dtype)
     small = ls.Downscales(target[..., ::2, ::2], 2, mode="area")
@@ -50,11 +50,11 @@ def wishes(generator: ls.Generator, count: int) -> dict[str, ls.Constraint]:
     }
 
 
-@pytest.mark.parametrize("wish", ["match", "masked", "small", "sum"])
+@pytest.mark.parametrize("constraint", ["match", "masked", "small", "sum"])
 @pytest.mark.parametrize("spacing", [2, 3])
-def test_where_codes_do_not_overlap_shares_are_the_changes_of_single_swaps(wish, spacing):
+def test_where_codes_do_not_overlap_shares_are_the_changes_of_single_swaps(constraint, spacing):
     generator = decoder(kernel=2)
-    goal = wishes(generator, 2)[wish]
+    goal = constraints(generator, 2)[constraint]
     objective = Objective(generator, goal, ls.Run(patches=False), Ledger(2))
     z, code = grids(generator, 2, 2), torch.stack([grids(generator, 2, s).flatten(1) for s in (3, 4)], 2)
     changed = changed_together(z, code, spacing)
@@ -93,7 +93,7 @@ def test_a_map_at_another_size_has_the_same_sum(size):
 
 def test_steps_cost_what_was_decoded_and_the_loss_map_is_decoded_once():
     generator, row = decoder(kernel=4), 2 + 4 + 3  # a gradient, the colours, and 1, 6 and 36 swaps together
-    goal = wishes(generator, 2)["match"]
+    goal = constraints(generator, 2)["match"]
     spent = [
         ls.ColouredSearch(spacing=2, restarts=2).search(generator, goal, seed=0, run=ls.Run(steps=steps)).evaluations
         for steps in (1, 3)
@@ -125,15 +125,15 @@ def test_patience_counts_steps_in_vain_and_what_follows_can_prove_the_optimum():
 
 def test_within_a_hard_limit_merges_are_put_back():
     generator = decoder(kernel=4)
-    source, goal = grids(generator, 3, 5), wishes(generator, 3)["match"]
+    source, goal = grids(generator, 3, 5), constraints(generator, 3)["match"]
     before = goal(generator.decode(source), source).loss
-    wish = goal + ls.Within(source, 5)
-    result = ls.ColouredSearch(spacing=2, codes=2).search(generator, wish, seed=0, run=ls.Run(evaluations=200))
+    constraint = goal + ls.Within(source, 5)
+    result = ls.ColouredSearch(spacing=2, codes=2).search(generator, constraint, seed=0, run=ls.Run(evaluations=200))
     assert (result.score.loss < before).all()
     assert ((result.latent != source).flatten(1).sum(1) <= 5).all()
 
 
-def test_on_real_pictures_it_needs_fewer_rows_than_single_swaps():
+def test_on_real_images_it_needs_fewer_evaluations_than_single_swaps():
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-512")), ls.Matches(images)
     coloured, single = (
@@ -149,9 +149,9 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
     for generator in (large, small, line):
         generator.decode_embedding = lambda e: decoded.append(len(e))  # type: ignore[method-assign, assignment, return-value]
 
-    def refused(generator: ls.Generator, wish: ls.Constraint, match: str, method: ls.Searcher) -> None:
+    def refused(generator: ls.Generator, constraint: ls.Constraint, match: str, method: ls.Searcher) -> None:
         with pytest.raises(ls.Unsupported, match=match):
-            method.search(generator, wish, seed=0)
+            method.search(generator, constraint, seed=0)
         assert not decoded
 
     dark = ls.Satisfies(lambda x: x.mean((1, 2)), name="dark")
@@ -165,7 +165,7 @@ def test_what_it_cannot_search_is_refused_before_anything_is_decoded():
     refused(large, plain, "at least 6 cells, twice the spacing; use spacing=2", ls.ColouredSearch())
 
 
-def test_wishes_say_whether_they_are_sums_over_pixels():
+def test_constraints_say_whether_they_are_sums_over_pixels():
     match, near = ls.Matches(torch.zeros(1, 1, 4, 4)), ls.Near(torch.zeros(1, 3))
     assert match.goal.cell_axes == (2 * match + match.below(1.0)).cell_axes == 2
     assert (match + ls.Within(torch.zeros(1, 3), 1.0)).cell_axes == 2

@@ -1,4 +1,4 @@
-"""Wishes against numbers worked out by hand, and what they refuse."""
+"""Constraints against values worked out by hand, and what they refuse."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NO_LATENT = torch.zeros(1, 1)
 NO_OUTPUT = torch.zeros(1, 1)
 
 
-def losses(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[float]:
-    return wish(output, latent.expand(len(output), -1) if latent is NO_LATENT else latent).loss.tolist()
+def losses(constraint: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[float]:
+    return constraint(output, latent.expand(len(output), -1) if latent is NO_LATENT else latent).loss.tolist()
 
 
-def verdicts(wish: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[bool]:
-    return wish(output, latent).passed.tolist()
+def verdicts(constraint: ls.Constraint, output: Tensor = NO_OUTPUT, latent: Tensor = NO_LATENT) -> list[bool]:
+    return constraint(output, latent).passed.tolist()
 
 
 def approximately(*values: float) -> Any:
@@ -41,7 +41,7 @@ OUTPUT = torch.tensor([[0.05, -0.5, 1.0, 2.0]])
     [
         ("l2", (0.0025 + 0.25 + 1 + 4) / 4),
         ("l1", (0.05 + 0.5 + 1 + 2) / 4),
-        # Quadratic to 0.1, then a line of slope 0.1.
+        # Quadratic to 0.1, then a line of gradient 0.1.
         ("huber", (0.05**2 / 2 + 0.1 * 0.45 + 0.1 * 0.95 + 0.1 * 1.95) / 4),
     ],
 )
@@ -63,14 +63,14 @@ def test_masks_of_different_sizes_compare(mask: list[list[float]], mean: float) 
 
 def test_each_problem_has_its_own_mask_and_its_own_mean() -> None:
     target, mask = torch.zeros(2, 3), torch.tensor([[1.0, 0, 0], [1, 1, 1]])
-    wish = ls.Matches(target, mask=mask)
-    assert losses(wish, torch.tensor([[3.0, 9, 9], [0, 0, 3]])) == approximately(9, 3)
+    constraint = ls.Matches(target, mask=mask)
+    assert losses(constraint, torch.tensor([[3.0, 9, 9], [0, 0, 3]])) == approximately(9, 3)
 
 
 def test_one_target_with_several_masks_is_several_problems() -> None:
-    wish = ls.Matches(torch.zeros(1, 2), mask=torch.eye(2))
-    assert wish.problems == 2
-    assert losses(wish, torch.tensor([[1.0, 2.0], [1.0, 2.0]])) == approximately(1, 4)
+    constraint = ls.Matches(torch.zeros(1, 2), mask=torch.eye(2))
+    assert constraint.problems == 2
+    assert losses(constraint, torch.tensor([[1.0, 2.0], [1.0, 2.0]])) == approximately(1, 4)
 
 
 def test_one_mask_serves_all_channels() -> None:
@@ -109,7 +109,7 @@ def test_bicubic_downscaling_keeps_constants_and_slopes() -> None:
     assert losses(ls.Downscales(torch.full((1, 3, 2, 2), 0.3), 4), flat) == pytest.approx([0], abs=1e-12)
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)
     small = ls.Downscales(torch.zeros(1, 1, 8, 8), 4).shrink(ramp)[0, 0, 0]
-    assert small[2:6].tolist() == approximately(9.5, 13.5, 17.5, 21.5)  # the middles of blocks; edges bend
+    assert small[2:6].tolist() == approximately(9.5, 13.5, 17.5, 21.5)  # the middles of blocks; edges differ
 
 
 @pytest.mark.parametrize(("most", "satisfied"), [(0.0, False), (0.24, False), (0.25, True)])
@@ -164,14 +164,14 @@ def test_near_in_continuous_spaces() -> None:
 
 
 def test_near_counts_codes_that_differ() -> None:
-    wish = ls.Near(torch.tensor([[[0, 1], [2, 3]], [[0, 0], [0, 0]]]))
+    constraint = ls.Near(torch.tensor([[[0, 1], [2, 3]], [[0, 0], [0, 0]]]))
     latent = torch.tensor([[[0, 1], [3, 2]], [[0, 0], [0, 1]]])
-    assert losses(wish, latent=latent) == approximately(2, 1)
+    assert losses(constraint, latent=latent) == approximately(2, 1)
 
 
 def test_near_of_soft_codes_is_an_expectation() -> None:
-    wish, soft = ls.Near(torch.tensor([[0, 1]])), torch.tensor([[[0.7, 0.3], [0.25, 0.75]]])
-    assert losses(wish, latent=soft) == approximately(0.3 + 0.25)
+    constraint, soft = ls.Near(torch.tensor([[0, 1]])), torch.tensor([[[0.7, 0.3], [0.25, 0.75]]])
+    assert losses(constraint, latent=soft) == approximately(0.3 + 0.25)
 
 
 def test_log_prior_is_the_negative_log_probability() -> None:
@@ -211,10 +211,10 @@ def test_functions_get_what_they_ask_for() -> None:
 
 
 def test_given_replaces_the_targets_of_a_copy() -> None:
-    wish = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(1, 2), name="near")
-    other = wish.with_targets(torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]]))
-    assert (wish.problems, other.problems, other.name) == (1, 3, "near")
-    assert losses(wish, torch.ones(2, 2)) == [2, 2]
+    constraint = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(1, 2), name="near")
+    other = constraint.with_targets(torch.tensor([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]]))
+    assert (constraint.problems, other.problems, other.name) == (1, 3, "near")
+    assert losses(constraint, torch.ones(2, 2)) == [2, 2]
     assert losses(other, torch.ones(3, 2)) == [0, 2, 2]
 
 
@@ -222,35 +222,35 @@ def test_given_replaces_the_targets_of_a_copy() -> None:
 
 
 def test_residuals_of_a_match_are_its_differences_over_the_root_of_their_number() -> None:
-    wish = ls.Matches(TARGET)
-    assert wish.goal.least_squares
-    assert wish.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.025, -0.25, 0.5, 1.0)
+    constraint = ls.Matches(TARGET)
+    assert constraint.goal.least_squares
+    assert constraint.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.025, -0.25, 0.5, 1.0)
 
 
 def test_residuals_of_a_masked_match_are_0_where_it_does_not_look() -> None:
-    wish = ls.Matches(TARGET, mask=torch.tensor([[0.25, 0, 1, 0]]))
+    constraint = ls.Matches(TARGET, mask=torch.tensor([[0.25, 0, 1, 0]]))
     root = math.sqrt(1.25)
-    assert wish.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.5 * 0.05 / root, 0, 1 / root, 0)
+    assert constraint.residuals(OUTPUT, NO_LATENT)[0].tolist() == approximately(0.5 * 0.05 / root, 0, 1 / root, 0)
 
 
 @pytest.mark.parametrize("mode", ["area", "bicubic"])
-def test_residuals_of_a_downscaled_picture_are_those_of_the_small_one(mode: Any) -> None:
+def test_residuals_of_a_downscaled_image_are_those_of_the_small_one(mode: Any) -> None:
     output = torch.arange(16.0).view(1, 1, 4, 4)
-    wish = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode).below(0.1)
-    assert wish.goal.least_squares
+    constraint = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode).below(0.1)
+    assert constraint.goal.least_squares
     assert torch.allclose(
-        wish.goal.residuals(output, NO_LATENT), wish.goal.constraints[0].shrink(output).flatten(1) / 2
+        constraint.goal.residuals(output, NO_LATENT), constraint.goal.constraints[0].shrink(output).flatten(1) / 2
     )
 
 
 def test_residuals_follow_selected_problems() -> None:
-    wish = ls.Matches(torch.tensor([[1.0], [3.0]]), mask=torch.ones(1, 1))
-    chosen = wish.select(torch.tensor([1, 0, 1]))
+    constraint = ls.Matches(torch.tensor([[1.0], [3.0]]), mask=torch.ones(1, 1))
+    chosen = constraint.select(torch.tensor([1, 0, 1]))
     assert chosen.residuals(torch.zeros(3, 1), NO_LATENT)[:, 0].tolist() == [-3, -1, -3]
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "constraint",
     [
         ls.Matches(TARGET, distance="l1"),
         ls.Matches(TARGET, distance="huber"),
@@ -259,35 +259,35 @@ def test_residuals_follow_selected_problems() -> None:
         ls.LogPrior(StandardNormal((2,))),
         ls.Satisfies(lambda x: x.mean(1)),
     ],
-    ids=lambda wish: wish.name,
+    ids=lambda constraint: constraint.name,
 )
-def test_what_is_no_sum_of_squares_has_no_residuals(wish: ls.Constraint) -> None:
-    assert not wish.goal.least_squares
-    assert not isinstance(wish, ls.LeastSquares)
-    with pytest.raises(ls.Unsupported, match=rf"residuals: got {wish.name}, whose loss is no sum of squares"):
-        wish.goal.residuals(OUTPUT, NO_LATENT)
+def test_what_is_no_sum_of_squares_has_no_residuals(constraint: ls.Constraint) -> None:
+    assert not constraint.goal.least_squares
+    assert not isinstance(constraint, ls.LeastSquares)
+    with pytest.raises(ls.Unsupported, match=rf"residuals: got {constraint.name}, whose loss is no sum of squares"):
+        constraint.goal.residuals(OUTPUT, NO_LATENT)
 
 
 # -- what is refused ---------------------------------------------------------------------------------
 
-PICTURE = torch.zeros(2, 1, 4, 4)
+IMAGES = torch.zeros(2, 1, 4, 4)
 
 REFUSED = {
     "target is no tensor": (lambda: ls.Matches([[0.0]]), "Matches.target: got list, expected a tensor"),  # type: ignore[arg-type]
     "target without problems": (lambda: ls.Matches(torch.tensor(1.0)), r"Matches.target.*x\[None\] adds the row"),
     "no target": (lambda: ls.Matches(torch.zeros(0, 3)), "Matches.target.*one row a problem"),
-    "bytes": (lambda: ls.Matches(PICTURE.byte()), r"Matches.target: got a uint8 .*x.float\(\) / 255"),
-    "distance": (lambda: ls.Matches(PICTURE, distance="l3"), "Matches.distance: got 'l3', expected 'l2' or 'l1' or"),  # type: ignore[arg-type]
-    "mask's range": (lambda: ls.Matches(PICTURE, mask=PICTURE + 2), r"mask: got values from 2 to 2.*\[0, 1\]"),
-    "mask hides all": (lambda: ls.Matches(PICTURE, mask=PICTURE), "Matches.mask: got a mask that hides everything"),
-    "mask of another shape": (lambda: ls.Matches(PICTURE, mask=torch.ones(2, 1, 3, 4)), "mask that broadcasts to"),
-    "mask with fewer dimensions": (lambda: ls.Matches(PICTURE, mask=torch.ones(4, 4)), "as many dimensions"),
-    "mask with NaN": (lambda: ls.Matches(PICTURE, mask=PICTURE + torch.nan), "Matches.mask: got NaN"),
-    "masks of other problems": (lambda: ls.Matches(PICTURE, mask=torch.ones(3, 1, 4, 4)), "2 and 3 problems"),
-    "small is no picture": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*images \(B, C, h, w\)"),
-    "factor": (lambda: ls.Downscales(PICTURE, 1), "Downscales.factor: got 1, expected a whole number of at least 2"),
-    "broken factor": (lambda: ls.Downscales(PICTURE, 2.0), "Downscales.factor: got 2.0"),  # type: ignore[arg-type]
-    "mode": (lambda: ls.Downscales(PICTURE, 2, mode="nearest"), "Downscales.mode: got 'nearest'"),  # type: ignore[arg-type]
+    "bytes": (lambda: ls.Matches(IMAGES.byte()), r"Matches.target: got a uint8 .*x.float\(\) / 255"),
+    "distance": (lambda: ls.Matches(IMAGES, distance="l3"), "Matches.distance: got 'l3', expected 'l2' or 'l1' or"),  # type: ignore[arg-type]
+    "mask's range": (lambda: ls.Matches(IMAGES, mask=IMAGES + 2), r"mask: got values from 2 to 2.*\[0, 1\]"),
+    "mask hides all": (lambda: ls.Matches(IMAGES, mask=IMAGES), "Matches.mask: got a mask that hides everything"),
+    "mask of another shape": (lambda: ls.Matches(IMAGES, mask=torch.ones(2, 1, 3, 4)), "mask that broadcasts to"),
+    "mask with fewer dimensions": (lambda: ls.Matches(IMAGES, mask=torch.ones(4, 4)), "as many dimensions"),
+    "mask with NaN": (lambda: ls.Matches(IMAGES, mask=IMAGES + torch.nan), "Matches.mask: got NaN"),
+    "masks of other problems": (lambda: ls.Matches(IMAGES, mask=torch.ones(3, 1, 4, 4)), "2 and 3 problems"),
+    "small is no image": (lambda: ls.Downscales(torch.zeros(1, 4), 2), r"Downscales.small.*images \(B, C, h, w\)"),
+    "factor": (lambda: ls.Downscales(IMAGES, 1), "Downscales.factor: got 1, expected a whole number of at least 2"),
+    "broken factor": (lambda: ls.Downscales(IMAGES, 2.0), "Downscales.factor: got 2.0"),  # type: ignore[arg-type]
+    "mode": (lambda: ls.Downscales(IMAGES, 2, mode="nearest"), "Downscales.mode: got 'nearest'"),  # type: ignore[arg-type]
     "train mode": (lambda: ls.Classified(nn.Linear(4, 2), 0), r"module in train mode.*classifier.eval\(\)"),
     "no classifier": (lambda: ls.Classified("resnet", 0), "Classified.classifier: got str"),  # type: ignore[arg-type]
     "negative label": (lambda: ls.Classified(identity, -1), "Classified.label: got -1, expected an index"),

@@ -87,10 +87,10 @@ def test_every_change_is_an_improvement_and_no_grid_is_decoded_twice_in_a_row_of
 
 def test_curvature_is_found_where_the_loss_is_a_parabola():
     half_distance = torch.rand(3, 20, dtype=torch.float64) + 0.1
-    wanted = torch.tensor([0.5, 2.0, 7.0], dtype=torch.float64)
+    expected = torch.tensor([0.5, 2.0, 7.0], dtype=torch.float64)
     nothing = Curvature(torch.zeros(3, 2, dtype=torch.float64))
-    fit = nothing.observe(wanted[:, None] * half_distance, half_distance)
-    assert torch.allclose(fit.value, wanted)
+    fit = nothing.observe(expected[:, None] * half_distance, half_distance)
+    assert torch.allclose(fit.value, expected)
     broken = torch.full((3, 1), torch.inf, dtype=torch.float64)
     assert torch.equal(fit.observe(broken, broken, fade=1.0).value, fit.value)
     assert (nothing.observe(-half_distance, half_distance).value == 0).all()
@@ -153,11 +153,11 @@ def test_a_model_learns_the_curvature_from_measured_changes_and_predicts_them():
     z = (toy.solution + 2) % 5
     model = QuadraticModel.at(objective, z, Curvature.unknown(objective, 2))
     swaps = model.rank(12, 5)
-    wanted = torch.tensor([0.5, 3.0], dtype=torch.float64)
-    change = swaps.first_order + wanted[:, None] * swaps.half_distance
+    expected = torch.tensor([0.5, 3.0], dtype=torch.float64)
+    change = swaps.first_order + expected[:, None] * swaps.half_distance
     again = QuadraticModel.at(objective, z, model.observe(swaps, change))
-    assert torch.allclose(again.curvature, wanted) and torch.allclose(again.predict(swaps), change)
-    assert torch.allclose(again.damped(torch.full((2,), 4.0)).curvature, 4 * wanted)
+    assert torch.allclose(again.curvature, expected) and torch.allclose(again.predict(swaps), change)
+    assert torch.allclose(again.damped(torch.full((2,), 4.0)).curvature, 4 * expected)
 
 
 def test_within_a_hard_limit_new_codes_stay_or_what_gains_most():
@@ -187,7 +187,7 @@ def test_combined_swaps_take_each_position_once_and_the_best_first():
 
 
 @pytest.mark.parametrize("name", ["mnist-vqvae-512", "mnist-vqvae-40"])
-def test_on_real_pictures_it_improves_on_the_encoder_and_on_a_relaxed_start(name):
+def test_on_real_images_it_improves_on_the_encoder_and_on_a_relaxed_start(name):
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load(name)), ls.Matches(images)
     for start in (

@@ -9,7 +9,7 @@ import os
 
 import pytest
 import torch
-from test_laws import ESTIMATORS, SEARCHERS, draw, function_wishes, picture_wishes
+from test_laws import ESTIMATORS, SEARCHERS, draw, function_constraints, image_constraints
 
 import latentsearch as ls
 from latentsearch import models, relaxations, training, zoo
@@ -21,7 +21,7 @@ if DEVICE == "cuda" and not torch.cuda.is_available():
     pytest.skip("no CUDA device: torch.cuda.is_available() is False", allow_module_level=True)
 
 
-def pictures() -> ls.Generator:
+def image_generator() -> ls.Generator:
     with training.initialised(0):
         decoder = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 64))
     return ls.ContinuousGenerator(decoder.append(torch.nn.Unflatten(1, (1, 8, 8))).to(DEVICE).eval(), (6,))
@@ -34,27 +34,30 @@ def grids() -> ls.Generator:
 
 
 def problem(searcher: ls.Searcher) -> tuple[ls.Generator, ls.Constraint]:
-    """A generator that the searcher can search, with a wish for two problems that can be fulfilled."""
-    for make in (grids, pictures):
+    """A generator that the searcher can search, with a constraint for two problems that can be fulfilled."""
+    for make in (grids, image_generator):
         generator = make()
         z = generator.prior.sample(Noise.from_seed(3, 2, device=generator.device))
-        wish = ls.Matches(generator.decode(z).detach())
+        constraint = ls.Matches(generator.decode(z).detach())
         try:
-            searcher.search(generator, wish, seed=0, run=ls.Run(evaluations=9))
+            searcher.search(generator, constraint, seed=0, run=ls.Run(evaluations=9))
         except ls.Unsupported:
             continue
-        return generator, wish
+        return generator, constraint
     pytest.skip("the searcher takes neither")
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS, ids=repr)
 def test_searches_stay_on_the_device_and_keep_their_promises(searcher: ls.Searcher) -> None:
-    generator, wish = problem(searcher)
+    generator, constraint = problem(searcher)
     init = generator.prior.sample(Noise.from_seed(5, 2, device=generator.device))
-    results = [searcher.search(generator, wish, init=init, seed=1, run=ls.Run(evaluations=150)) for _ in range(2)]
+    results = [searcher.search(generator, constraint, init=init, seed=1, run=ls.Run(evaluations=150)) for _ in range(2)]
     first, again = results
     assert first.latent.device.type == first.output.device.type == first.score.loss.device.type == DEVICE
-    before, after = wish(generator.decode(init), init).loss, wish(generator.decode(first.latent), first.latent).loss
+    before, after = (
+        constraint(generator.decode(init), init).loss,
+        constraint(generator.decode(first.latent), first.latent).loss,
+    )
     torch.testing.assert_close(first.score.loss, after, rtol=1e-3, atol=1e-5)
     assert (first.score.loss <= before + 1e-6).all() and (first.evaluations <= 150).all()
     assert torch.equal(first.latent, again.latent)
@@ -109,18 +112,18 @@ def test_estimates_are_those_of_the_cpu(estimator: relaxations.Estimator) -> Non
 
 
 def test_generators_keep_their_laws() -> None:
-    for generator in (pictures(), grids()):
+    for generator in (image_generator(), grids()):
         assert generator.device.type == DEVICE
         check_generator(generator)  # raises at the first law that is broken
 
 
-def test_wishes_keep_their_laws() -> None:
-    generator = pictures()
-    for wish in (*picture_wishes(torch.float32, 3), *function_wishes(torch.float32, 3)):
-        if isinstance(wish, ls.Classified):
-            wish.classifier.to(DEVICE)  # the user's own module, which `Constraint.to` leaves where it is
-        assert wish.to(generator.device, generator.dtype).problems in (1, 3)
-        check_constraint(wish, generator)
+def test_constraints_keep_their_laws() -> None:
+    generator = image_generator()
+    for constraint in (*image_constraints(torch.float32, 3), *function_constraints(torch.float32, 3)):
+        if isinstance(constraint, ls.Classified):
+            constraint.classifier.to(DEVICE)  # the user's own module, which `Constraint.to` leaves where it is
+        assert constraint.to(generator.device, generator.dtype).problems in (1, 3)
+        check_constraint(constraint, generator)
 
 
 def test_noise_is_that_of_the_cpu() -> None:

@@ -55,7 +55,7 @@ def test_the_test_split_is_the_other_file(fashion):
 def test_pixels_span_zero_to_one(tmp_path):
     images = np.zeros((2, 28, 28), np.uint8)
     images[1] = 255
-    for prefix in ("train", "t10k"):  # torchvision wants all four files
+    for prefix in ("train", "t10k"):  # torchvision needs all four files
         write_split(tmp_path, "FashionMNIST", prefix, images, np.zeros(2))
     x, _ = data.fashion_mnist("train", root=tmp_path)
     assert x[0].unique().tolist() == [0.0] and x[1].unique().tolist() == [1.0]

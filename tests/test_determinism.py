@@ -1,4 +1,4 @@
-"""Wrapping judges a decoder by what it does: rounding passes, noise and mixed rows do not; nothing is left changed."""
+"""Wrapping checks a decoder by what it does: rounding passes, noise and mixed rows do not; nothing is left changed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def wrapped(decoder: Callable[[Tensor], Tensor], **settings: Any) -> ls.Continuo
 
 
 class Unsteady:
-    """Adds other small numbers in each call, as a graphics card does that adds up in another order."""
+    """Adds other small errors in each call, as a graphics card does that adds up in another order."""
 
     def __init__(self, size: float, dtype: torch.dtype = torch.float32, units: bool = True) -> None:
         self.net = network().eval().to(dtype)
@@ -198,7 +198,7 @@ def test_noise_and_mixed_rows_are_not(make: Callable[[], Callable[[Tensor], Tens
         wrapped(decoder)
 
 
-def test_codes_are_judged_alike() -> None:
+def test_codes_are_checked_alike() -> None:
     decoder = nn.Sequential(nn.ConvTranspose2d(3, 1, 2, stride=2), nn.Dropout(0.2))
     with pytest.raises(InvalidArgument, match=r"CodebookGenerator\.decoder: got Dropout in train mode"):
         ls.CodebookGenerator(lambda e: decoder(e), torch.eye(5, 3), (4, 4))
@@ -222,7 +222,7 @@ def test_a_trial_leaves_weights_buffers_and_randomness_as_they_were(make: Callab
 def test_a_large_decoder_is_tried_in_parts() -> None:
     def hungry(z: Tensor) -> Tensor:
         if len(z) > 2:
-            raise torch.OutOfMemoryError("no room for three")
+            raise torch.OutOfMemoryError("no memory for three")
         return FROZEN(z)
 
     assert wrapped(hungry).decode(torch.zeros(1, 4)).shape == (1, 64)

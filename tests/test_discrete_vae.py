@@ -124,12 +124,12 @@ ESTIMATORS = {
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_trains(name):
-    """On pictures of four kinds with nothing else to learn."""
+    """On images of four kinds with nothing else to learn."""
     net = model(estimator=ESTIMATORS[name])
-    pictures = IMAGES[:4].repeat(16, 1, 1, 1)
-    before = sum(evaluate(net, (pictures,)).values())
-    fit(net, (pictures,), Fit(120, 32, partial(torch.optim.Adam, lr=0.05), schedule=None))
-    after = sum(evaluate(net, (pictures,)).values())
+    images = IMAGES[:4].repeat(16, 1, 1, 1)
+    before = sum(evaluate(net, (images,)).values())
+    fit(net, (images,), Fit(120, 32, partial(torch.optim.Adam, lr=0.05), schedule=None))
+    after = sum(evaluate(net, (images,)).values())
     assert after < 0.6 * before and int(net.steps) == 120
 
 
@@ -177,8 +177,8 @@ def test_its_codes_are_searched(hidden):
     z = Noise.from_seed(5, 2).integers(3, 4)
     assert generator.space == ls.Discrete((4,), 3)
     assert torch.allclose(generator.decode(z), net.decode(z), atol=1e-6)
-    wish = ls.Matches(net.decode(z).detach())
-    result = ls.search(generator, wish, seed=0)
+    constraint = ls.Matches(net.decode(z).detach())
+    result = ls.search(generator, constraint, seed=0)
     assert torch.equal(result.latent, z)
     assert torch.equal(generator.encode(IMAGES), net.encode(IMAGES))
 
@@ -216,14 +216,14 @@ def test_bad_settings_are_named(settings, named):
         (IMAGES.long(), "bernoulli", "floats of shape"),
     ],
 )
-def test_pictures_that_it_cannot_model_are_refused(images, likelihood, expected):
+def test_images_that_it_cannot_model_are_refused(images, likelihood, expected):
     net = model(likelihood=likelihood)
     for look in (lambda: net.training_terms(images, Noise.from_seed(0)), lambda: net.bound(images, Noise.from_seed(0))):
         with pytest.raises(ls.InvalidArgument, match=expected):
             look()
 
 
-def test_one_row_of_noise_is_wanted():
+def test_one_row_of_noise_is_expected():
     for look in (model().training_terms, model().bound):
         with pytest.raises(ls.InvalidArgument, match="noise of 6 rows, expected one row"):
             look(IMAGES, Noise.from_seed(0, 6))

@@ -144,7 +144,7 @@ def test_grids_are_rarely_decoded_twice():
     ls.EvolutionSearch().search(
         toy.generator, toy.constraint.select(torch.tensor([0])), seed=0, run=ls.Run(evaluations=800)
     )
-    grids = torch.cat(asked[1:-1])  # but for the probe before and the report after
+    grids = torch.cat(asked[1:-1])  # but for the preflight check and the report
     assert len(grids) == 800
     assert len(grids.unique(dim=0)) > 0.9 * len(grids)
 
@@ -152,11 +152,11 @@ def test_grids_are_rarely_decoded_twice():
 def test_a_broken_grid_does_not_hide_the_others():
     toy = toys.codes(problems=1, shape=(3, 3), codebook_size=6)
 
-    def poisoned(x: Tensor, target: Tensor) -> Tensor:
+    def with_nan(x: Tensor, target: Tensor) -> Tensor:
         return torch.where(x.flatten(1)[:, 0] == 0, torch.nan, (x - target).square().flatten(1).mean(1))
 
-    wish = ls.Satisfies(poisoned, targets=toy.generator.decode(toy.solution).clamp(min=0.3), differentiable=False)
-    result = ls.EvolutionSearch().search(toy.generator, wish, seed=0, run=ls.Run(evaluations=800))
+    constraint = ls.Satisfies(with_nan, targets=toy.generator.decode(toy.solution).clamp(min=0.3), differentiable=False)
+    result = ls.EvolutionSearch().search(toy.generator, constraint, seed=0, run=ls.Run(evaluations=800))
     assert result.status[0] is ls.Status.BUDGET
     assert float(result.score.loss) < 0.06
 
@@ -193,7 +193,7 @@ def test_mutations_take_their_codes_from_the_prior():
     assert all((z % 2 == 0).all() for z in grids)
 
 
-def test_evolution_goes_on_from_the_encoder_on_pictures():
+def test_evolution_goes_on_from_the_encoder_on_images():
     images = zoo.images()[0][:4]
     codes, goal = ls.wrap(zoo.load("mnist-vqvae-512")), ls.Matches(images)
     start = codes.encode(images)

@@ -36,12 +36,12 @@ def test_a_checkpoint_of_another_warm_up_or_schedule_is_refused(tmp_path, settin
 def test_a_loss_that_is_not_finite_ends_the_fit_and_keeps_what_was_saved(tmp_path):
     model, path = make(ReinMax()), tmp_path / "fit"
 
-    def poison(entry):
+    def inject_nan(entry):
         with torch.no_grad():
             model.decoder[0].bias.fill_(torch.nan)
 
     with pytest.raises(FloatingPointError, match="not finite"):
-        fit(model, (IMAGES,), Fit(4, 4, log_every=2, checkpoint=path, callbacks=[poison]))
+        fit(model, (IMAGES,), Fit(4, 4, log_every=2, checkpoint=path, callbacks=[inject_nan]))
     saved, header = _checkpoint.load(path, kind="fit")
     assert header["step"] == 2 and all(tensor.isfinite().all() for tensor in saved.values())
 
@@ -50,7 +50,7 @@ NUMBERS = ["steps", "batch_size", "log_every", "patience", "checkpoint_every", "
 
 
 @pytest.mark.parametrize("setting", NUMBERS)
-def test_numbers_that_make_no_plan_are_refused(setting):
+def test_settings_that_make_no_plan_are_refused(setting):
     with pytest.raises(InvalidArgument, match=setting):
         Fit(**({"steps": 1, "best": "sum"} | {setting: 0}))
 

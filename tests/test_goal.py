@@ -18,7 +18,7 @@ from latentsearch import Score
 from latentsearch.errors import InvalidArgument
 from latentsearch.priors import StandardNormal
 
-Wish = ls.Constraint | ls.Goal
+Term = ls.Constraint | ls.Goal
 
 ROWS = 3
 OUTPUT = torch.linspace(0, 1, ROWS * 4, dtype=torch.float64).view(ROWS, 1, 2, 2)
@@ -26,7 +26,7 @@ LATENT = torch.linspace(-1, 1, ROWS * 2, dtype=torch.float64).view(ROWS, 2)
 TARGET = OUTPUT.flip(0)
 
 PRIOR = ls.LogPrior(StandardNormal((2,)))
-WISHES = {
+TERMS = {
     "match": ls.Matches(TARGET),
     "one match": ls.Matches(TARGET[:1], distance="l1"),
     "shrunk": ls.Downscales(TARGET.mean((2, 3), keepdim=True), 2, mode="area"),
@@ -36,67 +36,67 @@ WISHES = {
     "bright": ls.Satisfies(lambda x: x.mean((1, 2, 3)) > 0.2, boolean=True, name="bright"),
 }
 
-MATCH, SHRUNK, LINES = WISHES["match"], WISHES["shrunk enough"], WISHES["one match"]
+MATCH, SHRUNK, LINES = TERMS["match"], TERMS["shrunk enough"], TERMS["one match"]
 
-wishes = some.sampled_from(list(WISHES.values()))
+terms = some.sampled_from(list(TERMS.values()))
 weights = some.floats(-4, 4, allow_nan=False)
 
 
-def score(wish: Wish) -> Score:
-    return wish(OUTPUT, LATENT)
+def score(term: Term) -> Score:
+    return term(OUTPUT, LATENT)
 
 
-def judging(wish: Wish) -> bool:
-    return score(wish).satisfied is not None
+def has_threshold(term: Term) -> bool:
+    return score(term).satisfied is not None
 
 
-def same(a: Wish, b: Wish) -> bool:
-    """Equal judgements, and losses equal up to the order of adding."""
+def same(a: Term, b: Term) -> bool:
+    """Equal verdicts, and losses equal up to the order of adding."""
     loss, other = score(a), score(b)
     losses = torch.allclose(loss.loss, other.loss, rtol=1e-12, atol=1e-12)
-    return losses and judging(a) == judging(b) and torch.equal(loss.passed, other.passed)
+    return losses and has_threshold(a) == has_threshold(b) and torch.equal(loss.passed, other.passed)
 
 
 # -- laws --------------------------------------------------------------------------------------------
 
 
-@given(wishes, wishes, wishes)
-def test_addition_is_associative_and_commutative(a: Wish, b: Wish, c: Wish) -> None:
+@given(terms, terms, terms)
+def test_addition_is_associative_and_commutative(a: Term, b: Term, c: Term) -> None:
     assert same((a + b) + c, a + (b + c))
     assert same(a + b, b + a)
 
 
-@given(wishes, wishes, weights)
-def test_a_weight_goes_over_a_sum(a: Wish, b: Wish, weight: float) -> None:
+@given(terms, terms, weights)
+def test_a_weight_goes_over_a_sum(a: Term, b: Term, weight: float) -> None:
     assert same(weight * (a + b), weight * a + weight * b)
 
 
-@given(wishes, weights, weights)
-def test_weights_multiply(a: Wish, v: float, w: float) -> None:
+@given(terms, weights, weights)
+def test_weights_multiply(a: Term, v: float, w: float) -> None:
     assert same(v * (w * a), (v * w) * a)
     assert same(w * a, a * w)
 
 
-@given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=4))
-def test_a_sum_is_what_its_terms_say(parts: list[tuple[float, Wish]]) -> None:
-    total = reduce(add, (weight * wish for weight, wish in parts))
+@given(some.lists(some.tuples(weights, terms), min_size=1, max_size=4))
+def test_a_sum_is_what_its_terms_say(parts: list[tuple[float, Term]]) -> None:
+    total = reduce(add, (weight * term for weight, term in parts))
     loss, satisfied = score(total)
     terms = total.report(OUTPUT, LATENT)
     assert len(terms) == len(parts)
     assert torch.allclose(loss, sum((term.loss for term in terms.values()), torch.zeros(ROWS, dtype=loss.dtype)))
-    verdicts = [verdict for _, wish in parts if (verdict := score(wish).satisfied) is not None]
+    verdicts = [verdict for _, term in parts if (verdict := score(term).satisfied) is not None]
     assert (satisfied is not None) == bool(verdicts)
     if satisfied is not None:
         assert torch.equal(satisfied, torch.stack(verdicts).all(0))
-    assert total.reads_output == any(wish.goal.reads_output for _, wish in parts)
-    assert total.reads_latent == any(wish.goal.reads_latent for _, wish in parts)
-    assert total.differentiable == all(wish.goal.differentiable for _, wish in parts)
-    assert total.problems == max(wish.problems for _, wish in parts)
+    assert total.reads_output == any(term.goal.reads_output for _, term in parts)
+    assert total.reads_latent == any(term.goal.reads_latent for _, term in parts)
+    assert total.differentiable == all(term.goal.differentiable for _, term in parts)
+    assert total.problems == max(term.problems for _, term in parts)
 
 
-@given(some.lists(some.tuples(weights, wishes), min_size=1, max_size=3), some.data())
-def test_select_is_an_index_and_nests(parts: list[tuple[float, Wish]], data: some.DataObject) -> None:
-    total = reduce(add, (weight * wish for weight, wish in parts)).below(1.0)
+@given(some.lists(some.tuples(weights, terms), min_size=1, max_size=3), some.data())
+def test_select_is_an_index_and_nests(parts: list[tuple[float, Term]], data: some.DataObject) -> None:
+    total = reduce(add, (weight * term for weight, term in parts)).below(1.0)
     i = torch.tensor(data.draw(some.lists(some.integers(0, ROWS - 1), min_size=2, max_size=5)))
     j = torch.tensor(data.draw(some.lists(some.integers(0, len(i) - 1), min_size=2, max_size=4)))
     whole = score(total)
@@ -107,7 +107,7 @@ def test_select_is_an_index_and_nests(parts: list[tuple[float, Wish]], data: som
 
 
 def test_select_of_one_problem_is_itself() -> None:
-    alone = 2 * (WISHES["one match"] + PRIOR).below(1.0) + PRIOR
+    alone = 2 * (TERMS["one match"] + PRIOR).below(1.0) + PRIOR
     assert alone.select(torch.tensor([0, 0, 0])) is alone
 
 
@@ -115,25 +115,25 @@ def test_select_of_one_problem_is_itself() -> None:
 
 
 def test_a_lone_prior_is_never_satisfied() -> None:
-    for wish in (PRIOR, 3 * PRIOR, PRIOR + PRIOR, PRIOR + WISHES["match"]):
-        assert not judging(wish) and not score(wish).passed.any()
+    for term in (PRIOR, 3 * PRIOR, PRIOR + PRIOR, PRIOR + TERMS["match"]):
+        assert not has_threshold(term) and not score(term).passed.any()
 
 
 def test_a_prior_does_not_stand_in_the_way_of_a_threshold() -> None:
-    enough = WISHES["shrunk enough"]
+    enough = TERMS["shrunk enough"]
     assert score(enough).satisfied.tolist() == [False, True, False]
-    for wish in (enough + PRIOR, 0.1 * PRIOR + enough, 5 * (enough + PRIOR), 0 * enough + PRIOR):
-        assert torch.equal(score(wish).passed, score(enough).passed)
+    for term in (enough + PRIOR, 0.1 * PRIOR + enough, 5 * (enough + PRIOR), 0 * enough + PRIOR):
+        assert torch.equal(score(term).passed, score(enough).passed)
 
 
-def test_all_that_judge_must_agree() -> None:
-    bright, shrunk = WISHES["bright"], WISHES["shrunk enough"]
+def test_all_with_a_threshold_must_agree() -> None:
+    bright, shrunk = TERMS["bright"], TERMS["shrunk enough"]
     assert score(bright).satisfied.tolist() == [False, True, True]
     assert score(bright + shrunk + PRIOR).satisfied.tolist() == [False, True, False]
 
 
-def test_a_weight_leaves_the_judgement_alone() -> None:
-    likely = WISHES["likely"]
+def test_a_weight_leaves_the_verdict_alone() -> None:
+    likely = TERMS["likely"]
     assert score(likely).satisfied.tolist() == [False, True, False]
     for weight in (100, 0, -1):
         assert torch.equal(score(weight * likely).satisfied, score(likely).satisfied)
@@ -141,12 +141,12 @@ def test_a_weight_leaves_the_judgement_alone() -> None:
 
 def test_a_threshold_is_the_largest_loss_that_satisfies() -> None:
     loss = score(PRIOR).loss
-    wish = PRIOR.below(float(loss[0]))
-    assert score(wish).passed.tolist() == (loss <= loss[0]).tolist()
-    assert torch.equal(score(wish).loss, loss)
+    term = PRIOR.below(float(loss[0]))
+    assert score(term).passed.tolist() == (loss <= loss[0]).tolist()
+    assert torch.equal(score(term).loss, loss)
     # A threshold on something that has one already: both must hold.
-    both = WISHES["shrunk enough"].below(math.inf)
-    assert torch.equal(score(both).satisfied, score(WISHES["shrunk enough"]).satisfied)
+    both = TERMS["shrunk enough"].below(math.inf)
+    assert torch.equal(score(both).satisfied, score(TERMS["shrunk enough"]).satisfied)
 
 
 def test_a_threshold_after_a_weight_is_on_the_weighted_loss() -> None:
@@ -174,19 +174,19 @@ SQUARES = {
 }
 
 
-@pytest.mark.parametrize("wish", SQUARES.values(), ids=SQUARES)
-def test_residuals_go_with_weights_sums_and_thresholds(wish: Wish) -> None:
-    assert wish.goal.least_squares
-    assert torch.allclose(wish.goal.residuals(OUTPUT, LATENT).square().sum(1), score(wish).loss, rtol=1e-12)
+@pytest.mark.parametrize("term", SQUARES.values(), ids=SQUARES)
+def test_residuals_go_with_weights_sums_and_thresholds(term: Term) -> None:
+    assert term.goal.least_squares
+    assert torch.allclose(term.goal.residuals(OUTPUT, LATENT).square().sum(1), score(term).loss, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "term",
     [-1 * MATCH, 2 * LINES, LINES.below(1.0), MATCH + PRIOR, MATCH + -1 * SHRUNK],
     ids=["negative", "weight", "threshold", "sum", "difference"],
 )
-def test_one_part_that_is_no_sum_of_squares_is_enough(wish: Wish) -> None:
-    assert not wish.goal.least_squares
+def test_one_part_that_is_no_sum_of_squares_is_enough(term: Term) -> None:
+    assert not term.goal.least_squares
 
 
 def test_a_hard_limit_has_no_residuals_of_its_own() -> None:
@@ -209,7 +209,7 @@ def test_latents_beyond_the_limit_have_an_infinite_loss_and_satisfy_nobody() -> 
 
 
 def test_terms_have_names_of_their_own() -> None:
-    match, bright = WISHES["match"], WISHES["bright"]
+    match, bright = TERMS["match"], TERMS["bright"]
     total = match + 2 * match + bright + PRIOR + match.below(1.0)
     terms = total.report(OUTPUT, LATENT)
     assert list(terms) == ["Matches", "Matches 2", "bright", "LogPrior", "Matches 3"]
@@ -227,7 +227,7 @@ def test_names_stay_unique_where_sums_are_inside_of_weights() -> None:
 
 
 class Tagged(ls.Constraint):
-    """A wish of whole and of broken numbers."""
+    """A constraint with a tensor of integers and one of floats."""
 
     tensors = ("codes", "levels")
 
@@ -257,7 +257,7 @@ def test_to_reaches_into_sums_weights_and_thresholds() -> None:
 
 def test_problems_must_agree_or_be_one() -> None:
     two, three = ls.Matches(TARGET[:2]), ls.Matches(TARGET)
-    assert (three + WISHES["one match"]).problems == 3
+    assert (three + TERMS["one match"]).problems == 3
     with pytest.raises(InvalidArgument, match=r"a sum.*: got .*2 problems.* and .*3 problems.*, expected the same"):
         two + three
 
@@ -275,14 +275,14 @@ def test_thresholds_are_numbers(threshold: Any) -> None:
 
 
 @pytest.mark.parametrize("other", [1.0, None], ids=["number", "None"])
-def test_only_wishes_add_up(other: Any) -> None:
+def test_only_constraints_and_goals_add_up(other: Any) -> None:
     with pytest.raises(TypeError):
         PRIOR + other
     with pytest.raises(TypeError):
         other + PRIOR
 
 
-def test_a_bare_function_is_told_how_to_become_a_wish() -> None:
+def test_a_bare_function_is_told_how_to_become_a_constraint() -> None:
     with pytest.raises(InvalidArgument, match=r"got a bare function.*Satisfies\(function\)"):
         PRIOR + (lambda x: x.mean(1))  # type: ignore[operator]
 
@@ -293,13 +293,13 @@ def test_the_sum_of_a_list_is_a_sum() -> None:
     assert torch.equal(total(output, z).loss, 3 * PRIOR(output, z).loss)
 
 
-@pytest.mark.parametrize("other", ["2", None, PRIOR, torch.ones(3)], ids=["text", "None", "wish", "tensor"])
+@pytest.mark.parametrize("other", ["2", None, PRIOR, torch.ones(3)], ids=["text", "None", "term", "tensor"])
 def test_only_numbers_weigh(other: Any) -> None:
     with pytest.raises(TypeError):
         PRIOR * other
 
 
-def test_wishes_and_generators_are_shown_in_short():
+def test_goals_and_generators_are_shown_in_short():
     match, dark = ls.Matches(TARGET), ls.Satisfies(lambda x: x.flatten(1).mean(1), name="dark")
     assert repr(match + 0.1 * dark) == "Matches(3 problems) + 0.1 * dark"
     assert repr((0.5 * (match + dark)).below(2)) == "(0.5 * Matches(3 problems) + 0.5 * dark).below(2)"

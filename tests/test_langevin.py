@@ -39,10 +39,12 @@ def step_state(rows: int, log_step: float, curvature: float = 0.0, error: float 
     return StepState(torch.full((rows,), beta, dtype=DOUBLE), torch.full((rows,), log_step, dtype=DOUBLE), fit)
 
 
-def chains(kernel: Kernel, toy: toys.Toy, wish: ls.Constraint, step: StepState, steps: int) -> tuple[Tensor, float]:
+def chains(
+    kernel: Kernel, toy: toys.Toy, constraint: ls.Constraint, step: StepState, steps: int
+) -> tuple[Tensor, float]:
     """Where many chains with a fixed step size end, and the share of the last proposals that was accepted."""
     rows = len(step.beta)
-    objective = Objective(toy.generator, wish, ls.Run(), Ledger(1, rows))
+    objective = Objective(toy.generator, constraint, ls.Run(), Ledger(1, rows))
     noise = Noise.from_seed(3, rows)
     point = kernel.at(objective, toy.generator.prior.sample(noise))[1]
     acceptance = torch.zeros(())
@@ -59,11 +61,11 @@ GRIDS = torch.tensor(list(itertools.product(range(4), repeat=2)))
 @pytest.mark.parametrize(("log_step", "curvature", "error"), [(-3.0, 0.0, 0.0), (-1.0, 0.5, 0.1), (1.0, 2.0, 0.0)])
 def test_discrete_langevin_samples_the_boltzmann_distribution(log_step, curvature, error, penalised):
     toy = toys.codes(1, (2,), 4, dtype=DOUBLE)
-    wish = toy.constraint + CodePenalty() if penalised else toy.constraint
-    loss = wish(toy.generator.decode(GRIDS), GRIDS).loss
+    constraint = toy.constraint + CodePenalty() if penalised else toy.constraint
+    loss = constraint(toy.generator.decode(GRIDS), GRIDS).loss
     expected = (-BETA * loss).softmax(0)
     rows = 6000
-    z, _ = chains(DiscreteLangevinKernel(), toy, wish, step_state(rows, log_step, curvature, error), steps=60)
+    z, _ = chains(DiscreteLangevinKernel(), toy, constraint, step_state(rows, log_step, curvature, error), steps=60)
     counts = torch.bincount(z @ torch.tensor([4, 1]), minlength=16)
     # Chi-square with 15 degrees of freedom: above 45 once in 10,000 times, and the seed is fixed.
     assert float(((counts - rows * expected).square() / (rows * expected)).sum()) < 45
@@ -131,7 +133,7 @@ def states(search: ls.LangevinSearch, toy: toys.Toy, init: Tensor | None = None)
         (toys.codes(1, (3,), 4), torch.cartesian_prod(*[torch.arange(4)] * 3)),
         (toys.bowl(1, (1,)), torch.linspace(-7, 7, 1001)[:, None]),
     ],
-    ids=["codes", "numbers"],
+    ids=["codes", "continuous"],
 )
 def test_a_search_at_one_temperature_has_the_mean_loss_of_that_temperature(toy, everything):
     """Adaptation and all: the step size settles, so what it disturbs stays small."""
@@ -161,15 +163,17 @@ def test_scales_of_loss_and_latent_change_nothing():
     assert torch.equal(plain.trace.loss * 2**20, scaled.trace.loss)
 
 
-@pytest.mark.parametrize("rows", [2, 7, 40])
-def test_the_schedule_spends_the_rows_there_are(rows):
+@pytest.mark.parametrize("budget", [2, 7, 40])
+def test_the_schedule_spends_the_whole_budget(budget):
     toy = toys.codes(2)
-    result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
+    result = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
     assert set(result.status) == {ls.Status.FINISHED}
-    assert result.evaluations.tolist() == [rows // 2 * 2] * 2
-    mixed = ls.LangevinSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=[rows, rows + 8]))
+    assert result.evaluations.tolist() == [budget // 2 * 2] * 2
+    mixed = ls.LangevinSearch().search(
+        toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=[budget, budget + 8])
+    )
     assert torch.equal(mixed.latent[0], result.latent[0])
-    assert mixed.evaluations.tolist() == [rows // 2 * 2, rows // 2 * 2 + 8]
+    assert mixed.evaluations.tolist() == [budget // 2 * 2, budget // 2 * 2 + 8]
 
 
 class Cliff(ls.Constraint):
@@ -181,7 +185,7 @@ class Cliff(ls.Constraint):
         return ls.Score(loss)
 
 
-@pytest.mark.parametrize("toy", [toys.codes(1), toys.bowl(1)], ids=["codes", "numbers"])
+@pytest.mark.parametrize("toy", [toys.codes(1), toys.bowl(1)], ids=["codes", "continuous"])
 def test_a_wall_of_infinite_loss_is_never_entered(toy):
     # Output 0 or less: before the wall.
     init = torch.full_like(toy.solution, 0 if toy.solution.dtype == torch.int64 else -1)

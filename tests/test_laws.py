@@ -29,7 +29,7 @@ IMAGE = (1, 8, 8)
 
 
 def draw(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
-    """Standard normal numbers of a shape, the same in every run."""
+    """Standard normal draws of a shape, the same in every run."""
     return Noise.from_seed(seed).normal(*shape, dtype=dtype)[0]
 
 
@@ -111,8 +111,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
 # -- constraints -------------------------------------------------------------------------------------
 
 
-def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
-    """Wishes about pictures ``(N, *IMAGE)``."""
+def image_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    """Constraints about images ``(N, *IMAGE)``."""
     target = draw(problems, *IMAGE, dtype=dtype, seed=1)
     hole = torch.ones(1, 1, 8, 8, dtype=dtype)
     hole[..., 2:5, 3:] = 0
@@ -135,7 +135,7 @@ def picture_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]
         yield ls.Classified(classifier, torch.arange(problems) % 3, loss=loss, threshold=None)
 
 
-def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+def function_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
     levels = draw(problems, dtype=dtype, seed=3)
     yield ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark")
     yield ls.Satisfies(lambda z: z.square().sum(1), of="latent")
@@ -145,7 +145,7 @@ def function_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
     yield ls.Satisfies(lambda x, level: (x - level).mean((1, 2, 3))).with_targets(levels[:, None, None, None])
 
 
-def latent_wishes(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
+def latent_constraints(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
     yield ls.LogPrior(prior)
     yield ls.Near(latent)
     yield ls.Within(latent, 2)
@@ -155,8 +155,8 @@ def latent_wishes(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
         yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())
 
 
-def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
-    match, shrunk, *_ = picture_wishes(dtype, problems)
+def combined_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    match, shrunk, *_ = image_constraints(dtype, problems)
     prior = ls.LogPrior(StandardNormal((6,), dtype))
     yield 0.1 * match
     yield match + shrunk + 0.01 * prior
@@ -168,15 +168,18 @@ def combined_wishes(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint
 
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
     with training.initialised(0):
-        pictures = next(continuous_generators(dtype))
+        continuous = next(continuous_generators(dtype))
     codes = toys.CodeGenerator((3, 2), 4, dtype)
     # One problem broadcasts, several do not: each with one dtype will do.
     for problems in (3 if dtype == torch.float32 else 1,):
-        families = (picture_wishes, function_wishes, combined_wishes)
-        wishes = [wish for family in families for wish in family(dtype, problems)]
-        wishes += latent_wishes(pictures.prior, draw(problems, 6, dtype=dtype, seed=4))
-        yield from ((wish, pictures) for wish in wishes)
-        yield from ((wish, codes) for wish in latent_wishes(codes.prior, toys.codes(problems, (3, 2), 4).solution))
+        families = (image_constraints, function_constraints, combined_constraints)
+        found = [constraint for family in families for constraint in family(dtype, problems)]
+        found += latent_constraints(continuous.prior, draw(problems, 6, dtype=dtype, seed=4))
+        yield from ((constraint, continuous) for constraint in found)
+        yield from (
+            (constraint, codes)
+            for constraint in latent_constraints(codes.prior, toys.codes(problems, (3, 2), 4).solution)
+        )
 
 
 # -- searchers and estimators ------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
 
 @dataclass(frozen=True)
 class ToyBound:
-    """Exact for the toys, whose positions do not depend on each other; other wishes are not below 0."""
+    """Exact for the toys, whose positions do not depend on each other; other constraints are not below 0."""
 
     evaluations: int = 1
 
@@ -193,9 +196,9 @@ class ToyBound:
             raise ls.Unsupported("ToyBound", got=type(generator).__name__, expected="a CodeGenerator")
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
-        wish = objective.goal.select(row).constraints[0]
+        constraint = objective.goal.select(row).constraints[0]
         values = objective.codebook[:, 0] ** 3
-        each = (values - wish.target.flatten(1)[..., None]).square() / wish.target[0].numel()
+        each = (values - constraint.target.flatten(1)[..., None]).square() / constraint.target[0].numel()
         low = torch.where(allowed, each, torch.inf).amin(2)
         high = torch.where(allowed, each, -torch.inf).amax(2)
         return Bounded(low.sum(1), high - low)
@@ -256,7 +259,7 @@ ONE_OF_EACH = tuple({type(searcher): searcher for searcher in SEARCHERS}.values(
 
 
 def provable() -> TestProblem:
-    """Through the layers of a decoder bounds can be pulled, through a toy's arithmetic they cannot."""
+    """Bounds can be taken through the layers of a decoder, but not through the arithmetic of a toy."""
     with training.initialised(0):
         decoder = frozen(torch.float64, nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
     generator = ls.CodebookGenerator(decoder, draw(4, 2, dtype=torch.float64), (3,))

@@ -30,7 +30,7 @@ def counted(decode, seen):
     return decoding
 
 
-def test_solved_problems_stop_costing_decoder_rows():
+def test_solved_problems_stop_costing_evaluations():
     toy = toys.bowl(problems=4)
     rows: list[int] = []
     toy.generator.decode = counted(toy.generator.decode, rows)
@@ -56,7 +56,7 @@ def test_a_solved_restart_solves_its_problem():
 
 
 def test_satisfied_beats_a_lower_loss():
-    """The wish is satisfied at a higher loss than the first latent has: the satisfied one is returned."""
+    """The constraint is satisfied at a higher loss than the first latent has: the satisfied one is returned."""
     generator = ls.ContinuousGenerator(lambda z: z, (1,))
     rule = ls.Satisfies(lambda x: x[:, 0] < 0, boolean=True, name="negative")
     goal = ls.Matches(torch.full((1, 1), 5.0)) + 0.0 * rule
@@ -262,8 +262,8 @@ def test_compiled_searches_find_the_same():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_everything_follows_the_dtype_of_the_latents(dtype):
     for toy, method in ((toys.bowl(dtype=dtype), ls.GradientSearch()), (toys.codes(dtype=dtype), ls.RelaxedSearch())):
-        wish = ls.Matches(toy.generator.decode(toy.solution).float())  # a target of another dtype is cast
-        result = method.search(toy.generator, wish, seed=0, run=ls.Run(evaluations=30))
+        constraint = ls.Matches(toy.generator.decode(toy.solution).float())  # a target of another dtype is cast
+        result = method.search(toy.generator, constraint, seed=0, run=ls.Run(evaluations=30))
         assert result.score.loss.dtype == result.output.dtype == dtype
 
 

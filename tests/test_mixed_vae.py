@@ -171,11 +171,11 @@ def test_the_supervised_estimate_averages_to_the_gradient_of_the_cross_entropy()
     draws = 20_000
     logits = torch.tensor([[[0.5, -0.5]]]).expand(draws, 1, 2).clone().requires_grad_()
     labels = torch.zeros(draws, 1, dtype=torch.int64)
-    slopes = [
+    gradients = [
         torch.autograd.grad(build(supervision=kind).supervise(logits, labels, NOISE).sum(), logits)[0].mean(0)
         for kind in ("direct", "cross_entropy")
     ]
-    torch.testing.assert_close(*slopes, atol=4 * 20 / 2 / math.sqrt(draws), rtol=0)
+    torch.testing.assert_close(*gradients, atol=4 * 20 / 2 / math.sqrt(draws), rtol=0)
 
 
 def test_the_schedule_follows_the_steps_made():
@@ -195,7 +195,7 @@ def test_the_schedule_follows_the_steps_made():
 
 
 @pytest.mark.parametrize("kind", ["direct", "gsm"])
-def test_fitting_learns_pictures_and_classes(kind):
+def test_fitting_learns_images_and_classes(kind):
     images, labels = stripes(300)
     few = torch.where(torch.arange(300) < 10, labels, -1)
     rival = {"estimator": lambda t: GumbelSoftmax(t), "supervision": "cross_entropy"}
@@ -291,7 +291,7 @@ def test_labelled_rows_are_balanced_and_nested():
     )
 
 
-def test_moved_pictures_keep_their_luck_and_most_of_their_ink():
+def test_moved_images_keep_their_randomness_and_most_of_their_ink():
     images, noise = squares(20).images, ls.Noise.from_seed(5)
     once = semi.moved(images, noise)
     assert torch.equal(once, semi.moved(images, noise)) and set(once.unique().tolist()) == {0.0, 1.0}
@@ -332,7 +332,7 @@ def test_rules_read_what_was_drawn():
     assert found["slanted"].abs().max() < 1e-6
 
 
-def test_a_wish_for_attributes_moves_the_decoder_alone():
+def test_a_constraint_for_attributes_moves_the_decoder_alone():
     model = attributes.build(0).train()
     attributes.Asked(model, 1.0).misread(squares(4).images, NOISE).backward()
     moved = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
@@ -353,5 +353,5 @@ def test_combinations_of_attributes_are_named_and_differ_by_them_alone():
     model = attributes.build(0).eval()
     found = attributes.combinations(model, ("tall", "looped"), styles=3)
     assert list(found) == ["not tall, not looped", "not tall, looped", "tall, not looped", "tall, looped"]
-    assert all(pictures.shape == (3, 1, 28, 28) for pictures in found.values())
+    assert all(images.shape == (3, 1, 28, 28) for images in found.values())
     assert not torch.equal(found["tall, looped"], found["tall, not looped"])

@@ -16,7 +16,7 @@ SHAPE = (1, 8, 8)
 
 
 def blobs(rows: int) -> torch.Tensor:
-    """Smooth random pictures with some structure to compress."""
+    """Smooth random images with some structure to compress."""
     noise = ls.Noise.from_seed(0, rows).normal(1, 2, 2)
     return torch.nn.functional.interpolate(noise, scale_factor=4, mode="bilinear").sigmoid()
 

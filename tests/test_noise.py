@@ -34,7 +34,7 @@ def plausible(p_value: float) -> bool:
 
 
 def independent(a: Tensor, b: Tensor) -> bool:
-    """No correlation between numbers and none between their distances from the middle."""
+    """No correlation between draws and none between their distances from the middle."""
     pairs = ((a, b), ((a - a.mean()).abs(), (b - b.mean()).abs()))
     return all(plausible(stats.pearsonr(x.flatten().numpy(), y.flatten().numpy()).pvalue) for x, y in pairs)
 
@@ -153,15 +153,15 @@ def test_splits_do_not_clash_with_folds() -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("draw", "law"), [(Noise.normal, "norm"), (Noise.gumbel, "gumbel_r")], ids=["norm", "gumbel"])
 def test_draws_follow_their_distribution(draw: Callable[..., Tensor], law: str, dtype: torch.dtype) -> None:
-    numbers = draw(Noise.from_seed(8, 20), 10_000, dtype=dtype)
-    assert numbers.dtype == dtype and numbers.shape == (20, 10_000)
-    assert plausible(stats.kstest(numbers.flatten().double().numpy(), law).pvalue)
+    draws = draw(Noise.from_seed(8, 20), 10_000, dtype=dtype)
+    assert draws.dtype == dtype and draws.shape == (20, 10_000)
+    assert plausible(stats.kstest(draws.flatten().double().numpy(), law).pvalue)
 
 
 @pytest.mark.parametrize("draw", [Noise.uniform, Noise.normal, Noise.gumbel])
 def test_half_precision_is_finite(draw: Callable[..., Tensor]) -> None:
-    numbers = draw(Noise.from_seed(0, 10), 1000, dtype=torch.bfloat16)
-    assert numbers.dtype == torch.bfloat16 and numbers.isfinite().all()
+    draws = draw(Noise.from_seed(0, 10), 1000, dtype=torch.bfloat16)
+    assert draws.dtype == torch.bfloat16 and draws.isfinite().all()
 
 
 def test_categorical_draws_follow_their_logits() -> None:
@@ -231,7 +231,7 @@ def test_a_slice_of_noise_is_its_rows() -> None:
 def test_one_seed_is_spread_over_problems(seed: int, problems: int) -> None:
     seeds = problem_seeds(seed, problems)
     assert len(set(seeds)) == problems
-    # A problem's seed, given to it alone, and the number of problems before it decide its luck.
+    # A problem's seed, given to it alone, and the number of problems before it decide its randomness.
     assert problem_seeds(seed, problems + 1)[:problems] == seeds
     alone = [Noise.from_seed([one], restarts=2).keys for one in seeds]
     assert torch.equal(torch.cat(alone), Noise.from_seed(seed, problems, restarts=2).keys)

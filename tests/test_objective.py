@@ -1,4 +1,4 @@
-"""The objective's doors: what they score, and what they charge."""
+"""The objective's entry points: what they score, and what they charge."""
 
 from __future__ import annotations
 

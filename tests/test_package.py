@@ -50,8 +50,8 @@ MODULES = modules()
 
 def loaded_by(statement: str) -> set[str]:
     """Top-level packages among LATE that a fresh interpreter has loaded after a statement."""
-    probe = f"import sys; {statement}; print(*(m for m in {LATE!r} if m in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    script = f"import sys; {statement}; print(*(m for m in {LATE!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     return set(done.stdout.split())
 
 

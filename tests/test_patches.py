@@ -371,7 +371,7 @@ def test_the_zoo_sized_vqvae_is_given_up_on_small_grids_alone() -> None:
 
 
 def problem(name: str = "nearest", dtype: torch.dtype = torch.float32, problems: int = 2) -> Any:
-    """A generator and a wish for some of its outputs."""
+    """A generator and a constraint for some of its outputs."""
     make, shape = LOCAL[name]
     generator = ls.CodebookGenerator(make().to(dtype), book(dtype=dtype), shape)
     target = generator.decode(Noise.from_seed(9, problems).integers(K, *shape))
@@ -398,19 +398,19 @@ def swaps(generator: ls.Generator, goal: ls.Constraint, run: ls.Run, count: int 
     return objective, objective.swaps(z, position, code)
 
 
-WISHES: dict[str, Callable[[ls.CodebookGenerator, ls.Constraint], ls.Constraint]] = {
+CONSTRAINTS: dict[str, Callable[[ls.CodebookGenerator, ls.Constraint], ls.Constraint]] = {
     "separable": lambda generator, goal: goal,
-    "judging": lambda generator, goal: goal.below(1.0),
+    "threshold": lambda generator, goal: goal.below(1.0),
     "global": lambda generator, goal: goal + ls.Satisfies(lambda x: x.flatten(1).amax(1)),
     "reading the latent": lambda _, goal: goal + ls.Satisfies(lambda x, z: x.amax((1, 2, 3)) * z[:, 0, 0], of="both"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+@pytest.mark.parametrize("constraint", CONSTRAINTS.values(), ids=CONSTRAINTS)
 @pytest.mark.parametrize("chunk_rows", [None, 7])
-def test_swaps_score_the_same_by_patches(wish: Any, chunk_rows: int | None) -> None:
+def test_swaps_score_the_same_by_patches(constraint: Any, chunk_rows: int | None) -> None:
     generator, goal = problem()
-    goal = wish(generator, goal)
+    goal = constraint(generator, goal)
     held, score = swaps(generator, goal, ls.Run(chunk_rows=chunk_rows))
     whole, expected = swaps(generator, goal, ls.Run(patches=False))
     torch.testing.assert_close(score.loss, expected.loss, rtol=1e-5, atol=1e-5)

@@ -14,21 +14,21 @@ from latentsearch.testing import toys
 
 
 def test_grid_is_a_png_that_shows_the_pixels(tmp_path: Path) -> None:
-    pictures = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8)
-    path = plots.save_grid(tmp_path / "new" / "grid.png", [pictures, pictures[..., ::2, ::2]], ["", ""], scale=4)
+    images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    path = plots.save_grid(tmp_path / "new" / "grid.png", [images, images[..., ::2, ::2]], ["", ""], scale=4)
     with Image.open(path) as image:
         image.load()
-    # Two cells of 32 pixels with a gap of 4, and a margin of 12 on all sides; small pictures are enlarged.
+    # Two cells of 32 pixels with a gap of 4, and a margin of 12 on all sides; small images are enlarged.
     assert (image.format, image.size) == ("PNG", (12 + 32 + 4 + 32 + 12, 12 + 32 + 4 + 32 + 12))
     for top in (12, 48):
         assert image.getpixel((12, top)) == image.getpixel((43, top + 31)) == 0
         assert image.getpixel((48, top)) == image.getpixel((79, top + 31)) == 255
 
 
-def test_labels_and_titles_take_room(tmp_path: Path) -> None:
+def test_labels_and_titles_take_space(tmp_path: Path) -> None:
     row = torch.rand(3, 3, 8, 8)
     bare = plots.save_grid(tmp_path / "a.png", [row, row], ["", ""])
-    full = plots.save_grid(tmp_path / "b.png", [row, row], ["target", "found"], titles={1: "wish"})
+    full = plots.save_grid(tmp_path / "b.png", [row, row], ["target", "found"], titles={1: "constraint"})
     with Image.open(bare) as a, Image.open(full) as b:
         assert b.mode == "RGB"
         assert b.width > a.width and b.height > a.height
@@ -50,15 +50,15 @@ def test_gif_has_a_frame_a_moment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (torch.rand(8, 8), "pictures"),
+        (torch.rand(8, 8), "images"),
         (torch.rand(1, 8, 8), r"row\[None\]"),
         (torch.rand(2, 8, 8, 3), "movedim"),
         (torch.rand(2, 2, 8, 8), "C = 1 or 3"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "/ 255"),
         (torch.rand(2, 1, 8, 8) * 255, "value_range"),
         (torch.full((2, 1, 8, 8), torch.nan), "NaN"),
-        (torch.rand(0, 1, 8, 8), "pictures"),
-        ([[0.0]], "pictures"),
+        (torch.rand(0, 1, 8, 8), "images"),
+        ([[0.0]], "images"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, row, message: str) -> None:
@@ -106,8 +106,8 @@ def test_film_holds_what_the_trace_says(method, restarts: int, every: int | None
 
 def test_film_thins_out_and_starts_anew() -> None:
     toy, film = toys.bowl(), plots.Film()
-    for rows in (2000, 40):
-        run = ls.Run(evaluations=rows, callbacks=[film])
+    for budget in (2000, 40):
+        run = ls.Run(evaluations=budget, callbacks=[film])
         result = ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=run)
         assert film.steps[-1] == result.steps
         assert len(film.steps) < 70

@@ -35,12 +35,12 @@ MEANS = torch.tensor([[-3.0, 0.0, 3.0], [3.0, 0.0, -3.0]])
 TANH = TransformedDistribution(Independent(Normal(ZERO, ONE), 1), [TanhTransform()])
 CONTINUOUS: dict[str, Distribution] = {
     "by inversion": Independent(Laplace(ZERO, ONE), 1),
-    "of correlated numbers": MultivariateNormal(ZERO, torch.eye(3) + 0.5),
+    "of correlated elements": MultivariateNormal(ZERO, torch.eye(3) + 0.5),
     "mixture": MixtureSameFamily(Categorical(torch.ones(2)), Independent(Normal(MEANS, torch.ones(2, 3)), 1)),
     "with a transform": TANH,
     "on the simplex": Dirichlet(ONE),
     "of one number": Normal(torch.tensor(0.0), torch.tensor(1.0)),
-    "of a picture": Independent(Normal(torch.zeros(1, 4, 4), torch.ones(1, 4, 4)), 3),
+    "of a image": Independent(Normal(torch.zeros(1, 4, 4), torch.ones(1, 4, 4)), 3),
 }
 
 
@@ -59,7 +59,7 @@ def test_a_row_of_a_distribution_is_drawn_by_its_own_key(distribution: Distribut
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", ["by inversion", "of correlated numbers"])
+@pytest.mark.parametrize("name", ["by inversion", "of correlated elements"])
 def test_draws_have_the_distributions_moments(name: str) -> None:
     z = DistributionPrior(CONTINUOUS[name]).sample(Noise.from_seed(1, 4000))
     assert z.mean(0).abs().max() < 0.1
@@ -180,12 +180,12 @@ class Network(nn.Module):
         return -(self.weight * z).square().sum(1)
 
 
-def test_a_prior_moves_with_its_wish_and_the_users_stays() -> None:
+def test_a_prior_moves_with_its_constraint_and_the_users_stays() -> None:
     network = Network()
-    wish = ls.LogPrior(network)
-    there = wish.to("meta")
+    constraint = ls.LogPrior(network)
+    there = constraint.to("meta")
     assert there.prior.weight.device.type == "meta" and network.weight.device.type == "cpu"  # type: ignore[attr-defined]
-    assert wish.to("cpu").prior is network
+    assert constraint.to("cpu").prior is network
     histogram = ls.LogPrior(HistogramPrior(torch.zeros(2, 3))).to("meta").prior
     assert histogram.logits.device.type == "meta"  # type: ignore[attr-defined]
     plain = StandardNormal((3,))
@@ -264,8 +264,8 @@ SEARCHES = {
 }
 
 
-class Pictures(toys.CodeGenerator):
-    """With a channel, as pictures have."""
+class Images(toys.CodeGenerator):
+    """With a channel, as images have."""
 
     def decode_embedding(self, e: Tensor) -> Tensor:
         return super().decode_embedding(e)[:, None]
@@ -289,7 +289,7 @@ def test_passes_of_the_prior_are_charged_and_budgets_kept(searcher: ls.Searcher,
     result = searcher.search(generator, goal, seed=0, run=ls.Run(evaluations=100))
     spent = float(result.evaluations[0])
     assert 0 < spent <= 100 or cost == 7.0
-    # A few decodes and draws are made outside the budget: where a search starts, the trial before it and the report.
+    # A few decodes and draws are made outside the budget: where a search starts, the preflight check and the report.
     free = 8 * (2 if isinstance(searcher, ls.Then) else 1)
     assert 0 <= decoded + cost * prior.asked - spent <= free * (1 + cost)
 
@@ -306,7 +306,7 @@ def test_a_prior_that_does_not_say_its_cost_is_asked_for_nothing() -> None:
 
 def likely_share(prior: Any) -> float:
     """Of answers that match the given half, which part is as likely as one grid in ten of the prior's own."""
-    generator = Pictures(GRID.shape, GRID.codebook_size)
+    generator = Images(GRID.shape, GRID.codebook_size)
     generator.prior = prior
     truth = prior.sample(Noise.from_seed(5, 64))
     given = (torch.arange(4) < 2).float().expand(1, 1, 4, 4)

@@ -16,47 +16,49 @@ from latentsearch.searchers.swaps._quadratic import QuadraticModel
 from latentsearch.testing import toys
 
 
-def linear(shape: tuple[int, ...] = (6,), codes: int = 5, numbers: int = 10) -> ls.CodebookGenerator:
+def linear(shape: tuple[int, ...] = (6,), codes: int = 5, outputs: int = 10) -> ls.CodebookGenerator:
     """A decoder whose outputs are linear in the embeddings: effects of swaps add up exactly."""
     noise = Noise.from_seed(11)
     width = 3
     with training.initialised(0):
-        net = nn.Sequential(nn.Flatten(), nn.Linear(width * shape[0], numbers)).double().eval()
+        net = nn.Sequential(nn.Flatten(), nn.Linear(width * shape[0], outputs)).double().eval()
     book = noise.fold(1).normal(codes, width, dtype=torch.float64)[0]
     return ls.CodebookGenerator(net, book, shape)
 
 
-def pool_at(generator: ls.CodebookGenerator, wish: ls.Constraint, z: torch.Tensor, count: int) -> tuple[Pool, ...]:
+def pool_at(
+    generator: ls.CodebookGenerator, constraint: ls.Constraint, z: torch.Tensor, count: int
+) -> tuple[Pool, ...]:
     """A pool of the best swaps at z, and the residual there."""
-    objective = Objective(generator, wish, ls.Run(evaluations=None), Ledger(len(z)))
+    objective = Objective(generator, constraint, ls.Run(evaluations=None), Ledger(len(z)))
     swaps = QuadraticModel.at(objective, z, Curvature.unknown(objective, len(z))).rank(count, 4)
-    residual = wish.residuals(generator.decode(z), z)
-    return effects(generator, wish, z, swaps.position, swaps.code), residual
+    residual = constraint.residuals(generator.decode(z), z)
+    return effects(generator, constraint, z, swaps.position, swaps.code), residual
 
 
-def effects(generator, wish, z, position, code) -> Pool:
+def effects(generator, constraint, z, position, code) -> Pool:
     grids = z[:, None].repeat(1, position.shape[1], 1).scatter(2, position[..., None], code[..., None])
-    here = wish.residuals(generator.decode(z), z)
-    there = [wish.residuals(generator.decode(grids[:, i]), grids[:, i]) - here for i in range(position.shape[1])]
+    here = constraint.residuals(generator.decode(z), z)
+    there = [constraint.residuals(generator.decode(grids[:, i]), grids[:, i]) - here for i in range(position.shape[1])]
     return Pool(position, code, torch.stack(there, 1))
 
 
 def linear_problem() -> tuple[ls.CodebookGenerator, ls.Constraint, torch.Tensor]:
     generator, noise = linear(), Noise.from_seed(5, 4)
-    wish = ls.Matches(generator.decode(noise.fold(0).integers(5, 6)))
-    return generator, wish, noise.fold(1).integers(5, 6)
+    constraint = ls.Matches(generator.decode(noise.fold(0).integers(5, 6)))
+    return generator, constraint, noise.fold(1).integers(5, 6)
 
 
 def test_predicted_losses_of_sets_are_those_decoded_where_effects_add_up():
-    generator, wish, z = linear_problem()
-    pool, residual = pool_at(generator, wish, z, 20)
+    generator, constraint, z = linear_problem()
+    pool, residual = pool_at(generator, constraint, z, 20)
     sets = matching_pursuit(pool, residual, 8)
     grids = pool.sets(sets).applied(z)
     index = sets.clamp(min=0)[..., None].expand(-1, -1, -1, residual.shape[1])
     effect = pool.effect[:, None].expand(-1, sets.shape[1], -1, -1).gather(2, index)
     predicted = residual[:, None] + (effect * (sets >= 0)[..., None]).sum(2)
     for i in range(sets.shape[1]):
-        assert torch.allclose(wish(generator.decode(grids[:, i]), z).loss, predicted[:, i].square().sum(1))
+        assert torch.allclose(constraint(generator.decode(grids[:, i]), z).loss, predicted[:, i].square().sum(1))
     changed = (grids != z[:, None]).sum(2)
     assert torch.equal(changed, (sets >= 0).sum(2)), "each member changes a position of its own"
 
@@ -70,22 +72,22 @@ def test_no_set_puts_two_codes_at_one_position_though_there_are_no_other_pairs()
 
 
 def test_a_pool_seen_from_another_grid_is_that_of_the_other_grid():
-    generator, wish, z = linear_problem()
-    pool, residual = pool_at(generator, wish, z, 20)
+    generator, constraint, z = linear_problem()
+    pool, residual = pool_at(generator, constraint, z, 20)
     new = pool.sets(matching_pursuit(pool, residual, 4)).applied(z)[:, 0]
     assert bool((new != z).any(1).all())
     moved = pool.rebase(z, new)
-    fresh = effects(generator, wish, new, moved.position, moved.code)
+    fresh = effects(generator, constraint, new, moved.position, moved.code)
     assert torch.allclose(moved.effect, fresh.effect)
     assert bool((moved.code != new.gather(1, moved.position)).all()), "what led there leads back"
 
 
 def test_a_swap_into_a_pool_unknown_place_is_forgotten():
-    generator, wish, z = linear_problem()
-    pool, _ = pool_at(generator, wish, z, 6)
+    generator, constraint, z = linear_problem()
+    pool, _ = pool_at(generator, constraint, z, 6)
     new = (z + 1) % 5
     moved = pool.rebase(z, new)
-    fresh = effects(generator, wish, new, moved.position, moved.code)
+    fresh = effects(generator, constraint, new, moved.position, moved.code)
     assert torch.allclose(moved.effect, fresh.effect)
 
 
@@ -97,10 +99,10 @@ def test_two_swaps_that_help_only_together_are_found():
     book = torch.tensor([[0.0], [1.0], [-1.0]], dtype=torch.float64)
     generator = ls.CodebookGenerator(net, book, (2,))
     start = torch.zeros(1, 2, dtype=torch.int64)
-    wish = ls.Matches(generator.decode(torch.tensor([[1, 2]])))
-    stuck = ls.CoordinateSearch().search(generator, wish, init=start, seed=0)
+    constraint = ls.Matches(generator.decode(torch.tensor([[1, 2]])))
+    stuck = ls.CoordinateSearch().search(generator, constraint, init=start, seed=0)
     assert stuck.status[0].name == "OPTIMAL" and torch.equal(stuck.latent, start)
-    found = ls.PursuitSearch().search(generator, wish, init=start, seed=0)
+    found = ls.PursuitSearch().search(generator, constraint, init=start, seed=0)
     assert found.latent.tolist() == [[1, 2]] and float(found.score.loss) < 1e-20
 
 
@@ -122,10 +124,16 @@ def test_it_is_refused_before_anything_is_decoded_where_the_loss_is_no_sum_of_sq
     match, prior = toy.constraint, ls.LogPrior(toy.generator.prior)
     classified = ls.Classified(lambda x: x.flatten(1), 1)
     decoded = noting_rows(toy.generator)
-    for wish in (ls.Matches(match.target, distance="l1"), match + prior, classified, match + classified, -1 * match):
+    for constraint in (
+        ls.Matches(match.target, distance="l1"),
+        match + prior,
+        classified,
+        match + classified,
+        -1 * match,
+    ):
         for method in (ls.PursuitSearch(), ls.Then(ls.RelaxedSearch(), ls.PursuitSearch())):
             with pytest.raises(ls.Unsupported, match=r"no sum of squares.*CoordinateSearch"):
-                method.search(toy.generator, wish, seed=0)
+                method.search(toy.generator, constraint, seed=0)
     assert decoded == []
 
 
@@ -158,7 +166,7 @@ def test_steps_cost_what_they_decode_and_a_budget_is_never_overshot():
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
-def test_no_step_leaves_the_hard_limit_and_the_wish_is_still_furthered(radius):
+def test_no_step_leaves_the_hard_limit_and_the_constraint_is_still_furthered(radius):
     generator, match, source = linear_problem()
     seen: list[torch.Tensor] = []
 
@@ -172,13 +180,13 @@ def test_no_step_leaves_the_hard_limit_and_the_wish_is_still_furthered(radius):
     assert bool((result.score.loss < match(generator.decode(source), source).loss).all())
 
 
-def test_on_pictures_it_goes_below_single_swaps():
+def test_on_images_it_goes_below_single_swaps():
     """x4 super-resolution, where what is left over is small against what any swap does."""
     generator, images = ls.wrap(zoo.load("mnist-vqvae-512")), zoo.images()[0][:8]
-    wish = ls.Downscales(torch.nn.functional.avg_pool2d(images, 4), factor=4, mode="area")
-    start = ls.RelaxedSearch().search(generator, wish, seed=0, run=ls.Run(evaluations=150)).latent
+    constraint = ls.Downscales(torch.nn.functional.avg_pool2d(images, 4), factor=4, mode="area")
+    start = ls.RelaxedSearch().search(generator, constraint, seed=0, run=ls.Run(evaluations=150)).latent
     losses = [
-        searcher.search(generator, wish, init=start, seed=0, run=ls.Run(evaluations=600)).score.loss.mean()
+        searcher.search(generator, constraint, init=start, seed=0, run=ls.Run(evaluations=600)).score.loss.mean()
         for searcher in (ls.PursuitSearch(batch=64), ls.CoordinateSearch(batch=64, patience=None))
     ]
     assert losses[0] < losses[1]
@@ -190,7 +198,7 @@ def test_residuals_follow_the_algebra(weight):
     output, z = Noise.from_seed(2, 2).uniform(1, 8, 8), torch.zeros(2, 3)
     mask = (Noise.from_seed(3, 2).uniform(1, 8, 8) > 0.5).float()
     small = ls.Downscales(target[..., ::2, ::2], 2, mode="bicubic")
-    wish = weight * ls.Matches(target, mask=mask) + small.below(0.1) + ls.Within(z, 1.0)
-    assert wish.goal.least_squares
-    assert torch.allclose(wish.residuals(output, z).square().sum(1), wish(output, z).loss, rtol=1e-5)
-    assert not (wish + ls.Near(z)).least_squares and not (-1 * small).least_squares
+    constraint = weight * ls.Matches(target, mask=mask) + small.below(0.1) + ls.Within(z, 1.0)
+    assert constraint.goal.least_squares
+    assert torch.allclose(constraint.residuals(output, z).square().sum(1), constraint(output, z).loss, rtol=1e-5)
+    assert not (constraint + ls.Near(z)).least_squares and not (-1 * small).least_squares

@@ -226,9 +226,9 @@ def test_ctrl_c_while_the_result_is_made_loses_nothing():
             raise KeyboardInterrupt
         return torch.zeros(len(output))
 
-    wish = toy.constraint + ls.Satisfies(interrupting)
+    constraint = toy.constraint + ls.Satisfies(interrupting)
     run = ls.Run(evaluations=32, callbacks=[lambda step: ended.append(1) if step.number == 2 else None])
-    result = ls.RandomSearch(batch=16).search(toy.generator, wish, seed=0, run=run)
+    result = ls.RandomSearch(batch=16).search(toy.generator, constraint, seed=0, run=run)
     plain = ls.RandomSearch(batch=16).search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=32))
     assert not ended and torch.equal(result.latent, plain.latent)
 
@@ -246,19 +246,19 @@ def squares(positions: int, codes: int, problems: int = 4) -> tuple[ls.CodebookG
 @pytest.mark.parametrize("positions", [1, 2, 5, 9])
 def test_a_search_by_sets_of_swaps_ends_by_itself_on_small_grids(positions, codes):
     """All swaps are known from earlier grids soon; with no rows to run out of, nothing else would end it."""
-    generator, wish = squares(positions, codes)
+    generator, constraint = squares(positions, codes)
     endless = ls.Run(evaluations=None, steps=200)
     for method in (ls.PursuitSearch(), ls.PursuitSearch(batch=3), ls.PursuitSearch(batch=64, patience=None)):
-        result = method.search(generator, wish, seed=0, run=endless)
+        result = method.search(generator, constraint, seed=0, run=endless)
         assert {status.name for status in result.status} == {"STALLED"}, result.steps
     found = ls.Then(ls.Stage(ls.PursuitSearch(), share=1), ls.CoordinateSearch(patience=None))
-    result = found.search(generator, wish, seed=0, run=ls.Run(evaluations=None, steps=400))
+    result = found.search(generator, constraint, seed=0, run=ls.Run(evaluations=None, steps=400))
     assert {status.name for status in result.status} == {"OPTIMAL"}
 
 
 @pytest.mark.parametrize("searcher", [ls.CoordinateSearch(), ls.BanditSearch(), ls.PursuitSearch()])
 def test_swaps_without_a_gradient_end_a_search(searcher):
-    """A root's slope at 0 is no number: no swap is promising from the first step on."""
+    """A root's derivative at 0 is no number: no swap is promising from the first step on."""
 
     class Root(ls.Constraint):
         def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
@@ -277,7 +277,7 @@ MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", na
 
 
 @pytest.mark.parametrize(
-    ("wish", "message"),
+    ("constraint", "message"),
     [
         (MEAN_CODE, r"mean code: got losses \[.*as one-hot vectors.*F.one_hot"),
         (0.1 * MEAN_CODE, "mean code: got losses"),
@@ -299,15 +299,15 @@ MEAN_CODE = ls.Satisfies(lambda z: z.float().flatten(1).mean(1), of="latent", na
 @pytest.mark.parametrize(
     "searcher", [ls.RelaxedSearch(), ls.CoordinateSearch(), ls.Then(ls.RelaxedSearch(), ls.JacobiSearch())]
 )
-def test_a_wish_that_means_something_else_of_soft_codes_is_refused(wish, message, searcher):
+def test_a_constraint_that_means_something_else_of_soft_codes_is_refused(constraint, message, searcher):
     """One-hot vectors all have the same mean: the gradient would be nothing, and nobody would say so."""
     toy = toys.codes()
     with pytest.raises(ls.Unsupported, match=message):
-        searcher.search(toy.generator, toy.constraint + wish, seed=0)
+        searcher.search(toy.generator, toy.constraint + constraint, seed=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_wishes_that_read_soft_codes_rightly_are_taken(dtype):
+def test_constraints_that_read_soft_codes_rightly_are_taken(dtype):
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8)).to(dtype).eval()
     generator = ls.CodebookGenerator(net, torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).to(dtype), (4,))
     source = torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1]])
@@ -318,8 +318,8 @@ def test_wishes_that_read_soft_codes_rightly_are_taken(dtype):
 
     soft = ls.Satisfies(mean_code, of="latent") + ls.Near(source) + ls.LogPrior(generator.prior)
     match = ls.Matches(torch.zeros(1, 8, dtype=dtype))
-    for wish in (soft, soft + ls.Within(source, 1), 2 * soft.below(0.1)):
-        result = ls.RelaxedSearch().search(generator, wish + match, seed=0, run=ls.Run(evaluations=20))
+    for constraint in (soft, soft + ls.Within(source, 1), 2 * soft.below(0.1)):
+        result = ls.RelaxedSearch().search(generator, constraint + match, seed=0, run=ls.Run(evaluations=20))
         assert len(result.status) == 2
 
 
@@ -348,14 +348,14 @@ def test_a_grid_of_one_dimension_may_decode_to_one():
 
 
 @pytest.mark.parametrize("search", [ls.CoordinateSearch(), ls.BanditSearch()], ids=lambda s: type(s).__name__)
-def test_a_wish_with_targets_on_one_position(search):
+def test_a_constraint_with_targets_on_one_position(search):
     """No merge is made of one position's swaps: a batch of no rows has targets all the same."""
     generator = ls.CodebookGenerator(
         nn.Sequential(nn.Flatten(), nn.Tanh()).eval(), ls.Noise.from_seed(0).normal(6, 3)[0], (1,)
     )
-    wish = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(2, 3), name="near")
-    result = search.search(generator, wish, seed=0)
-    best = ls.ExhaustiveSearch().search(generator, wish, seed=0)
+    constraint = ls.Satisfies(lambda x, t: (x - t).abs().sum(1), targets=torch.zeros(2, 3), name="near")
+    result = search.search(generator, constraint, seed=0)
+    best = ls.ExhaustiveSearch().search(generator, constraint, seed=0)
     assert torch.equal(result.latent, best.latent) and {status.name for status in result.status} == {"OPTIMAL"}
 
 
@@ -375,6 +375,6 @@ def test_curvatures_that_overflow_half_precision_leave_swaps_to_try():
 
     codebook = (ls.Noise.from_seed(1).normal(40, 3)[0] * 0.003).half()
     generator = ls.CodebookGenerator(decode, codebook, (4,))
-    wish = ls.Matches(generator.decode(torch.tensor([[1, 2, 3, 4]])))
-    result = ls.CoordinateSearch(patience=None).search(generator, wish, seed=0, run=ls.Run(evaluations=5000))
+    constraint = ls.Matches(generator.decode(torch.tensor([[1, 2, 3, 4]])))
+    result = ls.CoordinateSearch(patience=None).search(generator, constraint, seed=0, run=ls.Run(evaluations=5000))
     assert [status.name for status in result.status] == ["OPTIMAL"]

@@ -186,21 +186,23 @@ def test_relaxed_search_does_not_care_for_the_scale_of_the_loss(scale):
     assert torch.allclose(plain, scaled, rtol=0.15)
 
 
-@pytest.mark.parametrize("rows", [24, 45, 100, 300])
-def test_the_relaxed_schedule_fits_the_rows(rows):
-    toy, run = toys.codes(), ls.Run(evaluations=rows)
+@pytest.mark.parametrize("budget", [24, 45, 100, 300])
+def test_the_relaxed_schedule_fits_the_budget(budget):
+    toy, run = toys.codes(), ls.Run(evaluations=budget)
     fitted = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=0, run=run)
     assert {status.name for status in fitted.status} == {"FINISHED"}
-    assert (rows - fitted.evaluations < 21).all()  # ten steps and a check more would not have been paid for
+    assert (budget - fitted.evaluations < 21).all()  # ten steps and a check more would not have been paid for
 
 
 def test_problems_of_different_budgets_have_schedules_of_their_own():
     toy = toys.codes(problems=2)
     seeds = ls.problem_seeds(3, 2)
     both = ls.RelaxedSearch().search(toy.generator, toy.constraint, seed=seeds, run=ls.Run(evaluations=[50, 190]))
-    for problem, rows in enumerate((50, 190)):
-        wish = toy.constraint.select(torch.tensor([problem]))
-        alone = ls.RelaxedSearch().search(toy.generator, wish, seed=[seeds[problem]], run=ls.Run(evaluations=rows))
+    for problem, budget in enumerate((50, 190)):
+        constraint = toy.constraint.select(torch.tensor([problem]))
+        alone = ls.RelaxedSearch().search(
+            toy.generator, constraint, seed=[seeds[problem]], run=ls.Run(evaluations=budget)
+        )
         assert torch.equal(alone.latent[0], both.latent[problem]) and alone.evaluations[0] == both.evaluations[problem]
 
 
@@ -233,10 +235,10 @@ def test_random_search_is_the_best_of_the_prior():
     assert (result.score.loss < 0.02).all()
 
 
-def test_random_search_takes_wishes_without_a_gradient():
+def test_random_search_takes_constraints_without_a_gradient():
     toy = toys.codes(problems=1)
-    wish = ls.Satisfies(lambda z: (z == 0).flatten(1).sum(1) == 2, of="latent", boolean=True, name="two zeros")
-    result = ls.RandomSearch().search(toy.generator, wish, seed=0)
+    constraint = ls.Satisfies(lambda z: (z == 0).flatten(1).sum(1) == 2, of="latent", boolean=True, name="two zeros")
+    result = ls.RandomSearch().search(toy.generator, constraint, seed=0)
     assert result.status[0] == ls.Status.SATISFIED
     assert int((result.latent == 0).sum()) == 2
 
@@ -284,7 +286,7 @@ def test_any_estimator_relaxes_a_search_within_its_budget(name):
 
 
 def test_a_dear_relaxation_is_checked_before_the_rows_end():
-    """Every tenth step would be once in 1,000 rows, and a search of 500 would end where it began."""
+    """Every tenth step would be once in 1,000 evaluations, and a search of 500 would end where it began."""
     toy = toys.codes()
     search = ls.RelaxedSearch(relaxation=relaxations.LocalExpectation(), temperature=(1.0, 0.3))
     result = search.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=500))

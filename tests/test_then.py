@@ -185,8 +185,8 @@ def test_another_budget_is_refused_before_a_file_is_touched(tmp_path):
     toy = toys.codes(problems=2, shape=(3, 3))
     both = ls.Then(ls.RandomSearch(batch=5), ls.CoordinateSearch(batch=4, patience=None))
 
-    def search(rows: int) -> ls.SearchResult:
-        run = ls.Run(evaluations=rows, checkpoint=tmp_path / "search.safetensors")
+    def search(budget: int) -> ls.SearchResult:
+        run = ls.Run(evaluations=budget, checkpoint=tmp_path / "search.safetensors")
         return both.search(toy.generator, toy.constraint, seed=0, run=run)
 
     whole = search(100)
@@ -224,7 +224,7 @@ def test_a_checkpoint_of_a_single_search_is_not_passed_over(tmp_path):
         ls.Then(ls.RandomSearch(), ls.RandomSearch()).search(toy.generator, toy.constraint, seed=0, run=run)
 
 
-def test_a_search_afresh_is_taken_where_it_is_better_and_only_there():
+def test_a_restart_is_taken_where_it_is_better_and_only_there():
     """Straight-through searches get stuck, one here and one there."""
     toy = toys.codes(problems=12)
     once = ls.StraightThroughSearch(lr=0.5)
@@ -243,7 +243,7 @@ def test_a_search_afresh_is_taken_where_it_is_better_and_only_there():
     assert torch.allclose(all_of_it.trace.loss[-1], all_of_it.score.loss)
 
 
-def test_a_search_afresh_stays_within_a_hard_limit_and_starts_elsewhere():
+def test_a_restart_stays_within_a_hard_limit_and_starts_elsewhere():
     toy = toys.codes(problems=3)
     source = (toy.solution + 2) % 5
     starts = []
@@ -256,7 +256,7 @@ def test_a_search_afresh_stays_within_a_hard_limit_and_starts_elsewhere():
     assert bool(((result.latent != source).flatten(1).sum(1) <= 2).all())
 
 
-def test_of_equals_the_search_afresh_gives_way():
+def test_of_equals_the_restart_gives_way():
     toy = toys.codes(problems=3)
     proof, glance = ls.CoordinateSearch(patience=None), ls.RandomSearch(batch=2)
     both = ls.Then(to_its_end(proof), again(ls.Then(to_its_end(proof), glance)))
@@ -324,11 +324,11 @@ def test_who_stalled_is_out_of_budget_where_the_next_would_go_on_and_cannot():
     first, second = ls.CoordinateSearch(batch=4, patience=8), ls.CoordinateSearch(batch=64, patience=64)
     alone = first.search(toy.generator, toy.constraint, seed=0)
     assert {status.name for status in alone.status} == {"STALLED"}
-    rows = int(alone.evaluations.max()) + 1
+    budget = int(alone.evaluations.max()) + 1
     both = ls.Then(to_its_end(first), second)
-    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=rows))
+    result = both.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
     assert (result.score.loss <= alone.score.loss).all()
-    unpaid = (rows - alone.evaluations < second.step_cost(toy.generator.space)).tolist()
+    unpaid = (budget - alone.evaluations < second.step_cost(toy.generator.space)).tolist()
     assert any(unpaid)
     assert all(status is ls.Status.BUDGET for status, poor in zip(result.status, unpaid, strict=True) if poor)
 

@@ -163,8 +163,8 @@ def test_schedule_clip_and_average_are_what_they_say():
             now = [p.clone() for p in expected.parameters()]
             average = now if average is None else [0.75 * a + 0.25 * b for a, b in zip(average, now, strict=True)]
     fit(model, (DATA,), plan)
-    for mine, wanted in zip(model.parameters(), average, strict=True):
-        torch.testing.assert_close(mine, wanted)
+    for mine, averaged in zip(model.parameters(), average, strict=True):
+        torch.testing.assert_close(mine, averaged)
     torch.testing.assert_close(model.batch_norm.running_mean, expected.batch_norm.running_mean)
 
 

@@ -43,23 +43,25 @@ def sound(z: Tensor) -> bool:
     return bool(USED[z].all())
 
 
-WISHES: dict[str, Callable[[ls.CodebookGenerator], ls.Constraint]] = {
+CONSTRAINTS: dict[str, Callable[[ls.CodebookGenerator], ls.Constraint]] = {
     "match": lambda g: ls.Matches(TARGET),
     "match and prior": lambda g: ls.Matches(TARGET) + 0.1 * ls.LogPrior(g.prior) + 0.01 * ls.Near(g.canonical(BEST)),
     "edit": lambda g: ls.Matches(TARGET) + ls.Within(torch.tensor([[0, 2, 5], [3, 3, 0]]), 1),
 }
 
 
-@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+@pytest.mark.parametrize("constraint", CONSTRAINTS.values(), ids=CONSTRAINTS)
 @pytest.mark.parametrize("searcher", ONE_OF_EACH, ids=lambda searcher: type(searcher).__name__)
-def test_no_search_reports_an_unused_code(searcher: Any, wish: Callable[[ls.CodebookGenerator], ls.Constraint]) -> None:
+def test_no_search_reports_an_unused_code(
+    searcher: Any, constraint: Callable[[ls.CodebookGenerator], ls.Constraint]
+) -> None:
     generator = wrapped(used=USED)
     seen: list[bool] = []
 
     def look(step: ls.Step) -> None:
         seen.append(sound(step.best_latent) and (step.latent is None or sound(step.latent)))
 
-    goal, run = wish(generator), Run(evaluations=300, callbacks=(look,))
+    goal, run = constraint(generator), Run(evaluations=300, callbacks=(look,))
     try:
         result = searcher.search(generator, goal, seed=0, run=run)
     except Unsupported as refusal:

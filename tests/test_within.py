@@ -17,23 +17,23 @@ from latentsearch.testing import toys
 
 @given(seed=st.integers(0, 10_000), radius=st.integers(1, 5))
 def test_projected_codes_are_the_nearest_within(seed, radius):
-    """No grid within the ball is closer, and of those as close the favoured one is taken."""
+    """No grid within the ball is closer, and of equally close ones the one of the highest priority is taken."""
     noise = Noise.from_seed(seed, 3)
     source, z = noise.fold(0).integers(3, 5), noise.fold(1).integers(3, 5)
-    favour = noise.fold(2).uniform(5)
-    put = ls.Within(source, radius).project(z, lambda _: favour)
+    priority = noise.fold(2).uniform(5)
+    put = ls.Within(source, radius).project(z, lambda _: priority)
     changed = (z != source).sum(1)
     assert torch.equal((put != source).sum(1), changed.clamp(max=radius))
     assert bool(((put == z) | (put == source)).all())
-    dropped = (put != z).to(favour.dtype)
-    kept = ((put != source) & (put == z)).to(favour.dtype)
-    lost = (favour * dropped).amax(1)
-    least = torch.where(kept.bool(), favour, 1.0).amin(1)
+    dropped = (put != z).to(priority.dtype)
+    kept = ((put != source) & (put == z)).to(priority.dtype)
+    lost = (priority * dropped).amax(1)
+    least = torch.where(kept.bool(), priority, 1.0).amin(1)
     assert bool((lost <= least).all())
 
 
 @given(seed=st.integers(0, 10_000), radius=st.floats(0.1, 4))
-def test_projected_numbers_are_on_the_sphere(seed, radius):
+def test_projected_latents_are_on_the_sphere(seed, radius):
     noise = Noise.from_seed(seed, 4)
     source, z = noise.fold(0).normal(6), 2 * noise.fold(1).normal(6)
     limit = ls.Within(source, radius)
@@ -117,8 +117,8 @@ def best_within(toy: toys.Toy, source: torch.Tensor, radius: int) -> torch.Tenso
     losses = []
     for b in range(len(source)):
         near = grids[(grids != source[b]).flatten(1).sum(1) <= radius]
-        wish = toy.constraint.select(torch.full((len(near),), b))
-        losses.append(wish(toy.generator.decode(near), near).loss.min())
+        constraint = toy.constraint.select(torch.full((len(near),), b))
+        losses.append(constraint(toy.generator.decode(near), near).loss.min())
     return torch.stack(losses)
 
 
@@ -154,7 +154,7 @@ def test_no_step_of_any_kind_proposes_what_is_beyond():
             assert bool(((latent != source[problem]).flatten(1).sum(1) <= 1).all())
 
 
-def test_pictures_are_edited_within_eight_codes():
+def test_images_are_edited_within_eight_codes():
     """Planted edits: eight codes of a real grid are changed, and found again or matched as well."""
     generator, images = ls.wrap(zoo.load("mnist-vqvae-40")), zoo.images()[0][:2]
     source = generator.encode(images)
@@ -168,7 +168,7 @@ def test_pictures_are_edited_within_eight_codes():
 
 
 @pytest.mark.parametrize("searcher", [ls.GradientSearch(), ls.LangevinSearch(steps=50), ls.CMAESSearch()])
-def test_numbers_move_from_the_source_to_the_border(searcher):
+def test_continuous_latents_move_from_the_source_to_the_border(searcher):
     """The distance has no gradient at the source, where searches start."""
     toy = toys.bowl()
     source = toy.solution + 1.0

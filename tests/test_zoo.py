@@ -22,7 +22,7 @@ def test_models_come_frozen(name: str) -> None:
     assert model(zoo.images()[0]).shape == (20, 10) if name == "mnist-classifier" else ls.wrap(model)
 
 
-def test_pictures_are_two_of_each_digit() -> None:
+def test_images_are_two_of_each_digit() -> None:
     images, labels = zoo.images()
     assert images.shape == (20, 1, 28, 28)
     assert images.min() == 0 and images.max() == 1
@@ -33,7 +33,7 @@ def test_pictures_are_two_of_each_digit() -> None:
 def test_autoencoders_reconstruct(name: str) -> None:
     generator, (images, _) = ls.wrap(zoo.load(name)), zoo.images()
     error = (generator.decode(generator.encode(images)) - images).square().mean()
-    # Twenty pictures scatter about the error on ten thousand.
+    # Twenty images scatter about the error on ten thousand.
     assert error < 1.5 * zoo.figures(name)["test_mse"]
 
 
