@@ -429,7 +429,7 @@ def test_few_outputs_are_pasted_into_at_once(monkeypatch: pytest.MonkeyPatch) ->
         return redecode(z, position, output)
 
     monkeypatch.setattr(generator, "redecode", watched)
-    monkeypatch.setattr("latentsearch.objective.evaluate._PASTED", {"cpu": 9 * expected_size(generator)})
+    monkeypatch.setattr("latentsearch.objective.objective._PASTED", {"cpu": 9 * expected_size(generator)})
     _, score = swaps(generator, goal, ls.Run())
     assert seen == [9] * 6 + [6]
     torch.testing.assert_close(score.loss, expected.loss)

@@ -11,14 +11,14 @@ from latentsearch.adapters import CodebookGenerator
 from latentsearch.bounds._layers import Interval
 from latentsearch.constraints import SquaredMatches
 from latentsearch.errors import Unsupported
-from latentsearch.goal import BoundedLoss, Goal, Unlimited
+from latentsearch.goal import BoundedLoss, Goal
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
 
 
 def check_goal(goal: Goal, generator: CodebookGenerator) -> None:
     """Raise Unsupported for a goal with a limit, or a term that has no bound; settings decide, so one is asked for."""
-    if not isinstance(goal.limit, Unlimited):
+    if goal.limited:
         raise Unsupported(
             "IntervalBound",
             got=f"the hard limit {goal.limit.name}",

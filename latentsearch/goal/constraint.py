@@ -5,12 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from torch import Tensor
-from typing_extensions import Self
 
-from latentsearch._rows import mapped
-from latentsearch.goal._addend import Addend
+from latentsearch.goal._part import Part
 from latentsearch.goal.score import Score
 
 if TYPE_CHECKING:
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 Reads = Literal["output", "latent", "both"]
 
 
-class Constraint(Addend):
+class Constraint(Part):
     """What should hold of outputs, of latents, or of both: one term of a goal.
 
     Subclasses are called with ``(output, latent)`` and obey the row law: row n of the score depends
@@ -38,23 +35,13 @@ class Constraint(Addend):
         latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
     """
 
-    problems: int = 1
     reads: Reads = "output"
     differentiable: bool = True
-    tensors: ClassVar[tuple[str, ...]] = ()
     latents: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
-
-    def validate(self, output: Tensor, latent: Tensor) -> None:
-        """Raise InvalidArgument if outputs and latents like these cannot be scored. Called once, before a run."""
-
-    @property
-    def name(self) -> str:
-        """The name of this term in reports."""
-        return type(self).__name__
 
     @property
     def goal(self) -> Goal:
@@ -62,22 +49,3 @@ class Constraint(Addend):
         from latentsearch.goal.goal import Goal  # goals are made of constraints
 
         return Goal(((1.0, self),))
-
-    def select(self, index: Tensor) -> Self:
-        """The constraint whose row n serves problem ``index[n]``; itself if it has one problem.
-
-        Args:
-            index: ``(N,)`` int64 in [0, B).
-        """
-        if self.problems == 1:
-            return self
-        chosen = mapped(self, self.tensors, lambda t: t if t.shape[0] == 1 else t[index.to(t.device)])
-        chosen.problems = len(index)
-        return chosen
-
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """The constraint with its own tensors on ``device``, the floating ones as ``dtype``."""
-        return mapped(self, self.tensors, lambda t: t.to(device, dtype if t.is_floating_point() else None))
-
-    def __repr__(self) -> str:
-        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name

@@ -13,6 +13,7 @@ from torch import Tensor
 from latentsearch._maps import resampled
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal._addend import Addend
+from latentsearch.goal._part import Part
 from latentsearch.goal.capabilities import LeastSquares, Separable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
@@ -98,7 +99,7 @@ class Goal(Addend):
         return tuple(constraint for _, constraint in self.terms)
 
     @property
-    def _parts(self) -> tuple[Constraint | Limit, ...]:
+    def _parts(self) -> tuple[Part, ...]:
         return (*self.constraints, self.limit)
 
     @property
@@ -110,6 +111,11 @@ class Goal(Addend):
     def problems(self) -> int:
         """B, how many problems there is data for; 1 serves any number of rows."""
         return max(part.problems for part in self._parts)
+
+    @property
+    def limited(self) -> bool:
+        """Whether some latents are not feasible."""
+        return not isinstance(self.limit, Unlimited)
 
     @property
     def reads_output(self) -> bool:
@@ -168,7 +174,7 @@ class Goal(Addend):
 
     def plus(self, other: Goal) -> Goal:
         """The goal of both: losses add up, and all thresholds must be met."""
-        if not isinstance(self.limit, Unlimited) and not isinstance(other.limit, Unlimited):
+        if self.limited and other.limited:
             raise InvalidArgument(
                 "a sum of constraints",
                 got="several hard limits",
@@ -182,14 +188,14 @@ class Goal(Addend):
                 *(Threshold((*weights, *after), most) for weights, most in self.thresholds),
                 *(Threshold((*before, *weights), most) for weights, most in other.thresholds),
             ),
-            other.limit if isinstance(self.limit, Unlimited) else self.limit,
+            self.limit if self.limited else other.limit,
         )
 
     def times(self, weight: float) -> Goal:
         """The goal with its loss scaled, and its thresholds and limit left alone."""
         if not math.isfinite(weight):
             raise InvalidArgument("weight", got=str(weight), expected="a finite number")
-        if not isinstance(self.limit, Unlimited) and weight <= 0:
+        if self.limited and weight <= 0:
             hint = "weigh the other terms, and leave the limit alone"
             raise InvalidArgument("weight", got=f"{weight} on a hard limit", expected="a positive number", hint=hint)
         return replace(self, terms=tuple((weight * own, constraint) for own, constraint in self.terms))
@@ -214,7 +220,7 @@ class Goal(Addend):
         """The goal with its tensors on ``device``, the floating ones as ``dtype``."""
         return self._mapped(lambda part: part.to(device, dtype))
 
-    def _mapped(self, function: Callable[[Constraint | Limit], Constraint | Limit]) -> Goal:
+    def _mapped(self, function: Callable[[Part], Part]) -> Goal:
         terms = tuple((weight, cast(Constraint, function(constraint))) for weight, constraint in self.terms)
         return replace(self, terms=terms, limit=cast(Limit, function(self.limit)))
 
@@ -271,7 +277,7 @@ def _unused(name: str, taken: dict[str, Score]) -> str:
     return numbered
 
 
-def _check_problems(parts: tuple[Constraint | Limit, ...]) -> None:
+def _check_problems(parts: tuple[Part, ...]) -> None:
     """Raise unless the parts agree on the number of problems, and name those that do not."""
     several = [part for part in parts if part.problems > 1]
     if len({part.problems for part in several}) > 1:
@@ -283,7 +289,7 @@ def _check_problems(parts: tuple[Constraint | Limit, ...]) -> None:
         )
 
 
-def _shapes(part: Constraint | Limit) -> str:
+def _shapes(part: Part) -> str:
     """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
     held = [(name, getattr(part, name)) for name in part.tensors]
     shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == part.problems]
@@ -299,7 +305,7 @@ def _in_words(goal: Goal) -> str:
     thresholds = list(goal.thresholds)
     if len(thresholds) == 1 and thresholds[0].weights == goal.weights:
         text = f"({text}).below({thresholds.pop().most:g})"
-    if not isinstance(goal.limit, Unlimited):
+    if goal.limited:
         text = f"{text} + {goal.limit!r}" if text else repr(goal.limit)
     where = " and ".join(f"{summed(weights)} <= {most:g}" for weights, most in thresholds)
     return f"{text} where {where}" if where else text

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from typing_extensions import Self
 
-from latentsearch._rows import mapped
-from latentsearch.goal._addend import Addend
+from latentsearch.goal._part import Part
 from latentsearch.goal.score import Score
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 Priority = Callable[[Tensor], Tensor]
 
 
-class Limit(Addend):
+class Limit(Part):
     """A set of feasible latents, which no answer leaves. It adds nothing to a loss.
 
     Searchers ask it to project latents, so that they need not guess what it allows.
@@ -31,9 +29,7 @@ class Limit(Addend):
         couples: Whether what one position may hold depends on what others hold.
     """
 
-    problems: int = 1
     couples: bool = True
-    tensors: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -64,35 +60,12 @@ class Limit(Addend):
         loss = torch.where(inside, score.loss, torch.inf)
         return Score(loss, None if score.satisfied is None else score.satisfied & inside)
 
-    def validate(self, output: Tensor, latent: Tensor) -> None:
-        """Raise InvalidArgument if latents like these cannot be told apart. Called once, before a run."""
-
-    @property
-    def name(self) -> str:
-        """The name in messages."""
-        return type(self).__name__
-
     @property
     def goal(self) -> Goal:
         """A goal without terms, to be added to others."""
         from latentsearch.goal.goal import Goal  # goals hold limits
 
         return Goal((), limit=self)
-
-    def select(self, index: Tensor) -> Self:
-        """The limit whose row n serves problem ``index[n]``; itself if it has one problem."""
-        if self.problems == 1:
-            return self
-        chosen = mapped(self, self.tensors, lambda t: t if t.shape[0] == 1 else t[index.to(t.device)])
-        chosen.problems = len(index)
-        return chosen
-
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """The limit with its own tensors on ``device``, the floating ones as ``dtype``."""
-        return mapped(self, self.tensors, lambda t: t.to(device, dtype if t.is_floating_point() else None))
-
-    def __repr__(self) -> str:
-        return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name
 
 
 class Unlimited(Limit):

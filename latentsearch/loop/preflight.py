@@ -15,7 +15,7 @@ from latentsearch.goal import Constraint, Goal, Score
 from latentsearch.loop.start import check_canonical, initial_latents
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView, Ledger, Objective
-from latentsearch.objective.evaluate import WITHOUT_GRADIENT
+from latentsearch.objective.gradient import WITHOUT_GRADIENT
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
 from latentsearch.run import Run

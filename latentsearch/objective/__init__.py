@@ -1,8 +1,8 @@
 """The objective: a generator composed with a goal over the rows still searched."""
 
 from latentsearch.objective.embedding import EmbeddingView
-from latentsearch.objective.evaluate import Linear, Objective
 from latentsearch.objective.ledger import Ledger
+from latentsearch.objective.objective import Linear, Objective
 from latentsearch.objective.prior import ChargedPrior, cost_of_prior
 
 __all__ = ["ChargedPrior", "EmbeddingView", "Ledger", "Linear", "Objective", "cost_of_prior"]

@@ -1,268 +1,40 @@
-"""Generator composed with goal over the rows still searched: whatever scores does not loop."""
+"""A batch decoded and scored: the one function that is compiled."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from latentsearch._memory import Chunks
-from latentsearch._rows import per_row
-from latentsearch.errors import Unsupported
-from latentsearch.goal import Goal, Limit, Score, Unlimited
-from latentsearch.goal._addend import Addend
-from latentsearch.goal.limit import Priority
+from latentsearch.goal import Goal
 from latentsearch.objective.embedding import EmbeddingView
-from latentsearch.objective.ledger import Ledger
-from latentsearch.objective.prior import ChargedPrior
 from latentsearch.protocols import Generator, LocalGenerator
 from latentsearch.run import Run
-from latentsearch.spaces import Discrete
-
-# Elements of output that patches are pasted into at once: more than the cache holds only wait for the memory.
-_PASTED = {"cpu": 1 << 22}
-_PASTED_ELSEWHERE = 1 << 27
-
-
-# What helps where a gradient is lacking.
-WITHOUT_GRADIENT = (
-    "or search without a gradient, with ls.EvolutionSearch() on codes and ls.CMAESSearch() on continuous latents, "
-    "and say Satisfies(..., differentiable=False) of a rule that has none"
-)
-
 
 Entry = Literal["decode", "decode_embedding", "redecode"]
 Want = Literal["score", "residuals", "loss_map"]
 
 
-class Linear(NamedTuple):
-    """The objective near a grid of codes, to first order.
-
-    Putting code j at position p changes the loss by about
-    ``gradient[p] @ (codebook[j] - codebook[z[p]]) + table[p, j] - table[p, z[p]]``.
-
-    Attributes:
-        score: The score at the grid.
-        gradient: ``(N, *S, D)`` with respect to the embeddings.
-        table: ``(N, *S, K)``, the gradient of what reads the latent itself; None if nothing does.
-    """
-
-    score: Score
-    gradient: Tensor
-    table: Tensor | None
-
-
-class Objective:
-    """Scores latents for the rows still searched, counting what it costs.
-
-    A row scored costs 1, a row scored with its gradient 2, whether or not a term needs the decoder;
-    a row decoded again where one code changed costs its share of 1. Rows that have ended cost nothing.
+class Evaluator:
+    """Decodes and scores the rows of one batch; it counts nothing and knows no chunks.
 
     Args:
         generator: The decoder.
-        goal: What is searched for, for B problems.
-        run: Chunks, patches, autocast and compilation.
-        ledger: Whose rows are scored; one row a problem if not given.
+        codes: The same, seen through its embeddings.
+        run: Autocast and compilation.
 
     Attributes:
-        generator: The decoder.
-        ledger: The rows held, and what they spent.
-        chunks: The chunk size in force.
-        prior: The generator's, asked at a charge.
+        evaluate: Loss, satisfied and what else is asked for, of some rows.
     """
 
-    def __init__(self, generator: Generator, goal: Addend, run: Run = Run(), ledger: Ledger | None = None) -> None:
-        self.generator = generator
-        self.ledger = Ledger(goal.goal.problems, device=generator.device) if ledger is None else ledger
-        self.chunks = Chunks(run.chunk_rows)
-        self.per_problem = goal.goal
-        # Limits read latents as terms do.
-        self._latents_count = self.per_problem.reads_latent or not isinstance(self.per_problem.limit, Unlimited)
-        self._selected: tuple[Tensor, Goal] | None = None
-        self._autocast, self._patches = run.autocast, run.patches
-        self._directions: Tensor | None = None
-        self._codes = EmbeddingView(generator)
-        self.prior = ChargedPrior(generator, self.ledger)
-        self._evaluate: Callable[..., tuple[Tensor, ...]] = self._evaluated
+    def __init__(self, generator: Generator, codes: EmbeddingView, run: Run) -> None:
+        self._generator, self._codes, self._autocast = generator, codes, run.autocast
+        self.evaluate: Callable[..., tuple[Tensor, ...]] = self._evaluated
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"
-            self._evaluate = torch.compile(self._evaluated, backend=backend)
-
-    @property
-    def goal(self) -> Goal:
-        """The goal with one row a held row."""
-        held = self.ledger.held
-        if self._selected is None or self._selected[0] is not held:
-            self._selected = (held, self.per_problem.select(self.ledger.problem))
-        return self._selected[1]
-
-    # -- scoring ---------------------------------------------------------------------------------
-
-    def __call__(self, z: Tensor, row: Tensor | None = None) -> Score:
-        """Score latents, hard or soft.
-
-        If ``z`` requires a gradient, the loss carries one: it is computed at once, chunk by chunk,
-        and a second derivative raises.
-
-        Args:
-            z: ``(N, *S)`` or ``(N, *S, K)``.
-            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
-        """
-        if z.requires_grad and torch.is_grad_enabled():
-            loss, satisfied = _Differentiated.apply(z, self, row)
-            return Score(loss, satisfied)
-        self.ledger.charge(row, 1)
-        goal = self.goal if row is None else self.goal.select(row)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            with torch.no_grad():
-                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)))
-
-        return Score(*self.chunks.run(part, len(z)))
-
-    def maps(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
-        """The score of hard latents, and what each cell adds to the loss: ``(N, *cells)``.
-
-        Args:
-            z: ``(N, *S)``.
-            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
-
-        Raises:
-            Unsupported: If the loss is no sum over cells.
-        """
-        self.ledger.charge(row, 1)
-        goal = self.goal if row is None else self.goal.select(row)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            with torch.no_grad():
-                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)), "loss_map")
-
-        loss, satisfied, loss_map = self.chunks.run(part, len(z))
-        return Score(loss, satisfied), loss_map
-
-    def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
-        """The score of continuous or soft latents, and dL/dz of each row."""
-        self.ledger.charge(row, 2)
-        goal = self.goal if row is None else self.goal.select(row)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            leaf = z[rows].detach().requires_grad_()
-            with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode", leaf, leaf, _slice(goal, rows, len(z)))
-                _check_differentiable(loss)
-                (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
-            if gradient is None:
-                raise _no_gradient()
-            return loss.detach(), satisfied, gradient
-
-        loss, satisfied, gradient = self.chunks.run(part, len(z))
-        return Score(loss, satisfied), gradient
-
-    def linearise(self, z: Tensor) -> Linear:
-        """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap."""
-        self.ledger.charge(None, 2)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            goal = _slice(self.goal, rows, len(z))
-            leaves = [self.embed(z[rows]).detach().requires_grad_()]
-            latent = z[rows]
-            if goal.reads_latent:
-                latent = self.grid.one_hot(latent, leaves[0].dtype).requires_grad_()
-                leaves.append(latent)
-            with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode_embedding", leaves[0], latent, goal)
-                _check_differentiable(loss)
-                found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
-            if found[0] is None and goal.reads_output:
-                raise _no_gradient()
-            gradients = [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, found, strict=True)]
-            return loss.detach(), satisfied, *gradients
-
-        loss, satisfied, gradient, *tables = self.chunks.run(part, len(z))
-        return Linear(Score(loss, satisfied), gradient, tables[0] if tables else None)
-
-    def embedding_gradient(self, z: Tensor) -> tuple[Score, Tensor]:
-        """The score of hard grids and dL/de of each embedding, ``(N, *S, D)``.
-
-        Terms that read the codes themselves, such as a prior, have no gradient in embedding space;
-        theirs is the direction that explains their value at the K codes best, by least squares.
-        """
-        linear = self.linearise(z)
-        if linear.table is None:
-            return linear.score, linear.gradient
-        if self._directions is None:
-            codebook = self.codebook
-            self._directions = torch.linalg.pinv(codebook - codebook.mean(-2, keepdim=True))
-        extra = (self._directions @ linear.table[..., None])[..., 0]
-        return linear.score, linear.gradient + extra
-
-    def residuals(self, z: Tensor, row: Tensor) -> tuple[Score, Tensor]:
-        """The score of hard latents, and what the loss is a sum of squares of: ``(N, n)``; costs 1 evaluation each.
-
-        Args:
-            z: ``(N, *S)``.
-            row: ``(N,)`` which held row each z serves.
-        """
-        self.ledger.charge(row, 1)
-        goal = self.goal.select(row)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            with torch.no_grad():
-                return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)), "residuals")
-
-        loss, satisfied, residuals = self.chunks.run(part, len(z))
-        return Score(loss, satisfied), residuals
-
-    def swaps(self, z: Tensor, position: Tensor, code: Tensor) -> Score:
-        """Score grids that differ from the held rows' by one code each.
-
-        Where the generator can decode again what one code reaches, the held rows' grids are decoded
-        once and then a patch a swap, if that is cheaper: it costs 1 + C times the share of a patch
-        a held row in place of C.
-
-        Args:
-            z: ``(M, *S)`` hard grids, one a held row.
-            position: ``(M, C)`` int64, which position of the flattened grid is changed.
-            code: ``(M, C)`` int64, the code that is put there.
-
-        Returns:
-            Loss and satisfied, ``(M, C)`` each.
-        """
-        count = position.shape[1]
-        grids = z.flatten(1)[:, None].expand(-1, count, -1).scatter(2, position[..., None], code[..., None])
-        row = torch.arange(len(z), device=z.device).repeat_interleave(count)
-        grids = grids.flatten(0, 1).unflatten(1, z.shape[1:])
-        cost = 1 + count * self._patch_share if self.goal.reads_output else count
-        score = self(grids, row) if cost >= count else self._patched(z, grids, position.flatten(), row, cost)
-        return score.map(lambda t: t.view(-1, count))
-
-    def _patched(self, z: Tensor, grids: Tensor, position: Tensor, row: Tensor, cost: float) -> Score:
-        """Score grids that differ from those they serve at one position, by patches on decoded ``z``."""
-        self.ledger.charge(None, cost)
-        output = self.decode(z)
-
-        def part(rows: slice) -> tuple[Tensor, ...]:
-            # Outputs and targets are picked chunk by chunk: those of all swaps at once may not fit the memory.
-            serves = row[rows]
-            known, own = output.index_select(0, serves), self.goal.select(serves)
-            with torch.no_grad():
-                patch = (position[rows], known)
-                return self._evaluate("redecode", grids[rows], grids[rows], own, patch=patch)
-
-        pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
-        most = max(pasted // max(output[0].numel(), 1), 1)
-        return Score(*self.chunks.run(part, len(grids), most))
-
-    @property
-    def _patch_share(self) -> float:
-        """What a patch costs; rounded up to a binary fraction, of which sums are exact in any order."""
-        if not self._patches or not isinstance(self.generator, LocalGenerator):
-            return 1.0
-        return math.ceil(self.generator.redecode_share * (1 << 20)) / (1 << 20)
+            self.evaluate = torch.compile(self._evaluated, backend=backend)
 
     def _evaluated(
         self,
@@ -285,146 +57,24 @@ class Objective:
         """
         output = entered
         if goal.reads_output or want != "score":
-            output = self._decoded(entry, entered, patch)
-        score = goal(output, self.canonical(latent) if self._latents_count else latent)
+            output = self.decode(entry, entered, patch)
+        score = goal(output, self._codes.canonical(latent) if goal.reads_latent or goal.limited else latent)
         found = (score.loss, score.passed)
         if want == "residuals":
             return *found, goal.residuals(output, latent)
         return (*found, goal.loss_map(output)) if want == "loss_map" else found
 
-    def _decoded(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def decode(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Outputs ``(N, *O)``, in the generator's dtype whatever autocast decodes in."""
         if self._autocast is None:
             return self._entered(entry, z, patch)
         with torch.autocast(z.device.type, dtype=self._autocast):
             output = self._entered(entry, z, patch)
-        return output.to(self.generator.dtype)
+        return output.to(self._generator.dtype)
 
     def _entered(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None) -> Tensor:
         if entry == "decode_embedding":
             return self._codes.decode_embedding(z)
         if patch is not None:
-            return cast(LocalGenerator, self.generator).redecode(z, *patch)
-        return self.generator.decode(z)
-
-    # -- the hard limit --------------------------------------------------------------------------
-
-    @property
-    def limit(self) -> Limit:
-        """The latents that are feasible for the held rows."""
-        return self.goal.limit
-
-    def project(self, z: Tensor, row: Tensor | None = None, priority: Priority | None = None) -> Tensor:
-        """The nearest feasible latents, hard or soft; those that are feasible, as they are.
-
-        Args:
-            z: ``(N, *S)`` or ``(N, *S, K)``.
-            row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
-            priority: From the limit's centres ``(N, *S)`` to how much each element of hard latents is worth
-                keeping, ``(N, *S)``; asked only where there is a limit.
-        """
-        limit = self.limit if row is None else self.limit.select(row)
-        # A code that stands for the centre's is no change.
-        return z if isinstance(limit, Unlimited) else limit.project(self.canonical(z), priority)
-
-    def movable(self, z: Tensor) -> Tensor:
-        """``(M, *S)`` bool: the positions of feasible hard latents, one a held row, whose code may change alone."""
-        return self.limit.movable(self.canonical(z))
-
-    # -- discrete spaces -------------------------------------------------------------------------
-
-    @property
-    def grid(self) -> Discrete:
-        """The space of the grids; Unsupported where latents are no codes."""
-        return self._codes.grid
-
-    @property
-    def codebook(self) -> Tensor:
-        """``(K, D)`` or ``(*S, K, D)``; one-hot vectors for a generator without embeddings."""
-        return self._codes.codebook
-
-    def embed(self, z: Tensor) -> Tensor:
-        """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
-        return self._codes.embed(z)
-
-    def canonical(self, z: Tensor) -> Tensor:
-        """Puts codes in the place of those that stand for them. Constraints see what it gives."""
-        return self._codes.canonical(z)
-
-    # -- what it costs ---------------------------------------------------------------------------
-
-    def charge(self, cost: float) -> None:
-        """Charge every held row for work that is not a decode but costs as much as ``cost`` of them."""
-        self.ledger.charge(None, cost)
-
-    @property
-    def left(self) -> Tensor:
-        """``(M,)`` float64: how many more evaluations each held row's problem can pay for, a live restart."""
-        return self.ledger.left
-
-    # -- around a run ----------------------------------------------------------------------------
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Outputs of hard latents; not charged to anyone."""
-
-        def part(rows: slice) -> tuple[Tensor]:
-            with torch.no_grad():
-                return (self._decoded("decode", z[rows]),)
-
-        return self.chunks.run(part, len(z))[0]
-
-    def report(self, z: Tensor) -> tuple[Tensor, Score, dict[str, Score]]:
-        """Outputs, score and terms of one hard latent a problem ``(B, *S)``; not charged to anyone."""
-        problems = torch.arange(len(z), device=z.device)
-        names: list[str] = []
-
-        def part(rows: slice) -> Sequence[Tensor]:
-            goal = self.per_problem.select(problems[rows])
-            with torch.no_grad():
-                # A copy: a decoder that returns its argument would tie outputs to latents.
-                output = self._decoded("decode", z[rows].clone())
-                terms = goal.report(output, z[rows])
-                names[:] = list(terms)
-                scores = (goal(output, z[rows]), *terms.values())
-                return (output, *(t for score in scores for t in (score.loss, score.passed)))
-
-        output, loss, satisfied, *terms = self.chunks.run(part, len(z))
-        pairs = zip(names, terms[::2], terms[1::2], strict=True)
-        return output, Score(loss, satisfied), {name: Score(a, b) for name, a, b in pairs}
-
-
-class _Differentiated(torch.autograd.Function):
-    """The loss of each row with its gradient already taken, so that no graph of the decoder is kept."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, objective: Objective, row: Tensor | None) -> tuple[Tensor, Tensor]:
-        score, gradient = objective.value_and_gradient(z, row)
-        ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(score.passed)
-        return score.loss, score.passed
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return per_row(grad_loss, gradient) * gradient, None, None
-
-
-def _slice(goal: Goal, rows: slice, count: int) -> Goal:
-    """The goal of some rows; itself where they are all."""
-    if rows.start == 0 and rows.stop == count:
-        return goal
-    return goal.select(torch.arange(rows.start, rows.stop))
-
-
-def _check_differentiable(loss: Tensor) -> None:
-    if not loss.requires_grad:
-        raise _no_gradient()
-
-
-def _no_gradient() -> Unsupported:
-    return Unsupported(
-        "the objective",
-        got="a loss that no gradient flows through",
-        expected="a decoder and constraints that torch can differentiate",
-        hint=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",
-    )
+            return cast(LocalGenerator, self._generator).redecode(z, *patch)
+        return self._generator.decode(z)

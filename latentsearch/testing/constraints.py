@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Score, Unlimited
+from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Score
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import (
@@ -63,7 +63,7 @@ def has_gradient(constraint: AnyGoal, *_: object) -> bool:
 
 def has_limit(constraint: AnyGoal, *_: object) -> bool:
     """Whether there is a feasible set."""
-    return not isinstance(constraint.goal.limit, Unlimited)
+    return constraint.goal.limited
 
 
 def can_be_added_to_itself(constraint: AnyGoal, *_: object) -> bool:
