@@ -45,3 +45,33 @@ def test_links_of_the_home_page_stay_on_the_site() -> None:
     defined = dict(re.findall(r"^\[(\w+)\]: (\S+)$", home, re.MULTILINE))
     assert set(re.findall(r"\]\[(\w+)\]", body)) == set(defined)
     assert all((REPOSITORY / "docs" / target).exists() for target in defined.values())
+
+
+@pytest.mark.parametrize("page", sorted((REPOSITORY / "docs" / "tutorials").glob("*.md")), ids=lambda page: page.stem)
+def test_tutorials_end_in_the_image_that_they_show(page: Path) -> None:
+    """``docs/.scripts/draw_tutorials.py`` puts it there."""
+    image, text = f"{page.stem}.png", page.read_text(encoding="utf-8")
+    assert f"](../assets/{image})" in text and f'save_grid("{image}"' in text
+    assert 0 < (REPOSITORY / "docs" / "assets" / image).stat().st_size < 50_000, "an image of a page is small"
+
+
+# Words of one house, each with the field's word that says the same.
+PRIVATE = {
+    r"wish(es)?": "constraint, goal",
+    r"luck": "randomness",
+    r"mends?": "hint",
+    r"judges": "threshold",
+    r"afresh": "restart",
+    r"dear(er)?": "expensive",
+}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if "results" not in page.parts],
+    ids=lambda page: page.relative_to(REPOSITORY).as_posix(),
+)
+def test_pages_speak_the_words_of_the_field(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    found = {word: instead for word, instead in PRIVATE.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
+    assert not found, f"write {', '.join(found.values())} in place of {', '.join(found)}"
