@@ -19,7 +19,7 @@ _WHAT = "DistributionPrior.distribution"
 
 
 class DistributionPrior:
-    """A [torch.distributions][] distribution, one draw of which is one latent.
+    """A ``torch.distributions`` distribution, one draw of which is one latent.
 
     Continuous ones of any kind serve, and ``Independent(Categorical(...), n)`` over grids of codes.
     Draws belong to their rows and leave torch's global random state alone: by inversion where the
