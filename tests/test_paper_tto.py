@@ -137,7 +137,7 @@ def test_images_are_drawn_from_what_is_there(logged, paths, model, images):
     pictures.reconstructions(some, paths.runs, paths.images / "reconstructions.png", count=2)
     pictures.unique_grids(logged["traversals"], paths.images / "unique.png")
     pictures.reached({"cifar10": logged["budgets"]}, paths.images / "budgets.png")
-    found = strips.strips(some, [traversals.Setting("algorithm 2", 1.0, rows=60)], each=1)
+    found = strips.strips(some, [traversals.Setting("algorithm 2", 1.0, budget=60)], each=1)
     strips.draw(found, paths.images / "strips.png")
     assert len(list(paths.images.glob("*.png"))) == 5
 
