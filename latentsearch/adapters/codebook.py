@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
 from latentsearch.adapters._check import check_generator, home_of, modules_behind
+from latentsearch.adapters._precision import raised
 from latentsearch.adapters._used import checked_masks, stand_ins
 from latentsearch.adapters._watch import Watch
 from latentsearch.adapters.patches import Patches, find_patches
@@ -123,7 +124,10 @@ class CodebookGenerator:
         self.codebook, self._alias, self._grids = _joined(codebooks, masks, shapes)
         positions = sum(grid.positions for grid in self._grids)
         self.space = Discrete((positions,) if self.several else shapes[0], self.codebook.shape[-2])
-        self.device, self.dtype = self.codebook.device, self.codebook.dtype
+        self._native = self.codebook.dtype
+        # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
+        self.dtype = torch.promote_types(self._native, torch.float32)
+        self.device, self.codebook = self.codebook.device, self.codebook.to(self.dtype)
         self.prior: Prior = prior if prior is not None else self._uniform()
         self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
         if check:
@@ -148,8 +152,9 @@ class CodebookGenerator:
     def decode_embedding(self, e: Tensor) -> Tensor:
         """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
         grids = self._split_embedding(e) if self.several else [e]
-        output = self.decoder(*(self._laid_out(grid) for grid in grids))
-        return output if self.output_transform is None else self.output_transform(output)
+        output = self.decoder(*(self._laid_out(grid).to(self._native) for grid in grids))
+        output = output if self.output_transform is None else self.output_transform(output)
+        return raised(output, self.dtype)
 
     @cached_property
     def patches(self) -> Patches:
@@ -190,7 +195,7 @@ class CodebookGenerator:
         """
         if self._encoder is None:
             raise Unsupported("CodebookGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        found = self._encoder(output)
+        found = self._encoder(output.to(self._native))
         parts = [found] if isinstance(found, Tensor) else list(found)
         if len(parts) != len(self._grids):
             raise InvalidArgument(
@@ -231,7 +236,7 @@ class CodebookGenerator:
         """Codes as they are; embeddings to their nearest codes."""
         if not found.is_floating_point():
             return found.long()
-        e = found.movedim(1, -1) if self.layout == "channels_first" else found
+        e = (found.movedim(1, -1) if self.layout == "channels_first" else found).to(self.dtype)
         several = len(self._grids) > 1
         book = self.codebook.flatten(0, -3)[grid.start] if several else self.codebook
         if tuple(e.shape[1:]) != (*grid.shape, grid.width):
@@ -246,10 +251,10 @@ class CodebookGenerator:
 
     def _check_home(self) -> None:
         home = home_of(self.decoder)
-        if home is not None and home[1] != self.dtype:
+        if home is not None and home[1] != self._native:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",
-                got=f"a codebook of {self.dtype} and a decoder of {home[1]}",
+                got=f"a codebook of {self._native} and a decoder of {home[1]}",
                 expected="both of one dtype",
                 hint=f"codebook.to({home[1]})",
             )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.adapters._check import check_generator, home_of, modules_behind
+from latentsearch.adapters._precision import raised
 from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.priors import StandardNormal
@@ -29,7 +30,8 @@ class ContinuousGenerator:
         output_range: Where outputs must lie, for the check; None does not look.
         prior: A prior over latents; standard normal if not given.
         device: Where latents live; where the decoder's weights are if not given.
-        dtype: Of latents; that of the decoder's weights if not given.
+        dtype: In which the decoder takes latents; that of its weights if not given. Latents, outputs and losses are
+            in float32 at least.
         check: Whether to look the decoder over.
 
     Raises:
@@ -67,7 +69,9 @@ class ContinuousGenerator:
         self.space = Continuous(shape)
         home = home_of(decoder) or (torch.device("cpu"), torch.get_default_dtype())
         self.device = torch.device(device) if device is not None else home[0]
-        self.dtype = dtype or home[1]
+        self._native = dtype or home[1]
+        # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
+        self.dtype = torch.promote_types(self._native, torch.float32)
         self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
         if check:
@@ -80,8 +84,9 @@ class ContinuousGenerator:
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, *S)`` to outputs ``(N, *O)``."""
-        output = self._decoder(z)
-        return output if self._transform is None else self._transform(output)
+        output = self._decoder(z.to(self._native))
+        output = output if self._transform is None else self._transform(output)
+        return raised(output, self.dtype)
 
     def encode(self, output: Tensor) -> Tensor:
         """Outputs ``(N, *O)`` to latents ``(N, *S)``.
@@ -91,7 +96,7 @@ class ContinuousGenerator:
         """
         if self._encoder is None:
             raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        return self._encoder(output)
+        return raised(self._encoder(output.to(self._native)), self.dtype)
 
     def _try_decoder(self) -> None:
         shape = (2, *self.space.shape)
