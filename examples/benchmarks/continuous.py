@@ -195,10 +195,31 @@ def table(log: dict[str, Any], model: str, task: str) -> str:
     return "\n".join(lines)
 
 
+def summary(log: dict[str, Any]) -> str:
+    """One line a task: what `ls.search` took before, and what it takes now."""
+    columns = ["model", "task", "GradientSearch", "HalvingSearch", "found, before and now"]
+    lines = [f"| {' | '.join(columns)} |", "| --- | --- | ---: | ---: | ---: |"]
+    for model, task in _measured(log):
+        rows = [row for row in log["rows"] if (row["model"], row["task"]) == (model, task)]
+        two = [[row for row in rows if row["method"] == method] for method in ("GradientSearch", "HalvingSearch")]
+        losses = [" · ".join(f"{_mean(own, 'mean', budget):.2g}" for budget in BUDGETS) for own in two]
+        found = " and ".join(f"{_mean(own, 'found', BUDGETS[-1]):.0%}" for own in two) if task == "planted" else ""
+        lines.append(f"| {model} | {task} | {' | '.join(losses)} | {found} |")
+    return "\n".join(lines)
+
+
 def report(log: dict[str, Any]) -> str:
-    """All tables of the log."""
-    measured = [model for model in SIZES if any(row["model"] == model for row in log["rows"])]
-    return "".join(f"\n## {model}, {task}\n\n{table(log, model, task)}\n" for model in measured for task in TASKS)
+    """The summary, and a folded table a task."""
+    parts = [f"\n{summary(log)}\n"]
+    for model, task in _measured(log):
+        inner = "\n".join(f"    {line}" for line in table(log, model, task).splitlines())
+        parts.append(f'\n??? note "{model}, {task}: all methods"\n\n{inner}\n')
+    return "".join(parts)
+
+
+def _measured(log: dict[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of model and task that the log has."""
+    return [(model, task) for model in SIZES if any(row["model"] == model for row in log["rows"]) for task in TASKS]
 
 
 def _mean(rows: list[dict[str, Any]], name: str, budget: int) -> float:
