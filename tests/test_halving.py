@@ -12,6 +12,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch.errors import SearchFailed
+from latentsearch.priors import StandardNormal
 from latentsearch.searchers.halving._plan import Plan, Rung, most_draws, planned
 from latentsearch.searchers.halving._quasi_newton import QuasiNewton
 from latentsearch.testing import toys
@@ -204,6 +205,18 @@ def test_half_precision_is_searched(searcher: ls.Searcher, dtype: torch.dtype) -
     result = searcher.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=300))
     assert (result.score.loss < 1e-3).all() and ls.Status.NONFINITE not in result.status
     assert result.latent.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_an_optimum_whose_loss_is_exactly_0_is_walked_up_to(unit: float, dtype: torch.dtype) -> None:
+    prior = StandardNormal((4,), dtype)
+    for number, decode in enumerate((lambda z: unit * z, lambda z: unit * z.cumsum(1), lambda z: unit * z**3)):
+        generator = ls.ContinuousGenerator(decode, (4,), prior=prior, dtype=dtype)
+        goal = ls.Matches(torch.zeros(6, 4, dtype=dtype))
+        result = ls.HalvingSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
+        assert set(result.status) <= {ls.Status.STALLED, ls.Status.BUDGET}, number
+        assert (result.score.loss < 1e-12 * unit**2).all()
 
 
 # -- L-BFGS ------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class QuasiNewton:
         accepted = (loss < torch.inf) & (first | (loss <= self.loss + _DECREASE * first_order.clamp(max=0)))
         curvature = (move * change).sum(-1)
         curved = curvature > _CURVED * (move.square().sum(-1) * change.square().sum(-1)).sqrt()
+        # Below the normal numbers, as next to a loss of 0, the inverse is infinite: nothing is learnt there.
+        curved &= torch.minimum(curvature, change.square().sum(-1)) > torch.finfo(move.dtype).tiny
         learnt = accepted & ~first & curved
         refused = torch.where(accepted, 0, self.refused + 1)
         lost = refused >= _PATIENCE
@@ -120,14 +122,21 @@ class QuasiNewton:
         for pair in reversed(range(_HISTORY)):
             share = self.weight[..., pair] * (self.changes[:, :, pair] * q).sum(-1)
             q = q + (shares[pair] - share)[..., None] * self.moves[:, :, pair]
-        return -q
+        steepest = self._steepest()[..., None] * self.gradient
+        return -torch.where(q.isfinite().all(-1, keepdim=True), q, steepest)
 
     def _scale(self) -> Tensor:
-        """``(N, M)``: the inverse curvature along the last move; such that the first move has its length."""
+        """``(N, M)``: the inverse curvature along the last move, or without one the steepest descent's."""
         tiny = torch.finfo(self.z.dtype).tiny
         last = 1 / (self.weight[..., 0] * self.changes[:, :, 0].square().sum(-1)).clamp(min=tiny)
-        steepness = self.gradient.square().sum(-1).sqrt().clamp(min=tiny)
-        return torch.where(self.weight[..., 0] > 0, last, self.first / steepness)
+        return torch.where(self.weight[..., 0] > 0, last, self._steepest())
+
+    def _steepest(self) -> Tensor:
+        """``(N, M)``: such that minus the gradient times it has the length of a first move; 0 where it is flat."""
+        limits = torch.finfo(self.z.dtype)
+        steepness = self.gradient.square().sum(-1).sqrt()
+        scale = (self.first / steepness.clamp(min=limits.tiny)).clamp(max=limits.max)
+        return torch.where(steepness > limits.tiny, scale, 0)
 
 
 def _pushed(held: Tensor, new: Tensor, where: Tensor) -> Tensor:
