@@ -40,6 +40,13 @@ class Status(IntEnum):
     FINISHED = 7
     OPTIMAL = 8
 
+    # As a name in texts: that of a number would say nothing.
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.name, format_spec)
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -54,6 +61,10 @@ class Trace:
     loss: Tensor
     evaluations: Tensor
     seconds: Tensor
+
+    def __repr__(self) -> str:
+        steps, problems = self.loss.shape
+        return f"Trace({steps} steps, {problems} problems)"
 
     def loss_at(self, evaluations: float) -> Tensor:
         """``(B,)``: the best loss of each problem after at most ``evaluations`` evaluations."""
@@ -76,6 +87,10 @@ class Candidates:
     latent: Tensor
     score: Score
     status: Tensor
+
+    def __repr__(self) -> str:
+        problems, restarts = self.status.shape
+        return f"Candidates({problems} problems, {restarts} restarts)"
 
 
 @dataclass(frozen=True)

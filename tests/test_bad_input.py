@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import Run
 from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.testing import toys
 
 
 class Alarmed(nn.Module):
@@ -395,3 +396,96 @@ SETTINGS = {
 def test_settings_are_looked_over_when_they_are_made(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         make()
+
+
+# -- constraints of one's own that break the protocol --------------------------------------------------
+
+
+class _Own(ls.Constraint):
+    """Whose score is what a function of outputs gives."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        self.function = function
+
+    def __call__(self, output: Tensor, latent: Tensor) -> Any:
+        return self.function(output.flatten(1))
+
+
+OWN = {
+    "a bare tensor": (lambda x: x.sum(1), r"_Own's result: got a float32 tensor .* write return ls.Score\(loss\)"),
+    "nothing": (lambda x: None, "_Own's result: got NoneType"),
+    "mixed rows": (lambda x: ls.Score(x.sum(1) / x.std()), "for each alone, expected a loss whose row n depends"),
+    "random": (lambda x: ls.Score(x.sum(1) + torch.rand(len(x))), "another loss for the same outputs"),
+}
+
+
+@pytest.mark.parametrize(("function", "message"), OWN.values(), ids=OWN)
+def test_a_score_of_ones_own_is_looked_over_before_a_run(function: Callable[[Tensor], Any], message: str) -> None:
+    toy = toys.bowl()
+    with pytest.raises(InvalidArgument, match=message):
+        ls.RandomSearch().search(toy.generator, _Own(function), seed=0)
+
+
+def test_tensors_of_ones_own_must_have_a_row_a_problem() -> None:
+    class Held(_Own):
+        tensors = ("held",)
+        held = torch.zeros(3, 4)
+
+    with pytest.raises(InvalidArgument, match=r"Held.problems: got 1 with 3 rows of held.*self.problems = len"):
+        _ = Held(lambda x: ls.Score(x.sum(1))).goal
+
+
+def test_a_limit_alone_has_no_loss_to_hold_to_a_threshold() -> None:
+    with pytest.raises(InvalidArgument, match="threshold: got 3 on a hard limit"):
+        ls.Within(torch.zeros(1, 4), 1.0).below(3)
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1.0, "much"])
+def test_the_cost_of_a_prior_is_a_number(cost: Any) -> None:
+    class Dear(ls.priors.UniformCodes):
+        pass
+
+    Dear.cost = cost
+    generator = codes()
+    generator.prior = Dear(generator.space)
+    goal = ls.Matches(generator.decode(generator.prior.sample(ls.Noise.from_seed(0, 1))))
+    with pytest.raises(InvalidArgument, match=r"Dear.cost: got .*, expected the cost of one of its rows"):
+        ls.EvolutionSearch().search(generator, goal, seed=0)
+
+
+def test_a_plan_must_build_a_searcher() -> None:
+    plan = ls.searchers.Plan("mine", lambda problem, evaluations: True, lambda problem, evaluations: ls.RandomSearch)
+    toy = toys.bowl()
+    with pytest.raises(InvalidArgument, match=r"the plan 'mine': got .*; write RandomSearch\(\)"):
+        ls.AutoSearch(plans=(plan,)).search(toy.generator, toy.constraint, seed=0)
+
+
+# -- likelihoods ---------------------------------------------------------------------------------------
+
+
+def test_a_noise_level_is_held_in_the_targets_precision() -> None:
+    exact = ls.Matches(torch.ones(1, 1, dtype=torch.float64), noise=0.1)
+    loss = exact(torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1)).loss
+    assert loss == 1 / (2 * 0.1**2)
+    assert ls.Matches(torch.ones(1, 1, dtype=torch.float16), noise=np.float32(1e-3)).noise.dtype == torch.float32
+
+
+def test_a_measurement_of_one_number_a_row_is_searched() -> None:
+    toy = toys.bowl(problems=3)
+    goal = ls.Observed(torch.full((3,), 0.5), lambda x: x[:, 0], noise=0.1)
+    assert (ls.search(toy.generator, goal, seed=0).score.loss < 1e-3).all()
+
+
+def test_complex_measurements_are_told_how_to_become_real() -> None:
+    toy = toys.bowl()
+    with pytest.raises(InvalidArgument, match=r"expected real values; torch.view_as_real"):
+        ls.Observed(torch.zeros(1, 4, dtype=torch.complex64), torch.fft.fft, noise=0.1)
+    with pytest.raises(InvalidArgument, match=r"operator's result: got a complex64 .* torch.view_as_real"):
+        ls.search(toy.generator, ls.Observed(torch.zeros(2, 4), torch.fft.fft, noise=0.1), seed=0)
+    with pytest.raises(InvalidArgument, match="expected an operator without randomness"):
+        ls.search(toy.generator, ls.Observed(torch.zeros(2, 4), nn.Dropout(0.5), noise=0.1), seed=0)
+
+
+def test_squared_matches_are_squared() -> None:
+    with pytest.raises(InvalidArgument, match=r"SquaredMatches.distance: got 'l1', expected 'l2'"):
+        type(ls.Matches(torch.zeros(1, 4)))(torch.zeros(1, 4), distance="l1")

@@ -82,3 +82,31 @@ def test_an_evaluation_that_fails_leaves_the_model_as_it_was():
     with pytest.raises(InvalidArgument):
         evaluate(model, (IMAGES + 3,))
     assert model.training
+
+
+class Dropped(torch.nn.Module):
+    """Draws from torch's global random state, as dropout does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def training_terms(self, x, noise):
+        return {"loss": self.layer(self.dropout(x)).square().mean()}
+
+
+def test_dropout_draws_from_the_seed_and_a_resumed_fit_ends_as_an_uninterrupted_one(tmp_path):
+    def fitted(**settings):
+        with initialised(0):
+            model = Dropped()
+        fit(model, (torch.ones(8, 2),), Fit(6, 4, **settings))
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    torch.manual_seed(1)
+    first = fitted()
+    before = torch.get_rng_state()
+    assert torch.equal(fitted(), first) and torch.equal(torch.get_rng_state(), before)
+    saved = {"checkpoint": tmp_path / "fit", "checkpoint_every": 2}
+    fitted(log_every=3, callbacks=[lambda entry: entry.step == 3], **saved)
+    assert torch.equal(fitted(**saved), first)

@@ -57,9 +57,10 @@ def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of:
 def check_floating(what: str, target: Tensor) -> None:
     """A target must be in the output's range, hence floating."""
     if not target.is_floating_point():
+        real = not target.is_complex()
         raise InvalidArgument(
             what,
             got=describe(target),
-            expected="floating values in the output's range",
-            hint="x.float() / 255 for bytes",
+            expected="floating values in the output's range" if real else "real values",
+            hint="x.float() / 255 for bytes" if real else "torch.view_as_real(x) has both parts in a last dimension",
         )

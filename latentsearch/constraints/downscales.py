@@ -64,7 +64,7 @@ class Downscales(Constraint):
         if mode not in ("bicubic", "area"):
             raise InvalidArgument("Downscales.mode", got=repr(mode), expected="'bicubic' or 'area'")
         self.factor, self.mode = factor, mode
-        self.noise = noise_level("Downscales.noise", noise, small.device)
+        self.noise = noise_level("Downscales.noise", noise, small)
         self.problems = common_problems("Downscales", (len(self.small), len(self.noise)))
 
     def shrink(self, images: Tensor) -> Tensor:

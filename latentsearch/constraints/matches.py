@@ -81,7 +81,7 @@ class Matches(Constraint):
         self.distance = distance
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
         self.mask = target.new_zeros(1, 0) if mask is None else _checked_mask(mask, target)
-        self.noise = noise_level("Matches.noise", noise, target.device)
+        self.noise = noise_level("Matches.noise", noise, target)
         self.problems = common_problems("Matches", (len(self.target), len(self.mask), len(self.noise)))
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
@@ -129,6 +129,12 @@ class Matches(Constraint):
 
 class SquaredMatches(Matches):
     """Matches in squared distance: a sum of squares."""
+
+    def __init__(self, target: Tensor, *, distance: Distance = "l2", **settings: Any) -> None:
+        if distance != "l2":
+            hint = f"Matches(target, distance={distance!r})"
+            raise InvalidArgument("SquaredMatches.distance", got=repr(distance), expected="'l2'", hint=hint)
+        super().__init__(target, **settings)
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         apart = output - self.target

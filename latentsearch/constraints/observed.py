@@ -50,14 +50,15 @@ class Observed(Constraint):
         if noise is None:
             raise InvalidArgument("Observed.noise", got="None", expected="a standard deviation, or one a problem")
         self.operator = operator
-        self.noise = noise_level("Observed.noise", noise, measurement.device)
+        self.noise = noise_level("Observed.noise", noise, measurement)
         self.problems = common_problems("Observed", (len(self.measurement), len(self.noise)))
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         return Score(sum_rows(self.residuals(output, latent).square()))
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
-        return in_deviations((self.operator(output) - self.measurement).flatten(1), self.noise)
+        apart = self.operator(output) - self.measurement
+        return in_deviations(apart.reshape(len(apart), -1), self.noise)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         try:
@@ -73,7 +74,11 @@ class Observed(Constraint):
             raise InvalidArgument(
                 "Observed.operator", got=f"{got} for {len(output)} outputs", expected="one measurement a row"
             )
+        check_floating("Observed.operator's result", measured)
         check_target("Observed.measurement", self.measurement, measured.shape, "as the operator's result")
+        if not torch.allclose(self.operator(output), measured, rtol=1e-3, atol=1e-5, equal_nan=True):
+            got, expected = "another measurement of the same outputs in a second call", "an operator without randomness"
+            raise InvalidArgument("Observed.operator", got=got, expected=expected)
         alone = torch.cat([self.operator(row) for row in output.split(1)])
         if not torch.allclose(alone, measured, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InvalidArgument(

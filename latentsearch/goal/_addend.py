@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from latentsearch.errors import InvalidArgument
@@ -37,6 +38,6 @@ class Addend(ABC):
         return self.goal if other == 0 and isinstance(other, int) else NotImplemented
 
     def __mul__(self, weight: object) -> Goal:
-        return self.goal.times(float(weight)) if isinstance(weight, (int, float)) else NotImplemented
+        return self.goal.times(float(weight)) if isinstance(weight, Real) else NotImplemented
 
     __rmul__ = __mul__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import NamedTuple, cast
 
 import torch
@@ -202,8 +203,17 @@ class Goal(Addend):
 
     def with_threshold(self, most: float) -> Goal:
         """The goal, satisfied where its loss is at most a number, and where it was satisfied before."""
-        if not isinstance(most, (int, float)) or math.isnan(most):
-            raise InvalidArgument("threshold", got=repr(most), expected="a number")
+        if not isinstance(most, Real) or math.isnan(most):
+            hint = "one number serves all problems: tensor.item() is one" if isinstance(most, Tensor) else ""
+            raise InvalidArgument("threshold", got=repr(most), expected="a number", hint=hint)
+        if not self.terms:
+            # Every latent would count as an answer.
+            raise InvalidArgument(
+                "threshold",
+                got=f"{float(most):g} on a hard limit",
+                expected="a term whose loss is to be held to it",
+                hint="a limit has no loss: what it allows is an argument of its own, such as Within's radius",
+            )
         return replace(self, thresholds=(*self.thresholds, Threshold(self.weights, float(most))))
 
     def select(self, index: Tensor) -> Goal:
@@ -279,6 +289,8 @@ def _unused(name: str, taken: dict[str, Score]) -> str:
 
 def _check_problems(parts: tuple[Part, ...]) -> None:
     """Raise unless the parts agree on the number of problems, and name those that do not."""
+    for part in parts:
+        _check_held(part)
     several = [part for part in parts if part.problems > 1]
     if len({part.problems for part in several}) > 1:
         raise InvalidArgument(
@@ -287,6 +299,19 @@ def _check_problems(parts: tuple[Part, ...]) -> None:
             expected="the same number of problems everywhere, or 1",
             hint="x[None] adds the dimension of problems to what serves all of them",
         )
+
+
+def _check_held(part: Part) -> None:
+    """Raise unless a part's tensors have one row a problem, or one for all."""
+    for name in part.tensors:
+        rows = len(getattr(part, name))
+        if rows not in (1, part.problems):
+            raise InvalidArgument(
+                f"{part.name}.problems",
+                got=f"{part.problems} with {rows} rows of {name}",
+                expected="the number of problems that its tensors have rows for",
+                hint=f"set self.problems = len(self.{name}) where they are set",
+            )
 
 
 def _shapes(part: Part) -> str:

@@ -21,13 +21,13 @@ def check_types(generator: object, constraint: object, run: object) -> None:
     if not isinstance(generator, Generator):
         raise InvalidArgument(
             "generator",
-            got=type(generator).__name__,
+            got=_kind(generator),
             expected="a Generator",
-            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first",
+            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first, or a model with ls.wrap(model)",
         )
     if not isinstance(constraint, (Constraint, Goal, Limit)):
-        hint = "wrap a function in Satisfies(...)" if callable(constraint) else ""
-        raise InvalidArgument("constraint", got=type(constraint).__name__, expected="a Constraint or a Goal", hint=hint)
+        expected = "a Constraint or a Goal"
+        raise InvalidArgument("constraint", got=_kind(constraint), expected=expected, hint=_no_goal(constraint))
     if not constraint.goal.terms:
         raise InvalidArgument(
             "constraint",
@@ -37,6 +37,19 @@ def check_types(generator: object, constraint: object, run: object) -> None:
         )
     if not isinstance(run, Run):
         raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
+
+
+def _kind(argument: object) -> str:
+    return f"the class {argument.__name__}" if isinstance(argument, type) else type(argument).__name__
+
+
+def _no_goal(argument: object) -> str:
+    """How to make a goal of what is none."""
+    if isinstance(argument, type):
+        return f"make one: {argument.__name__}(...)"
+    if isinstance(argument, (list, tuple)):
+        return "add them up: a + b, or sum(constraints)"
+    return "wrap a function in Satisfies(...)" if callable(argument) else ""
 
 
 def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None:

@@ -58,7 +58,10 @@ class Loop:
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:
             _log.warning(
-                "a budget of %g rows pays for no step: one costs %g", min(self.limits["evaluations"]), step_cost
+                "%s: %g evaluations pay for no step, of which one costs %g: nothing is searched",
+                type(method).__name__,
+                min(self.limits["evaluations"]),
+                step_cost,
             )
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0

@@ -86,12 +86,32 @@ def check_scores(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | 
         goal.validate(output, z)
         two = goal.select(torch.tensor([0, goal.problems - 1], device=z.device))
         for term in two.constraints:
-            _check_score(term, term(output, z), len(z))
+            _check_score(term, output, z)
         return goal, two(output, z)
 
 
-def _check_score(term: Constraint, score: Score, rows: int) -> None:
-    """Raise unless a term's score has one value a row."""
+def _check_score(term: Constraint, output: Tensor, z: Tensor) -> None:
+    """Raise unless a term has one value a row, which depends on that row alone."""
+    score = term(output, z)
+    if not isinstance(score, Score):
+        got = describe(score) if isinstance(score, Tensor) else type(score).__name__
+        raise InvalidArgument(f"{term.name}'s result", got=got, expected="a Score", hint="write return ls.Score(loss)")
+    _check_shapes(term, score, len(z))
+    if not same_losses(term(output, z).loss, score.loss):
+        got = "another loss for the same outputs in a second call"
+        raise InvalidArgument(term.name, got=got, expected="a loss that depends on its arguments alone")
+    rows = [torch.tensor([row], device=z.device) for row in range(len(z))]
+    alone = torch.cat([term.select(row)(output[row], z[row]).loss for row in rows])
+    if not same_losses(alone, score.loss):
+        raise InvalidArgument(
+            term.name,
+            got=f"losses {score.loss.tolist()} for two rows together, and {alone.tolist()} for each alone",
+            expected="a loss whose row n depends on row n alone",
+            hint="look for means, norms or sorts over dimension 0",
+        )
+
+
+def _check_shapes(term: Constraint, score: Score, rows: int) -> None:
     for part, tensor, good in (
         ("loss", score.loss, score.loss.is_floating_point()),
         ("satisfied", score.passed, score.passed.dtype == torch.bool),

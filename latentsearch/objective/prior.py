@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from torch import Tensor
 
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective.ledger import Ledger
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
@@ -17,7 +18,11 @@ def cost_of_prior(prior: Prior) -> float:
 
     Rounded up to a binary fraction, of which sums are exact in any order.
     """
-    return math.ceil(getattr(prior, "cost", 0.0) * (1 << 20)) / (1 << 20)
+    cost = getattr(prior, "cost", 0.0)
+    if not isinstance(cost, Real) or not math.isfinite(cost) or cost < 0:
+        expected = "the cost of one of its rows as a share of a decode, 0 or more"
+        raise InvalidArgument(f"{type(prior).__name__}.cost", got=repr(cost), expected=expected)
+    return math.ceil(float(cost) * (1 << 20)) / (1 << 20)
 
 
 class ChargedPrior:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.training.batches import Data, in_order
+from latentsearch.training.randomness import drawn_from
 
 Terms = Mapping[str, Tensor]
 """Scalars by name, whose sum is the loss."""
 
-_EVALUATE = 3  # the stream of noise folded in
+_EVALUATE, _GLOBAL = 3, 4  # streams of noise folded in
 
 
 class Trainable(Protocol):
@@ -36,7 +37,9 @@ def terms_of(model: nn.Module, batch: Sequence[Any], noise: Noise) -> Mapping[st
     placed = next(itertools.chain(model.parameters(), model.buffers()), None)
     device = noise.keys.device if placed is None else placed.device
     parts = [_moved(part, device) for part in batch]
-    terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
+    # Dropout draws from torch's global state: from the noise, it is the same in every run, and after a resume.
+    with drawn_from(noise.fold(_GLOBAL), device):
+        terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
     return terms
 
 

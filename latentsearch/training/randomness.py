@@ -28,9 +28,16 @@ def initialised(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def drawn_from(noise: Noise) -> Iterator[None]:
-    """What draws from torch's global state on the CPU inside, as data loaders do, draws from one row of noise."""
-    with torch.random.fork_rng(devices=[]):
+def drawn_from(noise: Noise, device: torch.device | None = None) -> Iterator[None]:
+    """What draws from torch's global state inside, as data loaders and dropout do, draws from one row of noise.
+
+    That is the state of the CPU, and that of a ``device`` if it is a graphics card.
+    """
+    seed, cards = int(noise.keys[0]), [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cards):
         # Not torch.manual_seed, which would seed the other devices too.
-        torch.default_generator.manual_seed(int(noise.keys[0]))
+        torch.default_generator.manual_seed(seed)
+        for card in cards:
+            with torch.cuda.device(card):
+                torch.cuda.manual_seed(seed)
         yield

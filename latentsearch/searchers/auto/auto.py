@@ -17,6 +17,7 @@ from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.auto.plans import DEFAULT_PLANS
+from latentsearch.searchers.stages.stage import check_searcher
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ class AutoSearch(BaseSearcher):
         evaluations = min(run.limit("evaluations", problem.goal.problems))
         for plan in self.plans:
             if plan.applies(problem, evaluations):
-                return plan.build(problem, evaluations)
+                method = plan.build(problem, evaluations)
+                check_searcher(f"the plan {plan.name!r}", method)
+                return method
         raise Unsupported(
             "AutoSearch",
             got=f"{problem.generator.space} and {evaluations:g} evaluations, for which none of its plans is "

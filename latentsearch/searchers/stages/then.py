@@ -53,7 +53,8 @@ class Then(BaseSearcher):
 
     def __init__(self, *stages: Searcher | Stage) -> None:
         if len(stages) < 2:
-            hint = "write Then(a, b)"
+            a_list = len(stages) == 1 and isinstance(stages[0], (list, tuple))
+            hint = "write Then(*searchers)" if a_list else "write Then(a, b)"
             raise InvalidArgument("Then", got=f"{len(stages)} searchers", expected="two or more", hint=hint)
         for stage in stages:
             if not isinstance(stage, Stage):
