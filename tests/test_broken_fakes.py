@@ -596,6 +596,22 @@ def test_what_the_fakes_are_made_of_breaks_none(subject: Any) -> None:
     assert broken_laws(subject) == set()
 
 
+class UpsetThoughItKnowsEveryTerm(UpsetByNaN):
+    """Refuses a goal unless each of its terms has all capabilities."""
+
+    def asked(self, request: Request) -> Request:
+        goal = request.constraint.goal
+        bounded = all(isinstance(constraint, ls.BoundedLoss) for constraint in goal.constraints)
+        if goal.least_squares and goal.cell_axes == 2 and bounded:
+            return request
+        raise Unsupported("this search", got=f"{goal}", expected="terms with all capabilities")
+
+
+def test_a_nan_reaches_searchers_that_need_a_capability() -> None:
+    law = searchers.broken_rows_leave_others_intact.__name__
+    assert broken_laws((UpsetThoughItKnowsEveryTerm(), CODES)) == {law}
+
+
 def test_every_law_has_a_fake() -> None:
     laws = {law for kind in KINDS for law in kind.LAWS} | {searchers.some_problem_is_searched}
     assert laws - set(FAKES) == set(), "a law that nothing is seen to break may be no law"
