@@ -329,6 +329,14 @@ class MapOfTheSum(ls.Matches):
         return super().loss_map(output) * output[0].numel()
 
 
+class IntervalOfTheCorners(ls.Matches):
+    """Takes for the least and the highest loss those at two corners, which they need not be."""
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        ends = torch.stack([self(low, low).loss, self(high, high).loss])
+        return ends.amin(0), ends.amax(0)
+
+
 BOWL, CODES = toys.bowl(problems=3), toys.codes(problems=3)
 
 
@@ -349,6 +357,7 @@ CONSTRAINTS = {
     constraints.residuals_square_to_the_loss: (HalfAResidual(BOWL.constraint.target), BOWL.generator),  # type: ignore[attr-defined]
     constraints.limits_project_onto_what_is_feasible: (LeftWhereItIs(CODES.solution, 1), CODES.generator),
     constraints.loss_maps_sum_to_the_loss: (MapOfTheSum(CODES.constraint.target), CODES.generator),  # type: ignore[attr-defined]
+    constraints.loss_intervals_hold_the_loss: (IntervalOfTheCorners(CODES.constraint.target), CODES.generator),  # type: ignore[attr-defined]
 }
 
 # -- estimators --------------------------------------------------------------------------------------
@@ -557,6 +566,7 @@ HONEST = (
     BOWL.generator,
     CODES.generator,
     (BOWL.constraint, BOWL.generator),
+    (CODES.constraint, CODES.generator),
     (toys.bowl(problems=2).constraint, BOWL.generator),
     StandardNormal((4,)),
     UniformCodes(GRID),
@@ -596,6 +606,22 @@ def test_what_the_fakes_are_made_of_breaks_none(subject: Any) -> None:
     assert broken_laws(subject) == set()
 
 
+class UpsetThoughItKnowsEveryTerm(UpsetByNaN):
+    """Refuses a goal unless each of its terms has all capabilities."""
+
+    def asked(self, request: Request) -> Request:
+        goal = request.constraint.goal
+        bounded = all(isinstance(constraint, ls.BoundedLoss) for constraint in goal.constraints)
+        if goal.least_squares and goal.cell_axes == 2 and bounded:
+            return request
+        raise Unsupported("this search", got=f"{goal}", expected="terms with all capabilities")
+
+
+def test_a_nan_reaches_searchers_that_need_a_capability() -> None:
+    law = searchers.broken_rows_leave_others_intact.__name__
+    assert broken_laws((UpsetThoughItKnowsEveryTerm(), CODES)) == {law}
+
+
 def test_every_law_has_a_fake() -> None:
     laws = {law for kind in KINDS for law in kind.LAWS} | {searchers.some_problem_is_searched}
     assert laws - set(FAKES) == set(), "a law that nothing is seen to break may be no law"
@@ -629,6 +655,16 @@ def test_laws_that_do_not_apply_are_left_out() -> None:
     }
     with pytest.raises(ValueError, match="no law that applies is named encodings_lie_in_space"):
         parametrize_with_checks([BOWL.generator], expected_failures={"encodings_lie_in_space": "it has no encoder"})
+
+
+def test_a_loss_without_an_interval_for_its_settings_is_not_held_to_one() -> None:
+    law, images = constraints.loss_intervals_hold_the_loss.__name__, toys.CodeGenerator((1, 4, 4), 3)
+    for mode, applies in (("area", True), ("bicubic", False)):
+        shrunk = ls.Downscales(torch.zeros(1, 1, 2, 2), 2, mode=mode)
+        assert (law in {check.law for check in checks((shrunk, images))}) == applies
+        # A sum is held to what those of its terms say that have an interval.
+        near = ls.Near(torch.zeros(1, 1, 4, 4, dtype=torch.int64))
+        assert law in {check.law for check in checks((shrunk + near, images))}
 
 
 # -- problems of one's own ---------------------------------------------------------------------------

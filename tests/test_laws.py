@@ -169,13 +169,16 @@ def combined_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Const
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
     with training.initialised(0):
         continuous = next(continuous_generators(dtype))
-    codes = toys.CodeGenerator((3, 2), 4, dtype)
+    codes, images = toys.CodeGenerator((3, 2), 4, dtype), toys.CodeGenerator(IMAGE, 3, dtype)
     # One problem broadcasts, several do not: each with one dtype will do.
     for problems in (3 if dtype == torch.float32 else 1,):
         families = (image_constraints, function_constraints, combined_constraints)
         found = [constraint for family in families for constraint in family(dtype, problems)]
         found += latent_constraints(continuous.prior, draw(problems, 6, dtype=dtype, seed=4))
         yield from ((constraint, continuous) for constraint in found)
+        # Sets of outputs, over which losses are bounded, are those of grids of codes.
+        bounded = (constraint for constraint in found if isinstance(constraint, ls.Matches | ls.Downscales))
+        yield from ((constraint, images) for constraint in bounded)
         yield from (
             (constraint, codes)
             for constraint in latent_constraints(codes.prior, toys.codes(problems, (3, 2), 4).solution)

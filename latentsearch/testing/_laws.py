@@ -111,14 +111,22 @@ def close(a: Tensor, b: Tensor) -> bool:
     """Equal up to what another batch shape may change: 1e-4 of the largest value in float32, 1e-9 in float64."""
     if a.shape != b.shape:
         return False
-    tolerance = 1e-9 if a.dtype == torch.float64 else 1e-4
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    return torch.allclose(a, b, rtol=0, atol=_slack(a.dtype, b), equal_nan=True)
+
+
+def at_most(a: Tensor, b: Tensor) -> bool:
+    """Nowhere larger, up to what makes no difference to ``close``; what is no number is not."""
+    return a.shape == b.shape and bool((a <= b + _slack(a.dtype, b)).all())
+
+
+def _slack(dtype: torch.dtype, values: Tensor) -> float:
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-4
     # A loss beyond a hard limit is infinite, which is no scale.
-    scale = float(b.detach().abs().nan_to_num(0.0, 0.0, 0.0).max()) if b.numel() and b.is_floating_point() else 0.0
-    return (
-        torch.allclose(a, b, rtol=0, atol=tolerance * max(scale, 1.0), equal_nan=True)
-        if a.is_floating_point()
-        else torch.equal(a, b)
-    )
+    finite = values.detach().abs().nan_to_num(0.0, 0.0, 0.0)
+    scale = float(finite.max()) if values.numel() and values.is_floating_point() else 0.0
+    return tolerance * max(scale, 1.0)
 
 
 def gap(a: Tensor, b: Tensor) -> float:

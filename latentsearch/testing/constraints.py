@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Score
+from latentsearch.errors import Unsupported
+from latentsearch.goal import AnyGoal, BoundedLoss, Constraint, Goal, Limit, Score
+from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Discrete
 from latentsearch.testing._laws import (
     Check,
     Laws,
+    at_most,
     checks_of,
     close,
     draw,
@@ -54,6 +57,11 @@ def has_residuals(constraint: AnyGoal, *_: object) -> bool:
 def has_loss_map(constraint: AnyGoal, *_: object) -> bool:
     """Whether the loss is a sum over the cells of the output."""
     return is_scored(constraint) and constraint.goal.cell_axes > 0
+
+
+def has_loss_interval(constraint: AnyGoal, generator: Generator) -> bool:
+    """Whether some term knows how low and how high its loss can be over a set of outputs and grids."""
+    return isinstance(generator.space, Discrete) and bool(_bounded_terms(constraint, generator))
 
 
 def has_gradient(constraint: AnyGoal, *_: object) -> bool:
@@ -257,6 +265,70 @@ def loss_maps_sum_to_the_loss(constraint: Scored, generator: Generator) -> None:
         require(close(alone, found[index]), law, constraint, f"row {row} alone has another map")
 
 
+# How many sets of outputs and grids are tried a row, and at how many random members of each.
+_SETS, _MEMBERS = 4, 8
+
+
+def loss_intervals_hold_the_loss(constraint: Scored, generator: Generator) -> None:
+    """The loss at any member of a set of outputs and grids lies in the interval of the set."""
+    for term in _bounded_terms(constraint, generator):
+        for number in range(_SETS):
+            _require_interval(constraint, term, generator, number)
+
+
+def _bounded_terms(constraint: AnyGoal, generator: Generator) -> list[Constraint]:
+    """The terms that give an interval with their settings."""
+    return [term for term in constraint.goal.constraints if _gives_interval(term, generator)]
+
+
+def _gives_interval(term: Constraint, generator: Generator) -> bool:
+    """Whether a term has intervals; errors other than Unsupported are left to the law, which meets them again."""
+    if not isinstance(term, BoundedLoss):
+        return False
+    try:
+        term.loss_interval(*_set(term, generator, 0))
+    except Unsupported:
+        return False
+    except Exception:
+        return True
+    return True
+
+
+def _set(term: Constraint, generator: Generator, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sets of outputs and grids, one a row: ``low`` and ``high`` ``(N, *O)``, and ``allowed`` ``(N, P, K)``."""
+    assert isinstance(generator.space, Discrete)
+    (a, z), (b, _) = (_rows(term, generator, stream) for stream in (2 * number, 2 * number + 1))
+    noise = Noise.from_seed(23, len(z), device=z.device).fold(number)
+    # One code at least is allowed everywhere, and at some positions no other.
+    allowed = noise.uniform(generator.space.positions, generator.space.codebook_size) < 0.3
+    allowed = allowed.scatter(2, z.flatten(1)[..., None], True)
+    return torch.minimum(a, b), torch.maximum(a, b), allowed
+
+
+def _member(low: Tensor, high: Tensor, allowed: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """An output ``(N, *O)`` and a grid ``(N, P)`` of each set; half of the outputs' numbers are at an end."""
+    # Many numbers from all over their intervals would give about the same loss every time.
+    share = (2 * noise.uniform(*low.shape[1:], dtype=low.dtype) - 0.5).clamp(0, 1)
+    chance = noise.fold(1).uniform(*allowed.shape[1:])
+    return torch.lerp(low, high, share), torch.where(allowed, chance, -1).argmax(2)
+
+
+def _require_interval(constraint: Scored, term: Constraint, generator: Generator, number: int) -> None:
+    """Raise unless the interval of each row's set holds the loss at random members and at both corners."""
+    assert isinstance(term, BoundedLoss)
+    law, (low, high, allowed) = loss_intervals_hold_the_loss, _set(term, generator, number)
+    least, most = term.loss_interval(low, high, allowed)
+    shapes = tuple(least.shape) == tuple(most.shape) == (len(low),)
+    require(shapes, law, constraint, f"{len(low)} sets gave {tuple(least.shape)} and {tuple(most.shape)}")
+    noise = Noise.from_seed(29, len(low), device=low.device).fold(number)
+    members = [_member(low, high, allowed, noise.fold(2 + member)) for member in range(_MEMBERS)]
+    members += [(low, members[0][1]), (high, members[0][1])]
+    for output, grid in members:
+        loss = term(output, grid.view(-1, *generator.space.shape)).loss
+        detail = f"{term.name}: losses {loss.tolist()}, and the intervals {least.tolist()} to {most.tolist()}"
+        require(at_most(least, loss) and at_most(loss, most), law, constraint, detail)
+
+
 LAWS: Laws = {
     scores_have_one_value_a_row: is_scored,
     select_picks_problems: is_scored,
@@ -270,6 +342,7 @@ LAWS: Laws = {
     soft_codes_agree_with_hard_ones: reads_soft_codes,
     limits_project_onto_what_is_feasible: has_limit,
     loss_maps_sum_to_the_loss: has_loss_map,
+    loss_intervals_hold_the_loss: has_loss_interval,
 }
 
 

@@ -182,7 +182,9 @@ def broken_rows_leave_others_intact(searcher: Searcher, subject: Subject) -> Non
     """
     law, injected = broken_rows_leave_others_intact, torch.zeros(subject.problems, dtype=subject.generator.dtype)
     injected[1] = torch.nan
-    broken_goal = subject.constraint + _InjectedNaN(injected.to(subject.generator.device))
+    broken_goal = subject.constraint + _InjectedNaN(
+        injected.to(subject.generator.device), subject.constraint.goal.cell_axes
+    )
     if _refused_early(law, searcher, subject, broken_goal):
         return
     broken = subject.search(broken_goal)
@@ -209,31 +211,31 @@ def _refused_early(
 
 
 class _InjectedNaN(Constraint):
-    """Adds exactly 0 where the injected value is 0, and makes loss and gradient NaN where it is NaN."""
+    """Adds exactly 0 where the injected value is 0, and makes loss and gradient NaN where it is NaN.
+
+    It has every capability that a term can have, so that a goal it joins keeps those it has.
+    """
 
     tensors: ClassVar[tuple[str, ...]] = ("injected",)
 
-    def __init__(self, injected: Tensor) -> None:
-        self.injected, self.problems = injected, len(injected)
+    def __init__(self, injected: Tensor, cell_axes: int) -> None:
+        # As many axes as the other terms have, since a goal has a loss map only where all terms agree.
+        self.injected, self.problems, self.cell_axes = injected, len(injected), cell_axes
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = output.flatten(1).sum(1) * self.injected
         return Score(loss)
 
-    @property
-    def pixel_separable(self) -> bool:
-        return True
-
-    def loss_map(self, output: Tensor) -> Tensor:
-        # 0, or NaN, at any resolution.
-        return self(output, output).loss[:, None, None]
-
-    @property
-    def least_squares(self) -> bool:
-        return True
-
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         return self(output, latent).loss[:, None]
+
+    def loss_map(self, output: Tensor) -> Tensor:
+        # 0, or NaN, in one cell that covers all of the output.
+        return self(output, output).loss.view(-1, *[1] * self.cell_axes)
+
+    def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        loss = self(low, low).loss
+        return loss, loss
 
 
 def killed_and_resumed_equals_uninterrupted(searcher: Searcher, subject: Subject) -> None:
