@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import Run
 from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.priors import StandardNormal, UniformCodes
 from latentsearch.testing import toys
 
 
@@ -52,6 +53,13 @@ class PriorOfCodes:
 
     def log_prob(self, z: Tensor) -> Tensor:
         return torch.zeros(5)[z[:, 0]]
+
+
+class Failing(StandardNormal):
+    """A prior over the right latents that cannot say how likely they are."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        raise RuntimeError("no weights")
 
 
 def continuous_in(output_range: Any) -> ls.ContinuousGenerator:
@@ -143,9 +151,21 @@ CASES = {
         constraint=lambda: satisfies(lambda o: o.flatten(1).sum(1)) + ls.Within(torch.zeros(2, 2).long(), 1),
     ),
     "near codes, in a continuous space": Case("Near.latent", constraint=lambda: ls.Near(torch.zeros(1, 4).long())),
-    "prior over other latents": Case(
-        "LogPrior.prior", "fails on a float32", constraint=lambda: ls.LogPrior(PriorOfCodes()),
-    ),
+    **{
+        f"prior over {name}": Case(
+            "LogPrior.prior: got a prior over", repr(prior.space), repr(generator().space), "generator.prior is one",
+            generator=generator, constraint=lambda prior=prior: MATCH + 0.5 * ls.LogPrior(prior),
+        )
+        for name, generator, prior in (
+            ("codes, in a continuous space", continuous, PriorOfCodes()),
+            ("latents of another shape", continuous, StandardNormal((3,))),
+            ("latents that would be broadcast", continuous, StandardNormal((1,))),
+            ("continuous latents, of codes", codes, StandardNormal((2, 2))),
+            ("codes of a larger codebook", codes, UniformCodes(ls.Discrete((2, 2), 6))),
+            ("codes of a smaller codebook", codes, UniformCodes(ls.Discrete((2, 2), 4))),
+        )
+    },
+    "prior that fails": Case("LogPrior.prior", "fails on a float32", constraint=lambda: ls.LogPrior(Failing((4,)))),
     # plain functions
     "function that mixes rows": Case(
         "two rows together", "each alone", "row n depends on row n alone", "over dimension 0",
@@ -297,6 +317,17 @@ def test_nothing_is_decoded_for_what_types_and_spaces_forbid(case: Case) -> None
     generator = codes(decoder) if case is CASES["gradient on codes"] else continuous(decoder)
     with pytest.raises(InvalidArgument):
         case.searcher.search(generator, case.constraint(), **case.arguments)
+    assert decoder.calls == 0
+
+
+@pytest.mark.parametrize(
+    "searcher", [ls.RandomSearch(), ls.ExhaustiveSearch(), ls.AutoSearch()], ids=lambda s: type(s).__name__
+)
+def test_a_prior_over_other_latents_is_found_before_anything_is_decoded(searcher: ls.Searcher) -> None:
+    decoder = Alarmed()
+    generator = codes(decoder)
+    with pytest.raises(InvalidArgument, match=r"LogPrior\.prior"):
+        searcher.search(generator, ls.LogPrior(UniformCodes(ls.Discrete((2, 2), 4))), seed=0)
     assert decoder.calls == 0
 
 

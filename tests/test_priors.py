@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import (
+    AffineTransform,
+    Beta,
     Categorical,
     Dirichlet,
     Distribution,
+    Exponential,
+    ExpTransform,
+    Gamma,
+    Gumbel,
+    HalfNormal,
     Independent,
     Laplace,
+    LogNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
+    Pareto,
     Poisson,
+    SigmoidTransform,
     TanhTransform,
     TransformedDistribution,
     Uniform,
@@ -66,11 +76,100 @@ def test_draws_have_the_distributions_moments(name: str) -> None:
     torch.testing.assert_close(z.var(0), CONTINUOUS[name].variance, rtol=0.15, atol=0)
 
 
-def test_beyond_the_support_nothing_is_raised() -> None:
-    distribution = Independent(Uniform(ZERO, ONE, validate_args=True), 1, validate_args=True)
+class Bare(Distribution):
+    """A density written by hand, as those of flows are: it knows no support, and its base looks at arguments."""
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__(torch.Size(), torch.Size((3,)))
+        self.base = Independent(Normal(ZERO, ONE, validate_args=True), 1, validate_args=True)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return self.base.sample(sample_shape).exp()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        density: Tensor = self.base.log_prob(value.log())
+        return density - value.log().sum(-1)
+
+
+def boxes() -> Distribution:
+    """Two components, each with a support of its own."""
+    low = torch.stack([ZERO, 2 * ONE])
+    parts = Independent(Uniform(low, low + 1, validate_args=False), 1, validate_args=False)
+    return MixtureSameFamily(Categorical(ONE[:2]), parts, validate_args=False)
+
+
+# A distribution, and a number that its latents never hold; none is known where every number may be.
+SUPPORTS: dict[str, tuple[Callable[[], Distribution], float | None]] = {
+    "normal": (lambda: Independent(Normal(ZERO, ONE), 1), None),
+    "laplace": (lambda: Independent(Laplace(ZERO, ONE), 1), None),
+    "log-normal": (lambda: Independent(LogNormal(ZERO, ONE), 1), -1.0),
+    "beta": (lambda: Independent(Beta(2 * ONE, 2 * ONE), 1), 1.5),
+    "exponential": (lambda: Independent(Exponential(ONE), 1), -1.0),
+    "gamma": (lambda: Independent(Gamma(2 * ONE, ONE), 1), -1.0),
+    "gamma with a pole": (lambda: Independent(Gamma(ONE / 2, ONE), 1), -1.0),
+    "uniform": (lambda: Independent(Uniform(ZERO, ONE), 1), 2.0),
+    "half-normal": (lambda: Independent(HalfNormal(ONE), 1), -1.0),
+    "pareto": (lambda: Independent(Pareto(ONE, ONE), 1), 0.5),
+    "gumbel": (lambda: Independent(Gumbel(ZERO, ONE), 1), None),
+    "simplex": (lambda: Dirichlet(2 * ONE), 0.9),
+    "correlated": (lambda: MultivariateNormal(ZERO, torch.eye(3) + 0.5), None),
+    "sigmoid": (lambda: TransformedDistribution(Independent(Normal(ZERO, ONE), 1), [SigmoidTransform()]), 1.5),
+    "tanh": (lambda: TANH, 1.0),
+    "exponentiated": (lambda: TransformedDistribution(Independent(Normal(ZERO, ONE), 1), [ExpTransform()]), -1.0),
+    "shifted": (
+        lambda: TransformedDistribution(Independent(Exponential(ONE), 1), [AffineTransform(5.0, 1.0)]), 4.0,
+    ),
+    "shifted after a transform": (
+        lambda: TransformedDistribution(Independent(Normal(ZERO, ONE), 1), [ExpTransform(), AffineTransform(5.0, 1.0)]),
+        4.0,
+    ),
+    "mixture": (lambda: CONTINUOUS["mixture"], None),
+    "mixture of numbers": (lambda: MixtureSameFamily(Categorical(ONE), Normal(ZERO, ONE)), None),
+    "mixture of boxes": (boxes, 1.5),
+    "bare": (Bare, -1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "never"), SUPPORTS.values(), ids=SUPPORTS)
+def test_distributions_of_all_supports_keep_the_laws(make: Callable[[], Distribution], never: float | None) -> None:
+    check_prior(DistributionPrior(make()))
+
+
+@pytest.mark.parametrize(("make", "never"), SUPPORTS.values(), ids=SUPPORTS)
+def test_beyond_the_support_the_density_is_0(make: Callable[[], Distribution], never: float | None) -> None:
+    distribution = make()
     prior = DistributionPrior(distribution)
-    assert prior.log_prob(torch.tensor([[0.5, 0.5, 0.5], [0.5, 0.5, 2.0]])).tolist() == [0.0, -math.inf]
-    assert distribution._validate_args  # what is the user's stays as it is
+    inside = prior.sample(Noise.from_seed(3, 2))
+    outside = inside[:1].clone().view(-1)
+    outside[0] = math.inf if never is None else never
+    z = torch.cat([inside, outside.view_as(inside[:1]), inside[:1] * math.nan]).requires_grad_()
+    value = prior.log_prob(z)
+    assert torch.equal(value[:2], distribution.log_prob(inside)) and value[2] == -math.inf
+    assert value[3].isnan()  # as of any other prior: no latent at all
+    (gradient,) = torch.autograd.grad(value[:3].sum(), z)
+    assert gradient.isfinite().all() and gradient[2].view(-1)[0] == 0
+    alone = inside.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(distribution.log_prob(alone).sum() + 0 * alone.sum(), alone)
+    assert torch.equal(gradient[:2], expected)
+
+
+def test_a_mixture_is_as_dense_as_the_components_that_reach_a_latent() -> None:
+    z = torch.tensor([[0.5, 0.5, 0.5], [2.5, 2.5, 2.5], [0.5, 0.5, 2.5]])
+    value = DistributionPrior(boxes()).log_prob(z)
+    torch.testing.assert_close(value, torch.tensor([0.5, 0.5, 0.0]).log())
+
+
+def test_draws_on_a_wide_simplex_lie_in_the_support() -> None:
+    prior = DistributionPrior(Dirichlet(torch.ones(2000)))
+    assert prior.log_prob(prior.sample(Noise.from_seed(0, 64))).isfinite().all()
+
+
+def test_the_users_distribution_goes_on_checking() -> None:
+    distribution = Independent(Uniform(ZERO, ONE, validate_args=True), 1, validate_args=True)
+    assert DistributionPrior(distribution).log_prob(torch.full((1, 3), 2.0)).tolist() == [-math.inf]
+    assert distribution._validate_args and distribution.base_dist._validate_args
 
 
 def test_a_distribution_over_codes_is_a_histogram() -> None:

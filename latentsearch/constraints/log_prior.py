@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,10 @@ class LogPrior(Constraint):
     r"""The latent is likely: the loss is $-\log p(z)$, up to a constant.
 
     Args:
-        prior: Any [Prior][latentsearch.Prior]; ``generator.prior`` is one.
+        prior: Any [Prior][latentsearch.Prior] over the generator's latents; ``generator.prior`` is one.
 
     Raises:
-        InvalidArgument: If ``prior`` is no Prior.
+        InvalidArgument: If ``prior`` is no Prior; when a search begins, if it is one over other latents.
 
     Example:
         >>> import torch
@@ -34,6 +35,7 @@ class LogPrior(Constraint):
     """
 
     reads = "latent"
+    priors: ClassVar[tuple[str, ...]] = ("prior",)
 
     def __init__(self, prior: Prior) -> None:
         require_prior("LogPrior.prior", prior)

@@ -33,11 +33,13 @@ class Constraint(Part):
         differentiable: Whether the loss has a useful gradient.
         tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
         latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
+        priors: Names of the attributes that are priors, over the generator's latents.
     """
 
     reads: Reads = "output"
     differentiable: bool = True
     latents: ClassVar[tuple[str, ...]] = ()
+    priors: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, output: Tensor, latent: Tensor) -> Score:

@@ -52,6 +52,21 @@ def _no_goal(argument: object) -> str:
     return "wrap a function in Satisfies(...)" if callable(argument) else ""
 
 
+def check_priors(problem: Problem) -> None:
+    """Raise if a term's prior is over other latents: these might broadcast, or be codes that there are not."""
+    space = problem.generator.space
+    for term in problem.goal.constraints:
+        for name in term.priors:
+            found = getattr(term, name).space
+            if found != space:
+                raise InvalidArgument(
+                    f"{term.name}.{name}",
+                    got=f"a prior over {found!r}",
+                    expected=f"one over the generator's latents, {space!r}",
+                    hint="generator.prior is one",
+                )
+
+
 def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None:
     """Raise unless a run has a limit for each problem, and a seed where it is to be resumed."""
     for name in ("evaluations", "steps", "seconds"):

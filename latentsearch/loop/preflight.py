@@ -47,8 +47,8 @@ class Prepared:
 def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | None = None) -> Prepared:
     """Find out before the first step what would fail in it, by decoding two latents; nothing is charged for that.
 
-    What needs no decode has been checked by `BaseSearcher.search`: types, limits, and the method's own `check`.
-    What is left, in this order:
+    What needs no decode has been checked by `BaseSearcher.search`: types, limits, priors, and the
+    method's own `check`. What is left, in this order:
 
     1. where rows start: at latents of the space, within the hard limit;
     2. the scores of two latents: one a row, of the right dtype;

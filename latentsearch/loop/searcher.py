@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from latentsearch.goal import AnyGoal
-from latentsearch.loop.arguments import check_run, check_types
+from latentsearch.loop.arguments import check_priors, check_run, check_types
 from latentsearch.noise import problem_seeds
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
@@ -73,6 +73,7 @@ class BaseSearcher(ABC):
         goal = constraint.goal
         check_run(run, seed, goal.problems)
         problem = Problem(generator, goal, init, problem_seeds(seed, goal.problems))
+        check_priors(problem)
         self.check(problem)
         return self._search(problem, run)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.distributions import Categorical, Distribution, Independent
 from latentsearch._rng import set_aside
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
+from latentsearch.priors._support import Supported, without_checks
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.spaces import Continuous, LatentSpace
 
@@ -52,8 +52,8 @@ class DistributionPrior:
         self.distribution = distribution
         self._codes = _histogram(distribution)
         # Beyond the support the density is 0, which a search may well ask for: no reason to raise.
-        self._density = _without_checks(distribution)
-        self._inverse = _inverse(self._density)
+        self._density = Supported(distribution)
+        self._inverse = _inverse(without_checks(distribution))
         with set_aside(), torch.no_grad():
             draw = distribution.sample()
         self._home, self._dtype = draw.device, draw.dtype
@@ -73,11 +73,14 @@ class DistributionPrior:
             return drawn.to(noise.keys.device)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """``(N,)`` in nats; of soft grids, the expectation over their codes."""
+        """``(N,)`` in nats, minus infinity beyond the support; of soft grids, the expectation over their codes."""
         if self._codes is not None:
             return self._codes.log_prob(z)
-        value: Tensor = self._density.log_prob(z.to(self._home, torch.promote_types(z.dtype, self._dtype)))
-        return value.to(z.device)
+        value = self._density.log_prob(z.to(self._home, torch.promote_types(z.dtype, self._dtype))).to(z.device)
+        rows = z.reshape(len(z), -1) if z.numel() else z.new_zeros(len(z), 1)
+        # Flat densities such as Uniform's cut the graph, which a search that follows gradients would take for a fault.
+        value = value + 0 * rows.nan_to_num(0, 0, 0).sum(1) if z.requires_grad and not value.requires_grad else value
+        return value.masked_fill(rows.isnan().any(1), torch.nan)
 
     def _drawn(self, noise: Noise) -> Tensor:
         """``(N, *S)``, row by row: a batch would share one stream, and its rows depend on each other's number."""
@@ -130,15 +133,6 @@ def _is_discrete(distribution: Distribution) -> bool:
     except NotImplementedError:
         return False
     return bool(getattr(support, "is_discrete", False))
-
-
-def _without_checks(distribution: Distribution) -> Distribution:
-    """The same distribution, which takes any argument of the right shape."""
-    free = copy.copy(distribution)
-    free._validate_args = False
-    if isinstance(free, Independent):
-        free.base_dist = _without_checks(free.base_dist)
-    return free
 
 
 def _inverse(distribution: Distribution) -> Distribution | None:
