@@ -484,6 +484,15 @@ class OutputsOfSomethingElse(GoodSearch):
         return replace(result, output=result.output + 1)
 
 
+class ScoresOfSomethingElse(GoodSearch):
+    """As where a step proposes what it had before, with the score of what it tried."""
+
+    def found(self, result: ls.SearchResult) -> ls.SearchResult:
+        score = result.candidates.score
+        candidates = replace(result.candidates, score=score._replace(loss=score.loss - 0.5))
+        return replace(result, candidates=candidates)
+
+
 class ForgettingInit(GoodSearch):
     def asked(self, request: Request) -> Request:
         return replace(request, init=None)
@@ -620,6 +629,10 @@ class UpsetThoughItKnowsEveryTerm(UpsetByNaN):
 def test_a_nan_reaches_searchers_that_need_a_capability() -> None:
     law = searchers.broken_rows_leave_others_intact.__name__
     assert broken_laws((UpsetThoughItKnowsEveryTerm(), CODES)) == {law}
+
+
+def test_a_score_that_is_not_of_what_is_proposed_is_found() -> None:
+    assert broken_laws(ScoresOfSomethingElse()) == {searchers.scores_are_those_of_the_latents.__name__}
 
 
 def test_every_law_has_a_fake() -> None:

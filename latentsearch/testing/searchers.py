@@ -84,7 +84,7 @@ def unsupported_spaces_raise_before_decoding(searcher: Searcher, subject: Subjec
 
 
 def scores_are_those_of_the_latents(searcher: Searcher, subject: Subject) -> None:
-    """Latents are hard, and decoding them again gives the outputs and the score reported."""
+    """Latents are hard, and decoding them again gives the outputs and the scores reported, of each restart, too."""
     result, law = subject.baseline, scores_are_those_of_the_latents
     require(subject.generator.space.contains(result.latent), law, searcher, f"latents are {result.latent.dtype}")
     with torch.no_grad():
@@ -93,6 +93,10 @@ def scores_are_those_of_the_latents(searcher: Searcher, subject: Subject) -> Non
     loss = subject.loss(result.latent)
     detail = f"{result.score.loss.tolist()} is really {loss.tolist()}"
     require(subject.same(loss, result.score.loss), law, searcher, detail)
+    for latent, said in zip(result.candidates.latent.unbind(1), result.candidates.score.loss.unbind(1), strict=True):
+        real, scored = subject.loss(latent), said.isfinite()
+        detail = f"{said.tolist()} is what its steps proposed for latents of losses {real.tolist()}"
+        require(subject.same(real[scored], said[scored]), law, searcher, detail)
     if subject.problem.optimum is not None:
         require((loss >= subject.problem.optimum - 1e-6).all(), law, searcher, "better than the optimum")
 
