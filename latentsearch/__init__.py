@@ -1,5 +1,6 @@
 """Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
+from latentsearch import judge
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, WrapWarning, wrap
 from latentsearch.constraints import (
     Classified,
@@ -121,6 +122,7 @@ __all__ = [
     "WrapWarning",
     "constraint",
     "fit",
+    "judge",
     "problem_seeds",
     "search",
     "wrap",

@@ -28,7 +28,7 @@ LAYERS = {
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
     3: {"loop", "training"},
     4: {"searchers"},
-    5: {"testing", "zoo", "plots", "demo", "cli", "__main__"},
+    5: {"testing", "judge", "zoo", "plots", "demo", "cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 GROUND, EDGES = 0, 5

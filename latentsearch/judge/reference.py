@@ -1,0 +1,122 @@
+"""What real data look like to a generator: that with which answers are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.judge._rows import by_rows
+from latentsearch.judge.band import Band, likelihood_band
+from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Prior, require_prior
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Held-out data, and what looks at them. Make it once, and judge any number of answers by it.
+
+    What judges must know nothing of the search: a prior with another seed, of another half of the data and of
+    another architecture than the one in the objective, a classifier that is in no objective, and images on which
+    none of them were trained. What is not given is not reported.
+
+    Attributes:
+        generator: The decoder whose latents are judged. If it encodes, ``latents`` are its encodings of the images.
+        images: ``(N, *O)`` real images.
+        prior: The prior that judges, over the generator's latents.
+        features: Outputs ``(N, *O)`` to features ``(N, d)``, such as a classifier's layer before the last.
+        classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``.
+        latents: ``(N, *S)`` latents of the images, where the generator does not encode, or encodes to the means of
+            distributions from which they should be drawn.
+
+    Raises:
+        InvalidArgument: If there are fewer than two images, the prior is none, or the latents are of another space
+            or another number.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch import zoo
+        >>> images, digits = zoo.images()
+        >>> data = ls.judge.Reference(ls.wrap(zoo.load("mnist-vqvae-512")), images)
+        >>> data
+        Reference(20 images, latents)
+    """
+
+    generator: Generator
+    images: Tensor
+    prior: Prior | None = None
+    features: Callable[[Tensor], Tensor] | None = None
+    classifier: Callable[[Tensor], Tensor] | None = None
+    latents: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        images, space = self.images, self.generator.space
+        if not isinstance(images, Tensor) or not images.is_floating_point() or len(images) < 2:
+            got = describe(images) if isinstance(images, Tensor) else type(images).__name__
+            raise InvalidArgument("Reference.images", got=got, expected="floating images (N, *O), at least two")
+        if self.prior is not None:
+            require_prior("Reference.prior", self.prior)
+            if self.prior.space != space:
+                raise InvalidArgument("Reference.prior", got=f"one over {self.prior.space}", expected=f"{space}")
+        device = self.generator.device
+        latents = self.encode(images) if self.latents is None else self.latents.to(device)
+        if latents is not None:
+            space.check("Reference.latents", latents)
+            if len(latents) != len(images):
+                got = f"{len(latents)} for {len(images)} images"
+                raise InvalidArgument("Reference.latents", got=got, expected="one an image")
+        object.__setattr__(self, "images", images.to(device))
+        object.__setattr__(self, "latents", latents)
+
+    def __repr__(self) -> str:
+        given = [name for name in ("prior", "features", "classifier", "latents") if getattr(self, name) is not None]
+        return f"Reference({', '.join([f'{len(self.images)} images', *given])})"
+
+    # -- what a generator, prior or network says, a chunk of rows at a time -----------------------
+
+    def encode(self, images: Tensor) -> Tensor | None:
+        """``(N, *S)`` latents of images ``(N, *O)``, or None where the generator does not encode."""
+        if not isinstance(self.generator, AutoEncoder):
+            return None
+        try:
+            return by_rows(self.generator.encode, images.to(self.generator.device))
+        except Unsupported:
+            return None
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """``(N, *O)`` of latents ``(N, *S)``."""
+        return by_rows(self.generator.decode, latents)
+
+    def nll(self, latents: Tensor) -> Tensor | None:
+        """``(N,)`` float64: negative log-likelihoods in nats of latents ``(N, *S)``; None without a prior."""
+        if self.prior is None:
+            return None
+        z = self.generator.canonical(latents) if isinstance(self.generator, AliasedGenerator) else latents
+        return -by_rows(self.prior.log_prob, z).double()
+
+    # -- what data look like ----------------------------------------------------------------------
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """``(N, *O)``: the images as the decoder shows them, where there are latents; else the images.
+
+        So a distance to them is the fault of the latents, not of the decoder.
+        """
+        return self.images if self.latents is None else self.decode(self.latents)
+
+    @cached_property
+    def nll_of_data(self) -> Tensor | None:
+        """``(N,)`` nats; None without a prior or latents."""
+        return None if self.latents is None else self.nll(self.latents)
+
+    @cached_property
+    def band(self) -> Band | None:
+        """Where nine in ten of them lie, one in twenty below and one in twenty above."""
+        return None if self.nll_of_data is None else likelihood_band(self.nll_of_data)
+
+    @cached_property
+    def features_of_data(self) -> Tensor | None:
+        """``(N, d)``: features of ``outputs``."""
+        return None if self.features is None else by_rows(self.features, self.outputs).flatten(1)
