@@ -423,6 +423,13 @@ def test_hidden_pixels_are_what_diversity_is_about(
     assert found["error ratio"].answers == pytest.approx(expected.ratio)
 
 
+def test_answers_that_are_the_truth_have_no_spread(reference: judge.Reference) -> None:
+    codes = reference.encode(reference.images[:4])
+    assert codes is not None
+    found = judge.report(codes[:, None].repeat(1, 3, 1, 1), reference, truth=reference.decode(codes))
+    assert found["pixel diversity"].answers == 0 and "error ratio" not in found
+
+
 def test_continuous_latents_have_nats() -> None:
     generator = toys.ElementwiseGenerator((4,))
     latents = generator.prior.sample(ls.Noise.from_seed(0, 3000))
@@ -465,6 +472,8 @@ def test_what_does_not_fit_is_told(planted: tuple[ls.Goal, Tensor, Tensor], refe
     ):
         with pytest.raises(ls.InvalidArgument, match=text):
             judge.report(samples, reference, goal, **named)  # type: ignore[arg-type]
+    with pytest.raises(ls.InvalidArgument, match="weights that broadcast"):
+        judge.report(samples, reference, goal, hidden=torch.ones(5))
     with pytest.raises(ls.InvalidArgument, match="one over"):
         judge.Reference(GENERATOR, truth, prior=StandardNormal((3,)))
     with pytest.raises(ls.InvalidArgument, match="one an image"):

@@ -1,19 +1,19 @@
 """Whether answers look like data: likelihood, distances, diversity and calibration, each with its floor."""
 
 from latentsearch.judge.band import Band, likelihood_band
-from latentsearch.judge.bootstrap import Interval, bootstrap
 from latentsearch.judge.calibration import sbc_ranks, uniformity
-from latentsearch.judge.density_coverage import DensityCoverage, density_coverage
+from latentsearch.judge.copies import memorisation
 from latentsearch.judge.diversity import code_diversity, pixel_diversity
+from latentsearch.judge.fidelity import DensityCoverage, density_coverage
 from latentsearch.judge.frechet import frechet_distance, frechet_floor
+from latentsearch.judge.intervals import Interval, bootstrap
 from latentsearch.judge.judgement import Judgement, Measure
 from latentsearch.judge.kernel import KernelDistance, kernel_distance
 from latentsearch.judge.kolmogorov import kolmogorov_distance
-from latentsearch.judge.memorisation import memorisation
-from latentsearch.judge.posterior_spread import Spread, posterior_spread
 from latentsearch.judge.probabilities import hellinger, total_variation, total_variation_floor
 from latentsearch.judge.reference import Reference
-from latentsearch.judge.report import report
+from latentsearch.judge.reporting import report
+from latentsearch.judge.spread import Spread, posterior_spread
 from latentsearch.judge.tarp import Coverage, tarp_coverage
 from latentsearch.judge.tolerance import encoder_tolerance
 from latentsearch.judge.two_sample import TwoSampleTest, c2st

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from latentsearch.judge._samples import halves, shuffled
-from latentsearch.judge.density_coverage import density_coverage
+from latentsearch.judge.fidelity import density_coverage
 from latentsearch.judge.frechet import frechet_distance
 from latentsearch.judge.judgement import Measure
 from latentsearch.judge.kernel import kernel_distance

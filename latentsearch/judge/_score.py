@@ -83,7 +83,7 @@ def _fit(task: Task, output: Tensor, latent: Tensor, shape: torch.Size) -> dict[
 
 
 def _likelihood(reference: Reference, nll: Tensor | None) -> dict[str, Tensor]:
-    """How likely they are to the prior that judges."""
+    """How likely they are to the independent prior."""
     if nll is None:
         return {}
     space = reference.generator.space

@@ -13,7 +13,7 @@ from latentsearch.judge._samples import as_points
 
 @dataclass(frozen=True)
 class Band:
-    """The negative log-likelihoods that are usual among real data, under a prior that judges.
+    """The negative log-likelihoods that are usual among real data, under an independent prior.
 
     It has two ends. The most likely latent is far more likely than any real one: in P dimensions a draw's negative
     log-likelihood lies about the entropy, and the mode far below (the typical set: Cover and Thomas,
@@ -48,7 +48,7 @@ class Band:
 def likelihood_band(nll_of_data: Tensor, low: float = 0.05, high: float = 0.95) -> Band:
     """The band between two quantiles of real data's negative log-likelihood.
 
-    The prior that judges must not be the one in the objective: take another seed, another half of the data, and
+    The prior must not be the one in the objective: take another seed, another half of the data, and
     another architecture. And the data must be none that it was trained on.
 
     Args:

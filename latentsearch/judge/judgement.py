@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from latentsearch.judge.bootstrap import Interval
+from latentsearch.judge.intervals import Interval
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Pri
 class Reference:
     """Held-out data, and what looks at them. Make it once, and judge any number of answers by it.
 
-    What judges must know nothing of the search: a prior with another seed, of another half of the data and of
+    What looks at answers must know nothing of the search: a prior with another seed, of another half of the data and of
     another architecture than the one in the objective, a classifier that is in no objective, and images on which
     none of them were trained. What is not given is not reported.
 
     Attributes:
         generator: The decoder whose latents are judged. If it encodes, ``latents`` are its encodings of the images.
         images: ``(N, *O)`` real images.
-        prior: The prior that judges, over the generator's latents.
+        prior: An independent prior over the generator's latents.
         features: Outputs ``(N, *O)`` to features ``(N, d)``, such as a classifier's layer before the last.
         classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``.
         latents: ``(N, *S)`` latents of the images, where the generator does not encode, or encodes to the means of

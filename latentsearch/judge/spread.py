@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.judge._samples import as_points
-from latentsearch.judge.bootstrap import bootstrap
+from latentsearch.judge.intervals import bootstrap
 
 
 class Spread(NamedTuple):

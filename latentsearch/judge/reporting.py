@@ -11,11 +11,11 @@ from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import AnyGoal
 from latentsearch.judge._compare import Sample, of_features, of_likelihoods
 from latentsearch.judge._score import SHARES, Scored, Task, score
-from latentsearch.judge.bootstrap import Interval, bootstrap
 from latentsearch.judge.diversity import code_diversity, pixel_diversity
+from latentsearch.judge.intervals import Interval, bootstrap
 from latentsearch.judge.judgement import Judgement, Measure
-from latentsearch.judge.posterior_spread import posterior_spread
 from latentsearch.judge.reference import Reference
+from latentsearch.judge.spread import posterior_spread
 from latentsearch.judge.tolerance import encoder_tolerance
 from latentsearch.result import SearchResult
 from latentsearch.spaces import Discrete
@@ -37,7 +37,7 @@ def report(
     """Whether answers fit, look like data, and differ as much as they should.
 
     - ``loss``, ``within tolerance``: of the goal's terms that read outputs.
-    - ``bits per code`` (``nats per dimension`` of continuous latents), ``in band``: under the prior that judges, up
+    - ``bits per code`` (``nats per dimension`` of continuous latents), ``in band``: under the reference's prior, up
       to its constant; the band is [likelihood_band][latentsearch.judge.likelihood_band]'s. ``both``: within
       tolerance and in the band.
     - ``read right``: by the classifier.
@@ -211,13 +211,26 @@ def _of_candidates(
         codes = reference.latents
         among = None if codes is None else code_diversity(codes[None, :_PAIRED])
         found["code diversity"] = measure(code_diversity(given.latent), among)
-    # Of data no problem hides anything: what is hidden on average is what counts.
-    region = None if hidden is None else hidden.to(given.output.device).double()
-    average = None if region is None else region.mean(0, keepdim=True)
-    among = pixel_diversity(reference.outputs[None, :_PAIRED], average)
+    region = _region(hidden, given.output)
+    # Data are no problems: what is hidden on average is what counts of them.
+    among = pixel_diversity(reference.outputs[None, :_PAIRED], region.mean(0, keepdim=True))
     found["pixel diversity"] = measure(pixel_diversity(given.output, region), among)
-    if truth is not None and several:
-        weight = torch.ones_like(truth[:1]) if region is None else region.sqrt()
-        ratio, low, high = posterior_spread(given.output * weight.unsqueeze(1), truth * weight, seed)
+    if truth is None or not several:
+        return found
+    output, target = given.output * region.sqrt()[:, None], truth * region.sqrt()
+    # Where every answer is the truth, nothing was unknown.
+    if not torch.equal(output, target[:, None].expand_as(output)):
+        ratio, low, high = posterior_spread(output, target, seed)
         found["error ratio"] = Measure(ratio, Interval(low, high), data=2.0)
     return found
+
+
+def _region(hidden: Tensor | None, output: Tensor) -> Tensor:
+    """``(B, *O)`` float64 weights of the pixels of answers ``(B, R, *O)``."""
+    shape = (len(output), *output.shape[2:])
+    weight = torch.ones(1) if hidden is None else hidden
+    try:
+        return weight.to(output.device, torch.float64).expand(shape)
+    except RuntimeError:
+        got = describe(weight)
+        raise InvalidArgument("report.hidden", got=got, expected=f"weights that broadcast to {shape}") from None
