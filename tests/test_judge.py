@@ -348,7 +348,7 @@ def test_exact_samples_pass_every_test(planted: tuple[ls.Goal, Tensor, Tensor], 
     assert list(found) == [
         *("loss", "within tolerance", "bits per code", "in band", "both", "read right", "likelihood distance"),
         *("Fréchet distance", "kernel distance", "density", "coverage"),
-        *("code diversity", "pixel diversity", "error ratio"),
+        *("code diversity", "classes read", "pixel diversity", "error ratio"),
     ]
     ratio = found["error ratio"]
     assert ratio.interval is not None and ratio.interval.low < 2 < ratio.interval.high and ratio.data == 2
@@ -358,6 +358,10 @@ def test_exact_samples_pass_every_test(planted: tuple[ls.Goal, Tensor, Tensor], 
         assert measure.interval.low - 0.03 < measure.data < measure.interval.high + 0.03, name
     for name in ("likelihood distance", "Fréchet distance"):
         assert found[name].answers < 2 * (found[name].data or 0) + 0.02, name
+    kinds = [len(set(classifier(GENERATOR.decode(each)).argmax(1).tolist())) for each in samples]
+    assert found["classes read"].answers == pytest.approx(sum(kinds) / 120)
+    kernel = found["kernel distance"]
+    assert kernel.interval is not None and kernel.interval.low < 0 < kernel.interval.high
     assert found["both"].answers <= min(found["in band"].answers, found["within tolerance"].answers)
     # They are calibrated, too.
     nll = -PRIOR.log_prob(samples[:, :7].flatten(0, 1)).view(120, 7)
@@ -447,7 +451,7 @@ def test_the_table_and_the_log_hold_the_same(
     found = judge.report(samples, reference, goal, truth=truth)
     text = str(found)
     assert text.splitlines()[0] == "120 problems, 8 answers each"
-    assert "95th percentile" in text and text.endswith("data: encodings of the truth")
+    assert "95th percentile" in text and "data: encodings of the truth" in text.splitlines()[-1]
     assert "best of" not in text  # nobody chose
     logged = json.loads(json.dumps(found.figures()))
     assert logged["in band"]["answers"] == found["in band"].answers and "best" not in logged["in band"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from latentsearch.judge._samples import halves, shuffled
 from latentsearch.judge.fidelity import density_coverage
 from latentsearch.judge.frechet import frechet_distance
+from latentsearch.judge.intervals import Interval
 from latentsearch.judge.judgement import Measure
 from latentsearch.judge.kernel import kernel_distance
 from latentsearch.judge.kolmogorov import kolmogorov_distance
@@ -65,8 +66,16 @@ def of_features(sample: Sample, seed: int) -> dict[str, Measure]:
     if len(sample) >= 2:
         found["Fréchet distance"] = sample.measure(frechet_distance)
     if len(sample) >= 20:
-        found["kernel distance"] = sample.measure(lambda real, fake: kernel_distance(real, fake, seed).mean)
+        found["kernel distance"] = _kernel_distance(sample, seed)
     if len(sample) > 5:
         found["density"] = sample.measure(lambda real, fake: density_coverage(real, fake).density)
         found["coverage"] = sample.measure(lambda real, fake: density_coverage(real, fake).coverage)
     return found
+
+
+def _kernel_distance(sample: Sample, seed: int) -> Measure:
+    """It has a standard error, and so an interval, of its own."""
+    measure = sample.measure(lambda real, fake: kernel_distance(real, fake, seed).mean)
+    # The mean over answers is known at least as well as one of them is.
+    error = sample.measure(lambda real, fake: kernel_distance(real, fake, seed).error).answers
+    return replace(measure, interval=Interval(measure.answers - 1.96 * error, measure.answers + 1.96 * error))

@@ -42,6 +42,7 @@ class Scored:
         values: ``(B, R)`` float64 by name; truth values are 0 and 1.
         nll: ``(B, R)`` float64 nats, or None.
         features: ``(B, R, d)``, or None.
+        read: ``(B, R)`` int64: the class that the classifier reads, or None.
     """
 
     latent: Tensor
@@ -49,6 +50,7 @@ class Scored:
     values: dict[str, Tensor] = field(default_factory=dict)
     nll: Tensor | None = None
     features: Tensor | None = None
+    read: Tensor | None = None
 
 
 def score(reference: Reference, task: Task, latent: Tensor) -> Scored:
@@ -58,8 +60,8 @@ def score(reference: Reference, task: Task, latent: Tensor) -> Scored:
     found = {**_fit(task, output, rows, shape), **_likelihood(reference, nll)}
     if "within tolerance" in found and "in band" in found:
         found["both"] = found["within tolerance"] & found["in band"]
-    if task.labels is not None and reference.classifier is not None:
-        read = by_rows(reference.classifier, output).argmax(-1)
+    read = None if reference.classifier is None else by_rows(reference.classifier, output).argmax(-1)
+    if task.labels is not None and read is not None:
         found["read right"] = read == task.labels.repeat_interleave(shape[1])
     features = None if reference.features is None else by_rows(reference.features, output).flatten(1)
     return Scored(
@@ -68,6 +70,7 @@ def score(reference: Reference, task: Task, latent: Tensor) -> Scored:
         {name: value.double().view(shape) for name, value in found.items()},
         None if nll is None else nll.view(shape),
         None if features is None else features.unflatten(0, shape),
+        None if read is None else read.view(shape),
     )
 
 

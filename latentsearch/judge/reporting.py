@@ -45,6 +45,7 @@ def report(
     - ``Fréchet distance``, ``kernel distance``, ``density``, ``coverage``: in the features. Their ``data`` is what
       as many other data score: the floor.
     - ``code diversity``, ``pixel diversity``: between answers to one problem; their ``data`` is between images.
+    - ``classes read``: how many classes the classifier reads among the answers to one problem.
     - ``error ratio``: [posterior_spread][latentsearch.judge.posterior_spread], 2 for exact samples.
 
     What there is too little for is absent, not zero. The first of R answers counts as much as the last: what one
@@ -75,7 +76,7 @@ def report(
         >>> result = ls.RandomSearch(restarts=2).search(generator, goal, seed=0, run=ls.Run(evaluations=40))
         >>> found = ls.judge.report(result, data, goal, truth=images[:4], labels=digits[:4])
         >>> list(found)
-        ['loss', 'within tolerance', 'read right', 'code diversity', 'pixel diversity', 'error ratio']
+        ['loss', 'within tolerance', 'read right', 'code diversity', 'classes read', 'pixel diversity', 'error ratio']
         >>> found["within tolerance"].answers
         0.0
     """
@@ -156,7 +157,9 @@ def _data(reference: Reference, task: Task, truth: Tensor | None) -> tuple[Score
     """What data score, and which."""
     encoded = None if truth is None else reference.encode(truth)
     if encoded is not None:
-        return score(reference, task, encoded[:, None]), "data: encodings of the truth"
+        return score(
+            reference, task, encoded[:, None]
+        ), "data: encodings of the truth; of distances, other images of the reference"
     if reference.latents is not None:
         # The goal is about other images than these.
         return score(reference, Task(), reference.latents[:, None]), "data: the reference"
@@ -211,6 +214,9 @@ def _of_candidates(
         codes = reference.latents
         among = None if codes is None else code_diversity(codes[None, :_PAIRED])
         found["code diversity"] = measure(code_diversity(given.latent), among)
+    if given.read is not None:
+        kinds = given.read.sort(1).values.diff(dim=1).ne(0).sum(1) + 1
+        found["classes read"] = measure(kinds.double(), None)
     region = _region(hidden, given.output)
     # Data are no problems: what is hidden on average is what counts of them.
     among = pixel_diversity(reference.outputs[None, :_PAIRED], region.mean(0, keepdim=True))
