@@ -157,9 +157,8 @@ def _data(reference: Reference, task: Task, truth: Tensor | None) -> tuple[Score
     """What data score, and which."""
     encoded = None if truth is None else reference.encode(truth)
     if encoded is not None:
-        return score(
-            reference, task, encoded[:, None]
-        ), "data: encodings of the truth; of distances, other images of the reference"
+        about = "data: encodings of the truth; of distances, other images of the reference"
+        return score(reference, task, encoded[:, None]), about
     if reference.latents is not None:
         # The goal is about other images than these.
         return score(reference, Task(), reference.latents[:, None]), "data: the reference"
