@@ -82,11 +82,13 @@ def _cross_validated(a: Tensor, b: Tensor, noise: Noise) -> float:
     known, known_labels = points[others].flatten(1, 2), labels[others].flatten(1, 2)
     centre, scale = known.mean(1, keepdim=True), known.std(1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1)
+    # Once centred and scaled, single precision does, in half the time.
+    known, points = ((known - centre) / scale).float(), ((points - centre) / scale).float()
     # A search may run under inference_mode, in which nothing can be trained.
     with torch.inference_mode(False), torch.enable_grad():
-        weights = _trained(((known - centre) / scale).clone(), known_labels.clone(), noise)
+        weights = _trained(known.clone(), known_labels.float(), noise)
     with torch.no_grad():
-        logit = _logit(weights, (points - centre) / scale)
+        logit = _logit(weights, points)
     return float(((logit > 0) == (labels > 0.5)).double().mean())
 
 
