@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch.noise import mix_
+from latentsearch.noise import Noise, mix_
 
 
 def lookup(codebook: Tensor, z: Tensor) -> Tensor:
@@ -76,3 +76,11 @@ def canonical(alias: Tensor, z: Tensor) -> Tensor:
 def rows_that_fit(shape: tuple[int, ...], codebook_size: int, elements: int = 1 << 24) -> int:
     """How many rows of scores ``(*S, K)`` fit in so many ``elements``; at least one."""
     return max(elements // (math.prod(shape) * codebook_size), 1)
+
+
+def code_draws(logits: Tensor, count: int, noise: Noise) -> Tensor:
+    """``(N, count, *S)`` grids whose codes are drawn, each by itself, from ``softmax(logits)``, ``(N, *S, K)``."""
+    steps = logits.softmax(-1).cumsum(-1).flatten(1, -2)
+    uniform = noise.uniform(steps.shape[1], count, dtype=steps.dtype) * steps[..., -1:]
+    codes = torch.searchsorted(steps, uniform).clamp(max=logits.shape[-1] - 1)
+    return codes.mT.reshape(len(logits), count, *logits.shape[1:-1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from latentsearch.goal import Goal
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,3 +25,9 @@ class Problem:
     goal: Goal
     init: Tensor | None
     seeds: tuple[int, ...]
+
+    @property
+    def prior(self) -> Prior:
+        """What searches draw from: the prior that the goal names, or else the generator's."""
+        own: Prior | None = self.goal.goal.prior
+        return self.generator.prior if own is None else own

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Prior(Protocol):
     """A distribution over latents. Never None: where nothing is known, a null object says so.
 
-    A prior whose network takes time may have a ``cost`` as a [ConditionalPrior][latentsearch.ConditionalPrior]
-    has; draws from one that says nothing are free. One with a method ``to(device)`` that returns it on
+    A prior whose network takes time may have a ``cost``: what one draw costs, as a share of a decode, which a search
+    is charged; draws from one that says nothing are free. One with a method ``to(device)`` that returns it on
     another device, or that is a module, goes along with ``LogPrior.to``.
 
     Attributes:
@@ -42,31 +42,45 @@ class Prior(Protocol):
 
 @runtime_checkable
 class ConditionalPrior(Prior, Protocol):
-    """A prior over grids of codes that knows of each position what the others say of it.
+    """A prior over grids of codes that says of some positions what the others make likely: it can propose.
 
     Attributes:
         cost: What one pass of its network costs for one row, as a share of a decode; 0 where there is
-            nothing to run. A search is charged it for each row that it asks ``sample``,
-            ``conditionals`` or ``resample`` for.
+            nothing to run. ``conditionals`` takes one pass, and ``passes`` says how many ``resample`` takes;
+            ``sample`` takes those of a grid of which nothing is known. A search is charged for them.
     """
 
     @property
     def cost(self) -> float: ...
 
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
-        """Log-probabilities of every code at every position, normalised over the K codes.
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        """Log-probabilities of every code at every position, given the known ones; normalised over the K codes.
 
         Args:
             z: ``(N, *S)`` hard grids.
-            known: ``(N, *S)`` bool, the positions to go by, or None for all; a position never goes
-                by itself, and codes of ``z`` that are not known are not looked at.
+            known: ``(N, *S)`` bool, the positions to go by; codes of ``z`` that are not known are not looked at.
 
         Returns:
-            ``(N, *S, K)``: log p(z_p = j | the known positions other than p), in nats.
+            ``(N, *S, K)``: log p(z_p = j | the known codes), in nats. A known position has its own code for
+            certain: 0 there, and minus infinity for the others.
         """
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """Hard grids ``(N, *S)`` whose positions in ``mask``, ``(N, *S)`` bool, are drawn given the rest."""
+
+    def passes(self, mask: Tensor) -> Tensor:
+        """``(N,)`` int64: how many passes ``resample`` takes for masks ``(N, *S)``."""
+
+
+@runtime_checkable
+class AutoregressivePrior(Prior, Protocol):
+    """A prior over grids of codes that says of each position what those before it make likely.
+
+    Before is in raster order, the order of the flattened grid. Its ``log_prob`` is the sum over a grid's own codes.
+    """
+
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """``(N, *S, K)``: log p(z_p = j | the codes before p), of hard ``(N, *S)`` or soft ``(N, *S, K)`` grids."""
 
 
 def require_prior(what: str, prior: object) -> None:

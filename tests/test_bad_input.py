@@ -480,7 +480,7 @@ def test_the_cost_of_a_prior_is_a_number(cost: Any) -> None:
     generator = codes()
     generator.prior = Dear(generator.space)
     goal = ls.Matches(generator.decode(generator.prior.sample(ls.Noise.from_seed(0, 1))))
-    with pytest.raises(InvalidArgument, match=r"Dear.cost: got .*, expected the cost of one of its rows"):
+    with pytest.raises(InvalidArgument, match=r"Dear.cost: got .*, expected what one of its passes costs"):
         ls.EvolutionSearch().search(generator, goal, seed=0)
 
 

@@ -187,23 +187,30 @@ class FreeOfCharge(HistogramPrior):
 
 
 class NotNormalised(HistogramPrior):
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
-        return super().conditionals(z, known) + 0.1
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        return super().conditionals(z, known) + torch.where(known, 0.0, 0.1)[..., None]
 
 
 class GoingByItself(HistogramPrior):
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
-        return (super().conditionals(z, known) + self.space.one_hot(z, self.logits.dtype)).log_softmax(-1)
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        own = (self.logits + self.space.one_hot(z, self.logits.dtype)).log_softmax(-1)
+        return torch.where(known[..., None], super().conditionals(z, known), own)
 
 
 class ConditionalsCountingRows(HistogramPrior):
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
         return (super().conditionals(z, known) / len(z)).log_softmax(-1)
 
 
 class FlatConditionals(HistogramPrior):
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
-        return torch.zeros_like(super().conditionals(z, known)).log_softmax(-1)
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        flat = torch.zeros_like(self.logits).log_softmax(-1)
+        return torch.where(known[..., None], super().conditionals(z, known), flat)
+
+
+class OnePassForNothing(HistogramPrior):
+    def passes(self, mask: Tensor) -> Tensor:
+        return super().passes(mask) + 1
 
 
 class DrawingAllAnew(HistogramPrior):
@@ -240,6 +247,7 @@ PRIORS = {
     priors.conditionals_go_by_what_is_known: GoingByItself(MANY),
     priors.conditionals_rows_are_independent: ConditionalsCountingRows(MANY),
     priors.conditionals_agree_with_log_prob: FlatConditionals(FREQUENCIES),
+    priors.passes_are_counted: OnePassForNothing(FREQUENCIES),
     priors.resampling_keeps_the_rest: DrawingAllAnew(MANY),
     priors.resampling_belongs_to_rows: ResamplingCountingRows(MANY),
     priors.resampling_follows_the_conditional_law: ResamplingUniformly(FREQUENCIES),

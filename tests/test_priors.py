@@ -255,7 +255,8 @@ def test_other_logits_are_refused(logits: Any, message: str) -> None:
 
 def test_uniform_conditionals_leave_out_what_is_not_drawn() -> None:
     prior = UniformCodes(ls.Discrete((2,), 4), used=torch.tensor([True, False, True, False]))
-    found = prior.conditionals(torch.zeros(3, 2, dtype=torch.int64))
+    z = torch.zeros(3, 2, dtype=torch.int64)
+    found = prior.conditionals(z, torch.zeros_like(z, dtype=torch.bool))
     torch.testing.assert_close(found.exp(), torch.tensor([0.5, 0, 0.5, 0]).expand(3, 2, 4))
     assert isinstance(prior, ls.ConditionalPrior) and prior.cost == 0
 
@@ -315,14 +316,15 @@ class Styles:
         each = self._each(z)
         return each.sum(2).logsumexp(1) - math.log(len(self.logits))
 
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
         self.asked += len(z)
-        each = self._each(z)  # (N, styles, P)
-        if known is not None:
-            each = torch.where(known.flatten(1)[:, None], each, 0)
-        others = (each.sum(2, keepdim=True) - each).log_softmax(1)
-        found = (others[..., None] + self.logits).logsumexp(1)
-        return found.view(*z.shape, self.space.codebook_size)
+        each = torch.where(known.flatten(1)[:, None], self._each(z), 0)  # (N, styles, P)
+        found = (each.sum(2).log_softmax(1)[..., None, None] + self.logits).logsumexp(1)
+        own = torch.where(self.space.one_hot(z, torch.float32) > 0, 0.0, -torch.inf)
+        return torch.where(known[..., None], own, found.view_as(own))
+
+    def passes(self, mask: Tensor) -> Tensor:
+        return mask.flatten(1).any(1).long()
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         self.asked += len(z)
@@ -422,7 +424,7 @@ def test_mutations_by_conditionals_leave_likelier_answers() -> None:
 
 
 def test_codes_are_drawn_by_their_probabilities() -> None:
-    from latentsearch.searchers.evolution import code_draws
+    from latentsearch._codes import code_draws
 
     logits = torch.tensor([[[0.0, 0.5, 0.5], [0.2, 0.0, 0.8]]]).log()
     draws = code_draws(logits, 9000, Noise.from_seed(0))

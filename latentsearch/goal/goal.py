@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -127,6 +127,29 @@ class Goal(Addend):
     def reads_latent(self) -> bool:
         """Whether any term reads latents."""
         return any(constraint.reads != "output" for constraint in self.constraints)
+
+    @property
+    def prior(self) -> Any:
+        """The [Prior][latentsearch.Prior] that its terms have; None where they have none, or several."""
+        found = [getattr(constraint, name) for constraint in self.constraints for name in constraint.priors]
+        return found[0] if found and all(prior is found[0] for prior in found) else None
+
+    @property
+    def likelihood(self) -> Goal:
+        """The goal without the terms that have a prior, their thresholds and its limit included in what stays."""
+        kept = [number for number, constraint in enumerate(self.constraints) if not constraint.priors]
+        thresholds = (Threshold(tuple(weights[n] for n in kept), most) for weights, most in self.thresholds)
+        return replace(
+            self,
+            terms=tuple(self.terms[n] for n in kept),
+            thresholds=tuple(threshold for threshold in thresholds if any(threshold.weights)),
+        )
+
+    @property
+    def prior_weight(self) -> float:
+        """The sum of the weights of the terms that have a prior; 1 where none has."""
+        weights = [weight for weight, constraint in self.terms if constraint.priors]
+        return sum(weights) if weights else 1.0
 
     @property
     def differentiable(self) -> bool:

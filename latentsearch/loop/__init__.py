@@ -16,12 +16,13 @@ from latentsearch.loop.candidates import (
 )
 from latentsearch.loop.incumbents import improves
 from latentsearch.loop.iterative import IterativeSearcher
-from latentsearch.loop.method import Proposal
+from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.row_optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.loop.searcher import BaseSearcher
 
 __all__ = [
     "BaseSearcher",
+    "Draw",
     "IterativeSearcher",
     "OptimizerFactory",
     "Proposal",

@@ -56,6 +56,19 @@ class Incumbents:
         """The best of the rows held."""
         return Best(*map(self.ledger.of_held, self.best))
 
+    def replace(self, latent: Tensor) -> None:
+        """Take latents that nobody has scored for held rows that are alive."""
+        alive, own = self.ledger.alive, self.held
+        unknown = torch.where(alive, torch.inf, own.loss)
+        held = Best(torch.where(per_row(alive, latent), latent, own.latent), unknown, own.satisfied & ~alive)
+        self.best = Best(*map(self.ledger.with_held, self.best, held))
+
+    def score(self, score: Score, seconds: float) -> None:
+        """The scores of what is held of all rows ``(N,)``, now that they are known: one more entry of the trace."""
+        self.best = Best(self.best.latent, score.loss.to(self.best.loss.dtype), score.passed)
+        rows = torch.arange(len(score.loss), device=score.loss.device)
+        self._history.append((rows, self.best.loss, self.ledger.spent, seconds))
+
     def update(self, latent: Tensor, score: Score) -> None:
         """Take what is better for held rows that are alive; satisfied beats unsatisfied."""
         own, satisfied = self.held, score.passed & ~score.loss.isnan()
@@ -84,12 +97,16 @@ class Incumbents:
 
     # -- what comes out --------------------------------------------------------------------------
 
+    def firsts(self) -> Tensor:
+        """``(B,)``: the row of each problem's first restart."""
+        return torch.arange(self.ledger.problems, device=self.best.loss.device) * self.ledger.restarts
+
     def winners(self) -> Tensor:
         """``(B,)``: the row of each problem's best restart: satisfied ones first, then the lowest loss."""
         loss, satisfied = map(self.ledger.by_problem, self.best[1:])
         eligible = satisfied == satisfied.any(1, keepdim=True)
         best = torch.where(eligible, loss, torch.inf).argmin(1)
-        return best + torch.arange(len(best), device=best.device) * self.ledger.restarts
+        return best + self.firsts()
 
     def candidates(self) -> Candidates:
         """The best of every restart."""

@@ -14,12 +14,12 @@ from torch import Tensor
 from latentsearch.errors import InvalidArgument
 from latentsearch.loop.arguments import check_needs
 from latentsearch.loop.loop import Loop
-from latentsearch.loop.method import Proposal
+from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.searcher import BaseSearcher
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective, cost_of_prior
+from latentsearch.objective import Objective
 from latentsearch.problem import Problem
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
@@ -44,6 +44,7 @@ class IterativeSearcher(BaseSearcher):
     needs_gradient: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = False
     needs_loss_map: ClassVar[bool] = False
+    samples: ClassVar[bool] = False  # its answer is a draw: where a chain stands, and not the best it has been
 
     def __post_init__(self) -> None:
         self._require_count("restarts")
@@ -52,8 +53,8 @@ class IterativeSearcher(BaseSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         """The most evaluations that one step costs per row, in a space of this kind."""
 
-    def prior_passes(self, generator: Generator) -> int:
-        """The most rows that one step asks of the generator's prior, per row; each costs what the prior says."""
+    def prior_cost(self, generator: Generator, prior: Prior) -> float:
+        """The most evaluations that one step spends on a prior, per row; `cost_of_draw` and `cost_of_pass` tell."""
         return 0
 
     def next_step_cost(self, space: LatentSpace, state: Any) -> int:
@@ -63,19 +64,19 @@ class IterativeSearcher(BaseSearcher):
         """
         return self.step_cost(space)
 
-    def whole_step_cost(self, generator: Generator, state: Any = None) -> float:
-        """The most evaluations that one step costs per row, passes of the prior included; from a state, if given."""
-        space = generator.space
+    def whole_step_cost(self, objective: Objective, state: Any = None) -> float:
+        """The most evaluations that one step costs per row, the prior's included; from a state, if given."""
+        space, prior = objective.generator.space, objective.prior.prior
         own = self.step_cost(space) if state is None else self.next_step_cost(space, state)
-        return own + self.prior_passes(generator) * cost_of_prior(generator.prior)
+        return own + self.prior_cost(objective.generator, prior)
 
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
         """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""
 
     @abstractmethod
-    def step(self, objective: Objective, state: Any, noise: Noise) -> tuple[Any, Proposal | None]:
-        """One step of all held rows. The first one proposes a score for the initial latents."""
+    def step(self, objective: Objective, state: Any, noise: Noise) -> tuple[Any, Proposal | Draw | None]:
+        """One step of all held rows. The first one proposes a score for the initial latents, or draws."""
 
     @property
     def leaves(self) -> int:
@@ -89,7 +90,8 @@ class IterativeSearcher(BaseSearcher):
         check_needs(self, problem)
 
     def least_evaluations(self, problem: Problem) -> int:
-        return math.ceil(self.whole_step_cost(problem.generator) * self.restarts)
+        own = self.step_cost(problem.generator.space) + self.prior_cost(problem.generator, problem.prior)
+        return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
         with torch.no_grad():

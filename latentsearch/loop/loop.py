@@ -18,6 +18,7 @@ from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
 from latentsearch.loop.checkpoint import SavedSearch
 from latentsearch.loop.incumbents import Incumbents
+from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.preflight import preflight
 from latentsearch.loop.progress import Progress
 from latentsearch.objective import Ledger, Objective
@@ -27,7 +28,6 @@ from latentsearch.run import Run, Step
 
 if TYPE_CHECKING:
     from latentsearch.loop.iterative import IterativeSearcher
-    from latentsearch.loop.method import Proposal
 
 _log = logging.getLogger("latentsearch")
 
@@ -122,20 +122,23 @@ class Loop:
             if self.saved is not None and self.number % run.checkpoint_every == 0:
                 self.saved.save()
 
-    def _record(self, proposal: Proposal | None) -> None:
+    def _record(self, proposal: Proposal | Draw | None) -> None:
         """Update the incumbents, and freeze the rows that have ended."""
         ledger = self.ledger
-        if proposal is not None:
-            self.incumbents.update(proposal.latent, proposal.score)
-            ledger.end(self.incumbents.solved(), Status.SATISFIED)
+        match proposal:
+            case Draw():
+                self.incumbents.replace(proposal.latent)
+            case Proposal():
+                self.incumbents.update(proposal.latent, proposal.score)
+                ledger.end(self.incumbents.solved(), Status.SATISFIED)
         ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:
             ledger.end(ledger.alive, proposal.status)
         self.incumbents.log(time.perf_counter() - self.clock)
 
-    def _nan_rows(self, proposal: Proposal | None) -> Tensor:
+    def _nan_rows(self, proposal: Proposal | Draw | None) -> Tensor:
         floating = [t for t in flatten(self.state).values() if t.ndim and t.is_floating_point()]
-        if proposal is not None:
+        if isinstance(proposal, Proposal):
             floating.append(proposal.score.loss)
         broken = torch.zeros_like(self.ledger.held, dtype=torch.bool)
         for tensor in floating:
@@ -148,7 +151,7 @@ class Loop:
     @property
     def step_cost(self) -> float:
         """The most evaluations that the next step, or any after it, costs per row."""
-        return self.method.whole_step_cost(self.objective.generator, self.state)
+        return self.method.whole_step_cost(self.objective, self.state)
 
     def _enforce_limits(self) -> bool:
         """End the rows that may not take another step; whether any can have ended."""
@@ -184,7 +187,7 @@ class Loop:
 
     # -- what comes out --------------------------------------------------------------------------
 
-    def _describe(self, proposal: Proposal | None) -> Step:
+    def _describe(self, proposal: Proposal | Draw | None) -> Step:
         ledger, best = self.ledger, self.incumbents.held
         return Step(
             number=self.number,
@@ -193,7 +196,7 @@ class Loop:
             problem=ledger.problem,
             alive=ledger.alive,
             latent=None if proposal is None else proposal.latent,
-            loss=None if proposal is None else proposal.score.loss,
+            loss=proposal.score.loss if isinstance(proposal, Proposal) else None,
             best_latent=best.latent,
             best_loss=best.loss,
             best_satisfied=best.satisfied,
@@ -202,7 +205,7 @@ class Loop:
         )
 
     def _result(self) -> SearchResult:
-        ledger, winners = self.ledger, self.incumbents.winners()
+        ledger, winners = self.ledger, self._winners()
         latent = self.incumbents.best.latent[winners]
         output, score, terms = self.objective.report(latent)
         return SearchResult(
@@ -217,6 +220,14 @@ class Loop:
             candidates=self.incumbents.candidates(),
             trace=self.incumbents.trace(),
         )
+
+    def _winners(self) -> Tensor:
+        """``(B,)``: the row of each problem whose latent is the answer: the best; of samples the first."""
+        if not self.method.samples:
+            return self.incumbents.winners()
+        if self.number:
+            self.incumbents.score(self.objective.rescore(self.incumbents.best.latent), self.elapsed)
+        return self.incumbents.firsts()
 
     def _failure(self, error: Exception) -> SearchFailed:
         winners, best = self.incumbents.winners(), self.incumbents.best

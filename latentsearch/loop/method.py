@@ -21,3 +21,17 @@ class Proposal(NamedTuple):
     latent: Tensor
     score: Score
     status: Tensor | None = None
+
+
+class Draw(NamedTuple):
+    """Where the chains of a sampler stand: it takes the place of what was held before, whichever is better.
+
+    Nothing is scored for it: what a run ends with is, when it ends.
+
+    Attributes:
+        latent: ``(M, *S)`` hard latents.
+        status: ``(M,)`` int64 values of Status; None where all go on.
+    """
+
+    latent: Tensor
+    status: Tensor | None = None

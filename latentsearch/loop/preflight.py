@@ -12,9 +12,9 @@ from latentsearch._memory import Chunks
 from latentsearch._rounding import same_losses
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Goal, Score
-from latentsearch.loop.start import check_canonical, initial_latents
+from latentsearch.loop.start import check_canonical, initial_latents, prior_samples
 from latentsearch.noise import Noise
-from latentsearch.objective import EmbeddingView, Ledger, Objective
+from latentsearch.objective import Ledger, Objective
 from latentsearch.objective.gradient import WITHOUT_GRADIENT
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
@@ -57,9 +57,8 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     """
     generator, goal, problems, restarts = problem.generator, problem.goal, problem.goal.problems, method.restarts
     noise = Noise.from_seed(problem.seeds, problems, restarts, generator.device)
-    z = initial_latents(generator, problem.init, noise.fold(_INIT), problems, restarts, goal.limit)
-    two = torch.cat([z[:1], generator.prior.sample(noise[:1].fold(_FINGERPRINT)).to(z.dtype)])
-    two = EmbeddingView(generator).canonical(two)
+    z = initial_latents(problem, noise.fold(_INIT), restarts)
+    two = torch.cat([z[:1], prior_samples(problem, noise[:1].fold(_FINGERPRINT))])
     goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
     if method.needs_gradient:

@@ -10,6 +10,7 @@ from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Limit, Unlimited
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
+from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
 
@@ -27,22 +28,21 @@ def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
         )
 
 
-def initial_latents(
-    generator: Generator, init: Tensor | None, noise: Noise, problems: int, restarts: int, limit: Limit
-) -> Tensor:
+def initial_latents(problem: Problem, noise: Noise, restarts: int) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
 
     Codes that stand for others give way to them: an encoder may well find a code that training never used.
     Within a limit the first restart starts at its centre, and the others at projected draws.
     """
+    generator, init, limit = problem.generator, problem.init, problem.goal.limit
     if not isinstance(limit, Unlimited):
         limit = limit.to(generator.device, generator.dtype)
         check_canonical(f"{limit.name}'s centre", limit.center, generator)
         init = limit.center if init is None else init
     if init is None:
-        return _prior_samples(generator, noise)
+        return prior_samples(problem, noise)
     init = _checked(init, generator)
-    z = EmbeddingView(generator).canonical(_spread(generator, init, noise, problems, restarts))
+    z = EmbeddingView(generator).canonical(_spread(problem, init, noise, restarts))
     own = limit.select(torch.arange(len(z), device=z.device) // restarts)
     first = torch.arange(len(z), device=z.device) % restarts == 0
     told = torch.ones_like(first) if init.ndim == 2 + len(generator.space.shape) else first
@@ -63,9 +63,9 @@ def _check_feasible(limit: Limit, z: Tensor, told: Tensor, restarts: int) -> Non
         )
 
 
-def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, restarts: int) -> Tensor:
+def _spread(problem: Problem, init: Tensor, noise: Noise, restarts: int) -> Tensor:
     """``init`` as one latent a row; restarts that it says nothing of start at draws from the prior."""
-    space = generator.space
+    space, problems = problem.generator.space, problem.goal.problems
     with_restarts = init.ndim == 2 + len(space.shape)
     flat = init.flatten(0, 1) if with_restarts else init
     space.check("init", flat)
@@ -81,13 +81,15 @@ def _spread(generator: Generator, init: Tensor, noise: Noise, problems: int, res
     z = flat.expand(problems, *space.shape).repeat_interleave(restarts, 0).clone()
     if restarts > 1:
         others = torch.arange(problems * restarts, device=z.device) % restarts > 0
-        z[others] = _prior_samples(generator, noise[others])
+        z[others] = prior_samples(problem, noise[others])
     return z
 
 
-def _prior_samples(generator: Generator, noise: Noise) -> Tensor:
-    z = generator.prior.sample(noise)
-    generator.space.check("a sample of generator.prior", z)
+def prior_samples(problem: Problem, noise: Noise) -> Tensor:
+    """Draws of the prior, ``(N, *S)``, as latents of the generator's."""
+    generator = problem.generator
+    z = problem.prior.sample(noise)
+    generator.space.check("a sample of the prior", z)
     return z.to(generator.dtype) if isinstance(generator.space, Continuous) else EmbeddingView(generator).canonical(z)
 
 

@@ -3,6 +3,6 @@
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.objective import Linear, Objective
-from latentsearch.objective.prior import ChargedPrior, cost_of_prior
+from latentsearch.objective.prior import ChargedPrior, cost_of_draw, cost_of_pass
 
-__all__ = ["ChargedPrior", "EmbeddingView", "Ledger", "Linear", "Objective", "cost_of_prior"]
+__all__ = ["ChargedPrior", "EmbeddingView", "Ledger", "Linear", "Objective", "cost_of_draw", "cost_of_pass"]

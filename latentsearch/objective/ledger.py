@@ -92,10 +92,15 @@ class Ledger:
 
     # -- what they spend -------------------------------------------------------------------------
 
-    def charge(self, row: Tensor | None, cost: float) -> None:
-        """Charge held rows that are alive: every one, or one charge for each entry of ``row``, ``(n,)`` int64."""
+    def charge(self, row: Tensor | None, cost: float | Tensor) -> None:
+        """Charge held rows that are alive.
+
+        Args:
+            row: ``(n,)`` int64, a charge for each entry; None for one of every row.
+            cost: Of each charge; or ``(n,)`` float64, one for each.
+        """
         if row is None:
-            self.spent = self.with_held(self.spent, self.of_held(self.spent).add(self.alive, alpha=cost))
+            self.spent = self.with_held(self.spent, self.of_held(self.spent) + cost * self.alive)
         else:
             amounts = cost * self.alive[row].to(self.spent.dtype)
             self.spent = self.spent.index_add(0, self.held[row], amounts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from latentsearch._memory import Chunks
 from latentsearch.goal import Goal, Limit, Score, Unlimited
 from latentsearch.goal._addend import Addend
 from latentsearch.goal.limit import Priority
+from latentsearch.noise import Noise
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.evaluate import Evaluator
 from latentsearch.objective.gradient import Differentiated, check_differentiable, no_gradient
@@ -60,7 +62,7 @@ class Objective:
         generator: The decoder.
         ledger: The rows held, and what they spent.
         chunks: The chunk size in force.
-        prior: The generator's, asked at a charge.
+        prior: The goal's, or else the generator's, asked at a charge.
     """
 
     def __init__(self, generator: Generator, goal: Addend, run: Run = Run(), ledger: Ledger | None = None) -> None:
@@ -72,7 +74,8 @@ class Objective:
         self._patches = run.patches
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
-        self.prior = ChargedPrior(generator, self.ledger)
+        own = self.per_problem.prior
+        self.prior = ChargedPrior(generator.prior if own is None else own, self.ledger)
         self._evaluator = Evaluator(generator, self._codes, run)
         self._evaluate = self._evaluator.evaluate
 
@@ -201,6 +204,38 @@ class Objective:
         loss, satisfied, residuals = self.chunks.run(part, len(z))
         return Score(loss, satisfied), residuals
 
+    def sensitivities(self, z: Tensor, probes: int, noise: Noise) -> tuple[Linear, Tensor]:
+        r"""Where a sum of squares can be seen from the embeddings: gradients of random sums of its residuals.
+
+        With the residuals' Jacobian J at the embeddings, a probe is $v = J^T u$ with $u \sim N(0, I)$, and the mean
+        of $(v \cdot \delta)^2$ over probes estimates $\|J \delta\|^2$, the second-order change of the loss by
+        $\delta$. A value and its gradient cost 2, and a probe 1 evaluation.
+
+        Args:
+            z: ``(M, *S)`` hard grids, one a held row.
+            probes: n.
+            noise: M rows.
+
+        Returns:
+            The objective to first order, and the probes ``(M, n, *S, D)``.
+        """
+        self.ledger.charge(None, 2 + probes)
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            leaf = self.embed(z[rows]).detach().requires_grad_()
+            with torch.enable_grad():
+                goal = _slice(self.goal, rows, len(z))
+                loss, satisfied, residuals = self._evaluate("decode_embedding", leaf, z[rows], goal, "residuals")
+                (gradient,) = torch.autograd.grad(loss.sum(), leaf, retain_graph=True)
+                seen: list[Tensor] = []
+                for number in range(probes):
+                    weights = noise[rows].fold(number).normal(residuals.shape[1], dtype=residuals.dtype)
+                    seen += torch.autograd.grad((weights * residuals).sum(), leaf, retain_graph=True)
+            return loss.detach(), satisfied, gradient, torch.stack(seen, 1)
+
+        loss, satisfied, gradient, seen = self.chunks.run(part, len(z))
+        return Linear(Score(loss, satisfied), gradient, None), seen
+
     def swaps(self, z: Tensor, position: Tensor, code: Tensor) -> Score:
         """Score grids that differ from the held rows' by one code each.
 
@@ -313,6 +348,22 @@ class Objective:
                 return (self._evaluator.decode("decode", z[rows]),)
 
         return self.chunks.run(part, len(z))[0]
+
+    def scoring(self, goal: Goal) -> Objective:
+        """Another goal for the same rows, at the same expense: what a method makes of parts of the goal."""
+        other = copy.copy(self)
+        other.per_problem, other._selected = goal, None
+        return other
+
+    def rescore(self, z: Tensor) -> Score:
+        """Scores of one hard latent for each of all rows ``(B * R, *S)``; not charged to anyone."""
+        problem = torch.arange(len(z), device=z.device) // self.ledger.restarts
+
+        def part(rows: slice) -> tuple[Tensor, ...]:
+            with torch.no_grad():
+                return self._evaluate("decode", z[rows], z[rows], self.per_problem.select(problem[rows]))
+
+        return Score(*self.chunks.run(part, len(z)))
 
     def report(self, z: Tensor) -> tuple[Tensor, Score, dict[str, Score]]:
         """Outputs, score and terms of one hard latent a problem ``(B, *S)``; not charged to anyone."""

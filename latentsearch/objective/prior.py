@@ -1,44 +1,55 @@
-"""The generator's prior as a method asks it in mid-search: what its passes cost is charged."""
+"""A prior as a method asks it in mid-search: what its passes cost is charged."""
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.objective.ledger import Ledger
-from latentsearch.protocols import ConditionalPrior, Generator, Prior
+from latentsearch.protocols import ConditionalPrior, Prior
 
 
-def cost_of_prior(prior: Prior) -> float:
-    """The cost of one row of a prior, as a share of a decode; 0 for a prior without a cost.
+def cost_of_pass(prior: Prior) -> float:
+    """What a prior's ``cost`` is: that of a pass of its network, or of a draw; 0 for a prior that has none.
 
     Rounded up to a binary fraction, of which sums are exact in any order.
     """
     cost = getattr(prior, "cost", 0.0)
     if not isinstance(cost, Real) or not math.isfinite(cost) or cost < 0:
-        expected = "the cost of one of its rows as a share of a decode, 0 or more"
+        expected = "what one of its passes costs as a share of a decode, 0 or more"
         raise InvalidArgument(f"{type(prior).__name__}.cost", got=repr(cost), expected=expected)
     return math.ceil(float(cost) * (1 << 20)) / (1 << 20)
 
 
+def cost_of_draw(prior: Prior) -> float:
+    """The cost of one row of ``prior.sample``, in evaluations."""
+    cost = cost_of_pass(prior)
+    if not cost or not isinstance(prior, ConditionalPrior):
+        return cost
+    return cost * int(prior.passes(torch.ones(1, *prior.space.shape, dtype=torch.bool))[0])
+
+
 class ChargedPrior:
-    """The one entry point through which methods draw from the generator's prior, or ask it for conditionals.
+    """The one entry point through which methods draw from a prior, or ask it for conditionals.
 
     Args:
-        generator: Whose prior it is.
+        prior: The prior.
         ledger: Who is charged.
 
     Attributes:
-        cost: Of each row asked for, in evaluations.
+        prior: The prior itself, for what is free.
+        cost: Of each pass, in evaluations.
     """
 
-    def __init__(self, generator: Generator, ledger: Ledger) -> None:
-        self._prior, self._ledger = generator.prior, ledger
-        self.cost = cost_of_prior(generator.prior)
+    def __init__(self, prior: Prior, ledger: Ledger) -> None:
+        self.prior, self._ledger = prior, ledger
+        self.cost, self._draw = cost_of_pass(prior), cost_of_draw(prior)
 
     @property
     def conditional(self) -> bool:
@@ -46,7 +57,7 @@ class ChargedPrior:
 
         Where they cost nothing, codes are independent, and draws say the same.
         """
-        return isinstance(self._prior, ConditionalPrior) and self.cost > 0
+        return isinstance(self.prior, ConditionalPrior) and self.cost > 0
 
     def sample(self, noise: Noise, row: Tensor | None = None) -> Tensor:
         """Hard latents, one a row of noise.
@@ -55,33 +66,36 @@ class ChargedPrior:
             noise: N rows.
             row: ``(N,)`` which held row each draw serves; None where there is exactly one for each.
         """
-        self._charge(row)
-        return self._prior.sample(noise)
+        self._ledger.charge(row, self._draw)
+        return self.prior.sample(noise)
 
-    def conditionals(self, z: Tensor, row: Tensor | None = None, known: Tensor | None = None) -> Tensor:
-        """Log-probabilities ``(N, *S, K)``, as of [ConditionalPrior][latentsearch.ConditionalPrior].
+    def conditionals(self, z: Tensor, known: Tensor, row: Tensor | None = None) -> Tensor:
+        """Log-probabilities ``(N, *S, K)``, as of [ConditionalPrior][latentsearch.ConditionalPrior]; one pass each.
 
         Args:
             z: ``(N, *S)`` hard grids.
+            known: ``(N, *S)`` bool, the positions to go by.
             row: ``(N,)`` which held row each z serves; None where there is exactly one for each.
-            known: ``(N, *S)`` bool, the positions to go by; None for all.
         """
         prior = self._conditional()
-        self._charge(row)
+        self._ledger.charge(row, self.cost)
         return prior.conditionals(z, known)
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        """``(*S, K)``: log-probabilities of the codes where nothing is known; one pass, not charged to anyone."""
+        prior, device = self._conditional(), self._ledger.held.device
+        nothing = torch.zeros(1, *prior.space.shape, dtype=torch.int64, device=device)
+        return prior.conditionals(nothing, nothing.bool())[0]
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise, row: Tensor | None = None) -> Tensor:
         """Hard grids ``(N, *S)`` with the positions in ``mask`` drawn given the rest."""
         prior = self._conditional()
-        self._charge(row)
+        self._ledger.charge(row, self.cost * prior.passes(mask).double())
         return prior.resample(z, mask, noise)
 
     def _conditional(self) -> ConditionalPrior:
-        if not isinstance(self._prior, ConditionalPrior):
-            got = type(self._prior).__name__
-            raise Unsupported("generator.prior", got=got, expected="a ConditionalPrior, which has conditionals")
-        return self._prior
-
-    def _charge(self, row: Tensor | None) -> None:
-        if self.cost:
-            self._ledger.charge(row, self.cost)
+        if not isinstance(self.prior, ConditionalPrior):
+            got = type(self.prior).__name__
+            raise Unsupported("the prior", got=got, expected="a ConditionalPrior, which has conditionals")
+        return self.prior

@@ -2,7 +2,9 @@
 
 from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.histogram import HistogramPrior
+from latentsearch.priors.masked_diffusion import MaskedDiffusion
 from latentsearch.priors.normal import StandardNormal
+from latentsearch.priors.pixelcnn import PixelCNN
 from latentsearch.priors.uniform import UniformCodes
 
-__all__ = ["DistributionPrior", "HistogramPrior", "StandardNormal", "UniformCodes"]
+__all__ = ["DistributionPrior", "HistogramPrior", "MaskedDiffusion", "PixelCNN", "StandardNormal", "UniformCodes"]

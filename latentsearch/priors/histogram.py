@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
+from latentsearch.priors._known import where_known
 from latentsearch.spaces import Discrete
 
 
@@ -97,10 +98,18 @@ class HistogramPrior:
             (soft * torch.where(soft == 0, logits.clamp(min=torch.finfo(logits.dtype).min), logits)).flatten(1).sum(1)
         )
 
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
         """``(N, *S, K)``, whatever the others are."""
+        return where_known(z, known, self.logits)
+
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """``(N, *S, K)``, whatever comes before."""
         logits = self.logits.to(z.device)
         return logits.expand(len(z), *logits.shape)
+
+    def passes(self, mask: Tensor) -> Tensor:
+        """``(N,)`` zeros: there is no network."""
+        return torch.zeros(len(mask), dtype=torch.int64, device=mask.device)
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """``(N, *S)``, with new codes where ``mask`` says."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.noise import Noise
+from latentsearch.priors._known import where_known
 from latentsearch.spaces import Discrete
 
 
@@ -62,17 +63,29 @@ class UniformCodes:
             return (z.flatten(1, -2).sum(-1) * each.to(z.dtype)).sum(1)
         return each.sum().to(self.dtype).expand(len(z)).clone()
 
-    def conditionals(self, z: Tensor, known: Tensor | None = None) -> Tensor:
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
         """``(N, *S, K)``: the same for each code that is drawn, minus infinity for the others."""
-        size = self.space.codebook_size
-        logits = torch.zeros(*self.space.shape, size, dtype=self.dtype, device=z.device)
-        if self.used is not None:
-            logits = logits.masked_fill(~self.used.to(z.device), -torch.inf)
-        return logits.log_softmax(-1).expand(len(z), *self.space.shape, size)
+        return where_known(z, known, self._logits(z.device))
+
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """``(N, *S, K)``: the same for each code that is drawn, minus infinity for the others."""
+        logits = self._logits(z.device)
+        return logits.expand(len(z), *logits.shape)
+
+    def passes(self, mask: Tensor) -> Tensor:
+        """``(N,)`` zeros: there is no network."""
+        return torch.zeros(len(mask), dtype=torch.int64, device=mask.device)
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """``(N, *S)``, with new codes where ``mask`` says."""
         return torch.where(mask, self.sample(noise), z)
+
+    def _logits(self, device: torch.device) -> Tensor:
+        """``(*S, K)``."""
+        logits = torch.zeros(*self.space.shape, self.space.codebook_size, dtype=self.dtype, device=device)
+        if self.used is not None:
+            logits = logits.masked_fill(~self.used.to(device), -torch.inf)
+        return logits.log_softmax(-1)
 
     @property
     def _counts(self) -> Tensor:

@@ -5,6 +5,7 @@ from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
+from latentsearch.searchers.gibbs import GibbsSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.langevin import LangevinSearch
@@ -24,6 +25,7 @@ __all__ = [
     "CoordinateSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",
+    "GibbsSearch",
     "GradientSearch",
     "HalvingSearch",
     "JacobiSearch",

@@ -8,18 +8,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._codes import grid_hash
+from latentsearch._codes import code_draws, grid_hash
 from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, prior_draws, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective, cost_of_prior
-from latentsearch.protocols import ConditionalPrior, EmbeddingGenerator, Generator
+from latentsearch.objective import Objective, cost_of_draw, cost_of_pass
+from latentsearch.protocols import ConditionalPrior, EmbeddingGenerator, Generator, Prior
 from latentsearch.spaces import Discrete, LatentSpace
 
 # How a child was made; the first three are the columns of `gains` and `trials`.
 _CROSSED, _NEAR, _FAR, _INITIAL = range(4)
 
 _POOL = 32  # prior draws a row among which a near mutation looks for its codes
+_HIDDEN = 0.5  # the share of positions at which a conditional prior says what goes with the others
 # Exponent of the number of codes that a mutation changes, first and after so many children: from 1 in 40 of
 # 100, and often many, to 1 in 89 of 100, and rarely many. A bad grid gains most by large changes, a good one loses.
 _TAIL, _SETTLED = (1.5, 3.5), 600
@@ -78,7 +79,7 @@ class EvolutionSearch(IterativeSearcher):
       different corners comes together;
     - *far* mutation: codes of a fresh draw from the generator's prior, so that a learnt prior is
       the proposal; where it is a [ConditionalPrior][latentsearch.ConditionalPrior] with a cost, codes
-      drawn at each position given the child's others, for one pass a child;
+      drawn at a random half of the positions given the child's others, for one pass a child;
     - *near* mutation: of several such draws, at each position the code whose embedding is nearest
       to the present one. Without embeddings this is a far mutation.
 
@@ -123,10 +124,11 @@ class EvolutionSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.children
 
-    def prior_passes(self, generator: Generator) -> int:
-        if isinstance(generator.prior, ConditionalPrior) and cost_of_prior(generator.prior):
-            return self.children
-        return max(self._pool(generator), self.children)
+    def prior_cost(self, generator: Generator, prior: Prior) -> float:
+        if isinstance(prior, ConditionalPrior) and cost_of_pass(prior):
+            # The first generation is drawn; the children of later ones take a pass each.
+            return max((self.children - 1) * cost_of_draw(prior), self.children * cost_of_pass(prior))
+        return max(self._pool(generator), self.children) * cost_of_draw(prior)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:
         rows, device = len(z), z.device
@@ -293,20 +295,14 @@ def _credited(state: EvolutionState, offspring: _Offspring, loss: Tensor) -> tup
 
 
 def _conditional_codes(objective: Objective, z: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-    """Near and far codes for children ``(M, C, *S)``, drawn at each position given the child's other codes."""
+    """Near and far codes for children ``(M, C, *S)``: at some positions drawn given the others, elsewhere their own."""
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     flat = z.flatten(0, 1)
-    draws = code_draws(objective.prior.conditionals(flat, row), _POOL, noise.split(count))
+    own = noise.split(count)
+    known = own.fold(1).uniform(*flat.shape[1:]) >= _HIDDEN
+    draws = code_draws(objective.prior.conditionals(flat, known, row), _POOL, own)
     return nearest_codes(objective.generator, flat[:, None], draws).view_as(z), draws[:, 0].view_as(z)
-
-
-def code_draws(logits: Tensor, count: int, noise: Noise) -> Tensor:
-    """``(N, count, *S)`` grids whose codes are drawn, each by itself, from ``softmax(logits)``, ``(N, *S, K)``."""
-    steps = logits.softmax(-1).cumsum(-1).flatten(1, -2)
-    uniform = noise.uniform(steps.shape[1], count, dtype=steps.dtype) * steps[..., -1:]
-    codes = torch.searchsorted(steps, uniform).clamp(max=logits.shape[-1] - 1)
-    return codes.mT.reshape(len(logits), count, *logits.shape[1:-1])
 
 
 def _hashes(generator: Generator, z: Tensor) -> Tensor:

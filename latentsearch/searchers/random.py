@@ -10,8 +10,8 @@ from torch import Tensor
 
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, prior_draws, project_each, score_each
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.objective import Objective, cost_of_draw
+from latentsearch.protocols import Generator, Prior
 from latentsearch.spaces import LatentSpace
 
 
@@ -53,8 +53,8 @@ class RandomSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return self.batch
 
-    def prior_passes(self, generator: Generator) -> int:
-        return self.batch
+    def prior_cost(self, generator: Generator, prior: Prior) -> float:
+        return self.batch * cost_of_draw(prior)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> RandomState:
         return RandomState(z, 0)

@@ -115,7 +115,7 @@ def conditionals_are_normalised(prior: ConditionalPrior) -> None:
     law, space = conditionals_are_normalised, prior.space
     for rows in (1, 4):
         z = draw(space, rows, torch.float32, _CPU)
-        for known in (None, _some_positions(z)):
+        for known in (torch.zeros_like(z, dtype=torch.bool), _some_positions(z)):
             found = prior.conditionals(z, known)
             good = tuple(found.shape) == (rows, *space.shape, _grid(space).codebook_size) and found.is_floating_point()
             require(good, law, prior, f"{rows} rows gave {found.dtype} {tuple(found.shape)}")
@@ -125,18 +125,14 @@ def conditionals_are_normalised(prior: ConditionalPrior) -> None:
 
 
 def conditionals_go_by_what_is_known(prior: ConditionalPrior) -> None:
-    """Neither a position's own code nor codes that are not known make a difference."""
+    """Codes that are not known make no difference, and those that are known are certain."""
     law, space = conditionals_go_by_what_is_known, _grid(prior.space)
     z, other = (draw(space, 3, torch.float32, _CPU, stream) for stream in (0, 1))
     known = _some_positions(z)
     before, after = prior.conditionals(z, known), prior.conditionals(torch.where(known, z, other), known)
     require(close(after, before), law, prior, "codes at positions that are not known are looked at")
-    whole = prior.conditionals(z).flatten(1, -2)
-    for position in range(min(space.positions, 4)):
-        changed = z.flatten(1).clone()
-        changed[:, position] = (changed[:, position] + 1) % space.codebook_size
-        own = prior.conditionals(changed.view_as(z)).flatten(1, -2)[:, position]
-        require(close(own, whole[:, position]), law, prior, f"position {position} goes by its own code")
+    certain = torch.where(space.one_hot(z, before.dtype) > 0, 0.0, -torch.inf).to(before.dtype)
+    require(torch.equal(before[known], certain[known]), law, prior, "a known position has not its own code for certain")
 
 
 def conditionals_rows_are_independent(prior: ConditionalPrior) -> None:
@@ -153,11 +149,10 @@ def conditionals_agree_with_log_prob(prior: ConditionalPrior) -> None:
     space = _grid(prior.space)
     grids = _all_grids(space)
     joint = prior.log_prob(grids).double().softmax(0)
-    for known in (None, _some_positions(grids), torch.zeros_like(grids, dtype=torch.bool)):
+    for known in (_some_positions(grids), ~_some_positions(grids), torch.zeros_like(grids, dtype=torch.bool)):
         found = prior.conditionals(grids, known).double().softmax(-1).flatten(1, -2)
-        expected = _marginals(joint, grids, torch.ones_like(grids, dtype=torch.bool) if known is None else known, space)
-        off = float((found - expected).abs().max())
-        detail = f"a probability is off by {off:.3g} with {'all' if known is None else int(known[0].sum())} known"
+        off = float((found - _marginals(joint, grids, known, space)).abs().max())
+        detail = f"a probability is off by {off:.3g} with {int(known[0].sum())} known"
         require(off < 1e-4, conditionals_agree_with_log_prob, prior, detail)
 
 
@@ -178,6 +173,18 @@ def resampling_belongs_to_rows(prior: ConditionalPrior) -> None:
     require(torch.equal(whole, again), law, prior, "two calls with the same noise differ")
     some = prior.resample(z[index], mask[index], _noise(5)[index])
     require(torch.equal(some, whole[index]), law, prior, "rows 3 and 1 alone differ from the same among 5")
+
+
+def passes_are_counted(prior: ConditionalPrior) -> None:
+    """One whole number a row, at least 0, that depends on its own mask alone; none where there is nothing to draw."""
+    law, z = passes_are_counted, draw(prior.space, 4, torch.float32, _CPU)
+    mask = _some_positions(z) & (torch.arange(4) < 3).view(-1, *(1,) * (z.ndim - 1))
+    found = prior.passes(mask)
+    good = found.dtype == torch.int64 and tuple(found.shape) == (4,) and bool((found >= 0).all())
+    require(good, law, prior, f"it gave {found.dtype} {found.tolist()}")
+    require(int(found[3]) == 0, law, prior, f"{int(found[3])} passes where there is nothing to draw")
+    same = torch.equal(prior.passes(mask[[2, 3]]), found[[2, 3]])
+    require(same, law, prior, "rows 2 and 3 alone differ from the same among 4")
 
 
 def resampling_follows_the_conditional_law(prior: ConditionalPrior) -> None:
@@ -213,16 +220,12 @@ def _some_positions(z: Tensor) -> Tensor:
 
 
 def _marginals(joint: Tensor, grids: Tensor, known: Tensor, space: Discrete) -> Tensor:
-    """``(T, P, K)``: of each grid, what the known others say of each position, from the probability of all T grids."""
+    """``(T, P, K)``: of each grid, what the known codes say of each position, from the probability of all T grids."""
     flat, go_by = grids.flatten(1), known.flatten(1)
-    one_hot = space.one_hot(flat, joint.dtype)
-    found = []
-    for position in range(space.positions):
-        others = go_by & (torch.arange(space.positions) != position)
-        agree = ((flat[:, None] == flat[None]) | ~others[:, None]).all(-1)  # (T, T)
-        weights = agree * joint
-        found.append(weights @ one_hot[:, position] / weights.sum(1, keepdim=True))
-    return torch.stack(found, 1)
+    agree = ((flat[:, None] == flat[None]) | ~go_by[:, None]).all(-1)  # (T, T)
+    weights = agree * joint
+    weights = weights / weights.sum(1, keepdim=True)
+    return torch.einsum("tu,upk->tpk", weights, space.one_hot(flat, joint.dtype))
 
 
 def _require_frequencies(law: Callable[..., None], prior: Prior, samples: Tensor, expected: Tensor) -> None:
@@ -271,6 +274,7 @@ LAWS: Laws = {
     conditionals_go_by_what_is_known: has_conditionals,
     conditionals_rows_are_independent: has_conditionals,
     conditionals_agree_with_log_prob: has_conditionals_that_can_be_counted,
+    passes_are_counted: has_conditionals,
     resampling_keeps_the_rest: has_conditionals,
     resampling_belongs_to_rows: has_conditionals,
     resampling_follows_the_conditional_law: has_conditionals_that_can_be_counted,

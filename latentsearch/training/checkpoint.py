@@ -32,6 +32,7 @@ class SavedFit:
             "schedule": describe_settings(plan.schedule and (plan.schedule, plan.steps)),
             "batch size": str(plan.batch_size),
             "clip": repr(plan.clip),
+            "autocast": repr(plan.autocast),
             "average": repr(plan.average),
             "best": repr(plan.best),
             "data": loop.batches.identity,

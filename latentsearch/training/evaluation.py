@@ -32,13 +32,16 @@ class Trainable(Protocol):
         """
 
 
-def terms_of(model: nn.Module, batch: Sequence[Any], noise: Noise) -> Mapping[str, Any]:
+def terms_of(
+    model: nn.Module, batch: Sequence[Any], noise: Noise, autocast: torch.dtype | None = None
+) -> Mapping[str, Any]:
     """What ``training_terms`` gives for a batch, which is brought to where the weights are."""
     placed = next(itertools.chain(model.parameters(), model.buffers()), None)
     device = noise.keys.device if placed is None else placed.device
     parts = [_moved(part, device) for part in batch]
     # Dropout draws from torch's global state: from the noise, it is the same in every run, and after a resume.
-    with drawn_from(noise.fold(_GLOBAL), device):
+    cast = torch.autocast(device.type, autocast, enabled=autocast is not None)
+    with drawn_from(noise.fold(_GLOBAL), device), cast:
         terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
     return terms
 

@@ -121,7 +121,7 @@ class Loop:
     def _take_step(self, progress: Progress) -> None:
         self.whole = False
         turn, noise = self.turns.at(self.step), self.noise.fold(_TERMS).fold(self.step)
-        terms = turn.own(terms_of(self.model, self.batches.batch(self.step), noise))
+        terms = turn.own(terms_of(self.model, self.batches.batch(self.step), noise, self.plan.autocast))
         turn.descend(terms, self.step)
         self.average.update(self.model)
         self.means.add(turn.labelled(terms))

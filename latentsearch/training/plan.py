@@ -86,6 +86,8 @@ class Fit:
             its own parameters alone.
         schedule: From step and number of steps to the share of each learning rate; None leaves it alone.
         clip: The most that the norm of a step's gradient may be.
+        autocast: Compute the terms under ``torch.autocast`` in this dtype, for instance ``torch.bfloat16``; weights,
+            their averages and what is validated stay as they are.
         average: Decay of an exponential moving average of the weights, such as 0.999. What is
             validated, and what the model ends with, are the averaged weights.
         best: A validation term, or ``"sum"`` for the sum of them: the model ends with the weights that
@@ -118,6 +120,7 @@ class Fit:
     optimizer: OptimizerFactory | Group | Mapping[str, Group] = adam
     schedule: Schedule | None = cosine
     clip: float | None = None
+    autocast: torch.dtype | None = None
     average: float | None = None
     best: str | None = None
     patience: int | None = None
@@ -133,6 +136,9 @@ class Fit:
         for name in ("patience", "checkpoint_every"):
             if getattr(self, name) is not None:
                 require_count(f"Fit.{name}", getattr(self, name))
+        if self.autocast not in (None, torch.bfloat16, torch.float16):
+            expected = "torch.bfloat16, torch.float16 or None"
+            raise InvalidArgument("Fit.autocast", got=repr(self.autocast), expected=expected)
         if self.clip is not None:
             require_positive("Fit.clip", self.clip)
         if self.average is not None and not (isinstance(self.average, Real) and 0 < self.average < 1):

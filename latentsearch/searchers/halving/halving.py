@@ -218,7 +218,7 @@ class HalvingSearch(IterativeSearcher):
 
 def _draws(objective: Objective, z: Tensor, count: int, noise: Noise) -> Tensor:
     """``(N, count, *S)``: the initial latents ``(N, *S)``, and draws from the prior, within the hard limit."""
-    draws = objective.generator.prior.sample(noise.split(count)).to(z.dtype).unflatten(0, (len(z), count))
+    draws = objective.prior.prior.sample(noise.split(count)).to(z.dtype).unflatten(0, (len(z), count))
     return torch.cat([z[:, None], project_each(objective, draws)[:, 1:]], 1)
 
 

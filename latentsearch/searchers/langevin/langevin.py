@@ -10,8 +10,8 @@ from torch import Tensor
 
 from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
-from latentsearch.protocols import Generator
+from latentsearch.objective import Objective, cost_of_draw
+from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.langevin._discrete_langevin import DiscreteLangevinKernel
 from latentsearch.searchers.langevin._mala import MALAKernel
@@ -115,9 +115,9 @@ class LangevinSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         return 2
 
-    def prior_passes(self, generator: Generator) -> int:
+    def prior_cost(self, generator: Generator, prior: Prior) -> float:
         # The first step of a chain on continuous latents is scaled by a draw.
-        return int(isinstance(generator.space, Continuous))
+        return cost_of_draw(prior) if isinstance(generator.space, Continuous) else 0
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> LangevinState:
         # The first step fills this in: to linearise costs evaluations.
@@ -132,7 +132,7 @@ class LangevinSearch(IterativeSearcher):
         left = objective.left
         if self.steps is not None:
             return torch.full_like(left, self.steps, dtype=torch.int64)
-        affordable = (left / self.whole_step_cost(objective.generator)).floor()
+        affordable = (left / self.whole_step_cost(objective)).floor()
         return torch.where(left.isinf(), _STEPS, affordable).clamp(min=1).long()
 
     def step(self, objective: Objective, state: LangevinState, noise: Noise) -> tuple[LangevinState, Proposal]:

@@ -1,0 +1,282 @@
+"""Gibbs sampling of grids of codes: the prior proposes, the likelihood decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentsearch._codes import code_draws
+from latentsearch.constraints import LogPrior
+from latentsearch.errors import Unsupported
+from latentsearch.loop import Draw, IterativeSearcher
+from latentsearch.noise import Noise
+from latentsearch.objective import Objective, cost_of_pass
+from latentsearch.priors import HistogramPrior
+from latentsearch.problem import Problem
+from latentsearch.protocols import ConditionalPrior, Generator, Prior
+from latentsearch.result import Status
+from latentsearch.searchers.gibbs._blocks import blocks, largest
+from latentsearch.searchers.gibbs._evidence import evidence
+from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
+from latentsearch.spaces import Discrete, LatentSpace
+
+_SWEEPS = 4  # without a budget
+# Streams of noise; each use folds a constant of its own.
+_PROBES, _REVEAL, _CANDIDATES, _CHOICE = 1, 2, 3, 4
+
+
+@dataclass
+class GibbsState:
+    """Where each chain stands.
+
+    Attributes:
+        relaxed: The relaxation with which it begins.
+        evidence: ``(M, *S, K)``: what the outputs say of each code, as a rise of the loss; 0 where nothing is known.
+        z: ``(M, *S)``.
+        loss: ``(M,)``, the likelihood's part of it; infinite before the first sweep.
+        known: ``(M, *S)`` bool, the positions drawn so far.
+        sweeps: ``(M,)`` int64, sweeps of the schedule.
+        number: Steps taken.
+    """
+
+    relaxed: RelaxedState
+    evidence: Tensor
+    z: Tensor
+    loss: Tensor
+    known: Tensor
+    sweeps: Tensor
+    number: int
+
+
+@dataclass(frozen=True)
+class GibbsSearch(IterativeSearcher):
+    r"""Draw grids of codes from the posterior: candidates come from the prior, and the outputs decide among them.
+
+    The goal is likelihoods in nats, such as ``Matches(x, noise="decoder")``, and
+    [LogPrior][latentsearch.LogPrior] of a [ConditionalPrior][latentsearch.ConditionalPrior]; without that term
+    the generator's own prior counts. The target is $p(z) \, e^{-L(z)}$, with L the loss of the other terms; a weight w
+    of the prior counts as $L / w$. An answer is a draw, not the best that was seen: run ``restarts`` for several.
+
+    A chain has four parts:
+
+    1. A relaxation, as of [RelaxedSearch][latentsearch.RelaxedSearch], finds a grid whose outputs are right, with what
+       the prior says of single codes as the only term beside the likelihood. It is no likely grid.
+    2. Around it the loss is expanded to second order, for every position by itself: its *evidence* $S_p(j)$ for code j.
+       For sums of squares the second-order term is that of Gauss and Newton, by random probes; of codes that the
+       outputs do not show there is none.
+    3. Positions are revealed, those that the outputs show best first, several a pass: each is drawn from
+       $p(z_p = j \mid \text{those revealed}) \, e^{-\eta S_p(j)}$. What is seen is kept, and the rest is filled in.
+    4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from the
+       distribution of step 3 given all others, their outputs are decoded, and one of these and the present code is
+       chosen in proportion to $p(j \mid \text{others}) \, e^{-L} / q(j)$. Since q does not depend on the present
+       code this leaves the conditional distribution as it is [i-SIR: Andrieu, Lee and Vihola, *Uniform ergodicity of
+       the iterated conditional SMC*, Bernoulli 2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a
+       block of positions that are ``spacing`` apart; within a block they are taken to be independent under the prior.
+       With a spacing of at least the grid's sides, each position is a block, and nothing is neglected.
+
+    A goal without a gradient, or with a [hard limit][latentsearch.Within], begins at its initial latents and goes
+    straight to sweeps, with candidates from the prior alone.
+
+    Attributes:
+        explore: Evaluations for the relaxation; 0 begins the expansion at the initial latents, such as those of an
+            encoder.
+        probes: Of the curvature, for sums of squares.
+        reveals: Passes of the prior in which all positions are revealed; 0 sweeps from where the chain begins.
+        candidates: m, codes that are tried at each position.
+        trust: $\eta$, how much of the evidence counts in what is proposed: it is an expansion, and overstates.
+        temperature: Of the sweeps, the first and the last; between them it changes evenly. At 1 the answer is a draw;
+            below it is more likely than draws are, and at 0 the best candidate is taken.
+        sweeps: How many; None for as many as the budget pays for, and 4 where there is none.
+        spacing: Between positions of a block, along each axis.
+        restarts: Chains a problem.
+
+    Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch import zoo
+        >>> generator = ls.wrap(zoo.load("mnist-vqvae-40"))
+        >>> images = zoo.images()[0]
+        >>> prior = ls.priors.HistogramPrior.from_codes(generator.encode(images), 40)
+        >>> goal = ls.Matches(images[:1], noise=0.05) + ls.LogPrior(prior)
+        >>> result = ls.GibbsSearch(sweeps=1).search(generator, goal, seed=0)
+        >>> result.status[0].name
+        'FINISHED'
+    """
+
+    explore: int = 150
+    probes: int = 24
+    reveals: int = 16
+    candidates: int = 3
+    trust: float = 0.3
+    temperature: tuple[float, float] = (1.0, 1.0)
+    sweeps: int | None = None
+    spacing: int = 3
+
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    needs_gradient: ClassVar[bool] = False
+    samples: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("explore", 0), ("probes", 1), ("reveals", 0), ("candidates", 1), ("spacing", 1)):
+            self._require_count(name, least)
+        if self.sweeps is not None:
+            self._require_count("sweeps", 0)
+        self._require("trust", 0 <= self.trust <= 1, "a share from 0 to 1")
+        pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
+        self._require("temperature", pair and min(self.temperature) >= 0, "two numbers of at least 0, first and last")
+
+    # -- what it costs -----------------------------------------------------------------------------
+
+    def step_cost(self, space: LatentSpace) -> int:
+        assert isinstance(space, Discrete)
+        block = largest(space.shape, self.spacing) * self.candidates + 1
+        return max(block, 2 + self.probes, self._relaxation(space).step_cost(space))
+
+    def prior_cost(self, generator: Generator, prior: Prior) -> float:
+        return cost_of_pass(prior)
+
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        name = type(self).__name__
+        if not isinstance(problem.prior, ConditionalPrior):
+            raise Unsupported(
+                name,
+                got=f"a {type(problem.prior).__name__}, which cannot say what goes with some codes",
+                expected="a ConditionalPrior",
+                hint="ls.fit_prior(generator, images) trains one; for a prior that only has log_prob, "
+                "AutoSearch and LangevinSearch take it as a term",
+            )
+        if not problem.goal.likelihood.terms:
+            hint = "prior.sample(noise) draws from a prior alone"
+            raise Unsupported(name, got="a prior and nothing else", expected="a term beside it", hint=hint)
+        if problem.goal.prior_weight <= 0:
+            got = f"a prior of weight {problem.goal.prior_weight:g}"
+            raise Unsupported(name, got=got, expected="a positive weight, 1 for a posterior")
+
+    # -- the chain ---------------------------------------------------------------------------------
+
+    def start(self, objective: Objective, z: Tensor, noise: Noise) -> GibbsState:
+        space, likelihood = objective.grid, self._likelihood(objective)
+        relaxed = self._relaxation(space).start(likelihood, z, noise)
+        wide = torch.promote_types(objective.generator.dtype, torch.float32)
+        nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
+        loss = torch.full((len(z),), torch.inf, dtype=wide, device=z.device)
+        return GibbsState(relaxed, nothing, z, loss, torch.ones_like(z, dtype=torch.bool), self._schedule(objective), 0)
+
+    def step(self, objective: Objective, state: GibbsState, noise: Noise) -> tuple[GibbsState, Draw]:
+        likelihood, number = self._likelihood(objective), state.number
+        anchored = likelihood.goal.differentiable and not likelihood.goal.limited
+        explored = self._relaxation(objective.grid).steps + 1 if anchored and self.explore else 0  # type: ignore[operator]
+        revealed = explored + 1 + self.reveals if anchored else 0
+        if number < explored:
+            state = self._explore(objective, likelihood, state, noise)
+        elif number == explored and anchored:
+            state = self._expand(likelihood, state, noise.fold(_PROBES))
+        elif number < revealed:
+            state = self._reveal(objective, state, number - explored - 1, noise.fold(_REVEAL))
+        else:
+            state = self._sweep(objective, likelihood, state, number - revealed, noise)
+        done = number + 1 - revealed >= state.sweeps * len(blocks(objective.grid.shape, self.spacing))
+        ended = torch.where(done & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
+        return replace(state, number=number + 1), Draw(state.z, ended)
+
+    def _explore(self, objective: Objective, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
+        """One step of the relaxation, beside the prior of single codes: that of grids is not made for mixtures."""
+        goal = likelihood.per_problem + LogPrior(HistogramPrior(objective.prior.marginals))
+        method = self._relaxation(objective.grid)
+        relaxed, proposal = method.step(likelihood.scoring(goal), state.relaxed, noise)
+        return replace(state, relaxed=relaxed, z=state.z if proposal is None else proposal.latent)
+
+    def _expand(self, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
+        found = evidence(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
+        known = torch.zeros_like(state.known) if self.reveals else state.known
+        return replace(state, evidence=found.to(state.evidence.dtype), known=known)
+
+    def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
+        """Draw a part of the positions that are not known, given those that are."""
+        logits = objective.prior.conditionals(state.z, state.known) - self.trust * state.evidence
+        drawn = code_draws(logits.log_softmax(-1), 1, noise)[:, 0]
+        # What the outputs show comes first: there the codes on average cost most.
+        shown = state.evidence.mean(-1).masked_fill(state.known, -torch.inf).flatten(1)
+        positions = shown.shape[1]
+        count = positions * (stage + 1) // self.reveals - positions * stage // self.reveals
+        now = torch.zeros_like(shown, dtype=torch.bool).scatter(1, shown.topk(count, 1).indices, True).view_as(state.z)
+        return replace(state, z=torch.where(now, drawn, state.z), known=state.known | now)
+
+    def _sweep(
+        self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise
+    ) -> GibbsState:
+        """One block of positions, drawn one after another given all others."""
+        parts = blocks(objective.grid.shape, self.spacing)
+        block = parts[number % len(parts)].to(state.z.device)
+        if number == 0:
+            state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
+        inside = torch.zeros(state.z[0].numel(), dtype=torch.bool, device=block.device)
+        inside[block] = True
+        known = ~inside.view(state.z.shape[1:]).expand_as(state.z)
+        prior = objective.prior.conditionals(state.z, known).flatten(1, -2)[:, block].to(state.evidence.dtype)
+        proposal = (prior - self.trust * state.evidence.flatten(1, -2)[:, block]).log_softmax(-1)
+        codes = code_draws(proposal, self.candidates, noise.fold(_CANDIDATES))  # (M, m, n)
+        ratio = torch.where(prior.isneginf(), -torch.inf, prior - proposal)
+        temperature = self._temperature(state, number // len(parts))
+        z, loss = state.z.flatten(1), state.loss
+        for index, position in enumerate(block.tolist()):
+            new = codes[..., index]
+            score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
+            tried = torch.cat([z[:, position, None], new], 1)
+            losses = torch.cat([loss[:, None], score.loss.to(loss.dtype)], 1)
+            weights = _tempered(ratio[:, index].gather(1, tried), prior[:, index].gather(1, tried), losses, temperature)
+            chosen = noise.fold(_CHOICE).fold(position).perturbed(weights)
+            best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
+            z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
+            loss = losses.gather(1, best)[:, 0]
+        return replace(state, z=z.view_as(state.z), loss=loss)
+
+    # -- its parts ---------------------------------------------------------------------------------
+
+    def _likelihood(self, objective: Objective) -> Objective:
+        """The goal without its prior, in units of the prior's weight."""
+        goal = objective.per_problem
+        return objective.scoring(goal.likelihood.times(1 / goal.prior_weight))
+
+    def _relaxation(self, space: Discrete) -> RelaxedSearch:
+        return RelaxedSearch(steps=RelaxedSearch().steps_within(self.explore, space))
+
+    def _schedule(self, objective: Objective) -> Tensor:
+        """``(M,)``: the sweeps of each row's schedule."""
+        left, space = objective.left, objective.grid
+        if self.sweeps is not None:
+            return torch.full_like(left, self.sweeps, dtype=torch.int64)
+        before = self.explore + 2 + self.probes + self.reveals * objective.prior.cost
+        parts = len(blocks(space.shape, self.spacing))
+        each = space.positions * self.candidates + parts * objective.prior.cost
+        affordable = ((left - before - self.whole_step_cost(objective)) / each).floor()
+        return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=0).long()
+
+    def _temperature(self, state: GibbsState, sweep: int) -> Tensor:
+        """``(M,)``, of the sweep in each row's schedule."""
+        first, last = self.temperature
+        share = (sweep / (state.sweeps - 1).clamp(min=1)).clamp(max=1).to(state.loss.dtype)
+        # The last sweep is that of the last temperature, the only one included.
+        share = torch.where(state.sweeps <= 1, 1, share)
+        return first + (last - first) * share
+
+
+def _tempered(ratio: Tensor, prior: Tensor, loss: Tensor, temperature: Tensor) -> Tensor:
+    """``(M, m)`` logits of the choice among candidates: prior times likelihood, tempered, over the proposal.
+
+    Args:
+        ratio: ``(M, m)``, log of prior over proposal.
+        prior: ``(M, m)``, log of the prior.
+        loss: ``(M, m)``, of the likelihood.
+        temperature: ``(M,)``; at 0 prior times likelihood decides.
+    """
+    hot = temperature[:, None]
+    posterior = torch.where(prior.isneginf() | loss.isinf(), -torch.inf, prior - loss)
+    at = (posterior / hot.clamp(min=torch.finfo(hot.dtype).tiny ** 0.5)) - (prior - ratio)
+    return torch.where(posterior.isneginf(), -torch.inf, torch.where(hot > 0, at, posterior))
