@@ -20,7 +20,7 @@ from latentsearch import goal, models, relaxations, testing, training
 from latentsearch.bounds import Bounded
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.priors import DistributionPrior, HistogramPrior, StandardNormal, UniformCodes
+from latentsearch.priors import DistributionPrior, GaussianMixture, HistogramPrior, StandardNormal, UniformCodes
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
 from latentsearch.training import initialised
 
@@ -101,6 +101,9 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield DistributionPrior(Independent(Laplace(mean, spread), 2))
     yield DistributionPrior(MultivariateNormal(mean[0], torch.diag(spread[0])))
     yield DistributionPrior(Independent(Categorical(logits=mean), 1))
+    yield GaussianMixture(
+        mean[:, 0], torch.stack([mean, spread]), (spread[0, 0] * torch.eye(6).to(dtype)).expand(2, 6, 6)
+    )
     yield HistogramPrior(mean)
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     # Few enough grids that frequencies can be counted, and too many.

@@ -1,8 +1,16 @@
 """Distributions over latents: something to sample starts from, and a term of the objective."""
 
 from latentsearch.priors.distribution import DistributionPrior
+from latentsearch.priors.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.uniform import UniformCodes
 
-__all__ = ["DistributionPrior", "HistogramPrior", "StandardNormal", "UniformCodes"]
+__all__ = [
+    "DistributionPrior",
+    "GaussianMixture",
+    "HistogramPrior",
+    "StandardNormal",
+    "UniformCodes",
+    "fit_gaussian_mixture",
+]
