@@ -20,7 +20,15 @@ from latentsearch import goal, models, relaxations, testing, training
 from latentsearch.bounds import Bounded
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.priors import DistributionPrior, GaussianMixture, HistogramPrior, StandardNormal, UniformCodes
+from latentsearch.priors import (
+    DistributionPrior,
+    GaussianMixture,
+    HistogramPrior,
+    RealNVP,
+    RectifiedFlow,
+    StandardNormal,
+    UniformCodes,
+)
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
 from latentsearch.training import initialised
 
@@ -104,11 +112,25 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield GaussianMixture(
         mean[:, 0], torch.stack([mean, spread]), (spread[0, 0] * torch.eye(6).to(dtype)).expand(2, 6, 6)
     )
+    yield from flows(dtype)
     yield HistogramPrior(mean)
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     # Few enough grids that frequencies can be counted, and too many.
     for space in (ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), ls.Discrete((7, 7), 512)):
         yield UniformCodes(space, dtype)
+
+
+def flows(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    """They are the identity until they are trained: the last layers get weights."""
+    with training.initialised(0):
+        found = [RectifiedFlow((2, 3), width=16, depth=1, steps=3), RectifiedFlow((65,), width=8, depth=1, steps=2)]
+        found += [RealNVP((2, 3), blocks=4, width=16), RealNVP((5,), blocks=3, width=8)]
+        for flow in found:
+            flow = flow.to(dtype).eval()
+            flow.calibrated(3 + draw(50, *flow.space.shape, dtype=dtype).exp())
+            for parameter in flow.parameters():
+                nn.init.normal_(parameter, 0, 0.2)
+            yield flow
 
 
 # -- constraints -------------------------------------------------------------------------------------

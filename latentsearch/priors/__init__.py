@@ -4,12 +4,16 @@ from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.normal import StandardNormal
+from latentsearch.priors.real_nvp import RealNVP
+from latentsearch.priors.rectified_flow import RectifiedFlow
 from latentsearch.priors.uniform import UniformCodes
 
 __all__ = [
     "DistributionPrior",
     "GaussianMixture",
     "HistogramPrior",
+    "RealNVP",
+    "RectifiedFlow",
     "StandardNormal",
     "UniformCodes",
     "fit_gaussian_mixture",

@@ -18,6 +18,7 @@ from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._expectation_maximisation import Mixture, fit_mixture
+from latentsearch.priors._whitening import root_of_covariance
 from latentsearch.spaces import Continuous
 
 _COMPONENT, _NORMAL = 1, 2  # streams of noise folded in
@@ -97,7 +98,7 @@ class GaussianMixture:
         require_count("GaussianMixture.components", components)
         _check_latents(latents, components)
         flat = latents.detach().flatten(1).double()
-        centre, spread = flat.mean(0), _spread(flat)
+        centre, spread = flat.mean(0), root_of_covariance(flat)
         white = torch.linalg.solve_triangular(spread, (flat - centre).T, upper=False).T
         found = fit_mixture(
             white.to(latents.dtype).contiguous(),
@@ -241,17 +242,6 @@ def fit_gaussian_mixture(
     if best is None:
         raise InvalidArgument("fit_gaussian_mixture.components", got="none", expected="at least one number")
     return best
-
-
-def _spread(flat: Tensor) -> Tensor:
-    """``(d, d)``: a lower root of the covariance of rows, whose directions without any spread are given a little."""
-    scale = flat.std(0)
-    scale = torch.where(scale > 0, scale, 1)
-    centred = (flat - flat.mean(0)) / scale
-    correlation = centred.T @ centred / max(len(flat) - 1, 1)
-    correlation.diagonal().add_(1e-6)
-    factor: Tensor = torch.linalg.cholesky(correlation)
-    return scale[:, None] * factor
 
 
 def _triangle(root: Tensor) -> Tensor:
