@@ -24,6 +24,7 @@ from latentsearch.priors import (
     DistributionPrior,
     GaussianMixture,
     HistogramPrior,
+    RealismCritic,
     RealNVP,
     RectifiedFlow,
     StandardNormal,
@@ -113,6 +114,7 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
         mean[:, 0], torch.stack([mean, spread]), (spread[0, 0] * torch.eye(6).to(dtype)).expand(2, 6, 6)
     )
     yield from flows(dtype)
+    yield from critics(dtype)
     yield HistogramPrior(mean)
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     # Few enough grids that frequencies can be counted, and too many.
@@ -131,6 +133,16 @@ def flows(dtype: torch.dtype) -> Iterator[ls.Prior]:
             for parameter in flow.parameters():
                 nn.init.normal_(parameter, 0, 0.2)
             yield flow
+
+
+def critics(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    mixture = GaussianMixture(draw(2, dtype=dtype), draw(2, 3, dtype=dtype), torch.eye(3, dtype=dtype).expand(2, 3, 3))
+    codes = UniformCodes(ls.Discrete((2, 2), 2), dtype), HistogramPrior(draw(3, 9, dtype=dtype))
+    with training.initialised(0):
+        for base in (StandardNormal((2, 3), dtype), mixture, *codes):
+            critic = RealismCritic(base, width=16, depth=2, draws=16).to(dtype).eval()
+            nn.init.normal_(critic.network[-1].weight, 0, 0.2)
+            yield critic
 
 
 # -- constraints -------------------------------------------------------------------------------------

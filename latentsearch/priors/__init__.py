@@ -5,6 +5,7 @@ from latentsearch.priors.gaussian_mixture import GaussianMixture, fit_gaussian_m
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.real_nvp import RealNVP
+from latentsearch.priors.realism_critic import RealismCritic
 from latentsearch.priors.rectified_flow import RectifiedFlow
 from latentsearch.priors.uniform import UniformCodes
 
@@ -13,6 +14,7 @@ __all__ = [
     "GaussianMixture",
     "HistogramPrior",
     "RealNVP",
+    "RealismCritic",
     "RectifiedFlow",
     "StandardNormal",
     "UniformCodes",
