@@ -15,6 +15,7 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors import (
     GaussianMixture,
+    PatchMixture,
     RealismCritic,
     RealNVP,
     RectifiedFlow,
@@ -301,3 +302,72 @@ def test_the_base_of_a_critic_stays_as_it_is_in_training() -> None:
 def test_only_priors_are_corrected() -> None:
     with pytest.raises(InvalidArgument, match=r"RealismCritic.base"):
         RealismCritic(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+# -- patches -----------------------------------------------------------------------------------------
+
+
+def patch_mixture(components: int = 2) -> PatchMixture:
+    return PatchMixture(mixture(components, (5, 2)), (2, 3, 4), reach=1)
+
+
+def test_the_density_of_patches_is_the_product_of_conditionals() -> None:
+    prior, z = patch_mixture(), normal(3, 2, 3, 4)
+    expected = torch.zeros(3, dtype=torch.float64)
+    # What a site looks at: above to the left, above, above to the right, to the left, and itself.
+    offsets = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0)]
+    for row in range(3):
+        for column in range(4):
+            places = [(n, row + i, column + j) for n, (i, j) in enumerate(offsets)]
+            inside = [(n, i, j) for n, i, j in places if i >= 0 and 0 <= j < 4]
+            values = torch.cat([z[:, :, i, j] for _, i, j in inside], 1)
+            elements = torch.tensor([2 * n + c for n, _, _ in inside for c in range(2)])
+            expected += as_distribution(prior.patches.marginal(elements)).log_prob(values)
+            if len(inside) > 1:
+                expected -= as_distribution(prior.patches.marginal(elements[:-2])).log_prob(values[:, :-2])
+    torch.testing.assert_close(prior.log_prob(z), expected)
+
+
+def test_draws_of_patches_follow_their_density() -> None:
+    # Of one component the latents are jointly normal, and the curvature of the density is their precision.
+    prior = patch_mixture(components=1)
+    at = torch.zeros(24, dtype=torch.float64)
+    precision = torch.autograd.functional.hessian(lambda z: -prior.log_prob(z.view(1, 2, 3, 4))[0], at)
+    z = prior.sample(Noise.from_seed(0, 4000)).flatten(1)
+    white = (z - z.mean(0)) @ torch.linalg.cholesky(precision)
+    torch.testing.assert_close(torch.cov(white.T), torch.eye(24, dtype=torch.float64), rtol=0, atol=0.1)
+    # The density is normalised: that of a normal of this precision at its mean.
+    peak = 0.5 * torch.linalg.slogdet(precision)[1] - 12 * math.log(2 * math.pi)
+    entropy = 12 - peak
+    torch.testing.assert_close(-prior.log_prob(z.view(-1, 2, 3, 4)).mean(), entropy, rtol=0, atol=0.25)
+
+
+def test_the_rest_of_a_latent_is_drawn_given_its_first_elements() -> None:
+    prior = mixture(shape=(3,))
+    known = normal(2)
+    drawn = prior.completed(known.expand(4000, 2), Noise.from_seed(0, 4000))
+    posterior = prior.given(torch.eye(3, dtype=torch.float64)[:2], known, noise=1e-6)
+    torch.testing.assert_close(drawn.mean(0), posterior.mean[2:], rtol=0, atol=0.1)
+    expected = as_distribution(prior.marginal(torch.tensor([2, 0]))).log_prob(normal(5, 2))
+    torch.testing.assert_close(prior.marginal(torch.tensor([2, 0])).log_prob(normal(5, 2)), expected)
+
+
+def test_patches_are_fitted_to_the_windows_of_encodings() -> None:
+    smooth = torch.nn.functional.avg_pool2d(normal(60, 2, 10, 10), 3, 1)
+    prior = PatchMixture.fit(smooth[:50], 2, reach=2)
+    assert prior.shape == (2, 8, 8)
+    independent = PatchMixture.fit(smooth.std() * normal(50, 2, 8, 8, seed=1), 2, reach=1)
+    assert prior.log_prob(smooth[50:]).mean() > independent.log_prob(smooth[50:]).mean() + 20
+    z = prior.sample(Noise.from_seed(0, 64))
+
+    def roughness(z: Tensor) -> Tensor:
+        return z.diff(dim=3).square().mean() / z.var()
+
+    assert abs(roughness(z) / roughness(smooth) - 1) < 0.3
+
+
+def test_patches_of_other_latents_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r"one over \(5, 3\)"):
+        PatchMixture(mixture(1, (5, 2)), (3, 4, 4), reach=1)
+    with pytest.raises(InvalidArgument, match="W >= 5"):
+        PatchMixture.fit(torch.zeros(9, 2, 4, 4), 1)

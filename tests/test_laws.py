@@ -24,6 +24,7 @@ from latentsearch.priors import (
     DistributionPrior,
     GaussianMixture,
     HistogramPrior,
+    PatchMixture,
     RealismCritic,
     RealNVP,
     RectifiedFlow,
@@ -113,6 +114,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield GaussianMixture(
         mean[:, 0], torch.stack([mean, spread]), (spread[0, 0] * torch.eye(6).to(dtype)).expand(2, 6, 6)
     )
+    patches = GaussianMixture(mean[:, 0], draw(2, 5, 2, dtype=dtype), torch.eye(10, dtype=dtype).expand(2, 10, 10))
+    yield PatchMixture(patches, (2, 3, 5), reach=1)
     yield from flows(dtype)
     yield from critics(dtype)
     yield HistogramPrior(mean)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -80,9 +81,21 @@ def coupling_flow(encodings: Encodings) -> ls.Prior:
     return trained(flow, encodings, ls.Fit(steps=4000, batch_size=256, average=0.999, clip=1.0))
 
 
-def trained(flow: priors.RectifiedFlow | priors.RealNVP, encodings: Encodings, plan: ls.Fit) -> ls.Prior:
-    ls.fit(flow, (encodings.train,), replace(plan, log_every=500, callbacks=[told]), validation=(encodings.held_out,))
-    return flow
+def critic_of(base: Row) -> Row:
+    def fitted(encodings: Encodings) -> ls.Prior:
+        with training.initialised(0):
+            critic = priors.RealismCritic(base(encodings)).calibrated(encodings.train)
+        return trained(critic, encodings, ls.Fit(steps=3000, batch_size=256, average=0.99, best="sum"))
+
+    return fitted
+
+
+Trained = priors.RectifiedFlow | priors.RealNVP | priors.RealismCritic
+
+
+def trained(prior: Trained, encodings: Encodings, plan: ls.Fit) -> ls.Prior:
+    ls.fit(prior, (encodings.train,), replace(plan, log_every=500, callbacks=[told]), validation=(encodings.held_out,))
+    return prior
 
 
 def told(entry: training.Entry) -> None:
@@ -98,6 +111,8 @@ ROWS: dict[str, Row] = {
     "mixture of 300, three draws an image": large_mixture,
     "rectified flow": rectified_flow,
     "`RealNVP`": coupling_flow,
+    "critic over N(0, I)": critic_of(standard_normal),
+    "critic over the mixture of 50": critic_of(mixture_of(50)),
 }
 
 
@@ -147,7 +162,17 @@ def frechet_distance(one: Tensor, other: Tensor) -> float:
 
 def nats(prior: ls.Prior, latents: Tensor) -> float:
     with torch.no_grad():
-        return -float(torch.cat([prior.log_prob(part) for part in latents.split(500)]).double().mean())
+        value = torch.cat([prior.log_prob(part) for part in latents.split(500)]).double().mean()
+        return float(log_mass(prior) - value)
+
+
+def log_mass(prior: ls.Prior, draws: int = 100_000) -> float:
+    """What the density of a critic integrates to, by draws of its base; the others are normalised."""
+    if not isinstance(prior, priors.RealismCritic):
+        return 0.0
+    drawn = prior.base.sample(ls.Noise.from_seed(20, draws))
+    ratios = torch.cat([prior.logit(part) for part in drawn.split(1000)]).double()
+    return float(ratios.logsumexp(0)) - math.log(draws)
 
 
 # -- the command -------------------------------------------------------------------------------------

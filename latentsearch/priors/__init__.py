@@ -4,6 +4,7 @@ from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.normal import StandardNormal
+from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.real_nvp import RealNVP
 from latentsearch.priors.realism_critic import RealismCritic
 from latentsearch.priors.rectified_flow import RectifiedFlow
@@ -13,6 +14,7 @@ __all__ = [
     "DistributionPrior",
     "GaussianMixture",
     "HistogramPrior",
+    "PatchMixture",
     "RealNVP",
     "RealismCritic",
     "RectifiedFlow",

@@ -154,9 +154,31 @@ class GaussianMixture:
         """``(N, M)``: log w_m + log N(z; component m); its softmax says which component a latent is of."""
         dtype = torch.promote_types(z.dtype, self.means.dtype)
         flat = z.reshape(len(z), self.scale_tril.shape[-1]).to(self.means.device, dtype)
-        rows = max(1, _AT_ONCE // self.scale_tril[0].numel() // len(self.means))
-        parts = [self._log_joint(part) for part in flat.split(rows)]
+        parts = [self._log_joint(part) for part in flat.split(self._rows)]
         return torch.cat(parts).to(z.device)
+
+    def completed(self, known: Tensor, noise: Noise) -> Tensor:
+        """Draws of the other elements, given the first e of each latent as a vector.
+
+        Args:
+            known: ``(N, e)``.
+            noise: N rows.
+
+        Returns:
+            ``(N, d - e)``.
+        """
+        count, means = known.shape[1], self.means.flatten(1)
+        log_joint, white = self._leading(known)
+        component = noise.fold(_COMPONENT).categorical(log_joint)
+        white = white[torch.arange(len(known), device=known.device), component]
+        fresh = noise.fold(_NORMAL).normal(means.shape[1] - count, dtype=known.dtype)
+        rows = self.scale_tril[component][:, count:]
+        return means[component, count:] + (rows @ torch.cat([white, fresh], 1)[..., None])[..., 0]
+
+    def log_prob_given(self, known: Tensor, rest: Tensor) -> Tensor:
+        """``(N,)`` in nats, of the other elements ``(N, d - e)`` given the first ``(N, e)`` of latents as vectors."""
+        log_known = [self._leading(part)[0].logsumexp(1) for part in known.split(self._rows)]
+        return self.log_prob(torch.cat([known, rest], 1)) - torch.cat(log_known)
 
     def given(self, operator: Tensor, y: Tensor, *, noise: float | Tensor) -> GaussianMixture:
         r"""The posterior, exactly, once $y = A z + \sigma\xi$ was measured: a mixture of as many components.
@@ -188,6 +210,12 @@ class GaussianMixture:
             _triangle(root).to(self.means.dtype),
         )
 
+    def marginal(self, elements: Tensor) -> GaussianMixture:
+        """The mixture of some elements of the latents as vectors, ``(e,)`` int64, in their order."""
+        factors = self.scale_tril.double().tril()[:, elements]
+        means = self.means.flatten(1)[:, elements]
+        return GaussianMixture(self.log_weights, means, _triangle(factors).to(self.scale_tril.dtype))
+
     def to(self, device: torch.device | str) -> GaussianMixture:
         """The same mixture on another device."""
         return GaussianMixture(*(tensor.to(device) for tensor in self.tensors().values()))
@@ -200,6 +228,19 @@ class GaussianMixture:
     def settings(self) -> dict[str, object]:
         """Arguments of the constructor beside the tensors: none."""
         return {}
+
+    def _leading(self, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the first e elements, log w_m + log N ``(N, M)``, and what they are when white ``(N, M, e)``."""
+        count, factors = known.shape[1], self.scale_tril
+        residual = known[:, None] - self.means.flatten(1)[:, :count].to(known.dtype)
+        white = torch.einsum("mij,nmj->nmi", self._whitening[:, :count, :count].to(known.dtype), residual)
+        log_volumes = factors.diagonal(dim1=1, dim2=2)[:, :count].log().sum(1) + 0.5 * count * math.log(2 * math.pi)
+        return self.log_weights - log_volumes - 0.5 * white.square().sum(2), white
+
+    @property
+    def _rows(self) -> int:
+        """Latents scored at a time."""
+        return max(1, _AT_ONCE // (len(self.means) * self.scale_tril.shape[-1]))
 
     def _log_joint(self, flat: Tensor) -> Tensor:
         residual = flat[:, None] - self.means.flatten(1).to(flat.dtype)  # (N, M, d)
