@@ -72,7 +72,7 @@ def large_mixture(encodings: Encodings) -> ls.Prior:
 def rectified_flow(encodings: Encodings) -> ls.Prior:
     with training.initialised(0):
         flow = priors.RectifiedFlow((20,)).calibrated(encodings.train)
-    return trained(flow, encodings, ls.Fit(steps=10_000, batch_size=256, average=0.999, clip=1.0))
+    return trained(flow, encodings, ls.Fit(steps=4000, batch_size=256, average=0.999, clip=1.0))
 
 
 def coupling_flow(encodings: Encodings) -> ls.Prior:

@@ -68,9 +68,9 @@ def fit_mixture(
 
 def _moments(rows: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor, float]:
     """The expected counts ``(M,)``, sums ``(M, d)``, products ``(M, d, d)``, and the mean log-density of the rows."""
-    size, first, second = rows.shape[1], *torch.triu_indices(rows.shape[1], rows.shape[1])
+    size, first, second = rows.shape[1], *torch.triu_indices(rows.shape[1], rows.shape[1], device=rows.device)
     weights = _weights(mixture, first, second).to(rows.dtype)
-    total, likelihood = torch.zeros(len(weights), weights.shape[1], dtype=torch.float64), 0.0
+    total, likelihood = torch.zeros_like(weights, dtype=torch.float64), 0.0
     for part in rows.split(_CHUNK):
         columns = part.T.contiguous()
         features = torch.cat([columns[first] * columns[second], columns, columns.new_ones(1, len(part))])
@@ -104,7 +104,8 @@ def _maximise(counts: Tensor, sums: Tensor, products: Tensor, floor: float, shri
     scatter = products - counts[:, None, None] * means[:, :, None] * means[:, None, :]
     pooled = scatter.sum(0) / counts.sum()
     covariances = (scatter + shrinkage * pooled) / (counts + shrinkage)[:, None, None]
-    covariances = 0.5 * (covariances + covariances.mT) + floor * torch.eye(means.shape[1], dtype=means.dtype)
+    covariances = 0.5 * (covariances + covariances.mT)
+    covariances.diagonal(dim1=1, dim2=2).add_(floor)
     return Mixture((counts / counts.sum()).log(), means, covariances)
 
 
@@ -118,7 +119,8 @@ def _start(rows: Tensor, components: int, floor: float, noise: Noise) -> Mixture
         # A cluster that has lost all its rows stays where it is.
         centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp_min(1), centres)
     residuals = (rows - centres[nearest]).double()
-    pooled = residuals.T @ residuals / len(rows) + floor * torch.eye(rows.shape[1], dtype=torch.float64)
+    pooled = residuals.T @ residuals / len(rows)
+    pooled.diagonal().add_(floor)
     share = (counts.double() + 1) / (counts.double() + 1).sum()
     return Mixture(share.log(), centres.double(), pooled.expand(components, -1, -1))
 
@@ -127,7 +129,7 @@ def _plus_plus(rows: Tensor, components: int, noise: Noise) -> Tensor:
     """``(M, d)``: each centre drawn in proportion to its squared distance to those before."""
     draws = noise.fold(_PLUS_PLUS).uniform(components, dtype=torch.float64)[0]
     chosen = [int(draws[0] * len(rows))]
-    distance = torch.full((len(rows),), math.inf, dtype=torch.float64)
+    distance = torch.full((len(rows),), math.inf, dtype=torch.float64, device=rows.device)
     for draw in draws[1:]:
         distance = torch.minimum(distance, (rows - rows[chosen[-1]]).double().square().sum(1))
         cumulative = distance.cumsum(0)

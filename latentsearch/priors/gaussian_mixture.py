@@ -254,7 +254,7 @@ def fit_gaussian_mixture(
     """The mixture that held-out latents are likeliest under, of several sizes.
 
     Sizes are tried in their order until one is no better than that before it. On 60,000 latents of 20
-    elements the default takes less than a minute of one core.
+    elements the default takes less than a minute of one core; the time grows with the square of the elements.
 
     Args:
         latents: ``(T, *S)`` encodings.
