@@ -49,12 +49,15 @@ class RealismCritic(nn.Module):
         space: That of the base.
 
     Example:
+        >>> from functools import partial
+        >>> import torch
         >>> import latentsearch as ls
         >>> from latentsearch.priors import RealismCritic, StandardNormal
         >>> encodings = ls.Noise.from_seed(0, 500).normal(4) * 0.5
-        >>> critic = RealismCritic(StandardNormal((4,)), width=32)
-        >>> history = ls.fit(critic, (encodings,), ls.Fit(steps=50))
-        >>> bool(critic.sample(ls.Noise.from_seed(1, 200)).std() < 0.8)
+        >>> critic = RealismCritic(StandardNormal((4,)), width=32).calibrated(encodings)
+        >>> plan = ls.Fit(steps=60, optimizer=partial(torch.optim.Adam, lr=1e-2))
+        >>> history = ls.fit(critic, (encodings,), plan)
+        >>> bool(critic.sample(ls.Noise.from_seed(1, 200)).std() < 0.6)
         True
     """
 
