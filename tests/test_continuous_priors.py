@@ -113,6 +113,8 @@ def test_the_size_is_chosen_on_held_out_latents() -> None:
     latents = planted.sample(Noise.from_seed(0, 400))
     assert len(fit_gaussian_mixture(latents[:200], latents[200:], components=(1, 2, 50)).means) == 2
     assert len(fit_gaussian_mixture(latents[:3], latents[200:]).means) == 1
+    with pytest.raises(InvalidArgument, match="held_out"):
+        fit_gaussian_mixture(latents, torch.zeros(3, 3))
 
 
 def test_one_component_is_the_gaussian_of_the_moments() -> None:

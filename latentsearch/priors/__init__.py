@@ -1,8 +1,9 @@
 """Distributions over latents: something to sample starts from, and a term of the objective."""
 
 from latentsearch.priors.distribution import DistributionPrior
-from latentsearch.priors.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
+from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
+from latentsearch.priors.mixture_size import fit_gaussian_mixture
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.real_nvp import RealNVP
