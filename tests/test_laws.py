@@ -20,7 +20,17 @@ from latentsearch import goal, models, relaxations, testing, training
 from latentsearch.bounds import Bounded
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
-from latentsearch.priors import DistributionPrior, HistogramPrior, StandardNormal, UniformCodes
+from latentsearch.priors import (
+    DistributionPrior,
+    GaussianMixture,
+    HistogramPrior,
+    PatchMixture,
+    RealismCritic,
+    RealNVP,
+    RectifiedFlow,
+    StandardNormal,
+    UniformCodes,
+)
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
 from latentsearch.training import initialised
 
@@ -101,11 +111,41 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield DistributionPrior(Independent(Laplace(mean, spread), 2))
     yield DistributionPrior(MultivariateNormal(mean[0], torch.diag(spread[0])))
     yield DistributionPrior(Independent(Categorical(logits=mean), 1))
+    yield GaussianMixture(
+        mean[:, 0], torch.stack([mean, spread]), (spread[0, 0] * torch.eye(6).to(dtype)).expand(2, 6, 6)
+    )
+    patches = GaussianMixture(mean[:, 0], draw(2, 5, 2, dtype=dtype), torch.eye(10, dtype=dtype).expand(2, 10, 10))
+    yield PatchMixture(patches, (2, 3, 5), reach=1)
+    yield from flows(dtype)
+    yield from critics(dtype)
     yield HistogramPrior(mean)
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     # Few enough grids that frequencies can be counted, and too many.
     for space in (ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), ls.Discrete((7, 7), 512)):
         yield UniformCodes(space, dtype)
+
+
+def flows(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    """They are the identity until they are trained: the last layers get weights."""
+    with training.initialised(0):
+        found = [RectifiedFlow((2, 3), width=16, depth=1, steps=3), RectifiedFlow((65,), width=8, depth=1, steps=2)]
+        found += [RealNVP((2, 3), blocks=4, width=16), RealNVP((5,), blocks=3, width=8)]
+        for flow in found:
+            flow = flow.to(dtype).eval()
+            flow.calibrated(3 + draw(50, *flow.space.shape, dtype=dtype).exp())
+            for parameter in flow.parameters():
+                nn.init.normal_(parameter, 0, 0.2)
+            yield flow
+
+
+def critics(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    mixture = GaussianMixture(draw(2, dtype=dtype), draw(2, 3, dtype=dtype), torch.eye(3, dtype=dtype).expand(2, 3, 3))
+    codes = UniformCodes(ls.Discrete((2, 2), 2), dtype), HistogramPrior(draw(3, 9, dtype=dtype))
+    with training.initialised(0):
+        for base in (StandardNormal((2, 3), dtype), mixture, *codes):
+            critic = RealismCritic(base, width=16, depth=2, draws=16).to(dtype).eval()
+            nn.init.normal_(critic.network[-1].weight, 0, 0.2)
+            yield critic
 
 
 # -- constraints -------------------------------------------------------------------------------------

@@ -1,10 +1,29 @@
-"""Distributions over latents: something to sample starts from, and a term of the objective."""
+"""Distributions over latents: something to sample starts from, a term of the objective, and what proposes."""
 
 from latentsearch.priors.distribution import DistributionPrior
+from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
+from latentsearch.priors.mixture_size import fit_gaussian_mixture
 from latentsearch.priors.normal import StandardNormal
+from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.pixelcnn import PixelCNN
+from latentsearch.priors.real_nvp import RealNVP
+from latentsearch.priors.realism_critic import RealismCritic
+from latentsearch.priors.rectified_flow import RectifiedFlow
 from latentsearch.priors.uniform import UniformCodes
 
-__all__ = ["DistributionPrior", "HistogramPrior", "MaskedDiffusion", "PixelCNN", "StandardNormal", "UniformCodes"]
+__all__ = [
+    "DistributionPrior",
+    "GaussianMixture",
+    "HistogramPrior",
+    "MaskedDiffusion",
+    "PatchMixture",
+    "PixelCNN",
+    "RealNVP",
+    "RealismCritic",
+    "RectifiedFlow",
+    "StandardNormal",
+    "UniformCodes",
+    "fit_gaussian_mixture",
+]

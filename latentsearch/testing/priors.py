@@ -97,7 +97,7 @@ def samples_follow_log_prob(prior: Prior) -> None:
     """On a space of at most 64 grids, frequencies agree with ``exp(log_prob)``, normalised."""
     assert isinstance(prior.space, Discrete)
     grids = _all_grids(prior.space)
-    expected = prior.log_prob(grids).double().softmax(0)
+    expected = prior.log_prob(grids).detach().double().softmax(0)
     _require_frequencies(samples_follow_log_prob, prior, prior.sample(_noise(_DRAWS)), expected)
 
 
