@@ -1,6 +1,6 @@
 """Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
-from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, WrapWarning, wrap
+from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, GaussianCodes, WrapWarning, wrap
 from latentsearch.constraints import (
     Classified,
     Downscales,
@@ -19,6 +19,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
+    AutoregressivePrior,
     ConditionalPrior,
     EmbeddingGenerator,
     Generator,
@@ -59,6 +60,7 @@ __all__ = [
     "AliasedGenerator",
     "AutoEncoder",
     "AutoSearch",
+    "AutoregressivePrior",
     "BanditSearch",
     "BoundedLoss",
     "BranchAndBoundSearch",
@@ -80,6 +82,7 @@ __all__ = [
     "EvolutionSearch",
     "ExhaustiveSearch",
     "Fit",
+    "GaussianCodes",
     "Generator",
     "Goal",
     "GradientSearch",

@@ -69,6 +69,20 @@ class ConditionalPrior(Prior, Protocol):
         """Hard grids ``(N, *S)`` whose positions in ``mask``, ``(N, *S)`` bool, are drawn given the rest."""
 
 
+@runtime_checkable
+class AutoregressivePrior(Prior, Protocol):
+    """A prior over grids of codes that knows of each position what those before it say of it.
+
+    The order is that of the flattened grid, row by row.
+    """
+
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """Hard ``(N, *S)`` or soft ``(N, *S, K)`` grids to ``(N, *S, K)``: log p(z_p = j | the codes before p).
+
+        In nats and normalised over the K codes; one pass of the network gives them all.
+        """
+
+
 def require_prior(what: str, prior: object) -> None:
     """Raise InvalidArgument unless an argument is a Prior."""
     if isinstance(prior, Prior):

@@ -102,6 +102,10 @@ class HistogramPrior:
         logits = self.logits.to(z.device)
         return logits.expand(len(z), *logits.shape)
 
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """``(N, *S, K)``, whatever comes before."""
+        return self.conditionals(z)
+
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """``(N, *S)``, with new codes where ``mask`` says."""
         return torch.where(mask, self.sample(noise), z)

@@ -70,6 +70,10 @@ class UniformCodes:
             logits = logits.masked_fill(~self.used.to(z.device), -torch.inf)
         return logits.log_softmax(-1).expand(len(z), *self.space.shape, size)
 
+    def causal_logits(self, z: Tensor) -> Tensor:
+        """``(N, *S, K)``: the same for each code that is drawn, whatever comes before."""
+        return self.conditionals(z)
+
     def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """``(N, *S)``, with new codes where ``mask`` says."""
         return torch.where(mask, self.sample(noise), z)
