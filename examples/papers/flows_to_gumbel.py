@@ -85,7 +85,7 @@ def run(log: Path, fast: bool) -> None:
     found: dict[str, list[dict[str, Any]]] = {part: [] for part in STEPS}
     for part, about, target, recipe in runs():
         began = time.process_time()
-        # Mended, configurations 2 and 4 are one recipe, as the shift is whitened away: other seeds make them other runs.
+        # Mended, 2 and 4 are one recipe, as the shift is whitened away: other seeds make them other runs.
         seeds = [10 * about.get("configuration", 0) + seed for seed in (SEEDS[:2] if fast else SEEDS)]
         outcome = train(target, recipe, seeds, 10 if fast else STEPS[part])
         figures = measured(outcome, target, recipe, 1000 if fast else 100_000)
