@@ -141,6 +141,15 @@ def test_far_tails_are_exact() -> None:
     assert float(gumbel_of_normal(torch.tensor(8.0))) == pytest.approx(35.0, abs=0.1)
 
 
+def test_priors_of_independent_codes_are_autoregressive() -> None:
+    for prior in (HistogramPrior(Noise.from_seed(1).normal(2, 2, 3)[0]), UniformCodes(ls.Discrete((2, 2), 3))):
+        z = Noise.from_seed(0, 5).integers(3, 2, 2)
+        assert isinstance(prior, ls.AutoregressivePrior)
+        hard, soft = prior.causal_logits(z), prior.causal_logits(prior.space.one_hot(z, torch.float32))
+        torch.testing.assert_close(hard.gather(-1, z[..., None]).flatten(1).sum(1), prior.log_prob(z))
+        assert torch.equal(hard, soft)
+
+
 @BOTH
 def test_each_position_costs_at_most_one_pass(by: CodeMap) -> None:
     generator = made(by=by)

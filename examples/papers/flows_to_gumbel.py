@@ -53,7 +53,7 @@ CONFIGURATIONS = {
 }
 POSITIONS, CODES = 2, 4
 RATES = (1e-3, 1e-4, 1e-5)
-STEPS = {"published": 400, "mended": 500, "causes": 300, "sizes": 500}
+STEPS = {"published": 400, "mended": 400, "causes": 200, "sizes": 300}
 
 Run = tuple[str, dict[str, Any], Target, Recipe]
 

@@ -121,7 +121,7 @@ class Quantiles:
     """
 
     order: Tensor
-    temperature: float = 0.3
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         require_positive("Quantiles.temperature", self.temperature)
@@ -133,7 +133,7 @@ class Quantiles:
             raise InvalidArgument("Quantiles.order", got=got, expected=expected, hint=hint)
 
     @classmethod
-    def of(cls, codebook: Tensor, temperature: float = 0.3) -> Quantiles:
+    def of(cls, codebook: Tensor, temperature: float = 1.0) -> Quantiles:
         """The line along the first principal axis of a codebook ``(K, D)`` or ``(*S, K, D)``."""
         return cls(principal_order(codebook), temperature)
 
