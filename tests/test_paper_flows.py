@@ -100,8 +100,12 @@ def test_forty_steps_halve_what_an_untrained_gaussian_is_off() -> None:
     assert after["forward"][0] < 0.03 and after["reverse"][0] < 0.03
 
 
+LOG = REPOSITORY / "examples" / "logs" / "flows_to_gumbel.json"
+
+
+@pytest.mark.skipif(not LOG.exists(), reason="flows_to_gumbel.py run writes it")
 def test_the_log_is_whole() -> None:
-    log = json.loads((REPOSITORY / "examples" / "logs" / "flows_to_gumbel.json").read_text())
+    log = json.loads(LOG.read_text())
     runs = log["mended"]
     assert len(runs) == 8 and all(all(run["finite"]) for run in runs)
     for run in runs:

@@ -2,7 +2,7 @@
 
     python examples/papers/flows_to_gumbel.py run       # 15 minutes of one core; writes the log
     python examples/papers/flows_to_gumbel.py draw      # docs/results/img/flows_to_gumbel.png, as the paper's Figure 6
-    python examples/papers/flows_to_gumbel.py report    # the tables
+    python examples/papers/flows_to_gumbel.py report    # the tables; --write puts them into docs/results/
 
 Sixteen affine coupling blocks are to carry a Gaussian onto Gumbel-softmax codes by minimising the reverse KL
 divergence, in the paper's four configurations: (1) N(0, I), temperature 0.1, Adam; (2) N(5, I), 0.1, SGD with
@@ -42,7 +42,9 @@ from flows.tables import tables  # noqa: E402
 from flows.targets import Target  # noqa: E402
 
 LOG = ROOT / "examples" / "logs" / "flows_to_gumbel.json"
+PAGE = ROOT / "docs" / "results" / "flows_to_gumbel.md"
 IMAGE = ROOT / "docs" / "results" / "img" / "flows_to_gumbel.png"
+MARK = "<!-- tables -->"
 SEEDS = [0, 1, 2, 3, 4]
 # Base mean, temperature and optimiser.
 CONFIGURATIONS = {
@@ -108,6 +110,7 @@ def _compact(value: Any) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("run", "draw", "report"))
+    parser.add_argument("--write", action="store_true", help="the report's tables into docs/results/")
     parser.add_argument("--fast", action="store_true", help="few steps, into runs/fast/")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -117,6 +120,9 @@ def main() -> None:
         run(log, arguments.fast)
     elif arguments.what == "draw":
         draw(json.loads(log.read_text()), image)
+    elif arguments.write:
+        above = PAGE.read_text(encoding="utf-8").split(MARK)[0]
+        PAGE.write_text(f"{above}{MARK}\n\n{tables(json.loads(log.read_text()))}\n", encoding="utf-8")
     else:
         print(tables(json.loads(log.read_text())))
 

@@ -56,7 +56,7 @@ def published(mean: float, optimizer: str, reading: Coordinates, lr: float = 1e-
 
 
 def mended(optimizer: str) -> Recipe:
-    make = partial(torch.optim.Adam, lr=2e-3) if optimizer == "Adam" else partial(nesterov, lr=3e-2)
+    make = partial(torch.optim.Adam, lr=2e-3) if optimizer == "Adam" else partial(nesterov, lr=1e-1)
     return Recipe(True, True, "log-ratios", 0.0, True, make, 1.0, 0.98)
 
 
