@@ -1,6 +1,6 @@
 """Section 5.4 of *Exploring Test Time Optimization for Discrete Neural Representation Learners*, measured again.
 
-    python examples/papers/flows_to_gumbel.py run       # 15 minutes of one core; writes the log
+    python examples/papers/flows_to_gumbel.py run       # some minutes of one core; writes the log
     python examples/papers/flows_to_gumbel.py draw      # docs/results/img/flows_to_gumbel.png, as the paper's Figure 6
     python examples/papers/flows_to_gumbel.py report    # the tables; --write puts them into docs/results/
 
@@ -55,7 +55,7 @@ CONFIGURATIONS = {
 }
 POSITIONS, CODES = 2, 4
 RATES = (1e-3, 1e-4, 1e-5)
-STEPS = {"published": 400, "mended": 400, "causes": 200, "sizes": 300}
+STEPS = {"published": 400, "mended": 300, "causes": 150, "sizes": 250}
 
 Run = tuple[str, dict[str, Any], Target, Recipe]
 
