@@ -1,7 +1,7 @@
 """Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
 from latentsearch import judge
-from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, WrapWarning, wrap
+from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, GaussianCodes, WrapWarning, wrap
 from latentsearch.constraints import (
     Classified,
     Downscales,
@@ -84,6 +84,7 @@ __all__ = [
     "EvolutionSearch",
     "ExhaustiveSearch",
     "Fit",
+    "GaussianCodes",
     "Generator",
     "GibbsSearch",
     "Goal",

@@ -1,8 +1,22 @@
 """Wrap any pretrained decoder."""
 
 from latentsearch.adapters._check import WrapWarning
+from latentsearch.adapters.code_maps import CodeMap, GumbelMax, Quantiles
+from latentsearch.adapters.code_order import fiedler_order, principal_order
 from latentsearch.adapters.codebook import CodebookGenerator
 from latentsearch.adapters.continuous import ContinuousGenerator
+from latentsearch.adapters.gaussian_codes import GaussianCodes
 from latentsearch.adapters.wrap import wrap
 
-__all__ = ["CodebookGenerator", "ContinuousGenerator", "WrapWarning", "wrap"]
+__all__ = [
+    "CodeMap",
+    "CodebookGenerator",
+    "ContinuousGenerator",
+    "GaussianCodes",
+    "GumbelMax",
+    "Quantiles",
+    "WrapWarning",
+    "fiedler_order",
+    "principal_order",
+    "wrap",
+]

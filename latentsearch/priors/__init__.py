@@ -11,12 +11,17 @@ from latentsearch.priors.pixelcnn import PixelCNN
 from latentsearch.priors.real_nvp import RealNVP
 from latentsearch.priors.realism_critic import RealismCritic
 from latentsearch.priors.rectified_flow import RectifiedFlow
+from latentsearch.priors.simplex import from_alr, to_alr
+from latentsearch.priors.simplex_concrete import Concrete
+from latentsearch.priors.simplex_gaussian import LogisticNormal, StickBreakingNormal
 from latentsearch.priors.uniform import UniformCodes
 
 __all__ = [
+    "Concrete",
     "DistributionPrior",
     "GaussianMixture",
     "HistogramPrior",
+    "LogisticNormal",
     "MaskedDiffusion",
     "PatchMixture",
     "PixelCNN",
@@ -24,6 +29,9 @@ __all__ = [
     "RealismCritic",
     "RectifiedFlow",
     "StandardNormal",
+    "StickBreakingNormal",
     "UniformCodes",
     "fit_gaussian_mixture",
+    "from_alr",
+    "to_alr",
 ]
