@@ -151,6 +151,9 @@ def latent_constraints(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constrain
     yield ls.Within(latent, 2)
     yield ls.Near(latent) + 2 * ls.Within(latent, torch.arange(1, len(latent) + 1))
     if latent.is_floating_point():
+        yield ls.Shell()
+        yield ls.Sphere()
+        yield ls.Near(latent) + ls.Sphere(2.0)
         yield ls.Near(latent, metric="log", scale=0.3)
         yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())
 
@@ -169,6 +172,7 @@ def combined_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Const
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
     with training.initialised(0):
         continuous = next(continuous_generators(dtype))
+    layers = toys.ElementwiseGenerator((3, 2), dtype)
     codes, images = toys.CodeGenerator((3, 2), 4, dtype), toys.CodeGenerator(IMAGE, 3, dtype)
     # One problem broadcasts, several do not: each with one dtype will do.
     for problems in (3 if dtype == torch.float32 else 1,):
@@ -179,6 +183,8 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
         # Sets of outputs, over which losses are bounded, are those of grids of codes.
         bounded = (constraint for constraint in found if isinstance(constraint, ls.Matches | ls.Downscales))
         yield from ((constraint, images) for constraint in bounded)
+        drawn = draw(problems, 3, 2, dtype=dtype, seed=6)
+        yield from ((each, layers) for each in (ls.constraints.Geocross(), ls.Near(drawn) + ls.Sphere(2.0, dims=1)))
         yield from (
             (constraint, codes)
             for constraint in latent_constraints(codes.prior, toys.codes(problems, (3, 2), 4).solution)
@@ -218,6 +224,8 @@ SEARCHERS = (
     ls.HalvingSearch(ADAM, draws=6, starts=4, reduction=2),
     ls.HalvingSearch(draws=9, starts=4, restarts=2),
     ls.HalvingSearch(),
+    ls.SphericalSearch(),
+    ls.SphericalSearch(ls.Sphere(1.5), lr=0.1, schedule=ls.searchers.one_cycle, steps=9, noise=0.2, restarts=2),
     ls.StraightThroughSearch(lr=0.5),
     ls.StraightThroughSearch(optimizer=ADAM, patience=20, on_repeat="mask", restarts=2),
     ls.StraightThroughSearch(lr=None, snap=True, on_repeat="continue", patience=9),

@@ -10,6 +10,7 @@ from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
+from latentsearch.searchers.spherical import Schedule, SphericalSearch, one_cycle, warmup_cosine
 from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
 from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, CoordinateSearch, JacobiSearch, PursuitSearch
@@ -32,9 +33,13 @@ __all__ = [
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
+    "Schedule",
     "SinglePositionSearch",
+    "SphericalSearch",
     "Stage",
     "StraightThroughSearch",
     "Then",
+    "one_cycle",
     "search",
+    "warmup_cosine",
 ]
