@@ -56,11 +56,12 @@ class Incumbents:
         """The best of the rows held."""
         return Best(*map(self.ledger.of_held, self.best))
 
-    def update(self, latent: Tensor, score: Score) -> None:
-        """Take what is better for held rows that are alive; satisfied beats unsatisfied."""
+    def update(self, latent: Tensor, score: Score, replaces: bool = False) -> None:
+        """Take what is better for held rows that are alive; satisfied beats unsatisfied. Or take all but NaN."""
         own, satisfied = self.held, score.passed & ~score.loss.isnan()
         better = improves(score.loss, own.loss) & (satisfied | ~own.satisfied)
-        better = (better | (satisfied & ~own.satisfied)) & self.ledger.alive
+        better = ~score.loss.isnan() if replaces else better | (satisfied & ~own.satisfied)
+        better = better & self.ledger.alive
         held = Best(
             torch.where(per_row(better, latent), latent, own.latent),
             torch.where(better, score.loss, own.loss),

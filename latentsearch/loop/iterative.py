@@ -44,6 +44,8 @@ class IterativeSearcher(BaseSearcher):
     needs_gradient: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = False
     needs_loss_map: ClassVar[bool] = False
+    # Whether the answer is the last state of a chain, a draw, and not the best that was seen.
+    samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._require_count("restarts")

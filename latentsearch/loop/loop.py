@@ -126,7 +126,7 @@ class Loop:
         """Update the incumbents, and freeze the rows that have ended."""
         ledger = self.ledger
         if proposal is not None:
-            self.incumbents.update(proposal.latent, proposal.score)
+            self.incumbents.update(proposal.latent, proposal.score, proposal.replaces)
             ledger.end(self.incumbents.solved(), Status.SATISFIED)
         ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:

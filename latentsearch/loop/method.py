@@ -16,8 +16,10 @@ class Proposal(NamedTuple):
         latent: ``(M, *S)`` hard latents.
         score: ``(M,)``, at exactly these latents.
         status: ``(M,)`` int64 values of Status; None where all go on.
+        replaces: Whether all incumbents give way to it, whatever the loss: the state of a chain that samples.
     """
 
     latent: Tensor
     score: Score
     status: Tensor | None = None
+    replaces: bool = False

@@ -10,6 +10,7 @@ from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.langevin import LangevinSearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
+from latentsearch.searchers.sampling import EllipticalSliceSearch, ImportanceResampling, NormalBase
 from latentsearch.searchers.spherical import Schedule, SphericalSearch, one_cycle, warmup_cosine
 from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
@@ -23,12 +24,15 @@ __all__ = [
     "CMAESSearch",
     "ColouredSearch",
     "CoordinateSearch",
+    "EllipticalSliceSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",
     "GradientSearch",
     "HalvingSearch",
+    "ImportanceResampling",
     "JacobiSearch",
     "LangevinSearch",
+    "NormalBase",
     "Plan",
     "PursuitSearch",
     "RandomSearch",
