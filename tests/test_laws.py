@@ -282,6 +282,12 @@ def provable() -> TestProblem:
     return TestProblem(generator, ls.Matches(target))
 
 
+def posterior() -> TestProblem:
+    """A measurement in nats and a prior."""
+    toy = toys.bowl(3)
+    return TestProblem(toy.generator, 50 * toy.constraint.goal + ls.LogPrior(toy.generator.prior))
+
+
 def network() -> nn.Module:
     with initialised(0):
         return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 1)).double()
@@ -326,6 +332,8 @@ SUBJECTS: list[Any] = [
 ]  # fmt: skip
 SUBJECTS += SEARCHERS
 SUBJECTS += [(ls.BranchAndBoundSearch(batch=4), provable()), (ls.CoordinateSearch(batch=4), provable())]
+# A posterior, which the toys of other searchers are not.
+SUBJECTS += [(ls.MALASearch(burn_in=3, transitions=20), posterior())]
 SUBJECTS += ESTIMATORS
 
 # What a dtype can change of a search; budgets, checkpoints and seeds it cannot.

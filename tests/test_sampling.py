@@ -68,6 +68,7 @@ SAMPLERS = (
     ls.EllipticalSliceSearch(transitions=30, restarts=CHAINS),
     ls.ImportanceResampling(draws=24, transitions=25, restarts=CHAINS),
 )
+MALA = ls.MALASearch(burn_in=60, transitions=60, restarts=CHAINS)
 BY_NAME = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda each: type(each).__name__)
 FREE = ls.Run(evaluations=None)
 
@@ -86,6 +87,18 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior(
     result = sampler.search(generator, asked, seed=0, run=FREE)
     assert result.status == (ls.Status.FINISHED,)
     agree(result.candidates.latent[0], *exact(matrix, y, *shift))
+
+
+def test_draws_with_gradients_have_the_mean_and_covariance_of_the_posterior() -> None:
+    prior = Affine(0.5, 0.7)
+    generator, matrix = linear(prior)
+    y = torch.tensor([0.8, -1.0, 0.4], dtype=DOUBLE)
+    goal = ls.Observed(y[None], lambda x: x, noise=NOISE) + ls.LogPrior(prior)
+    result = MALA.search(generator, goal, seed=0, run=FREE)
+    assert result.status == (ls.Status.FINISHED,)
+    agree(result.candidates.latent[0], *exact(matrix, y, 0.5, 0.7))
+    with pytest.raises(ls.Unsupported, match=r"MALASearch: got Observed, which has no prior.*LogPrior"):
+        MALA.search(generator, ls.Observed(y[None], lambda x: x, noise=NOISE))
 
 
 @BY_NAME

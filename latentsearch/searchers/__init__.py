@@ -7,7 +7,7 @@ from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
-from latentsearch.searchers.langevin import LangevinSearch
+from latentsearch.searchers.langevin import LangevinSearch, MALASearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.sampling import EllipticalSliceSearch, ImportanceResampling, NormalBase
@@ -32,6 +32,7 @@ __all__ = [
     "ImportanceResampling",
     "JacobiSearch",
     "LangevinSearch",
+    "MALASearch",
     "NormalBase",
     "Plan",
     "PursuitSearch",
