@@ -142,32 +142,33 @@ class EllipticalSliceSearch(Chain):
     def _tried(self, objective: Objective, state: EllipticalSliceState, noise: Noise) -> EllipticalSliceState:
         """Try one angle a row: the next state where it is likely enough, else a smaller bracket."""
         parts, search = self._parts(objective), state.search
-        base = (
-            per_row(search.angle.cos(), state.base) * state.base
-            + per_row(search.angle.sin(), state.base) * search.other
-        )
+        cosine, sine = (per_row(part, state.base) for part in (search.angle.cos(), search.angle.sin()))
+        base = cosine * state.base + sine * search.other
         z = normal_base(type(self).__name__, parts.prior).decode(base).to(state.z.dtype)
         score = objective(z)
         found = energy(parts, score, z)
         accepted = found < search.level
         # Where rounding, or an infinite loss here, leaves nothing that is likelier, the state is its own successor.
         ended = accepted | (search.high - search.low < torch.finfo(base.dtype).eps)
-        new = EllipticalSliceState(
-            base=torch.where(per_row(accepted, base), base, state.base),
+        held = {"loss": score.loss, "satisfied": score.passed}
+        base = torch.where(per_row(accepted, base), base, state.base)
+        found = torch.where(accepted, found, state.energy)
+        return EllipticalSliceState(
+            base=base,
             z=torch.where(per_row(accepted, z), z, state.z),
-            score={
-                "loss": torch.where(accepted, score.loss, state.score["loss"]),
-                "satisfied": torch.where(accepted, score.passed, state.score["satisfied"]),
-            },
-            energy=torch.where(accepted, found, state.energy),
-            search=search,
+            score={name: torch.where(accepted, new, state.score[name]) for name, new in held.items()},
+            energy=found,
+            search=_either(ended, _sliced(base, found, noise), _shrunk(search, noise)),
             transitions=state.transitions + ended,
             number=state.number + 1,
         )
-        fresh, shrunk = _sliced(new.base, new.energy, noise), _shrunk(search, noise)
-        pairs = {name: (getattr(fresh, name), getattr(shrunk, name)) for name in Slice.__dataclass_fields__}
-        new.search = Slice(**{name: torch.where(per_row(ended, a), a, b) for name, (a, b) in pairs.items()})
-        return new
+
+
+def _either(rows: Tensor, a: Slice, b: Slice) -> Slice:
+    """``a`` in the rows given, ``b`` in the others."""
+    names = [field.name for field in dataclasses.fields(Slice)]
+    pairs = {name: (getattr(a, name), getattr(b, name)) for name in names}
+    return Slice(**{name: torch.where(per_row(rows, x), x, y) for name, (x, y) in pairs.items()})
 
 
 def _sliced(base: Tensor, energy: Tensor, noise: Noise) -> Slice:

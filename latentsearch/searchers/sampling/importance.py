@@ -103,27 +103,28 @@ class ImportanceResampling(Chain):
         return ResamplingState(z, unknown, torch.zeros_like(unknown, dtype=torch.bool), unknown.clone(), 0)
 
     def step(self, objective: Objective, state: ResamplingState, noise: Noise) -> tuple[ResamplingState, Proposal]:
-        parts = self._parts(objective)
-        own = int(state.number == 0)  # the initial latent is yet to be scored
-        draws = self._drawn(objective, parts, self.draws - own, noise.fold(_DRAWS)).to(state.z.dtype)
-        if own:
-            draws = torch.cat([state.z[:, None], draws], 1)
-        score = score_each(objective, draws)
-        flat = draws.flatten(0, 1)
-        energies = energy(parts, Score(score.loss.flatten(), None), flat).view(score.loss.shape)
-        columns = {"z": draws, "loss": score.loss, "satisfied": score.passed, "energy": energies}
-        if not own:
-            held = {"z": state.z, "loss": state.loss, "satisfied": state.satisfied, "energy": state.energy}
-            columns = {name: torch.cat([held[name][:, None], column], 1) for name, column in columns.items()}
+        columns = self._candidates(objective, state, noise.fold(_DRAWS))
         # What is no number is never chosen, unless all are: then the first is, and the row ends as NONFINITE.
-        logits = -columns["energy"].nan_to_num(nan=torch.inf)
+        logits = -columns["energy"].nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
         chosen = noise.fold(_CHOICE).categorical(logits)[:, None]
-        new = ResamplingState(
-            **{name: take(column, chosen)[:, 0] for name, column in columns.items()}, number=state.number + 1
-        )
+        picked = {name: take(column, chosen)[:, 0] for name, column in columns.items()}
+        new = ResamplingState(**picked, number=state.number + 1)
         finished = self.transitions is not None and new.number >= self.transitions
         status = torch.full_like(chosen[:, 0], Status.FINISHED if finished else Status.RUNNING)
         return new, Proposal(new.z, Score(new.loss, new.satisfied), status, replaces=True)
+
+    def _candidates(self, objective: Objective, state: ResamplingState, noise: Noise) -> dict[str, Tensor]:
+        """The state and the draws, U a row, with what is known of them: ``(M, U, ...)`` by name."""
+        parts = self._parts(objective)
+        own = int(state.number == 0)  # the initial latent is yet to be scored
+        draws = self._drawn(objective, parts, self.draws - own, noise).to(state.z.dtype)
+        draws = torch.cat([state.z[:, None].expand(-1, own, *state.z.shape[1:]), draws], 1)
+        score = score_each(objective, draws)
+        flat = energy(parts, score.map(lambda t: t.flatten()), draws.flatten(0, 1))
+        columns = {"z": draws, "loss": score.loss, "satisfied": score.passed, "energy": flat.view(score.loss.shape)}
+        if own:
+            return columns
+        return {name: torch.cat([getattr(state, name)[:, None], column], 1) for name, column in columns.items()}
 
     def _drawn(self, objective: Objective, parts: PosteriorParts, count: int, noise: Noise) -> Tensor:
         """``(M, count, *S)`` draws of the prior, charged if it is the generator's."""
