@@ -205,6 +205,9 @@ def latent_constraints(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constrain
     yield ls.Within(latent, 2)
     yield ls.Near(latent) + 2 * ls.Within(latent, torch.arange(1, len(latent) + 1))
     if latent.is_floating_point():
+        yield ls.Shell()
+        yield ls.Sphere()
+        yield ls.Near(latent) + ls.Sphere(2.0)
         yield ls.Near(latent, metric="log", scale=0.3)
         yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())
 
@@ -223,6 +226,7 @@ def combined_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Const
 def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generator]]:
     with training.initialised(0):
         continuous = next(continuous_generators(dtype))
+    layers = toys.ElementwiseGenerator((3, 2), dtype)
     codes, images = toys.CodeGenerator((3, 2), 4, dtype), toys.CodeGenerator(IMAGE, 3, dtype)
     # One problem broadcasts, several do not: each with one dtype will do.
     for problems in (3 if dtype == torch.float32 else 1,):
@@ -233,6 +237,8 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
         # Sets of outputs, over which losses are bounded, are those of grids of codes.
         bounded = (constraint for constraint in found if isinstance(constraint, ls.Matches | ls.Downscales))
         yield from ((constraint, images) for constraint in bounded)
+        drawn = draw(problems, 3, 2, dtype=dtype, seed=6)
+        yield from ((each, layers) for each in (ls.constraints.Geocross(), ls.Near(drawn) + ls.Sphere(2.0, dims=1)))
         yield from (
             (constraint, codes)
             for constraint in latent_constraints(codes.prior, toys.codes(problems, (3, 2), 4).solution)
@@ -272,6 +278,12 @@ SEARCHERS = (
     ls.HalvingSearch(ADAM, draws=6, starts=4, reduction=2),
     ls.HalvingSearch(draws=9, starts=4, restarts=2),
     ls.HalvingSearch(),
+    ls.SphericalSearch(),
+    ls.SphericalSearch(ls.Sphere(1.5), lr=0.1, schedule=ls.searchers.one_cycle, steps=9, noise=0.2, restarts=2),
+    ls.EllipticalSliceSearch(),
+    ls.EllipticalSliceSearch(transitions=5, restarts=2),
+    ls.ImportanceResampling(draws=5),
+    ls.ImportanceResampling(draws=3, transitions=4, restarts=2),
     ls.StraightThroughSearch(lr=0.5),
     ls.StraightThroughSearch(optimizer=ADAM, patience=20, on_repeat="mask", restarts=2),
     ls.StraightThroughSearch(lr=None, snap=True, on_repeat="continue", patience=9),
@@ -324,6 +336,12 @@ def provable() -> TestProblem:
     return TestProblem(generator, ls.Matches(target))
 
 
+def posterior() -> TestProblem:
+    """A measurement in nats and a prior."""
+    toy = toys.bowl(3)
+    return TestProblem(toy.generator, 50 * toy.constraint.goal + ls.LogPrior(toy.generator.prior))
+
+
 def network() -> nn.Module:
     with initialised(0):
         return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 1)).double()
@@ -369,6 +387,8 @@ SUBJECTS: list[Any] = [
 ]  # fmt: skip
 SUBJECTS += SEARCHERS
 SUBJECTS += [(ls.BranchAndBoundSearch(batch=4), provable()), (ls.CoordinateSearch(batch=4), provable())]
+# A posterior, which the toys of other searchers are not.
+SUBJECTS += [(ls.MALASearch(burn_in=3, transitions=20), posterior())]
 SUBJECTS += ESTIMATORS
 
 # What a dtype can change of a search; budgets, checkpoints and seeds it cannot.

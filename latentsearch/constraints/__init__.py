@@ -2,21 +2,27 @@
 
 from latentsearch.constraints.classified import Classified
 from latentsearch.constraints.downscales import Downscales
+from latentsearch.constraints.geocross import Geocross
 from latentsearch.constraints.log_prior import LogPrior
 from latentsearch.constraints.matches import Matches, SquaredMatches
 from latentsearch.constraints.near import Near
 from latentsearch.constraints.observed import Observed
 from latentsearch.constraints.satisfies import Satisfies, constraint
+from latentsearch.constraints.shell import Shell
+from latentsearch.constraints.sphere import Sphere
 from latentsearch.constraints.within import Within
 
 __all__ = [
     "Classified",
     "Downscales",
+    "Geocross",
     "LogPrior",
     "Matches",
     "Near",
     "Observed",
     "Satisfies",
+    "Shell",
+    "Sphere",
     "SquaredMatches",
     "Within",
     "constraint",

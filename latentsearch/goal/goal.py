@@ -136,13 +136,15 @@ class Goal(Addend):
 
     @property
     def likelihood(self) -> Goal:
-        """The goal without the terms that have a prior, their thresholds and its limit included in what stays."""
+        """The goal without the terms that have a prior."""
         kept = [number for number, constraint in enumerate(self.constraints) if not constraint.priors]
-        thresholds = (Threshold(tuple(weights[n] for n in kept), most) for weights, most in self.thresholds)
+        beside = [number for number, constraint in enumerate(self.constraints) if constraint.priors]
+        # A threshold on a sum that has the prior in it says nothing of what stays.
+        thresholds = (each for each in self.thresholds if not any(each.weights[n] for n in beside))
         return replace(
             self,
             terms=tuple(self.terms[n] for n in kept),
-            thresholds=tuple(threshold for threshold in thresholds if any(threshold.weights)),
+            thresholds=tuple(Threshold(tuple(weights[n] for n in kept), most) for weights, most in thresholds),
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,14 +27,20 @@ class Limit(Part):
         problems: B, how many problems there is data for; 1 serves any number of rows.
         tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
         couples: Whether what one position may hold depends on what others hold.
+        centered: Whether there is a centre; where there is none, searches start at projected draws of the prior.
     """
 
     couples: bool = True
+    centered: ClassVar[bool] = True
 
     @property
     @abstractmethod
     def center(self) -> Tensor:
-        """``(B, *S)``: a feasible latent, where searches start if they are not told."""
+        """``(B, *S)``: a feasible latent, where searches start if they are not told.
+
+        Raises:
+            LookupError: If there is none, as ``centered`` says.
+        """
 
     @abstractmethod
     def contains(self, latent: Tensor) -> Tensor:
@@ -49,6 +55,13 @@ class Limit(Part):
             priority: Which elements of hard latents are worth keeping, where there is a choice: a function from
                 the centres ``(N, *S)``, to which elements go back, to ``(N, *S)`` values.
         """
+
+    def tangent(self, latent: Tensor, gradient: Tensor) -> Tensor:
+        """What is left of gradients where feasible latents, ``(N, *S)`` both, may move in some directions only.
+
+        Where they may move in all, at least within the set, that is all of it.
+        """
+        return gradient
 
     def movable(self, latent: Tensor) -> Tensor:
         """``(N, *S)`` bool: the codes of feasible hard grids that may change alone, to some code at least."""
@@ -72,6 +85,7 @@ class Unlimited(Limit):
     """Every latent is feasible: the null object."""
 
     couples = False
+    centered: ClassVar[bool] = False
 
     @property
     def center(self) -> Tensor:

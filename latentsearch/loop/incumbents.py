@@ -43,12 +43,14 @@ class Incumbents:
 
     Attributes:
         best: The best of all rows, those no longer held included.
+        scored: Whether the scores of all of them are known.
     """
 
     def __init__(self, z: Tensor, dtype: torch.dtype, ledger: Ledger) -> None:
         self.ledger = ledger
         loss = torch.full((len(z),), torch.inf, dtype=dtype, device=z.device)
         self.best = Best(z, loss, torch.zeros_like(loss, dtype=torch.bool))
+        self.scored = True
         self._history: list[tuple[Tensor, Tensor, Tensor, float]] = []
 
     @property
@@ -56,11 +58,19 @@ class Incumbents:
         """The best of the rows held."""
         return Best(*map(self.ledger.of_held, self.best))
 
-    def replace(self, latent: Tensor) -> None:
-        """Take latents that nobody has scored for held rows that are alive."""
-        alive, own = self.ledger.alive, self.held
-        unknown = torch.where(alive, torch.inf, own.loss)
-        held = Best(torch.where(per_row(alive, latent), latent, own.latent), unknown, own.satisfied & ~alive)
+    def replace(self, latent: Tensor, score: Score | None) -> None:
+        """Take latents for held rows that are alive, whether or not they are better; those of a NaN loss are not."""
+        own, taken = self.held, self.ledger.alive
+        if score is None:
+            self.scored, loss, satisfied = False, torch.full_like(own.loss, torch.inf), torch.zeros_like(own.satisfied)
+        else:
+            loss, satisfied = score.loss, score.passed
+            taken = taken & ~loss.isnan()
+        held = Best(
+            torch.where(per_row(taken, latent), latent, own.latent),
+            torch.where(taken, loss, own.loss),
+            torch.where(taken, satisfied, own.satisfied),
+        )
         self.best = Best(*map(self.ledger.with_held, self.best, held))
 
     def score(self, score: Score, seconds: float) -> None:

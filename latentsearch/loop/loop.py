@@ -127,10 +127,10 @@ class Loop:
         ledger = self.ledger
         match proposal:
             case Draw():
-                self.incumbents.replace(proposal.latent)
+                self.incumbents.replace(proposal.latent, proposal.score)
             case Proposal():
                 self.incumbents.update(proposal.latent, proposal.score)
-                ledger.end(self.incumbents.solved(), Status.SATISFIED)
+        ledger.end(self.incumbents.solved(), Status.SATISFIED)
         ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:
             ledger.end(ledger.alive, proposal.status)
@@ -138,7 +138,7 @@ class Loop:
 
     def _nan_rows(self, proposal: Proposal | Draw | None) -> Tensor:
         floating = [t for t in flatten(self.state).values() if t.ndim and t.is_floating_point()]
-        if isinstance(proposal, Proposal):
+        if proposal is not None and proposal.score is not None:
             floating.append(proposal.score.loss)
         broken = torch.zeros_like(self.ledger.held, dtype=torch.bool)
         for tensor in floating:
@@ -196,7 +196,7 @@ class Loop:
             problem=ledger.problem,
             alive=ledger.alive,
             latent=None if proposal is None else proposal.latent,
-            loss=proposal.score.loss if isinstance(proposal, Proposal) else None,
+            loss=None if proposal is None or proposal.score is None else proposal.score.loss,
             best_latent=best.latent,
             best_loss=best.loss,
             best_satisfied=best.satisfied,
@@ -225,7 +225,7 @@ class Loop:
         """``(B,)``: the row of each problem whose latent is the answer: the best; of samples the first."""
         if not self.method.samples:
             return self.incumbents.winners()
-        if self.number:
+        if not self.incumbents.scored:
             self.incumbents.score(self.objective.rescore(self.incumbents.best.latent), self.elapsed)
         return self.incumbents.firsts()
 

@@ -26,12 +26,12 @@ class Proposal(NamedTuple):
 class Draw(NamedTuple):
     """Where the chains of a sampler stand: it takes the place of what was held before, whichever is better.
 
-    Nothing is scored for it: what a run ends with is, when it ends.
-
     Attributes:
         latent: ``(M, *S)`` hard latents.
+        score: ``(M,)``, at exactly these latents; None where it is not known: what a run ends with is scored then.
         status: ``(M,)`` int64 values of Status; None where all go on.
     """
 
     latent: Tensor
+    score: Score | None = None
     status: Tensor | None = None

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentsearch._rows import per_row
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.goal import Limit, Unlimited
+from latentsearch.goal import Limit
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
 from latentsearch.problem import Problem
@@ -32,18 +32,18 @@ def initial_latents(problem: Problem, noise: Noise, restarts: int) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
 
     Codes that stand for others give way to them: an encoder may well find a code that training never used.
-    Within a limit the first restart starts at its centre, and the others at projected draws.
+    Within a limit the first restart starts at its centre, if it has one, and the others at projected draws.
     """
     generator, init, limit = problem.generator, problem.init, problem.goal.limit
-    if not isinstance(limit, Unlimited):
-        limit = limit.to(generator.device, generator.dtype)
+    limit = limit.to(generator.device, generator.dtype)
+    own = limit.select(torch.arange(len(noise), device=generator.device) // restarts)
+    if limit.centered:
         check_canonical(f"{limit.name}'s centre", limit.center, generator)
         init = limit.center if init is None else init
     if init is None:
-        return prior_samples(problem, noise)
+        return own.project(prior_samples(problem, noise))
     init = _checked(init, generator)
     z = EmbeddingView(generator).canonical(_spread(problem, init, noise, restarts))
-    own = limit.select(torch.arange(len(z), device=z.device) // restarts)
     first = torch.arange(len(z), device=z.device) % restarts == 0
     told = torch.ones_like(first) if init.ndim == 2 + len(generator.space.shape) else first
     _check_feasible(own, z, told, restarts)
@@ -59,7 +59,7 @@ def _check_feasible(limit: Limit, z: Tensor, told: Tensor, restarts: int) -> Non
             "init",
             got=f"latents beyond the hard limit for problems {problems}",
             expected=f"latents that {limit.name} allows",
-            hint=f"leave init out to start at the centre of {limit.name}",
+            hint=f"leave init out, or start at the nearest that are, {limit.name}.project(init)",
         )
 
 

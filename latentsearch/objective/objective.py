@@ -132,7 +132,7 @@ class Objective:
         return Score(loss, satisfied), loss_map
 
     def value_and_gradient(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
-        """The score of continuous or soft latents, and dL/dz of each row."""
+        """The score of continuous or soft latents, and dL/dz of each row, along what is feasible."""
         self.ledger.charge(row, 2)
         goal = self.goal if row is None else self.goal.select(row)
 
@@ -147,7 +147,7 @@ class Objective:
             return loss.detach(), satisfied, gradient
 
         loss, satisfied, gradient = self.chunks.run(part, len(z))
-        return Score(loss, satisfied), gradient
+        return Score(loss, satisfied), goal.limit.tangent(z, gradient)
 
     def linearise(self, z: Tensor) -> Linear:
         """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap."""

@@ -8,9 +8,11 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gibbs import GibbsSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
-from latentsearch.searchers.langevin import LangevinSearch
+from latentsearch.searchers.langevin import LangevinSearch, MALASearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
+from latentsearch.searchers.sampling import EllipticalSliceSearch, ImportanceResampling, NormalBase
+from latentsearch.searchers.spherical import Schedule, SphericalSearch, one_cycle, warmup_cosine
 from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
 from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, CoordinateSearch, JacobiSearch, PursuitSearch
@@ -23,20 +25,28 @@ __all__ = [
     "CMAESSearch",
     "ColouredSearch",
     "CoordinateSearch",
+    "EllipticalSliceSearch",
     "EvolutionSearch",
     "ExhaustiveSearch",
     "GibbsSearch",
     "GradientSearch",
     "HalvingSearch",
+    "ImportanceResampling",
     "JacobiSearch",
     "LangevinSearch",
+    "MALASearch",
+    "NormalBase",
     "Plan",
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
+    "Schedule",
     "SinglePositionSearch",
+    "SphericalSearch",
     "Stage",
     "StraightThroughSearch",
     "Then",
+    "one_cycle",
     "search",
+    "warmup_cosine",
 ]

@@ -17,6 +17,7 @@ from torch import Tensor
 from latentsearch.constraints import Within
 from latentsearch.errors import InvalidArgument, SearchFailed
 from latentsearch.goal import Constraint, Goal, Score
+from latentsearch.loop import IterativeSearcher
 from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult, Status
@@ -55,6 +56,16 @@ def takes_a_threshold(subject: Subject) -> bool:
 def takes_a_limit(subject: Subject) -> bool:
     """Whether a limit is the only one, as there may be no two."""
     return is_searched(subject) and not has_limit(subject.constraint)
+
+
+def keeps_the_best(subject: Subject) -> bool:
+    """Whether the answer is the best that was seen, and not the last state of a chain."""
+    return is_searched(subject) and not draws_its_answer(subject.searcher)
+
+
+def draws_its_answer(searcher: Searcher) -> bool:
+    """Whether the answer is a draw from a posterior."""
+    return isinstance(searcher, IterativeSearcher) and searcher.samples
 
 
 def never_waits_itself(subject: Subject) -> bool:
@@ -294,7 +305,8 @@ def hard_limits_are_kept(searcher: Searcher, subject: Subject) -> None:
     require(whole, law, searcher, "a loss or a gradient at the centre of the ball is not a number")
     least = subject.loss(source)
     detail = f"losses {result.score.loss.tolist()}, and at the source {least.tolist()}"
-    require(subject.at_most(result.score.loss, least), law, searcher, detail)
+    drawn = draws_its_answer(searcher)
+    require(drawn or subject.at_most(result.score.loss, least), law, searcher, detail)
 
 
 def steps_do_not_wait_for_the_device(searcher: Searcher, subject: Subject) -> None:
@@ -319,7 +331,7 @@ def steps_do_not_wait_for_the_device(searcher: Searcher, subject: Subject) -> No
 LAWS: dict[Callable[[Searcher, Subject], None], Callable[[Subject], bool]] = {
     unsupported_spaces_raise_before_decoding: is_refused,
     scores_are_those_of_the_latents: is_searched,
-    results_are_never_worse_than_init: is_searched,
+    results_are_never_worse_than_init: keeps_the_best,
     traces_are_monotone: is_searched,
     budgets_are_kept: is_searched,
     seeds_decide_everything: is_searched,

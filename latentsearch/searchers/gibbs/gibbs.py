@@ -183,7 +183,7 @@ class GibbsSearch(IterativeSearcher):
             state = self._sweep(objective, likelihood, state, number - revealed, noise)
         done = number + 1 - revealed >= state.sweeps * len(blocks(objective.grid.shape, self.spacing))
         ended = torch.where(done & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
-        return replace(state, number=number + 1), Draw(state.z, ended)
+        return replace(state, number=number + 1), Draw(state.z, status=ended)
 
     def _explore(self, objective: Objective, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
         """One step of the relaxation, beside the prior of single codes: that of grids is not made for mixtures."""

@@ -101,6 +101,7 @@ class Transition(NamedTuple):
         proposed: What was proposed.
         score: The score of what was proposed.
         acceptance: ``(M,)``, the probability with which it was accepted.
+        accepted: ``(M,)`` bool, whether it was.
         reducible: ``(M,)`` bool, whether a smaller step would have proposed less.
     """
 
@@ -108,6 +109,7 @@ class Transition(NamedTuple):
     proposed: Point
     score: Score
     acceptance: Tensor
+    accepted: Tensor
     reducible: Tensor
 
 
@@ -121,7 +123,7 @@ def metropolis_hastings(kernel: Kernel, objective: Objective, here: Point, step:
     # Where the loss is infinite there may be no way back, which reads NaN: never accepted.
     acceptance = log_ratio.clamp(max=0).exp().nan_to_num(0.0)
     accepted = noise.fold(_ACCEPT).uniform(dtype=acceptance.dtype) < acceptance
-    return Transition(_chosen(accepted, there, here), there, score, acceptance, forward.reducible)
+    return Transition(_chosen(accepted, there, here), there, score, acceptance, accepted, forward.reducible)
 
 
 def _chosen(rows: Tensor, there: Point, here: Point) -> Point:

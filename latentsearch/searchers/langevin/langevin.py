@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentsearch.constraints import Sphere
+from latentsearch.errors import Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_draw
+from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.langevin._discrete_langevin import DiscreteLangevinKernel
@@ -79,7 +82,7 @@ class LangevinSearch(IterativeSearcher):
     temperatures alike; as adaptation never quite ends they are close to the distribution, not exact.
 
     Within a [hard limit][latentsearch.Within] codes change one at a time: several changes at once
-    would leave it.
+    would leave it. On a [Sphere][latentsearch.Sphere] no step would end, so that one is refused.
 
     A step linearises the proposal and costs 2 evaluations. After the last one a row is FINISHED. On codes
     a step holds K elements a position.
@@ -111,6 +114,16 @@ class LangevinSearch(IterativeSearcher):
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
         self._require("acceptance", 0 < self.acceptance < 1, "a number between 0 and 1")
+
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        if isinstance(problem.goal.limit, Sphere):
+            raise Unsupported(
+                type(self).__name__,
+                got=f"the hard limit {problem.goal.limit!r}, off which every step leads",
+                expected="none, or a ball: Within",
+                hint="take SphericalSearch, or a Shell in place of the Sphere",
+            )
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2

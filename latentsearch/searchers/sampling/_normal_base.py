@@ -1,0 +1,53 @@
+"""Priors whose draws are made of standard normals, one to one."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from latentsearch.errors import Unsupported
+from latentsearch.priors import StandardNormal
+from latentsearch.protocols import Prior
+
+
+@runtime_checkable
+class NormalBase(Prior, Protocol):
+    """A prior whose draws are a function of standard normals, which has an inverse: a flow."""
+
+    def decode(self, base: Tensor) -> Tensor:
+        """Standard normals ``(N, *E)`` to latents ``(N, *S)``."""
+
+    def encode(self, latents: Tensor) -> Tensor:
+        """Latents ``(N, *S)`` to the standard normals ``(N, *E)`` that they are made of."""
+
+
+def normal_base(what: str, prior: Prior) -> NormalBase:
+    """The prior as a function of standard normals.
+
+    Raises:
+        Unsupported: If it is none.
+    """
+    if isinstance(prior, StandardNormal):
+        return _Itself(prior)
+    if isinstance(prior, NormalBase):
+        return prior
+    raise Unsupported(
+        what,
+        got=f"the prior {type(prior).__name__}",
+        expected="a StandardNormal, or one with decode(base) and encode(latents), as a flow has",
+        hint="ImportanceResampling takes any prior",
+    )
+
+
+class _Itself:
+    """A standard normal prior, whose draws are what they are made of."""
+
+    def __init__(self, prior: StandardNormal) -> None:
+        self.space, self.sample, self.log_prob = prior.space, prior.sample, prior.log_prob
+
+    def decode(self, base: Tensor) -> Tensor:
+        return base
+
+    def encode(self, latents: Tensor) -> Tensor:
+        return latents
