@@ -16,6 +16,7 @@ from latentsearch.constraints import (
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
+from latentsearch.fitting import fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.problem import Problem
@@ -23,6 +24,7 @@ from latentsearch.protocols import (
     AliasedGenerator,
     AutoEncoder,
     AutoregressivePrior,
+    CalibratedPrior,
     ConditionalPrior,
     EmbeddingGenerator,
     Generator,
@@ -74,6 +76,7 @@ __all__ = [
     "BranchAndBoundSearch",
     "BrokenFile",
     "CMAESSearch",
+    "CalibratedPrior",
     "Callback",
     "Candidates",
     "Classified",
@@ -139,6 +142,7 @@ __all__ = [
     "WrapWarning",
     "constraint",
     "fit",
+    "fit_prior",
     "judge",
     "problem_seeds",
     "search",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from latentsearch.goal import Goal
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import CalibratedPrior, Generator, Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,15 @@ class Problem:
     goal: Goal
     init: Tensor | None
     seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, generator: Generator, goal: Goal, init: Tensor | None, seeds: tuple[int, ...]) -> Problem:
+        """The problem, with the noise level that stands for the decoder's own error as a number where it is known."""
+        problem = cls(generator, goal, init, seeds)
+        for prior in (problem.prior, generator.prior):
+            if isinstance(prior, CalibratedPrior) and prior.residuals.numel():
+                return replace(problem, goal=goal.calibrated(prior.residuals))
+        return problem
 
     @property
     def prior(self) -> Prior:

@@ -83,6 +83,18 @@ class AutoregressivePrior(Prior, Protocol):
         """``(N, *S, K)``: log p(z_p = j | the codes before p), of hard ``(N, *S)`` or soft ``(N, *S, K)`` grids."""
 
 
+@runtime_checkable
+class CalibratedPrior(Prior, Protocol):
+    """A prior that knows how far the decoder is off: what ``noise="decoder"`` stands for.
+
+    Attributes:
+        residuals: ``(n, *O)``, of some images what their encodings decode to, minus the images.
+    """
+
+    @property
+    def residuals(self) -> Tensor: ...
+
+
 def require_prior(what: str, prior: object) -> None:
     """Raise InvalidArgument unless an argument is a Prior."""
     if isinstance(prior, Prior):

@@ -27,7 +27,7 @@ LAYERS = {
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
     3: {"loop", "training"},
-    4: {"searchers"},
+    4: {"searchers", "fitting"},
     5: {"testing", "judge", "zoo", "plots", "demo", "cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}

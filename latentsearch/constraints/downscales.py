@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch._checks import check_per_problem, common_problems
 from latentsearch._rows import mean_rows, per_row, sum_rows
 from latentsearch.constraints._distances import check_floating, check_target, over_cells
-from latentsearch.constraints._noise_level import in_deviations, noise_level
+from latentsearch.constraints._noise_level import in_deviations, is_open, level_of, noise_level, require_known
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
 
@@ -31,7 +33,9 @@ class Downscales(Constraint):
         small: ``(B, C, h, w)``, in the output's range; one row a problem.
         factor: How many times smaller it is; the output is ``(N, C, factor * h, factor * w)``.
         mode: ``"bicubic"`` (with antialiasing) or ``"area"`` (block means).
-        noise: The standard deviation of the noise, one for all problems or ``(B,)``; None for the mean square.
+        noise: The standard deviation of the noise, one for all problems or ``(B,)``; ``"decoder"`` for the error of
+            the decoder itself, shrunk, which a prior of [fit_prior][latentsearch.fit_prior] knows; None for the mean
+            square.
 
     Raises:
         InvalidArgument: If ``small`` is no floating image or holds NaN or infinity, ``factor`` is below 2, or the
@@ -53,7 +57,7 @@ class Downscales(Constraint):
         factor: int,
         *,
         mode: Literal["bicubic", "area"] = "bicubic",
-        noise: float | Tensor | None = None,
+        noise: float | Tensor | Literal["decoder"] | None = None,
     ) -> None:
         self.small = check_per_problem("Downscales.small", small, finite=True)
         check_floating("Downscales.small", small)
@@ -75,7 +79,20 @@ class Downscales(Constraint):
         return F.interpolate(images, size=size, mode="bicubic", antialias=True)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        require_known("Downscales.noise", self.noise)
         return Score(self._loss(self.shrink(output) - self.small))
+
+    @property
+    def in_nats(self) -> bool:
+        return bool(self.noise.numel())
+
+    def calibrated(self, residuals: Tensor) -> Self:
+        if not is_open(self.noise):
+            return self
+        self.validate(residuals, residuals)
+        known = copy.copy(self)
+        known.noise = level_of("Downscales.noise", self.shrink(residuals.to(self.noise)).square().mean()[None])
+        return known
 
     def _loss(self, apart: Tensor) -> Tensor:
         if self.noise.numel():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch._checks import check_per_problem, common_problems
 from latentsearch._rows import mean_rows, per_row, sum_rows
@@ -18,7 +20,7 @@ from latentsearch.constraints._distances import (
     check_target,
     over_cells,
 )
-from latentsearch.constraints._noise_level import in_deviations, noise_level
+from latentsearch.constraints._noise_level import in_deviations, is_open, level_of, noise_level, require_known
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Constraint, Score
 
@@ -37,8 +39,9 @@ class Matches(Constraint):
         mask: Weights in [0, 1], ``(B, ...)`` or ``(1, ...)``, broadcast to the target; 1 where the
             target counts. Give ``(B, 1, H, W)`` for one mask over all channels.
         distance: ``"l2"`` (squared), ``"l1"``, or ``"huber"`` (quadratic up to 0.1).
-        noise: The standard deviation of the noise, in units of the output, one for all problems or ``(B,)``; None
-            for the mean distance. Squared distances only.
+        noise: The standard deviation of the noise, in units of the output, one for all problems or ``(B,)``;
+            ``"decoder"`` for the error of the decoder itself where the mask is, which a prior of
+            [fit_prior][latentsearch.fit_prior] knows; None for the mean distance. Squared distances only.
 
     Raises:
         InvalidArgument: If the target is not floating or holds NaN or infinity, the mask does not fit it,
@@ -68,7 +71,7 @@ class Matches(Constraint):
         *,
         mask: Tensor | None = None,
         distance: Distance = "l2",
-        noise: float | Tensor | None = None,
+        noise: float | Tensor | Literal["decoder"] | None = None,
     ) -> None:
         self.target = check_per_problem("Matches.target", target, finite=True, hint="put 0 there and mask it")
         check_floating("Matches.target", target)
@@ -85,12 +88,28 @@ class Matches(Constraint):
         self.problems = common_problems("Matches", (len(self.target), len(self.mask), len(self.noise)))
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
+        require_known("Matches.noise", self.noise)
         distance = DISTANCES[self.distance](output, self.target)
         if self.noise.numel():
             return Score(sum_rows(self._masked(distance)) / (2 * self.noise.square()))
         if self.mask.numel():
             return Score(sum_rows(self._masked(distance)) / sum_rows(self.mask.expand_as(distance)))
         return Score(mean_rows(distance))
+
+    @property
+    def in_nats(self) -> bool:
+        return bool(self.noise.numel())
+
+    def calibrated(self, residuals: Tensor) -> Self:
+        if not is_open(self.noise):
+            return self
+        check_target("Matches.target", self.target, residuals.shape, "as the outputs of the prior's residuals")
+        square = residuals.to(self.noise).square().mean(0, keepdim=True)
+        weight = self.mask.to(square).expand(-1, *square.shape[1:]) if self.mask.numel() else torch.ones_like(square)
+        known = copy.copy(self)
+        known.noise = level_of("Matches.noise", sum_rows(weight * square) / sum_rows(weight))
+        known.problems = common_problems("Matches", (len(self.target), len(self.mask), len(known.noise)))
+        return known
 
     @property
     def cell_axes(self) -> int:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch.goal._part import Part
 from latentsearch.goal.score import Score
@@ -44,6 +45,19 @@ class Constraint(Part):
     @abstractmethod
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
+
+    @property
+    def in_nats(self) -> bool:
+        """Whether the loss is minus a log-probability, so that it can be weighed against a prior as it is."""
+        return True
+
+    def calibrated(self, residuals: Tensor) -> Self:
+        """The constraint with the noise level that stands for the decoder's own error, if that is what it has.
+
+        Args:
+            residuals: ``(n, *O)``, of some images what their encodings decode to, minus the images.
+        """
+        return self
 
     @property
     def goal(self) -> Goal:

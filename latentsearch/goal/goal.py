@@ -255,6 +255,16 @@ class Goal(Addend):
         """The goal with its tensors on ``device``, the floating ones as ``dtype``."""
         return self._mapped(lambda part: part.to(device, dtype))
 
+    def calibrated(self, residuals: Tensor) -> Goal:
+        """The goal with every ``noise="decoder"`` as a number.
+
+        Args:
+            residuals: ``(n, *O)``, what encodings decode to minus the images, as a prior of
+                [fit_prior][latentsearch.fit_prior] has them.
+        """
+        terms = tuple((weight, constraint.calibrated(residuals)) for weight, constraint in self.terms)
+        return replace(self, terms=terms)
+
     def _mapped(self, function: Callable[[Part], Part]) -> Goal:
         terms = tuple((weight, cast(Constraint, function(constraint))) for weight, constraint in self.terms)
         return replace(self, terms=terms, limit=cast(Limit, function(self.limit)))

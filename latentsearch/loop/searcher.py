@@ -72,7 +72,7 @@ class BaseSearcher(ABC):
         check_types(generator, constraint, run)
         goal = constraint.goal
         check_run(run, seed, goal.problems)
-        problem = Problem(generator, goal, init, problem_seeds(seed, goal.problems))
+        problem = Problem.of(generator, goal, init, problem_seeds(seed, goal.problems))
         check_priors(problem)
         self.check(problem)
         return self._search(problem, run)

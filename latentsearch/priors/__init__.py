@@ -1,6 +1,8 @@
 """Distributions over latents: something to sample starts from, a term of the objective, and what proposes."""
 
 from latentsearch.priors.distribution import DistributionPrior
+from latentsearch.priors.files import load, save
+from latentsearch.priors.fitted import FittedCodes, FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
@@ -19,6 +21,8 @@ from latentsearch.priors.uniform import UniformCodes
 __all__ = [
     "Concrete",
     "DistributionPrior",
+    "FittedCodes",
+    "FittedPrior",
     "GaussianMixture",
     "HistogramPrior",
     "LogisticNormal",
@@ -32,6 +36,9 @@ __all__ = [
     "StickBreakingNormal",
     "UniformCodes",
     "fit_gaussian_mixture",
+    "fitted",
     "from_alr",
+    "load",
+    "save",
     "to_alr",
 ]

@@ -68,6 +68,10 @@ class CodeNetwork(nn.Module):
         uniform = torch.zeros(full) if histogram is None else histogram.detach().float()
         self.register_buffer("frequencies", uniform.log_softmax(-1))
 
+    def set_cost(self, cost: float) -> None:
+        """What a pass costs, now that it is known."""
+        self.cost = self.settings["cost"] = float(cost)
+
     def mixed(self, logits: Tensor, frequencies: Tensor | None = None) -> Tensor:
         """What a network says, ``(N, *S, K)`` logits on top of the histogram, with the histogram mixed in.
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.abc import Traversable
 from importlib.resources import as_file, files
 from typing import Any
 
 from torch import Tensor, nn
 
-from latentsearch import _checkpoint, models, training
+from latentsearch import _checkpoint, models, priors, training
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.priors import FittedPrior
 
 _NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
+_PRIORS = ("mnist-vqvae-512",)
 _CLASSES: dict[str, type[nn.Module]] = {
     "VQVAE": models.VQVAE,
     "VAE": models.VAE,
@@ -67,6 +70,33 @@ def load(name: str) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
+def prior(name: str) -> FittedPrior:
+    """What the latents of a model look like: a prior that was fitted to encodings of MNIST's training images.
+
+    - ``"mnist-vqvae-512"``: a [MaskedDiffusion][latentsearch.priors.MaskedDiffusion], which can propose.
+
+    Args:
+        name: The model's.
+
+    Returns:
+        The prior, on the CPU; its ``figures`` are of MNIST's test images.
+
+    Raises:
+        InvalidArgument: If there is none for that model.
+        BrokenFile: If the file is not whole.
+
+    Example:
+        >>> from latentsearch import zoo
+        >>> zoo.prior("mnist-vqvae-512").figures["bits"] < 3.9
+        True
+    """
+    if name not in _PRIORS:
+        expected = "one of " + ", ".join(map(repr, _PRIORS))
+        raise InvalidArgument("zoo.prior", got=repr(name), expected=expected, hint="ls.fit_prior makes others")
+    with as_file(_resource(f"{name}-prior")) as path:
+        return priors.load(path)
+
+
 def figures(name: str) -> dict[str, float]:
     """What a model was measured to be worth on MNIST's 10,000 test images.
 
@@ -103,12 +133,16 @@ def images() -> tuple[Tensor, Tensor]:
 def _read(name: str, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if kind == "model" and name not in _NAMES:
         raise InvalidArgument("zoo.load", got=repr(name), expected="one of " + ", ".join(map(repr, _NAMES)))
+    # Within a zip the file is unpacked for as long as it is read.
+    with as_file(_resource(name)) as path:
+        return _checkpoint.load(path, kind=kind)
+
+
+def _resource(name: str) -> Traversable:
     resource = files("latentsearch.zoo") / "weights" / f"{name}.safetensors"
     if not resource.is_file():
         raise BrokenFile(f"the installation lacks {name}.safetensors; install latentsearch again")
-    # Within a zip the file is unpacked for as long as it is read.
-    with as_file(resource) as path:
-        return _checkpoint.load(path, kind=kind)
+    return resource
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

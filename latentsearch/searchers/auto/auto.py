@@ -30,6 +30,7 @@ class AutoSearch(BaseSearcher):
     | continuous | yes | - | [HalvingSearch][latentsearch.HalvingSearch] |
     | codes | - | as many as there are grids | [ExhaustiveSearch][latentsearch.ExhaustiveSearch] |
     | codes | - | no limit, and at most 4,096 grids | ExhaustiveSearch |
+    | codes, a learnt prior in the goal | - | - | [GibbsSearch][latentsearch.GibbsSearch]: samples, not an optimum |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
     | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
     | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
@@ -84,7 +85,7 @@ class AutoSearch(BaseSearcher):
             Unsupported: If no plan applies.
         """
         goal = constraint.goal
-        return self._chosen(Problem(generator, goal, None, problem_seeds(0, goal.problems)), run)
+        return self._chosen(Problem.of(generator, goal, None, problem_seeds(0, goal.problems)), run)
 
     def _chosen(self, problem: Problem, run: Run) -> Searcher:
         evaluations = min(run.limit("evaluations", problem.goal.problems))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from latentsearch.problem import Problem
-from latentsearch.protocols import Searcher
+from latentsearch.protocols import ConditionalPrior, Searcher
 from latentsearch.searchers.auto._on_codes import (
     LEAST_FOR_STALLS,
     LEAST_FOR_SWAPS,
@@ -18,10 +18,13 @@ from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
+from latentsearch.searchers.gibbs import GibbsSearch
 from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.spaces import Continuous, Discrete
 
 _FEW = 4096  # so many grids are decoded one by one where there is no limit
+_CHAINS, _MOST_CHAINS = 4, 8  # of samples: without a limit, and at most
+_A_CHAIN = 1000  # evaluations that are enough for one
 _CODES = "examples/logs/codes, docs/results/codes.md"
 
 
@@ -47,6 +50,13 @@ def _pays_for_all_grids(problem: Problem, evaluations: float) -> bool:
     return ExhaustiveSearch().cost(space) <= evaluations
 
 
+def _has_a_prior_that_proposes(problem: Problem, evaluations: float) -> bool:
+    """Whether the goal names a learnt prior over codes; one that costs nothing says nothing of codes together."""
+    prior, goal = problem.goal.prior, problem.goal
+    learnt = isinstance(prior, ConditionalPrior) and prior.cost > 0
+    return learnt and bool(goal.likelihood.terms) and goal.prior_weight > 0
+
+
 def _always(problem: Problem, evaluations: float) -> bool:
     return True
 
@@ -61,6 +71,14 @@ def _halving(problem: Problem, evaluations: float) -> Searcher:
 
 def _exhaustive(problem: Problem, evaluations: float) -> Searcher:
     return ExhaustiveSearch()
+
+
+def _gibbs(problem: Problem, evaluations: float) -> Searcher:
+    """As many chains as the budget is for, so that the candidates are different answers."""
+    if math.isinf(evaluations):
+        return GibbsSearch(restarts=_CHAINS)
+    chains = int(min(max(evaluations // _A_CHAIN, 1), _MOST_CHAINS))
+    return GibbsSearch(explore=int(min(GibbsSearch().explore, evaluations / chains / 4)), restarts=chains)
 
 
 def _evolution(problem: Problem, evaluations: float) -> Searcher:
@@ -81,6 +99,7 @@ DEFAULT_PLANS = (
         "examples/logs/continuous.json, docs/results/continuous.md",
     ),
     Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof at the cost of a search"),
+    Plan("codes, a prior that proposes", _has_a_prior_that_proposes, _gibbs, "docs/results/posterior.md"),
     Plan("codes, no gradient", _has_no_gradient, _evolution, f"{_CODES}: bright"),
     Plan(
         "codes, a relaxation",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentsearch._codes import code_draws
 from latentsearch.constraints import LogPrior
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -154,6 +154,15 @@ class GibbsSearch(IterativeSearcher):
         if not problem.goal.likelihood.terms:
             hint = "prior.sample(noise) draws from a prior alone"
             raise Unsupported(name, got="a prior and nothing else", expected="a term beside it", hint=hint)
+        weighed = problem.goal.prior_weight != 1
+        for weight, term in problem.goal.likelihood.terms:
+            if not (term.in_nats or weighed or weight != 1):
+                raise InvalidArgument(
+                    term.name,
+                    got="a mean, beside a prior in nats that would outweigh it",
+                    expected="a likelihood in nats",
+                    hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation",
+                )
         if problem.goal.prior_weight <= 0:
             got = f"a prior of weight {problem.goal.prior_weight:g}"
             raise Unsupported(name, got=got, expected="a positive weight, 1 for a posterior")

@@ -1,0 +1,5 @@
+"""Fitting a prior to what a generator's encoder makes of images."""
+
+from latentsearch.fitting.fit_prior import fit_prior
+
+__all__ = ["fit_prior"]

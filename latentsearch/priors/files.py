@@ -1,0 +1,109 @@
+"""Fitted priors on disk: safetensors with a JSON header, never a pickle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch import _checkpoint
+from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.priors.fitted import FittedPrior, fitted
+from latentsearch.priors.gaussian_mixture import GaussianMixture
+from latentsearch.priors.histogram import HistogramPrior
+from latentsearch.priors.masked_diffusion import MaskedDiffusion
+from latentsearch.priors.pixelcnn import PixelCNN
+from latentsearch.priors.real_nvp import RealNVP
+from latentsearch.priors.rectified_flow import RectifiedFlow
+from latentsearch.protocols import Prior
+from latentsearch.spaces import Discrete
+
+Tensors = Mapping[str, Tensor]
+
+
+def save(prior: FittedPrior, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> None:
+    """Write a fitted prior.
+
+    Args:
+        prior: As [fit_prior][latentsearch.fit_prior] gives it.
+        path: A safetensors file.
+        dtype: Of the floating tensors on disk, such as ``torch.float16`` for half the size; as they are if not given.
+
+    Raises:
+        InvalidArgument: If it is of a class that cannot be made again from a file.
+    """
+    inner = prior.prior
+    name = type(inner).__name__
+    if name not in _BUILDERS:
+        raise InvalidArgument("priors.save", got=name, expected="one of " + ", ".join(_BUILDERS))
+    tensors = {f"prior.{key}": value for key, value in _tensors(inner).items()} | {"residuals": prior.residuals}
+    if dtype is not None:
+        tensors = {key: t.to(dtype) if t.is_floating_point() else t for key, t in tensors.items()}
+    settings = getattr(inner, "settings", {})
+    _checkpoint.save(path, tensors, {"kind": "prior", "class": name, "settings": settings, "figures": prior.figures})
+
+
+def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> FittedPrior:
+    """Read what [save][latentsearch.priors.save] wrote: frozen, and in float32 at least.
+
+    Raises:
+        BrokenFile: If the file is not whole, or of something else.
+    """
+    tensors, header = _checkpoint.load(path, kind="prior", device=device)
+    name = header.get("class")
+    if name not in _BUILDERS:
+        raise BrokenFile(f"{path} holds a prior of an unknown class, {name!r}")
+    wide = {key: t.to(torch.promote_types(t.dtype, torch.float32)) if t.is_floating_point() else t
+            for key, t in tensors.items()}  # fmt: skip
+    own = {key.removeprefix("prior."): t for key, t in wide.items() if key.startswith("prior.")}
+    try:
+        prior = _BUILDERS[name](own, dict(header["settings"]))
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise BrokenFile(f"the prior in {path} does not fit: {error}") from error
+    return fitted(prior, wide["residuals"], header["figures"])
+
+
+def _tensors(prior: Prior) -> Tensors:
+    if isinstance(prior, nn.Module):
+        found: Tensors = prior.state_dict()
+        return found
+    if isinstance(prior, HistogramPrior):
+        return {"logits": prior.logits}
+    assert isinstance(prior, GaussianMixture)
+    return prior.tensors()
+
+
+def _frozen(module: nn.Module, tensors: Tensors) -> Any:
+    module.load_state_dict(dict(tensors))
+    device = next(iter(tensors.values())).device
+    return module.to(device).eval().requires_grad_(False)
+
+
+def _network(kind: Callable[..., nn.Module]) -> Callable[[Tensors, dict[str, Any]], Prior]:
+    def build(tensors: Tensors, settings: dict[str, Any]) -> Prior:
+        space = Discrete(tuple(settings.pop("shape")), settings.pop("codebook_size"))
+        width = settings.pop("codebook_width")
+        codebook = None if width is None else torch.zeros(space.codebook_size, width)
+        return _frozen(kind(space, codebook=codebook, **settings), tensors)  # type: ignore[no-any-return]
+
+    return build
+
+
+def _flow(kind: Callable[..., nn.Module]) -> Callable[[Tensors, dict[str, Any]], Prior]:
+    def build(tensors: Tensors, settings: dict[str, Any]) -> Prior:
+        return _frozen(kind(tuple(settings.pop("shape")), **settings), tensors)  # type: ignore[no-any-return]
+
+    return build
+
+
+_BUILDERS: dict[str, Callable[[Tensors, dict[str, Any]], Prior]] = {
+    "GaussianMixture": lambda tensors, settings: GaussianMixture(**tensors, **settings),
+    "HistogramPrior": lambda tensors, settings: HistogramPrior(tensors["logits"]),
+    "MaskedDiffusion": _network(MaskedDiffusion),
+    "PixelCNN": _network(PixelCNN),
+    "RealNVP": _flow(RealNVP),
+    "RectifiedFlow": _flow(RectifiedFlow),
+}

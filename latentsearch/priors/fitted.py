@@ -1,0 +1,86 @@
+"""A prior with what is known of it since it was fitted: how good it is, and how far the decoder is off."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.noise import Noise
+from latentsearch.protocols import ConditionalPrior, Prior
+from latentsearch.spaces import LatentSpace
+
+
+class FittedPrior:
+    """A prior that was fitted to a generator's latents.
+
+    Attributes:
+        prior: The prior itself.
+        residuals: ``(n, *O)``, of some held-out images what their encodings decode to, minus the images; ``(0,)`` where
+            it was fitted to latents alone. ``noise="decoder"`` stands for their size.
+        figures: What was measured on held-out latents: of codes bits a code, of continuous latents nats a dimension,
+            under this prior and under the ones that cost nothing.
+    """
+
+    def __init__(self, prior: Prior, residuals: Tensor, figures: Mapping[str, float]) -> None:
+        self.prior, self.residuals, self.figures = prior, residuals, dict(figures)
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        return f"{type(self).__name__}({type(self.prior).__name__} over {self.space}: {figures})"
+
+    @property
+    def space(self) -> LatentSpace:
+        """What it is a distribution over."""
+        return self.prior.space
+
+    @property
+    def cost(self) -> float:
+        """What a draw costs, or a pass of one that has conditionals, as a share of a decode."""
+        return float(getattr(self.prior, "cost", 0.0))
+
+    def sample(self, noise: Noise) -> Tensor:
+        """One hard latent per row of ``noise``: ``(N, *S)``."""
+        return self.prior.sample(noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """``(N,)`` in nats."""
+        return self.prior.log_prob(z)
+
+    def to(self, device: torch.device | str) -> FittedPrior:
+        """The same on another device; itself if it is there."""
+        if self.residuals.device == torch.device(device):
+            return self
+        moved = copy.copy(self)
+        move = copy.deepcopy(self.prior) if isinstance(self.prior, nn.Module) else self.prior
+        moved.prior, moved.residuals = move.to(device), self.residuals.to(device)  # type: ignore[attr-defined]
+        return moved
+
+
+class FittedCodes(FittedPrior):
+    """One over codes that can propose."""
+
+    @property
+    def _conditional(self) -> ConditionalPrior:
+        return cast(ConditionalPrior, self.prior)
+
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        """``(N, *S, K)``: log p(z_p = j | the known codes)."""
+        return self._conditional.conditionals(z, known)
+
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """``(N, *S)`` with the positions in ``mask`` drawn given the rest."""
+        return self._conditional.resample(z, mask, noise)
+
+    def passes(self, mask: Tensor) -> Tensor:
+        """``(N,)`` int64: how many passes ``resample`` takes."""
+        return self._conditional.passes(mask)
+
+
+def fitted(prior: Prior, residuals: Tensor, figures: Mapping[str, float]) -> FittedPrior:
+    """A prior with what is known of it."""
+    kind = FittedCodes if isinstance(prior, ConditionalPrior) else FittedPrior
+    return kind(prior, residuals, figures)
