@@ -2,7 +2,7 @@
 
 from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.files import load, save
-from latentsearch.priors.fitted import FittedCodes, FittedPrior, fitted
+from latentsearch.priors.fitted_prior import FittedCodes, FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.masked_diffusion import MaskedDiffusion

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument
-from latentsearch.priors.fitted import FittedPrior, fitted
+from latentsearch.priors.fitted_prior import FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
