@@ -1,19 +1,30 @@
-"""What the outputs say of each code, near a grid that fits them: the loss to second order, position by position."""
+"""What the outputs say of each code: the loss to second order around a grid, position by position."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from latentsearch._codes import excess, products
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import Linear, Objective
 
 
-def evidence(likelihood: Objective, z: Tensor, probes: int, curvature: Tensor, noise: Noise) -> Tensor:
-    r"""By how much the loss would rise if one position took another code, ``(M, *S, K)``, and the others stayed.
+def slope(likelihood: Objective, z: Tensor) -> Tensor:
+    r"""By how much the loss rises to first order where one position takes another code, ``(M, *S, K)``: $g \cdot \delta$.
 
-    For a sum of squares that is $g \cdot \delta + \|J \delta\|^2$, the second term from random probes; a position that
-    the outputs do not show has next to none. For other losses it is $g \cdot \delta + \lambda |\delta|^2/2$.
+    Args:
+        likelihood: What is searched for, without the prior; it costs 2 evaluations.
+        z: ``(M, *S)``, the grids.
+    """
+    return _rise(likelihood, likelihood.linearise(z), z)
+
+
+def expansion(likelihood: Objective, z: Tensor, probes: int, curvature: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    r"""First and second order of the loss where one position takes another code, ``(M, *S, K)`` each.
+
+    For a sum of squares the second is $\|J \delta\|^2$, of Gauss and Newton, by random probes; a position that the
+    outputs do not show has next to none. For other losses it is $\lambda |\delta|^2/2$.
 
     Args:
         likelihood: What is searched for, without the prior.
@@ -23,15 +34,18 @@ def evidence(likelihood: Objective, z: Tensor, probes: int, curvature: Tensor, n
         noise: M rows.
     """
     if not likelihood.goal.least_squares:
-        linear = likelihood.linearise(z)
-        distance = excess(likelihood.codebook, likelihood.embed(z))
-        rise = products(likelihood.codebook, linear.gradient) + 0.5 * curvature.view(-1, *(1,) * z.ndim) * distance
-        return _from_own(rise if linear.table is None else rise + linear.table, z)
+        half = 0.5 * curvature.view(-1, *(1,) * z.ndim)
+        return slope(likelihood, z), half * _from_own(excess(likelihood.codebook, likelihood.embed(z)), z)
     linear, seen = likelihood.sensitivities(z, probes, noise)
-    rise = _from_own(products(likelihood.codebook, linear.gradient), z)
+    second = torch.zeros(*z.shape, likelihood.grid.codebook_size, dtype=seen.dtype, device=seen.device)
     for number in range(probes):
-        rise = rise + _from_own(products(likelihood.codebook, seen[:, number]), z).square() / probes
-    return rise
+        second += _from_own(products(likelihood.codebook, seen[:, number]), z).square() / probes
+    return _rise(likelihood, linear, z), second
+
+
+def _rise(likelihood: Objective, linear: Linear, z: Tensor) -> Tensor:
+    rise = products(likelihood.codebook, linear.gradient)
+    return _from_own(rise if linear.table is None else rise + linear.table, z)
 
 
 def _from_own(table: Tensor, z: Tensor) -> Tensor:

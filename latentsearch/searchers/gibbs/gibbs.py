@@ -12,6 +12,7 @@ from torch import Tensor
 from latentsearch._codes import code_draws
 from latentsearch.constraints import LogPrior
 from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.goal import Goal
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -20,7 +21,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
-from latentsearch.searchers.gibbs._evidence import evidence
+from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -35,8 +36,10 @@ class GibbsState:
 
     Attributes:
         relaxed: The relaxation with which it begins.
-        evidence: ``(M, *S, K)``: what the outputs say of each code, as a rise of the loss; 0 where nothing is known.
-        z: ``(M, *S)``.
+        anchor: ``(M, *S)``, the grid around which the loss is expanded.
+        second_order: ``(M, *S, K)``, the second order of the loss there; 0 before it is expanded.
+        first_order: ``(M, *S, K)``, its first order.
+        z: ``(M, *S)``, where the chain stands.
         loss: ``(M,)``, the likelihood's part of it; infinite before the first sweep.
         known: ``(M, *S)`` bool, the positions drawn so far.
         sweeps: ``(M,)`` int64, sweeps of the schedule.
@@ -44,7 +47,9 @@ class GibbsState:
     """
 
     relaxed: RelaxedState
-    evidence: Tensor
+    anchor: Tensor
+    second_order: Tensor
+    first_order: Tensor
     z: Tensor
     loss: Tensor
     known: Tensor
@@ -65,13 +70,14 @@ class GibbsSearch(IterativeSearcher):
 
     1. A relaxation, as of [RelaxedSearch][latentsearch.RelaxedSearch], finds a grid whose outputs are right, with what
        the prior says of single codes as the only term beside the likelihood. It is no likely grid.
-    2. Around it the loss is expanded to second order, for every position by itself: its *evidence* $S_p(j)$ for code j.
-       For sums of squares the second-order term is that of Gauss and Newton, by random probes; of codes that the
-       outputs do not show there is none.
+    2. Around this anchor the loss is expanded to second order, for every position by itself: it rises by about
+       $S_p(j)$ where position p takes code j. For sums of squares the second order is that of Gauss and Newton, by
+       random probes; of codes that the outputs do not show there is none.
     3. Positions are revealed, those that the outputs show best first, several a pass: each is drawn from
        $p(z_p = j \mid \text{those revealed}) \, e^{-\eta S_p(j)}$. What is seen is kept, and the rest is filled in.
-    4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from the
-       distribution of step 3 given all others, their outputs are decoded, and one of these and the present code is
+    4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from
+       $q(j) \propto p(j \mid \text{others}) \, e^{-\eta S_p(j)}$, with the first order of S where the others stand
+       now and the position at its anchor. Their outputs are decoded, and one of these and the present code is
        chosen in proportion to $p(j \mid \text{others}) \, e^{-L} / q(j)$. Since q does not depend on the present
        code this leaves the conditional distribution as it is [i-SIR: Andrieu, Lee and Vihola, *Uniform ergodicity of
        the iterated conditional SMC*, Bernoulli 2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a
@@ -87,7 +93,7 @@ class GibbsSearch(IterativeSearcher):
         probes: Of the curvature, for sums of squares.
         reveals: Passes of the prior in which all positions are revealed; 0 sweeps from where the chain begins.
         candidates: m, codes that are tried at each position.
-        trust: $\eta$, how much of the evidence counts in what is proposed: it is an expansion, and overstates.
+        trust: $\eta$, how much of the expansion counts in what is proposed: it overstates.
         temperature: Of the sweeps, the first and the last; between them it changes evenly. At 1 the answer is a draw;
             below it is more likely than draws are, and at 0 the best candidate is taken.
         sweeps: How many; None for as many as the budget pays for, and 4 where there is none.
@@ -111,7 +117,7 @@ class GibbsSearch(IterativeSearcher):
     probes: int = 24
     reveals: int = 16
     candidates: int = 3
-    trust: float = 0.3
+    trust: float = 0.2
     temperature: tuple[float, float] = (1.0, 1.0)
     sweeps: int | None = None
     spacing: int = 3
@@ -134,7 +140,7 @@ class GibbsSearch(IterativeSearcher):
 
     def step_cost(self, space: LatentSpace) -> int:
         assert isinstance(space, Discrete)
-        block = largest(space.shape, self.spacing) * self.candidates + 1
+        block = largest(space.shape, self.spacing) * self.candidates + 3
         return max(block, 2 + self.probes, self._relaxation(space).step_cost(space))
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
@@ -175,11 +181,13 @@ class GibbsSearch(IterativeSearcher):
         wide = torch.promote_types(objective.generator.dtype, torch.float32)
         nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
         loss = torch.full((len(z),), torch.inf, dtype=wide, device=z.device)
-        return GibbsState(relaxed, nothing, z, loss, torch.ones_like(z, dtype=torch.bool), self._schedule(objective), 0)
+        return GibbsState(
+            relaxed, z, nothing, nothing, z, loss, torch.ones_like(z, dtype=torch.bool), self._schedule(objective), 0
+        )
 
     def step(self, objective: Objective, state: GibbsState, noise: Noise) -> tuple[GibbsState, Draw]:
         likelihood, number = self._likelihood(objective), state.number
-        anchored = likelihood.goal.differentiable and not likelihood.goal.limited
+        anchored = _has_an_anchor(likelihood.goal)
         explored = self._relaxation(objective.grid).steps + 1 if anchored and self.explore else 0  # type: ignore[operator]
         revealed = explored + 1 + self.reveals if anchored else 0
         if number < explored:
@@ -202,16 +210,18 @@ class GibbsSearch(IterativeSearcher):
         return replace(state, relaxed=relaxed, z=state.z if proposal is None else proposal.latent)
 
     def _expand(self, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
-        found = evidence(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
+        dtype = state.loss.dtype
+        first, second = expansion(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
         known = torch.zeros_like(state.known) if self.reveals else state.known
-        return replace(state, evidence=found.to(state.evidence.dtype), known=known)
+        return replace(state, anchor=state.z, first_order=first.to(dtype), second_order=second.to(dtype), known=known)
 
     def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
         """Draw a part of the positions that are not known, given those that are."""
-        logits = objective.prior.conditionals(state.z, state.known) - self.trust * state.evidence
+        rise = state.first_order + state.second_order
+        logits = objective.prior.conditionals(state.z, state.known) - self.trust * rise
         drawn = code_draws(logits.log_softmax(-1), 1, noise)[:, 0]
         # What the outputs show comes first: there the codes on average cost most.
-        shown = state.evidence.mean(-1).masked_fill(state.known, -torch.inf).flatten(1)
+        shown = state.second_order.mean(-1).masked_fill(state.known, -torch.inf).flatten(1)
         positions = shown.shape[1]
         count = positions * (stage + 1) // self.reveals - positions * stage // self.reveals
         now = torch.zeros_like(shown, dtype=torch.bool).scatter(1, shown.topk(count, 1).indices, True).view_as(state.z)
@@ -222,29 +232,37 @@ class GibbsSearch(IterativeSearcher):
     ) -> GibbsState:
         """One block of positions, drawn one after another given all others."""
         parts = blocks(objective.grid.shape, self.spacing)
-        block = parts[number % len(parts)].to(state.z.device)
+        positions = parts[number % len(parts)]
+        block = torch.tensor(positions, device=state.z.device)
         if number == 0:
             state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
-        inside = torch.zeros(state.z[0].numel(), dtype=torch.bool, device=block.device)
-        inside[block] = True
-        known = ~inside.view(state.z.shape[1:]).expand_as(state.z)
-        prior = objective.prior.conditionals(state.z, known).flatten(1, -2)[:, block].to(state.evidence.dtype)
-        proposal = (prior - self.trust * state.evidence.flatten(1, -2)[:, block]).log_softmax(-1)
+        outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
+        known = outside.view(state.z.shape[1:]).expand_as(state.z)
+        prior = objective.prior.conditionals(state.z, known).to(state.loss.dtype)
+        proposal = self._proposal(likelihood, state, prior, known).flatten(1, -2)[:, block]
+        prior = prior.flatten(1, -2)[:, block]
         codes = code_draws(proposal, self.candidates, noise.fold(_CANDIDATES))  # (M, m, n)
-        ratio = torch.where(prior.isneginf(), -torch.inf, prior - proposal)
         temperature = self._temperature(state, number // len(parts))
         z, loss = state.z.flatten(1), state.loss
-        for index, position in enumerate(block.tolist()):
+        for index, position in enumerate(positions):
             new = codes[..., index]
             score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
             tried = torch.cat([z[:, position, None], new], 1)
             losses = torch.cat([loss[:, None], score.loss.to(loss.dtype)], 1)
-            weights = _tempered(ratio[:, index].gather(1, tried), prior[:, index].gather(1, tried), losses, temperature)
+            logs = (table[:, index].gather(1, tried) for table in (prior, proposal))
+            weights = _weights(*logs, losses, temperature)
             chosen = noise.fold(_CHOICE).fold(position).perturbed(weights)
             best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
             z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
             loss = losses.gather(1, best)[:, 0]
         return replace(state, z=z.view_as(state.z), loss=loss)
+
+    def _proposal(self, likelihood: Objective, state: GibbsState, prior: Tensor, known: Tensor) -> Tensor:
+        """``(M, *S, K)``, log q of positions that are not known; nothing in it depends on the codes they have now."""
+        if not _has_an_anchor(likelihood.goal):
+            return prior
+        slopes = slope(likelihood, torch.where(known, state.z, state.anchor))
+        return (prior - self.trust * (slopes.to(prior.dtype) + state.second_order)).log_softmax(-1)
 
     # -- its parts ---------------------------------------------------------------------------------
 
@@ -261,10 +279,15 @@ class GibbsSearch(IterativeSearcher):
         left, space = objective.left, objective.grid
         if self.sweeps is not None:
             return torch.full_like(left, self.sweeps, dtype=torch.int64)
-        before = self.explore + 2 + self.probes + self.reveals * objective.prior.cost
-        parts = len(blocks(space.shape, self.spacing))
-        each = space.positions * self.candidates + parts * objective.prior.cost
-        affordable = ((left - before - self.whole_step_cost(objective)) / each).floor()
+        pass_cost, parts = objective.prior.cost, blocks(space.shape, self.spacing)
+        relaxation = self._relaxation(space)
+        explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
+        before = explored + 2 + self.probes + self.reveals * pass_cost
+        each = space.positions * self.candidates + len(parts) * (pass_cost + 2)
+        # The last step begins only if the dearest one could be paid for.
+        least = min(map(len, parts)) * self.candidates + 2 + pass_cost
+        kept = self.whole_step_cost(objective) - least
+        affordable = ((left - before - kept) / each).floor()
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=0).long()
 
     def _temperature(self, state: GibbsState, sweep: int) -> Tensor:
@@ -276,16 +299,22 @@ class GibbsSearch(IterativeSearcher):
         return first + (last - first) * share
 
 
-def _tempered(ratio: Tensor, prior: Tensor, loss: Tensor, temperature: Tensor) -> Tensor:
+def _has_an_anchor(goal: Goal) -> bool:
+    """Whether the loss can be expanded, and any grid may be revealed."""
+    return goal.differentiable and not goal.limited
+
+
+def _weights(prior: Tensor, proposal: Tensor, loss: Tensor, temperature: Tensor) -> Tensor:
     """``(M, m)`` logits of the choice among candidates: prior times likelihood, tempered, over the proposal.
 
     Args:
-        ratio: ``(M, m)``, log of prior over proposal.
-        prior: ``(M, m)``, log of the prior.
+        prior: ``(M, m)``, log p of each.
+        proposal: ``(M, m)``, log q.
         loss: ``(M, m)``, of the likelihood.
         temperature: ``(M,)``; at 0 prior times likelihood decides.
     """
     hot = temperature[:, None]
-    posterior = torch.where(prior.isneginf() | loss.isinf(), -torch.inf, prior - loss)
-    at = (posterior / hot.clamp(min=torch.finfo(hot.dtype).tiny ** 0.5)) - (prior - ratio)
-    return torch.where(posterior.isneginf(), -torch.inf, torch.where(hot > 0, at, posterior))
+    impossible = prior.isneginf() | loss.isinf()
+    posterior = torch.where(impossible, -torch.inf, prior - loss)
+    tempered = posterior / torch.where(hot > 0, hot, 1) - proposal
+    return torch.where(impossible, -torch.inf, torch.where(hot > 0, tempered, posterior))
