@@ -11,7 +11,7 @@ from latentsearch.objective import Linear, Objective
 
 
 def slope(likelihood: Objective, z: Tensor) -> Tensor:
-    r"""By how much the loss rises to first order where one position takes another code, ``(M, *S, K)``: $g \cdot \delta$.
+    r"""The first order of the loss where one position takes another code, ``(M, *S, K)``: $g \cdot \delta$.
 
     Args:
         likelihood: What is searched for, without the prior; it costs 2 evaluations.

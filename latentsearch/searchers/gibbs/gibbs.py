@@ -21,6 +21,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
+from latentsearch.searchers.gibbs._choice import weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
@@ -249,8 +250,8 @@ class GibbsSearch(IterativeSearcher):
             score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
             tried = torch.cat([z[:, position, None], new], 1)
             losses = torch.cat([loss[:, None], score.loss.to(loss.dtype)], 1)
-            logs = (table[:, index].gather(1, tried) for table in (prior, proposal))
-            weights = _weights(*logs, losses, temperature)
+            own, drawn = (table[:, index].gather(1, tried) for table in (prior, proposal))
+            weights = weights_of(own, drawn, losses, temperature)
             chosen = noise.fold(_CHOICE).fold(position).perturbed(weights)
             best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
             z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
@@ -302,19 +303,3 @@ class GibbsSearch(IterativeSearcher):
 def _has_an_anchor(goal: Goal) -> bool:
     """Whether the loss can be expanded, and any grid may be revealed."""
     return goal.differentiable and not goal.limited
-
-
-def _weights(prior: Tensor, proposal: Tensor, loss: Tensor, temperature: Tensor) -> Tensor:
-    """``(M, m)`` logits of the choice among candidates: prior times likelihood, tempered, over the proposal.
-
-    Args:
-        prior: ``(M, m)``, log p of each.
-        proposal: ``(M, m)``, log q.
-        loss: ``(M, m)``, of the likelihood.
-        temperature: ``(M,)``; at 0 prior times likelihood decides.
-    """
-    hot = temperature[:, None]
-    impossible = prior.isneginf() | loss.isinf()
-    posterior = torch.where(impossible, -torch.inf, prior - loss)
-    tempered = posterior / torch.where(hot > 0, hot, 1) - proposal
-    return torch.where(impossible, -torch.inf, torch.where(hot > 0, tempered, posterior))
