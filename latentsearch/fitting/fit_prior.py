@@ -113,7 +113,7 @@ def fit_prior(
         schedule=_warm_up_and_cosine,
         clip=1.0,
         autocast=autocast,
-        average=0.999,
+        average=_decay(steps),
         best="sum",
         log_every=max(steps // 20, 1),
         progress=progress,
@@ -190,6 +190,11 @@ def _decayed(model: nn.Module) -> list[dict[str, object]]:
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     return [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _decay(steps: int) -> float:
+    """Of the average of the weights: it forgets all but the last part of a fit, however short."""
+    return min(max(1 - 20 / steps, 0.5), 0.999)
 
 
 def _warm_up_and_cosine(step: int, steps: int) -> float:

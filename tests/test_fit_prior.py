@@ -1,0 +1,200 @@
+"""One line from images to a prior; priors on disk; and the decoder's own error as a noise level."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import latentsearch as ls
+from latentsearch import priors, zoo
+from latentsearch.errors import BrokenFile, InvalidArgument, Unsupported
+from latentsearch.noise import Noise
+from latentsearch.priors import GaussianMixture, HistogramPrior, MaskedDiffusion, PixelCNN
+from latentsearch.testing import check_prior
+
+IMAGES, _ = zoo.images()
+CODES = ls.wrap(zoo.load("mnist-vqvae-40"))
+VAE = ls.wrap(zoo.load("mnist-vae"))
+SMALL = partial(MaskedDiffusion, channels=8, blocks=1)
+LEFT = (torch.arange(28) < 14).float().expand(1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> priors.FittedPrior:
+    return ls.fit_prior(CODES, IMAGES, network=SMALL, steps=30, held_out=0.2)
+
+
+def test_a_prior_over_codes_is_fitted_and_can_propose(fitted: priors.FittedPrior) -> None:
+    assert isinstance(fitted, ls.ConditionalPrior) and isinstance(fitted, ls.CalibratedPrior)
+    assert fitted.space == CODES.space and fitted.cost > 0
+    assert fitted.figures["uniform"] == pytest.approx(math.log2(40))
+    assert not any(parameter.requires_grad for parameter in fitted.prior.parameters())  # type: ignore[attr-defined]
+    encoded = CODES.encode(IMAGES)
+    known = torch.zeros_like(encoded, dtype=torch.bool)
+    known[..., :4] = True
+    filled = fitted.resample(encoded, ~known, Noise.from_seed(0, len(encoded)))
+    assert torch.equal(filled[known], encoded[known])
+
+
+def test_training_beats_the_histogram_on_codes_that_go_together() -> None:
+    # Each grid is of one of three kinds: a histogram cannot tell, and what is known of a grid can.
+    kinds = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]]).view(3, 2, 2)
+    codes = kinds[Noise.from_seed(0).integers(3, 600)[0]]
+    generator = ls.CodebookGenerator(lambda e: e, torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), (2, 2))
+    prior = ls.fit_prior(generator, codes, network=SMALL, steps=300)
+    # log2(3) bits a grid of four codes are the least; independent codes cost about 1.6 bits each.
+    assert prior.figures["bits"] < 0.6 < 1.5 < prior.figures["histogram"]
+    assert prior.residuals.numel() == 0
+
+
+def test_continuous_latents_get_a_mixture() -> None:
+    prior = ls.fit_prior(VAE, IMAGES, held_out=0.2)
+    assert isinstance(prior.prior, GaussianMixture) and set(prior.figures) == {"nats", "standard normal"}
+    assert prior.sample(Noise.from_seed(0, 3)).shape == (3, 20)
+    assert prior.residuals.shape[1:] == (1, 28, 28)
+
+
+def test_the_same_seed_gives_the_same_prior() -> None:
+    fit = partial(ls.fit_prior, CODES, IMAGES, network=SMALL, steps=5, held_out=0.2)
+    one, same, other = (fit(seed=seed).log_prob(CODES.encode(IMAGES)) for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_augmented_images_are_encoded_anew() -> None:
+    seen = []
+
+    def shifted(images: Tensor, noise: Noise) -> Tensor:
+        assert len(images) == len(noise)
+        seen.append(len(images))
+        return images.roll(1, 3)
+
+    ls.fit_prior(CODES, IMAGES, network=SMALL, steps=3, held_out=0.2, augment=shifted)
+    assert seen == [16, 16, 16]
+    with pytest.raises(InvalidArgument, match=r"fit_prior.augment: got latents"):
+        ls.fit_prior(CODES, CODES.encode(IMAGES), steps=3, augment=shifted)
+
+
+def test_a_generator_without_an_encoder_takes_latents_alone() -> None:
+    blind = ls.CodebookGenerator(CODES.decoder, CODES.codebook, (7, 7))  # type: ignore[union-attr]
+    latents = CODES.encode(IMAGES)
+    assert ls.fit_prior(blind, latents, network=SMALL, steps=2, held_out=0.2).space == blind.space
+    with pytest.raises(Unsupported, match=r"ContinuousGenerator.encode: got no encoder"):
+        ls.fit_prior(ls.ContinuousGenerator(torch.nn.Linear(2, 3).eval(), (2,)), torch.rand(20, 3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"images": IMAGES[:3]}, "ten images"),
+        ({"images": "digits"}, "got str"),
+        ({"held_out": 0.0}, "a share between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ls.fit_prior(CODES, **({"images": IMAGES} | settings))
+
+
+# -- on disk -----------------------------------------------------------------------------------------
+
+
+def code_priors() -> dict[str, Any]:
+    space, book = ls.Discrete((2, 3), 5), torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    histogram = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(1))
+    return {
+        "masked": MaskedDiffusion(space, codebook=book, histogram=histogram, channels=8, blocks=2, cost=3.5, steps=2),
+        "transformer": MaskedDiffusion(space, channels=32, blocks=1, trunk="transformer"),
+        "pixelcnn": PixelCNN(space, codebook=book, channels=8, blocks=2, classes=3),
+        "histogram": HistogramPrior(histogram),
+    }
+
+
+@pytest.mark.parametrize("name", ["masked", "transformer", "pixelcnn", "histogram"])
+def test_a_prior_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+    prior = code_priors()[name]
+    prior = prior.eval() if isinstance(prior, torch.nn.Module) else prior
+    saved = priors.fitted(prior, torch.rand(2, 1, 4, 4), {"bits": 1.5})
+    priors.save(saved, tmp_path / "prior.safetensors")
+    found = priors.load(tmp_path / "prior.safetensors")
+    z = HistogramPrior(torch.zeros(2, 3, 5)).sample(Noise.from_seed(0, 4))
+    torch.testing.assert_close(found.log_prob(z), saved.log_prob(z), rtol=0, atol=0)
+    assert torch.equal(found.sample(Noise.from_seed(1, 4)), saved.sample(Noise.from_seed(1, 4)))
+    assert (found.cost, found.figures, type(found)) == (saved.cost, saved.figures, type(saved))
+    assert torch.equal(found.residuals, saved.residuals)
+    check_prior(found) if name == "histogram" else None
+
+
+def test_half_precision_on_disk_is_read_in_float32(fitted: priors.FittedPrior, tmp_path: Path) -> None:
+    sizes = []
+    for name, dtype in (("whole", None), ("half", torch.float16)):
+        priors.save(fitted, tmp_path / name, dtype=dtype)
+        sizes.append((tmp_path / name).stat().st_size)
+    found, z = priors.load(tmp_path / "half"), CODES.encode(IMAGES)
+    assert sizes[1] < 0.6 * sizes[0] and found.log_prob(z).dtype == torch.float32
+    torch.testing.assert_close(found.log_prob(z), fitted.log_prob(z), rtol=1e-2, atol=0.1)
+
+
+def test_other_files_and_priors_are_refused(tmp_path: Path) -> None:
+    strange = priors.fitted(priors.StandardNormal((2,)), torch.zeros(0), {})
+    with pytest.raises(InvalidArgument, match=r"priors.save: got StandardNormal"):
+        priors.save(strange, tmp_path / "prior")
+    (tmp_path / "torn").write_bytes(b"torn")
+    with pytest.raises(BrokenFile, match="not a whole safetensors file"):
+        priors.load(tmp_path / "torn")
+
+
+def test_the_package_has_a_prior_for_its_vqvae() -> None:
+    prior = zoo.prior("mnist-vqvae-512")
+    assert prior.figures["bits"] < 3.9 < 6 < prior.figures["histogram"]
+    z = ls.wrap(zoo.load("mnist-vqvae-512")).encode(IMAGES)
+    bits = -prior.log_prob(z) / 49 / math.log(2)
+    assert 2 < float(bits.mean()) < 4.5
+    with pytest.raises(InvalidArgument, match=r"zoo.prior: got 'mnist-vae'"):
+        zoo.prior("mnist-vae")
+
+
+# -- the decoder's own error -------------------------------------------------------------------------
+
+
+def test_the_decoders_error_is_measured_where_the_target_counts(fitted: priors.FittedPrior) -> None:
+    square = fitted.residuals.square().mean(0)
+    left = ls.Matches(IMAGES[:2], mask=LEFT, noise="decoder").calibrated(fitted.residuals)
+    torch.testing.assert_close(left.noise, (square[..., :14].mean() / 0.5).sqrt()[None])
+    small = ls.Downscales(torch.zeros(1, 1, 7, 7), 4, mode="area", noise="decoder").calibrated(fitted.residuals)
+    expected = torch.nn.functional.avg_pool2d(fitted.residuals, 4).square().mean()
+    torch.testing.assert_close(small.noise, (expected / 0.5).sqrt()[None])
+    both = ls.Matches(IMAGES[:2], mask=torch.cat([LEFT, 1 - LEFT]), noise="decoder").calibrated(fitted.residuals)
+    assert both.noise.shape == (2,) and both.noise[0] == left.noise[0] != both.noise[1]
+
+
+def test_a_search_finds_the_decoders_error_out(fitted: priors.FittedPrior) -> None:
+    goal = ls.Matches(IMAGES[:1], mask=LEFT, noise="decoder") + ls.LogPrior(fitted)
+    known = goal.goal.calibrated(fitted.residuals)
+    searches = (ls.search(CODES, each, seed=0, run=ls.Run(evaluations=300)) for each in (goal, known))
+    assert torch.equal(*(result.latent for result in searches))
+    with pytest.raises(InvalidArgument, match=r"Matches.noise: got 'decoder'"):
+        ls.search(CODES, ls.Matches(IMAGES[:1], noise="decoder"), seed=0)
+    with pytest.raises(InvalidArgument, match=r"Matches.noise: got 'decoder'"):
+        ls.Matches(IMAGES[:1], noise="decoder")(IMAGES[:1], IMAGES[:1])
+
+
+def test_a_mean_of_squares_beside_a_prior_in_nats_is_refused(fitted: priors.FittedPrior) -> None:
+    with pytest.raises(InvalidArgument, match=r"a mean, beside a prior in nats .* noise='decoder'"):
+        ls.search(CODES, ls.Matches(IMAGES[:1]) + ls.LogPrior(fitted), seed=0)
+    weighed = ls.Matches(IMAGES[:1]) + 1e-4 * ls.LogPrior(fitted)
+    assert ls.search(CODES, weighed, seed=0, run=ls.Run(evaluations=200)).latent.shape == (1, 7, 7)
+
+
+def test_the_method_is_chosen_by_whether_a_prior_can_propose(fitted: priors.FittedPrior) -> None:
+    match = ls.Matches(IMAGES[:1], noise=0.1)
+    choose = ls.AutoSearch().choose
+    chosen = choose(CODES, match + ls.LogPrior(fitted), ls.Run(evaluations=3000))
+    assert isinstance(chosen, ls.GibbsSearch) and chosen.restarts == 3
+    for other in (match, match + ls.LogPrior(CODES.prior)):
+        assert not isinstance(choose(CODES, other), ls.GibbsSearch)
