@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
-import torch
-from torch import Tensor
 
+def blocks(shape: tuple[int, ...], spacing: int) -> list[list[int]]:
+    """Every position of the flattened grid in one block.
 
-def blocks(shape: tuple[int, ...], spacing: int) -> list[Tensor]:
-    """Every position of the flattened grid in one block, ``(n,)`` int64 each.
-
-    Those of one block are ``spacing`` apart along every axis: a neighbour is never drawn in the same turn.
+    Those of one block are ``spacing`` apart along every axis: a neighbour is never drawn in the same turn. They are
+    plain numbers, since a step may not ask a device for them.
     """
-    place = torch.zeros(shape, dtype=torch.int64)
-    for axis, side in enumerate(shape):
-        step = min(spacing, side)
-        own = torch.arange(side) % step
-        place = place * step + own.view(-1, *(1,) * (len(shape) - axis - 1))
-    flat = place.flatten()
-    return [(flat == number).nonzero()[:, 0] for number in range(int(flat.max()) + 1)]
+    found: dict[tuple[int, ...], list[int]] = {}
+    for position, place in enumerate(itertools.product(*map(range, shape))):
+        found.setdefault(tuple(index % spacing for index in place), []).append(position)
+    return [found[key] for key in sorted(found)]
 
 
 def largest(shape: tuple[int, ...], spacing: int) -> int:

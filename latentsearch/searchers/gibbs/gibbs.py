@@ -222,19 +222,19 @@ class GibbsSearch(IterativeSearcher):
     ) -> GibbsState:
         """One block of positions, drawn one after another given all others."""
         parts = blocks(objective.grid.shape, self.spacing)
-        block = parts[number % len(parts)].to(state.z.device)
+        positions = parts[number % len(parts)]
+        block = torch.tensor(positions, device=state.z.device)
         if number == 0:
             state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
-        inside = torch.zeros(state.z[0].numel(), dtype=torch.bool, device=block.device)
-        inside[block] = True
-        known = ~inside.view(state.z.shape[1:]).expand_as(state.z)
+        outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
+        known = outside.view(state.z.shape[1:]).expand_as(state.z)
         prior = objective.prior.conditionals(state.z, known).flatten(1, -2)[:, block].to(state.evidence.dtype)
         proposal = (prior - self.trust * state.evidence.flatten(1, -2)[:, block]).log_softmax(-1)
         codes = code_draws(proposal, self.candidates, noise.fold(_CANDIDATES))  # (M, m, n)
         ratio = torch.where(prior.isneginf(), -torch.inf, prior - proposal)
         temperature = self._temperature(state, number // len(parts))
         z, loss = state.z.flatten(1), state.loss
-        for index, position in enumerate(block.tolist()):
+        for index, position in enumerate(positions):
             new = codes[..., index]
             score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
             tried = torch.cat([z[:, position, None], new], 1)
