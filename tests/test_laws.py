@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,9 @@ from latentsearch.priors import (
     DistributionPrior,
     GaussianMixture,
     HistogramPrior,
+    MaskedDiffusion,
     PatchMixture,
+    PixelCNN,
     RealismCritic,
     RealNVP,
     RectifiedFlow,
@@ -129,6 +131,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield PatchMixture(patches, (2, 3, 5), reach=1)
     yield from flows(dtype)
     yield from critics(dtype)
+    yield from code_networks(dtype)
+    yield toys.ListedPrior(draw(3, 3, 3, dtype=dtype), (3,), cost=0.5)
     yield HistogramPrior(mean)
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     yield Concrete(draw(2, 4, dtype=dtype), 0.1)
@@ -150,6 +154,29 @@ def flows(dtype: torch.dtype) -> Iterator[ls.Prior]:
             for parameter in flow.parameters():
                 nn.init.normal_(parameter, 0, 0.2)
             yield flow
+
+
+def code_networks(dtype: torch.dtype) -> Iterator[ls.Prior]:
+    """Untrained ones are histograms, of which all orders agree; what a PixelCNN knows has one order alone."""
+    few, line, many = ls.Discrete((2, 2), 2), ls.Discrete((3,), 4), ls.Discrete((3, 4), 5)
+    book = draw(5, 3, dtype=torch.float32)
+    with training.initialised(0):
+        masked = [MaskedDiffusion(few, channels=8, blocks=1, histogram=draw(2, 2, 2, dtype=torch.float32))]
+        masked += [MaskedDiffusion(line, channels=8, blocks=1, trunk="transformer", steps=2)]
+        masked += [MaskedDiffusion(many, channels=8, blocks=1, codebook=book, cost=0.3)]
+        causal = [PixelCNN(few, channels=8, blocks=2, classes=2), PixelCNN(line, channels=8, blocks=2)]
+        causal += [PixelCNN(many, channels=8, blocks=2, codebook=book)]
+        for network in (*masked, *causal):
+            if isinstance(network, PixelCNN):
+                trained_by_chance(network)
+            yield network.to(dtype).eval()
+        yield causal[0].given(1)
+
+
+def trained_by_chance(network: nn.Module) -> None:
+    """Weights as if it had been trained, to nothing in particular."""
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0, 0.5)
 
 
 def critics(dtype: torch.dtype) -> Iterator[ls.Prior]:
@@ -342,6 +369,20 @@ def posterior() -> TestProblem:
     return TestProblem(toy.generator, 50 * toy.constraint.goal + ls.LogPrior(toy.generator.prior))
 
 
+def grids() -> list[TestProblem]:
+    """Posteriors over grids of codes in nats, as toys: a prior that costs nothing, and one that does."""
+    free, charged = (toys.codes(3, shape) for shape in ((3, 2), (2, 2)))
+    known = ls.LogPrior(toys.ListedPrior(draw(5, 5, 5, 5, dtype=torch.float32), (2, 2), cost=0.4))
+    return [
+        replace(free, constraint=ls.Matches(free.constraint.goal.constraints[0].target, noise=0.3)),
+        replace(
+            charged,
+            constraint=ls.Matches(charged.constraint.goal.constraints[0].target, noise=0.3) + known,
+            optimum=torch.full((3,), -torch.inf),
+        ),
+    ]
+
+
 def network() -> nn.Module:
     with initialised(0):
         return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 1)).double()
@@ -389,6 +430,11 @@ SUBJECTS += SEARCHERS
 SUBJECTS += [(ls.BranchAndBoundSearch(batch=4), provable()), (ls.CoordinateSearch(batch=4), provable())]
 # A posterior, which the toys of other searchers are not.
 SUBJECTS += [(ls.MALASearch(burn_in=3, transitions=20), posterior())]
+SUBJECTS += [
+    (ls.GibbsSearch(explore=12, probes=2, reveals=3, candidates=2), grids()),
+    (ls.GibbsSearch(explore=0, reveals=0, candidates=2, spacing=4, restarts=2), grids()),
+    (ls.GibbsSearch(explore=0, probes=3, spacing=1, sweeps=3, temperature=(1.0, 0.0), trust=0.0), grids()),
+]
 SUBJECTS += ESTIMATORS
 
 # What a dtype can change of a search; budgets, checkpoints and seeds it cannot.

@@ -18,7 +18,9 @@ _INDEPENDENT = 0.5
 
 
 def noise_level(what: str, noise: float | Tensor | str | None, target: Tensor) -> Tensor:
-    """``(B,)`` or ``(1,)`` standard deviations; ``(1, 0)`` where no noise is given, NaN for the decoder's own error.
+    """``(B,)`` or ``(1,)`` standard deviations; ``(1, 0)`` where no noise is given.
+
+    The decoder's own error is NaN, ``(1, 1)``: its shape tells it from others without asking the device for a value.
 
     They are on the target's device, in its dtype; at least in float32, for their squares are small.
 
@@ -29,7 +31,7 @@ def noise_level(what: str, noise: float | Tensor | str | None, target: Tensor) -
     if noise is None:
         return torch.zeros(1, 0, dtype=dtype, device=target.device)
     if isinstance(noise, str) and noise == DECODER:
-        return torch.full((1,), math.nan, dtype=dtype, device=target.device)
+        return torch.full((1, 1), math.nan, dtype=dtype, device=target.device)
     if isinstance(noise, bool) or not isinstance(noise, (Real, Tensor)):
         raise InvalidArgument(
             what, got=repr(noise), expected="a standard deviation, a tensor of one a problem, or 'decoder'"
@@ -42,7 +44,7 @@ def noise_level(what: str, noise: float | Tensor | str | None, target: Tensor) -
 
 def is_open(level: Tensor) -> bool:
     """Whether a level stands for the decoder's own error, which is not known yet."""
-    return bool(level.numel()) and bool(level.isnan().any())
+    return level.ndim == 2 and bool(level.numel())
 
 
 def require_known(what: str, level: Tensor) -> None:

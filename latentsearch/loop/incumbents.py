@@ -142,7 +142,7 @@ class Incumbents:
 
     def tensors(self) -> dict[str, Tensor]:
         """Incumbents and trace, for a checkpoint."""
-        saved: dict[str, Tensor] = self.best._asdict()
+        saved: dict[str, Tensor] = self.best._asdict() | {"scored": torch.tensor(self.scored)}
         columns = zip(*(entry[:3] for entry in self._history), strict=True)
         for name, column in zip(("held", "loss", "spent"), columns, strict=False):
             saved[f"history.{name}"] = torch.cat(column)
@@ -152,7 +152,7 @@ class Incumbents:
 
     def restore(self, saved: dict[str, Tensor]) -> None:
         """Restore what ``tensors`` gave."""
-        self.best = Best(*(saved[name] for name in Best._fields))
+        self.best, self.scored = Best(*(saved[name] for name in Best._fields)), bool(saved["scored"])
         lengths = saved["history.length"].tolist()
         columns = (saved[f"history.{name}"].split(lengths) for name in ("held", "loss", "spent") if lengths)
         self._history = list(zip(*columns, saved["history.seconds"].tolist(), strict=True)) if lengths else []

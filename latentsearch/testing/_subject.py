@@ -17,7 +17,7 @@ from latentsearch.goal import Constraint, Goal
 from latentsearch.noise import Noise
 from latentsearch.protocols import AliasedGenerator, Generator, Searcher
 from latentsearch.result import SearchResult
-from latentsearch.run import Run
+from latentsearch.run import Run, Step
 from latentsearch.testing._laws import close
 from latentsearch.testing._problem import TestProblem
 from latentsearch.testing._synchronisations import Synchronisations
@@ -34,10 +34,12 @@ class FirstStep:
     Attributes:
         refusal: Why the problem is not searched, or None.
         decoded: How many rows were decoded.
+        scored: Whether it told scores; a chain may draw without, and then no threshold ends it.
     """
 
     refusal: Unsupported | None
     decoded: float
+    scored: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +72,18 @@ class Subject:
     def first_step_with(self, constraint: Constraint | Goal) -> FirstStep:
         """One step. Errors other than Unsupported are left to the laws, which meet them again."""
         counted, decoded = counting(self.generator)
+        blind: list[bool] = []
+
+        def watch(step: Step) -> None:
+            blind.append(step.latent is not None and step.loss is None)
+
         try:
-            self.searcher.search(counted, constraint, seed=0, run=replace(RUN, steps=1))
+            self.searcher.search(counted, constraint, seed=0, run=replace(RUN, steps=1, callbacks=[watch]))
         except Unsupported as refusal:
             return FirstStep(refusal, sum(decoded))
         except Exception:
             return FirstStep(None, sum(decoded))
-        return FirstStep(None, sum(decoded))
+        return FirstStep(None, sum(decoded), not any(blind))
 
     @cached_property
     def baseline(self) -> SearchResult:

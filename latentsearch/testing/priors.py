@@ -119,7 +119,7 @@ def conditionals_are_normalised(prior: ConditionalPrior) -> None:
             found = prior.conditionals(z, known)
             good = tuple(found.shape) == (rows, *space.shape, _grid(space).codebook_size) and found.is_floating_point()
             require(good, law, prior, f"{rows} rows gave {found.dtype} {tuple(found.shape)}")
-            total = found.exp().sum(-1)
+            total = found.detach().exp().sum(-1)
             detail = f"the probabilities of a position sum to {float(total.min()):.4g} to {float(total.max()):.4g}"
             require(close(total, torch.ones_like(total)), law, prior, detail)
 
@@ -148,9 +148,9 @@ def conditionals_agree_with_log_prob(prior: ConditionalPrior) -> None:
     """On a space of at most 64 grids, they are what ``log_prob`` says, added up over all grids that agree."""
     space = _grid(prior.space)
     grids = _all_grids(space)
-    joint = prior.log_prob(grids).double().softmax(0)
+    joint = prior.log_prob(grids).detach().double().softmax(0)
     for known in (_some_positions(grids), ~_some_positions(grids), torch.zeros_like(grids, dtype=torch.bool)):
-        found = prior.conditionals(grids, known).double().softmax(-1).flatten(1, -2)
+        found = prior.conditionals(grids, known).detach().double().softmax(-1).flatten(1, -2)
         off = float((found - _marginals(joint, grids, known, space)).abs().max())
         detail = f"a probability is off by {off:.3g} with {int(known[0].sum())} known"
         require(off < 1e-4, conditionals_agree_with_log_prob, prior, detail)
@@ -194,7 +194,7 @@ def resampling_follows_the_conditional_law(prior: ConditionalPrior) -> None:
     z = draw(space, 1, torch.float32, _CPU)
     mask = _some_positions(z)
     agrees = ((grids == z) | mask).flatten(1).all(1)
-    expected = torch.where(agrees, prior.log_prob(grids).double(), -torch.inf).softmax(0)
+    expected = torch.where(agrees, prior.log_prob(grids).detach().double(), -torch.inf).softmax(0)
     many = (_DRAWS, *space.shape)
     samples = prior.resample(z.expand(many), mask.expand(many), _noise(_DRAWS))
     _require_frequencies(resampling_follows_the_conditional_law, prior, samples, expected)

@@ -49,8 +49,9 @@ def has_neighbours(subject: Subject) -> bool:
 
 
 def takes_a_threshold(subject: Subject) -> bool:
-    """Whether a threshold is the only one, so that an easy one satisfies."""
-    return is_searched(subject) and not has_threshold(subject.constraint, subject.generator)
+    """Whether a threshold is the only one, so that an easy one satisfies, and scores are told that can meet it."""
+    own = has_threshold(subject.constraint, subject.generator)
+    return is_searched(subject) and subject.first_step.scored and not own
 
 
 def takes_a_limit(subject: Subject) -> bool:

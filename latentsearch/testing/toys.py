@@ -6,9 +6,11 @@ last bit whatever batch it is in, and exact laws can be tested exactly.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch.constraints import Matches
@@ -79,6 +81,82 @@ class CodeGenerator:
         """``(N, *S)`` to the nearest codes."""
         root = output.sign() * output.abs() ** (1 / 3)
         return (root * (self.space.codebook_size - 1)).round().long().clamp(0, self.space.codebook_size - 1)
+
+
+class ListedPrior:
+    """Any distribution over grids of codes, where there are few enough to list: all that is asked of it is exact.
+
+    It keeps the probability of every part of a grid, so that each question is a look at a table, the same to the last
+    bit whatever batch it is in.
+
+    Args:
+        logits: ``(K, ..., K)``, an axis a position: log-probabilities of all grids up to a constant.
+        shape: Of the grids, whose positions are these axes.
+        cost: Of one pass.
+
+    Attributes:
+        space: The grids.
+        grids: ``(T, *S)``, all of them.
+        log_probs: ``(T,)`` float64, theirs.
+        cost: Of one pass, as a share of a decode.
+
+    Example:
+        >>> import torch
+        >>> from latentsearch.testing import toys
+        >>> prior = toys.ListedPrior(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), (2,))
+        >>> prior.conditionals(torch.tensor([[1, 0]]), torch.tensor([[True, False]])).exp()[0, 1]
+        tensor([0.8808, 0.1192], dtype=torch.float64)
+    """
+
+    def __init__(self, logits: Tensor, shape: tuple[int, ...], cost: float = 0.0) -> None:
+        size, positions = logits.shape[0], logits.ndim
+        self.space, self.cost = Discrete(shape, size), cost
+        codes = itertools.product(range(size), repeat=positions)
+        self.grids = torch.tensor(list(codes)).view(-1, *shape)
+        self.log_probs = logits.double().flatten().log_softmax(0)
+        # One more code a position stands for any: its entries are sums over the others.
+        parts = self.log_probs.view(logits.shape)
+        for axis in range(positions):
+            parts = torch.cat([parts, parts.logsumexp(axis, keepdim=True)], axis)
+        self._parts = parts.flatten()
+        self._places = torch.tensor([(size + 1) ** (positions - 1 - axis) for axis in range(positions)])
+
+    def sample(self, noise: Noise) -> Tensor:
+        """``(N, *S)``."""
+        return self.grids[noise.categorical(self.log_probs.expand(len(noise), -1))]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """``(N,)`` in nats; of a soft grid, the expectation over independent codes."""
+        if not self.space.is_soft(z):
+            return self._parts[(z.flatten(1) * self._places).sum(1)]
+        soft, grids = z.flatten(1, -2), self.grids.flatten(1)
+        shares = torch.stack([soft[:, position, grids[:, position]] for position in range(soft.shape[1])]).prod(0)
+        return (shares * self.log_probs).sum(1)
+
+    def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
+        """``(N, *S, K)``."""
+        size = self.space.codebook_size
+        seen = torch.where(known, z, size).flatten(1)
+        index = (seen * self._places).sum(1)[:, None, None]
+        # Of each position the code that is known, or any, gives way to each of the codes.
+        swapped = index + (torch.arange(size) - seen[..., None]) * self._places[:, None]
+        found = (self._parts[swapped] - self._parts[index]).view(*z.shape, size)
+        own = torch.where(F.one_hot(z, size).bool(), 0.0, -torch.inf).to(found.dtype)
+        return torch.where(known[..., None], own, found)
+
+    def passes(self, mask: Tensor) -> Tensor:
+        """``(N,)`` int64: a pass a position."""
+        return mask.flatten(1).sum(1)
+
+    def resample(self, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """``(N, *S)``, one position after another."""
+        z, known, drawn = z.flatten(1), ~mask.flatten(1), mask.flatten(1)
+        for position in range(z.shape[1]):
+            logits = self.conditionals(z.view(mask.shape), known.view(mask.shape)).flatten(1, -2)[:, position]
+            code = torch.where(drawn[:, position], noise.fold(position).categorical(logits), z[:, position])
+            at = torch.tensor([position])
+            z, known = z.index_copy(1, at, code[:, None]), known.index_fill(1, at, True)
+        return z.view(mask.shape)
 
 
 def bowl(problems: int = 2, shape: tuple[int, ...] = (4,), dtype: torch.dtype = torch.float32) -> Toy:
