@@ -143,13 +143,3 @@ def test_steps_are_at_most_the_positions() -> None:
     for wrong in (0, 21, 2.5):
         with pytest.raises(ls.InvalidArgument, match="20 positions"):
             MaskedDiffusion(GRID, channels=8, blocks=1, steps=wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("made", [masked(steps=4, cost=0.3), pixelcnn(classes=2)], ids=["masked", "pixelcnn"])
-@torch.no_grad()
-def test_settings_and_state_make_it_again(made: MaskedDiffusion | PixelCNN) -> None:
-    again = type(made)(made.space, **made.settings).double().eval()
-    again.load_state_dict(made.state_dict())
-    z = grids(5)
-    assert torch.equal(again.log_prob(z), made.log_prob(z)) and again.cost == made.cost
-    assert torch.equal(again.sample(ls.Noise.from_seed(2, 3)), made.sample(ls.Noise.from_seed(2, 3)))

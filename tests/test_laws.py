@@ -34,6 +34,7 @@ from latentsearch.priors import (
     StandardNormal,
     StickBreakingNormal,
     UniformCodes,
+    fitted,
 )
 from latentsearch.testing import Check, TestProblem, checks, parametrize_with_checks, toys
 from latentsearch.training import initialised
@@ -134,6 +135,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     yield from code_networks(dtype)
     yield toys.ListedPrior(draw(3, 3, 3, dtype=dtype), (3,), cost=0.5)
     yield HistogramPrior(mean)
+    yield fitted(HistogramPrior(mean), torch.zeros(0), {})
+    yield fitted(StandardNormal((3,), dtype), torch.zeros(0), {})
     yield HistogramPrior(draw(3, 2, 9, dtype=dtype))
     yield Concrete(draw(2, 4, dtype=dtype), 0.1)
     yield Concrete(draw(2, 4, dtype=dtype), 0.1).gaussian()

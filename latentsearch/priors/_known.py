@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -16,5 +15,7 @@ def where_known(z: Tensor, known: Tensor, logits: Tensor) -> Tensor:
         logits: ``(*S, K)`` or ``(N, *S, K)``.
     """
     logits = logits.to(z.device)
-    own = torch.where(F.one_hot(z, logits.shape[-1]).bool(), 0.0, -torch.inf).to(logits.dtype)
+    # Not one_hot, which looks at the values first and makes the host wait.
+    codes = torch.arange(logits.shape[-1], device=z.device)
+    own = torch.where(z[..., None] == codes, 0.0, -torch.inf).to(logits.dtype)
     return torch.where(known[..., None], own, logits)

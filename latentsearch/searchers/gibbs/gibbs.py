@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from latentsearch._codes import code_draws
-from latentsearch.constraints import LogPrior
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Goal
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
-from latentsearch.priors import HistogramPrior
 from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
+from latentsearch.searchers.gibbs._single_codes import SingleCodes
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -205,7 +204,7 @@ class GibbsSearch(IterativeSearcher):
 
     def _explore(self, objective: Objective, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
         """One step of the relaxation, beside the prior of single codes: that of grids is not made for mixtures."""
-        goal = likelihood.per_problem + LogPrior(HistogramPrior(objective.prior.marginals))
+        goal = likelihood.per_problem + SingleCodes(objective.prior.marginals)
         method = self._relaxation(objective.grid)
         relaxed, proposal = method.step(likelihood.scoring(goal), state.relaxed, noise)
         return replace(state, relaxed=relaxed, z=state.z if proposal is None else proposal.latent)
