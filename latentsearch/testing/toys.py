@@ -10,7 +10,6 @@ import itertools
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch.constraints import Matches
@@ -141,7 +140,7 @@ class ListedPrior:
         # Of each position the code that is known, or any, gives way to each of the codes.
         swapped = index + (torch.arange(size) - seen[..., None]) * self._places[:, None]
         found = (self._parts[swapped] - self._parts[index]).view(*z.shape, size)
-        own = torch.where(F.one_hot(z, size).bool(), 0.0, -torch.inf).to(found.dtype)
+        own = torch.where(z[..., None] == torch.arange(size), 0.0, -torch.inf).to(found.dtype)
         return torch.where(known[..., None], own, found)
 
     def passes(self, mask: Tensor) -> Tensor:
