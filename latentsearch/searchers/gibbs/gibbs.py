@@ -20,6 +20,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
+from latentsearch.searchers.gibbs._choice import guided, tempered
 from latentsearch.searchers.gibbs._evidence import evidence
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
@@ -229,7 +230,7 @@ class GibbsSearch(IterativeSearcher):
         outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
         known = outside.view(state.z.shape[1:]).expand_as(state.z)
         prior = objective.prior.conditionals(state.z, known).flatten(1, -2)[:, block].to(state.evidence.dtype)
-        proposal = (prior - self.trust * state.evidence.flatten(1, -2)[:, block]).log_softmax(-1)
+        proposal = guided(prior, self.trust * state.evidence.flatten(1, -2)[:, block])
         codes = code_draws(proposal, self.candidates, noise.fold(_CANDIDATES))  # (M, m, n)
         ratio = torch.where(prior.isneginf(), -torch.inf, prior - proposal)
         temperature = self._temperature(state, number // len(parts))
@@ -239,7 +240,7 @@ class GibbsSearch(IterativeSearcher):
             score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
             tried = torch.cat([z[:, position, None], new], 1)
             losses = torch.cat([loss[:, None], score.loss.to(loss.dtype)], 1)
-            weights = _tempered(ratio[:, index].gather(1, tried), prior[:, index].gather(1, tried), losses, temperature)
+            weights = tempered(ratio[:, index].gather(1, tried), prior[:, index].gather(1, tried), losses, temperature)
             chosen = noise.fold(_CHOICE).fold(position).perturbed(weights)
             best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
             z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
@@ -274,18 +275,3 @@ class GibbsSearch(IterativeSearcher):
         # The last sweep is that of the last temperature, the only one included.
         share = torch.where(state.sweeps <= 1, 1, share)
         return first + (last - first) * share
-
-
-def _tempered(ratio: Tensor, prior: Tensor, loss: Tensor, temperature: Tensor) -> Tensor:
-    """``(M, m)`` logits of the choice among candidates: prior times likelihood, tempered, over the proposal.
-
-    Args:
-        ratio: ``(M, m)``, log of prior over proposal.
-        prior: ``(M, m)``, log of the prior.
-        loss: ``(M, m)``, of the likelihood.
-        temperature: ``(M,)``; at 0 prior times likelihood decides.
-    """
-    hot = temperature[:, None]
-    posterior = torch.where(prior.isneginf() | loss.isinf(), -torch.inf, prior - loss)
-    at = (posterior / hot.clamp(min=torch.finfo(hot.dtype).tiny ** 0.5)) - (prior - ratio)
-    return torch.where(posterior.isneginf(), -torch.inf, torch.where(hot > 0, at, posterior))
