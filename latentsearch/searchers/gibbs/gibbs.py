@@ -19,7 +19,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
-from latentsearch.searchers.gibbs._choice import weights_of
+from latentsearch.searchers.gibbs._choice import guided, weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._single_codes import SingleCodes
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
@@ -77,12 +77,13 @@ class GibbsSearch(IterativeSearcher):
        $p(z_p = j \mid \text{those revealed}) \, e^{-\eta S_p(j)}$. What is seen is kept, and the rest is filled in.
     4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from
        $q(j) \propto p(j \mid \text{others}) \, e^{-\eta S_p(j)}$, with the first order of S where the others stand
-       now and the position at its anchor. Their outputs are decoded, and one of these and the present code is
-       chosen in proportion to $p(j \mid \text{others}) \, e^{-L} / q(j)$. Since q does not depend on the present
-       code this leaves the conditional distribution as it is [i-SIR: Andrieu, Lee and Vihola, *Uniform ergodicity of
-       the iterated conditional SMC*, Bernoulli 2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a
-       block of positions that are ``spacing`` apart; within a block they are taken to be independent under the prior.
-       With a spacing of at least the grid's sides, each position is a block, and nothing is neglected.
+       now and the position at its anchor; a tenth of them are drawn from the prior alone. Their outputs are decoded,
+       and one of these and the present code is chosen in proportion to $p(j \mid \text{others}) \, e^{-L} / q(j)$.
+       Since q does not depend on the present code this leaves the conditional distribution as it is [i-SIR: Andrieu,
+       Lee and Vihola, *Uniform ergodicity of the iterated conditional SMC*, Bernoulli
+       2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a block of positions that are ``spacing``
+       apart; within a block they are taken to be independent under the prior. With a spacing of at least the grid's
+       sides, each position is a block, and nothing is neglected.
 
     A goal without a gradient, or with a [hard limit][latentsearch.Within], begins at its initial latents and goes
     straight to sweeps, with candidates from the prior alone.
@@ -259,10 +260,10 @@ class GibbsSearch(IterativeSearcher):
 
     def _proposal(self, likelihood: Objective, state: GibbsState, prior: Tensor, known: Tensor) -> Tensor:
         """``(M, *S, K)``, log q of positions that are not known; nothing in it depends on the codes they have now."""
-        if not _has_an_anchor(likelihood.goal):
+        if not (self.trust and _has_an_anchor(likelihood.goal)):
             return prior
         slopes = slope(likelihood, torch.where(known, state.z, state.anchor))
-        return (prior - self.trust * (slopes.to(prior.dtype) + state.second_order)).log_softmax(-1)
+        return guided(prior, self.trust * (slopes.to(prior.dtype) + state.second_order))
 
     # -- its parts ---------------------------------------------------------------------------------
 
@@ -283,12 +284,17 @@ class GibbsSearch(IterativeSearcher):
         relaxation = self._relaxation(space)
         explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
         before = explored + 2 + self.probes + self.reveals * pass_cost
-        each = space.positions * self.candidates + len(parts) * (pass_cost + 2)
+        each = space.positions * self.candidates + len(parts) * (pass_cost + self._slope_cost)
         # The last step begins only if the dearest one could be paid for.
-        least = min(map(len, parts)) * self.candidates + 2 + pass_cost
+        least = min(map(len, parts)) * self.candidates + self._slope_cost + pass_cost
         kept = self.whole_step_cost(objective) - least
         affordable = ((left - before - kept) / each).floor()
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=0).long()
+
+    @property
+    def _slope_cost(self) -> int:
+        """Evaluations that a block takes for its slope."""
+        return 2 if self.trust else 0
 
     def _temperature(self, state: GibbsState, sweep: int) -> Tensor:
         """``(M,)``, of the sweep in each row's schedule."""
