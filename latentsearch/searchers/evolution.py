@@ -20,6 +20,7 @@ from latentsearch.spaces import Discrete, LatentSpace
 _CROSSED, _NEAR, _FAR, _INITIAL = range(4)
 
 _POOL = 32  # prior draws a row among which a near mutation looks for its codes
+_CHEAP = 8.0  # evaluations that a draw of the first generation may cost
 _HIDDEN = 0.5  # the share of positions at which a conditional prior says what goes with the others
 # Exponent of the number of codes that a mutation changes, first and after so many children: from 1 in 40 of
 # 100, and often many, to 1 in 89 of 100, and rarely many. A bad grid gains most by large changes, a good one loses.
@@ -126,8 +127,8 @@ class EvolutionSearch(IterativeSearcher):
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         if isinstance(prior, ConditionalPrior) and cost_of_pass(prior):
-            # The first generation is drawn; the children of later ones take a pass each.
-            return max((self.children - 1) * cost_of_draw(prior), self.children * cost_of_pass(prior))
+            first = (self.children - 1) * cost_of_draw(prior) if _draws_are_cheap(prior) else 0
+            return max(first, self.children * cost_of_pass(prior))
         return max(self._pool(generator), self.children) * cost_of_draw(prior)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EvolutionState:
@@ -168,8 +169,12 @@ class EvolutionSearch(IterativeSearcher):
         return state, Proposal(z[:, 0], Score(loss[:, 0], satisfied[:, 0]))
 
     def _initial_population(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Offspring:
-        """The first generation: the initial grid and draws from the prior."""
-        z = torch.cat([state.z[:, :1], prior_draws(objective, 1, self.children, noise)], 1)
+        """The first generation: the initial grid and draws from the prior, or what a costly one makes of the grid."""
+        if objective.prior.conditional and not _draws_are_cheap(objective.prior.prior):
+            copies = state.z[:, :1].expand(-1, self.children, *state.z.shape[2:])
+            z = torch.cat([copies[:, :1], _conditional_codes(objective, copies, noise)[1][:, 1:]], 1)
+        else:
+            z = torch.cat([state.z[:, :1], prior_draws(objective, 1, self.children, noise)], 1)
         rival = state.loss.new_full(z.shape[:2], torch.inf)
         return _Offspring(z, torch.full_like(rival, _INITIAL).long(), rival)
 
@@ -215,6 +220,11 @@ class EvolutionSearch(IterativeSearcher):
         """The exponent of how many codes a mutation changes, in a generation."""
         first, last = _TAIL
         return first + (last - first) * min(number * self.children / _SETTLED, 1.0)
+
+
+def _draws_are_cheap(prior: Prior) -> bool:
+    """Whether a first generation of draws costs no more than a few decodes each; some priors take a pass a position."""
+    return cost_of_draw(prior) <= _CHEAP
 
 
 def random_blocks(noise: Noise, count: int, shape: tuple[int, ...]) -> Tensor:
