@@ -13,7 +13,7 @@ import latentsearch
 from latentsearch import demo, zoo
 from latentsearch.errors import InvalidArgument, LatentSearchError
 
-_LEAST = 16  # below, some of the demo's methods cannot pay for a step
+_LEAST = 32  # below, some of the demo's methods cannot pay for a step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,10 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("demo", help="four goals about handwritten digits, in under a minute")
     command.add_argument("--out", default="latentsearch-demo", help="folder for grid.png and search.gif")
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--searcher", choices=tuple(demo.SEARCHERS), default="relaxed", help="method for the codes")
-    command.add_argument(
-        "--evaluations", type=int, default=demo.EVALUATIONS, help="evaluations for each search of one image"
-    )
+    command.add_argument("--evaluations", type=int, default=demo.EVALUATIONS, help="evaluations for one answer")
     return parser
 
 
@@ -85,7 +82,6 @@ def _demo(options: argparse.Namespace) -> None:
         demo.run_demo(
             options.out,
             seed=options.seed,
-            searcher=options.searcher,
             evaluations=options.evaluations,
             progress=sys.stderr.isatty(),
             report=lambda line: print(line, flush=True),

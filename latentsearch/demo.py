@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,29 +19,20 @@ from torch import Tensor
 from latentsearch import plots, zoo
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, wrap
 from latentsearch.constraints import Classified, Downscales, LogPrior, Matches
-from latentsearch.errors import InvalidArgument
 from latentsearch.goal import AnyGoal
+from latentsearch.priors import FittedPrior, fitted
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
-from latentsearch.searchers import (
-    GradientSearch,
-    RandomSearch,
-    RelaxedSearch,
-    SinglePositionSearch,
-    StraightThroughSearch,
-)
+from latentsearch.searchers import GibbsSearch, GradientSearch, RelaxedSearch
 
 IMAGES = (4, 7, 9, 17, 18)  # of those in the zoo: a 2, a 3, a 4, an 8 and a 9
-EVALUATIONS, STEPS = 480, 120  # the most for one image
+EVALUATIONS = 900  # the most for one answer
 
-# Methods for the grid of codes. A mean over 784 pixels has small gradients, hence the large steps.
-SEARCHERS: Mapping[str, Searcher] = {
-    "relaxed": RelaxedSearch(steps=STEPS - 1, check_every=3, sharpness=3.0),
-    "straight-through": StraightThroughSearch(lr=100.0, on_repeat="continue"),
-    "single-position": SinglePositionSearch(lr=100.0, on_repeat="continue"),
-    "random": RandomSearch(),
-}
+_DESCENT = GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.1), restarts=4)
+# Chains that end at temperature 0: each in an answer that is likely, where at 1 it would be a draw.
+_COMPLETE = GibbsSearch(temperature=(1.0, 0.0), restarts=3)
+_REFINE = replace(_COMPLETE, explore=0, reveals=0, trust=0.0, restarts=1)  # sweeps from where it starts
 
 
 @dataclass(frozen=True)
@@ -52,15 +43,21 @@ class Task:
         title: What it is, in words.
         given: ``(B, 1, h, w)``: what the search may know, to look at.
         goal: What should come out, for B problems.
-        likelihood: The weight of the log prior where latents are continuous.
-        edits: Whether the search starts at the images' own latents.
+        in_codes: How to search grids of codes.
+        descent: How to search continuous latents.
+        open: Whether the goal leaves something open, so that a prior counts; its loss is in nats then.
+        edits: Whether the search of continuous latents starts at the images' own.
+        refines: Whether the search of codes starts at the codes of what the other found.
     """
 
     title: str
     given: Tensor
     goal: AnyGoal
-    likelihood: float = 0.0
+    in_codes: Searcher
+    descent: Searcher = _DESCENT
+    open: bool = True
     edits: bool = False
+    refines: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,16 @@ class Outcome:
         space: ``"VQ-VAE"`` or ``"VAE"``.
         method: The searcher's name.
         result: The search's result.
-        encoder_loss: ``(B,)``: the same constraint's loss where the encoder puts the original images.
-        frames: ``(T, B, 1, 28, 28)``: the best so far as the search went.
+        answers: ``(B, R, 1, 28, 28)``: what to show, R answers to each problem.
+        encoder_loss: ``(B,)``: the same goal's loss where the encoder puts the original images.
+        frames: ``(T, B, 1, 28, 28)``: the search as it went.
     """
 
     task: Task
     space: str
     method: str
     result: SearchResult
+    answers: Tensor
     encoder_loss: Tensor
     frames: Tensor
 
@@ -100,24 +99,42 @@ def tasks(images: Tensor) -> list[Task]:
     left = torch.zeros(1, 1, 28, 28)
     left[..., :14] = 1
     hidden = images * left + 0.35 * (1 - left)
-    seven = Matches(images) + 0.05 * Classified(zoo.load("mnist-classifier"), 7, threshold=None)
+    # A likelihood so wide that the digit may become another one.
+    seven = Matches(images, noise=1.5) + 30 * Classified(zoo.load("mnist-classifier"), 7, threshold=None)
+    # A mean over 784 pixels has small gradients, hence the sharp mixtures.
+    relaxed = RelaxedSearch(steps=119, check_every=3, sharpness=3.0)
     return [
-        Task("match an image", images, Matches(images)),
-        Task("super-resolution x4", small, Downscales(small, 4, mode="area"), likelihood=1e-4),
-        Task("inpaint the right half", hidden, Matches(images, mask=left), likelihood=3e-4),
-        Task("make it a 7", images, seven, likelihood=3e-3, edits=True),
+        Task("match an image", images, Matches(images), relaxed, open=False),
+        Task("super-resolution x4", small, Downscales(small, 4, mode="area", noise="decoder"), _REFINE, refines=True),
+        Task("inpaint the right half", hidden, Matches(images, mask=left, noise="decoder"), _COMPLETE),
+        # A search that starts at given latents has no use for other starts.
+        Task("make it a 7", images, seven, _REFINE, replace(_DESCENT, restarts=1), edits=True, refines=True),
     ]
+
+
+def spaces(images: Tensor) -> dict[str, tuple[CodebookGenerator | ContinuousGenerator, FittedPrior]]:
+    """The two decoders, each with what is known of its latents, and of how far it is off.
+
+    Args:
+        images: ``(n, 1, 28, 28)``, of which the VAE's errors are measured.
+    """
+    codes, vae = wrap(zoo.load("mnist-vqvae-512")), wrap(zoo.load("mnist-vae"))
+    assert isinstance(codes, CodebookGenerator) and isinstance(vae, ContinuousGenerator)
+    residuals = vae.decode(vae.encode(images)) - images
+    return {"VAE": (vae, fitted(vae.prior, residuals, {})), "VQ-VAE": (codes, zoo.prior("mnist-vqvae-512"))}
 
 
 def run_task(
     task: Task,
     space: str,
     generator: CodebookGenerator | ContinuousGenerator,
-    searcher: Searcher,
+    prior: FittedPrior,
     images: Tensor,
     *,
+    start: Tensor | None = None,
     seed: int = 0,
-    run: Run = Run(evaluations=EVALUATIONS, steps=STEPS),
+    evaluations: int = EVALUATIONS,
+    progress: bool = False,
 ) -> Outcome:
     """Search for one goal in one space, and film it.
 
@@ -125,31 +142,36 @@ def run_task(
         task: The goal.
         space: What to call the generator.
         generator: Where to search.
-        searcher: How to search.
+        prior: Which latents are likely, and how far the decoder is off.
         images: ``(B, 1, 28, 28)``: the original images.
+        start: ``(B, 1, 28, 28)``: images at whose latents to start; None for draws.
         seed: The search's seed.
-        run: Its budget.
+        evaluations: The budget for one answer.
+        progress: Whether to show progress on stderr.
     """
     film, latents = plots.Film(every=3), generator.encode(images)
-    goal = task.goal.goal
-    if space == "VAE" and task.likelihood:
-        goal = goal + task.likelihood * LogPrior(generator.prior)
+    goal = task.goal + LogPrior(prior) if task.open else task.goal.goal
+    descends = isinstance(generator, ContinuousGenerator)
+    searcher = task.descent if descends else task.in_codes
+    chains = searcher.restarts if isinstance(searcher, GibbsSearch) else 1
     result = searcher.search(
         generator,
         goal,
-        init=latents if task.edits else None,
+        init=None if start is None else generator.encode(start),
         seed=seed,
-        run=replace(run, callbacks=[*run.callbacks, film]),
+        run=Run(evaluations=chains * evaluations, progress=progress, callbacks=[film]),
     )
-    encoder_loss = goal(generator.decode(latents), latents).loss
-    return Outcome(task, space, type(searcher).__name__, result, encoder_loss, film.decode(generator))
+    # Chains end in different answers; of restarts that descend, the best is the answer.
+    answers = result.candidates.latent if chains > 1 else result.latent[:, None]
+    decoded = generator.decode(answers.flatten(0, 1)).unflatten(0, answers.shape[:2])
+    encoder_loss = goal.calibrated(prior.residuals)(generator.decode(latents), latents).loss
+    return Outcome(task, space, type(searcher).__name__, result, decoded, encoder_loss, film.decode(generator))
 
 
 def run_demo(
     out: str | os.PathLike[str] = "latentsearch-demo",
     *,
     seed: int = 0,
-    searcher: str = "relaxed",
     evaluations: int = EVALUATIONS,
     progress: bool = False,
     report: Callable[[str], None] = print,
@@ -159,30 +181,21 @@ def run_demo(
     Args:
         out: The folder to write to.
         seed: One for all searches.
-        searcher: The method for the grid of codes, a key of ``SEARCHERS``.
-        evaluations: The budget, in evaluations an image.
+        evaluations: The budget for one answer.
         progress: Whether to show progress on stderr.
         report: Takes each line of the table.
 
     Returns:
-        The outcomes: each task on the VQ-VAE, then on the VAE.
-
-    Raises:
-        InvalidArgument: If there is no such searcher.
+        The outcomes: each task on the VAE, then on the VQ-VAE.
     """
-    if searcher not in SEARCHERS:
-        raise InvalidArgument("demo.searcher", got=repr(searcher), expected="one of " + ", ".join(SEARCHERS))
-    images = zoo.images()[0][list(IMAGES)]
-    codes, vae = wrap(zoo.load("mnist-vqvae-512")), wrap(zoo.load("mnist-vae"))
-    descent = GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.1))
-    budget = Run(evaluations=evaluations, steps=STEPS, progress=progress)
-    outcomes = []
+    images, outcomes = zoo.images()[0][list(IMAGES)], []
     report(_HEAD)
+    search = partial(run_task, images=images, seed=seed, evaluations=evaluations, progress=progress)
     for task in tasks(images):
-        # A search that starts at given latents has no use for other starts.
-        restarts = replace(descent, restarts=1 if task.edits else 4)
-        for space, generator, method in (("VQ-VAE", codes, SEARCHERS[searcher]), ("VAE", vae, restarts)):
-            outcomes.append(run_task(task, space, generator, method, images, seed=seed, run=budget))
+        start = images if task.edits else None
+        for space, (generator, prior) in spaces(images).items():
+            outcomes.append(search(task, space, generator, prior, start=start))
+            start = outcomes[-1].result.output if task.refines else None
             report(table_row(outcomes[-1]))
     report(_MORAL)
     for path in write_images(Path(out), outcomes):
@@ -190,15 +203,13 @@ def run_demo(
     return outcomes
 
 
-_HEAD = (
-    f"{'task':<24}{'space':<8}{'method':<22}{'loss':>10}{'encoder':>10}{'ratio':>7}"
-    f"{'evaluations':>12}{'seconds':>9}  status"
-)
+_HEAD = f"{'task':<24}{'space':<8}{'method':<16}{'loss':>10}{'encoder':>10}{'evaluations':>13}{'seconds':>9}  status"
 
 _MORAL = (
     "Losses are means over the images; 'encoder' is the same goal at the latents that the encoder gives for the\n"
-    "true images. The codes fit what is given and make up the rest: no prior says which grids are likely.\n"
-    "The VAE has one, and its goals include it."
+    "true images. To match is a mean of squares. What leaves something open is in nats, the prior's included:\n"
+    "for codes a learnt one, which proposes. Small images and 7s in codes start at what the VAE found, and a hidden\n"
+    "half is completed from nothing, three times."
 )
 
 
@@ -209,12 +220,17 @@ def table_row(outcome: Outcome) -> str:
         outcome: Of one task in one space.
     """
     result = outcome.result
-    loss, encoder = float(result.score.loss.mean()), float(outcome.encoder_loss.mean())
     status = ", ".join(f"{count} {status.name}" for status, count in Counter(result.status).items())
     return (
-        f"{outcome.task.title:<24}{outcome.space:<8}{outcome.method:<22}{loss:>10.5f}{encoder:>10.5f}"
-        f"{loss / encoder:>7.2f}{int(result.evaluations.sum()):>12}{result.seconds:>9.1f}  {status}"
+        f"{outcome.task.title:<24}{outcome.space:<8}{outcome.method:<16}"
+        f"{_figure(result.score.loss):>10}{_figure(outcome.encoder_loss):>10}"
+        f"{int(result.evaluations.sum()):>13}{result.seconds:>9.1f}  {status}"
     )
+
+
+def _figure(loss: Tensor) -> str:
+    """A mean with four digits."""
+    return f"{float(loss.mean()):.4g}"
 
 
 def write_images(folder: Path, outcomes: list[Outcome]) -> tuple[Path, Path]:
@@ -227,14 +243,27 @@ def write_images(folder: Path, outcomes: list[Outcome]) -> tuple[Path, Path]:
     Returns:
         Both paths.
     """
-    still: list[Tensor] = []
-    moving: list[Tensor] = []
-    labels: list[str] = []
-    titles = {}
-    for codes, vae in zip(outcomes[::2], outcomes[1::2], strict=True):
-        titles[len(labels)] = codes.task.title
-        labels += ["given", codes.space, vae.space]
-        still += [codes.task.given, codes.result.output, vae.result.output]
-        moving += [codes.task.given, codes.frames, vae.frames]
-    grid = plots.save_grid(folder / "grid.png", still, labels, titles=titles)
-    return grid, plots.save_gif(folder / "search.gif", moving, labels, titles=titles, scale=2)
+    still, moving = _Rows([], [], {}), _Rows([], [], {})
+    for pair in zip(outcomes[::2], outcomes[1::2], strict=True):
+        for rows in (still, moving):
+            rows.titles[len(rows.labels)] = pair[0].task.title
+            rows.add("given", pair[0].task.given)
+        for outcome in pair:
+            for answer in outcome.answers.unbind(1):
+                still.add(outcome.space, answer)
+            moving.add(outcome.space, outcome.frames)
+    grid = plots.save_grid(folder / "grid.png", still.images, still.labels, titles=still.titles)
+    return grid, plots.save_gif(folder / "search.gif", moving.images, moving.labels, titles=moving.titles, scale=2)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a figure as they come."""
+
+    images: list[Tensor]
+    labels: list[str]
+    titles: dict[int, str]
+
+    def add(self, label: str, images: Tensor) -> None:
+        self.images.append(images)
+        self.labels.append(label)

@@ -1,4 +1,4 @@
-"""Run the code of a tutorial, and put the image that it ends in where its page shows it.
+"""Run the code of a page that ends in an image, and put the image where the page shows it.
 
     python docs/.scripts/draw_tutorials.py
 
@@ -15,7 +15,7 @@ DOCS = Path(__file__).resolve().parents[1]
 
 
 def draw(page: Path) -> Path:
-    """The image of a tutorial, which is named as its page is."""
+    """The image of a page, which is named as the page is."""
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     image = page.with_suffix(".png").name
     home = Path.cwd()
@@ -27,5 +27,5 @@ def draw(page: Path) -> Path:
 
 
 if __name__ == "__main__":
-    for page in sorted((DOCS / "tutorials").glob("*.md")):
+    for page in (*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "howto" / "complete.md"):
         print(draw(page))
