@@ -1,0 +1,116 @@
+"""The trained priors of the posterior benchmark: how they are built, and the weights that the log vouches for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import latentsearch as ls
+from codes_bench.generators import WEIGHTS, digest
+from latentsearch import _checkpoint, training
+from latentsearch.errors import BrokenFile
+from latentsearch.priors import HistogramPrior, MaskedDiffusion, PixelCNN
+
+LOG = Path(__file__).parents[2] / "logs" / "priors.json"
+
+TrainedPrior = MaskedDiffusion | PixelCNN
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a prior is and how it is trained.
+
+    A judge shares no image, no seed and no architecture with the prior that it judges.
+
+    Attributes:
+        model: Its class.
+        generator: Whose codes.
+        first, last: Of the training images, in their own order; the last ``held_out`` of them are held out.
+        held_out: How many choose the weights, or only watch.
+        views: Encoded forms of each image: itself, its mirror image, then shifts of either.
+        channels, blocks, dropout: Of the network.
+        weight_decay: Of matrices.
+        steps, seed, average, log_every: Of the fit.
+        best: Whether the weights are those that did best on what is held out.
+        patience: Entries of the log without a better score after which it ends.
+        cost: A pass, as a share of a decode of the generator.
+    """
+
+    model: type[TrainedPrior]
+    generator: str
+    first: int
+    last: int
+    held_out: int
+    views: int
+    channels: int
+    blocks: int
+    dropout: float
+    weight_decay: float
+    steps: int
+    seed: int
+    average: float = 0.999
+    log_every: int = 1000
+    best: bool = True
+    patience: int | None = None
+    cost: float = 1.0
+
+
+RECIPES = {
+    "mnist-512-masked": Recipe(
+        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 64, 6, 0.05, 0.02, 45_000, 0, best=False, cost=5.8
+    ),
+    "mnist-512-judge": Recipe(
+        PixelCNN, "mnist-512", 40_000, 60_000, 2000, 1, 64, 5, 0.15, 0.02, 12_000, 7, 0.998, 500, patience=4
+    ),
+    "cifar10-8x8-masked": Recipe(
+        MaskedDiffusion, "cifar10-8x8", 0, 14_000, 1000, 8, 96, 6, 0.1, 0.05, 28_000, 0, cost=4.4
+    ),
+    "cifar10-8x8-judge": Recipe(
+        PixelCNN, "cifar10-8x8", 14_000, 20_000, 500, 2, 64, 4, 0.25, 0.05, 2500, 7, 0.998, 250, patience=4
+    ),
+}
+
+
+def histogram_of(codes: Tensor) -> HistogramPrior:
+    """From codes ``(N, *S)`` of K = 512."""
+    return HistogramPrior.from_codes(codes, 512)
+
+
+def build(recipe: Recipe, generator: ls.CodebookGenerator, histogram: HistogramPrior | None = None) -> TrainedPrior:
+    """The network before training."""
+    with training.initialised(recipe.seed):
+        made = recipe.model(
+            generator.space,
+            codebook=generator.codebook,
+            histogram=None if histogram is None else histogram.logits,
+            channels=recipe.channels,
+            blocks=recipe.blocks,
+            dropout=recipe.dropout,
+            cost=recipe.cost,
+        )
+    # Convolutions take about half the time.
+    return made.to(memory_format=torch.channels_last)
+
+
+def load(name: str, generator: ls.CodebookGenerator, folder: Path = WEIGHTS, log: Path = LOG) -> TrainedPrior:
+    """A prior of `train_priors.py`, if it is the one in the log.
+
+    Raises:
+        BrokenFile: If its weights are missing or are others than the log's.
+    """
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        raise BrokenFile(f"no {path}: run train_priors.py {name}")
+    tensors, _ = _checkpoint.load(path, kind="prior")
+    recorded: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
+    found, logged = digest(tensors), recorded.get(name, {}).get("sha256")
+    if found != logged:
+        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run train_priors.py {name} again")
+    made = build(RECIPES[name], generator)
+    made.load_state_dict(tensors)
+    return made.eval().requires_grad_(False)
