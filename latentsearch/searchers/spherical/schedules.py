@@ -22,7 +22,7 @@ def one_cycle(done: Tensor) -> Tensor:
     Example:
         >>> import torch
         >>> from latentsearch.searchers import one_cycle
-        >>> one_cycle(torch.tensor([0.0, 0.45, 0.9, 1.0]))
+        >>> one_cycle(torch.tensor([0.0, 0.45, 0.9, 1.0])).round(decimals=4)
         tensor([0.1000, 1.0000, 0.1000, 0.0010])
     """
     cycle = 1 - 0.9 * (done / 0.45 - 1).abs()
