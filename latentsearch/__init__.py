@@ -1,6 +1,8 @@
 """Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
-from latentsearch import judge
+from importlib import import_module
+from types import ModuleType
+
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, GaussianCodes, WrapWarning, wrap
 from latentsearch.constraints import (
     Classified,
@@ -143,8 +145,14 @@ __all__ = [
     "constraint",
     "fit",
     "fit_prior",
-    "judge",
     "problem_seeds",
     "search",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # Loaded where it is first used: searches have no need of it.
+    if name == "judge":
+        return import_module("latentsearch.judge")
+    raise AttributeError(f"module 'latentsearch' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """What `import latentsearch` costs on top of `import torch`: the ratio of the two together to torch alone.
 
-    python examples/benchmarks/import_time.py [--rounds 7] [--limit 1.15]
+    python examples/benchmarks/import_time.py [--rounds 7] [--limit 1.25]
 
 Each round is a fresh interpreter that imports torch and then latentsearch, and times both: between two
 interpreters torch's own time differs by more than all that is measured here. The median of the rounds'
@@ -29,7 +29,7 @@ def ratio() -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--limit", type=float, default=1.15)
+    parser.add_argument("--limit", type=float, default=1.25)
     arguments = parser.parse_args()
     ratio()  # once unmeasured, so that files are cached and compiled
     found = statistics.median(ratio() for _ in range(arguments.rounds))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 
@@ -33,6 +32,8 @@ def cost_beside(generator: Generator, prior: Prior, z: Tensor) -> float:
 
 @torch.no_grad()
 def _operations(function: Callable[[], Tensor]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # it takes a while to load
+
     with FlopCounterMode(display=False) as counter:
         function()
     return int(counter.get_total_flops())

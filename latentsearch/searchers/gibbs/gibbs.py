@@ -289,7 +289,8 @@ class GibbsSearch(IterativeSearcher):
         least = min(map(len, parts)) * self.candidates + self._slope_cost + pass_cost
         kept = self.whole_step_cost(objective) - least
         affordable = ((left - before - kept) / each).floor()
-        return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=0).long()
+        # Where not even one can be paid for, the chain goes on to the end of its budget.
+        return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=1).long()
 
     @property
     def _slope_cost(self) -> int:
