@@ -94,11 +94,18 @@ def test_a_generator_without_an_encoder_takes_latents_alone() -> None:
         ({"images": IMAGES[:3]}, "ten images"),
         ({"images": "digits"}, "got str"),
         ({"held_out": 0.0}, "a share between 0 and 1"),
+        ({"steps": 0}, "fit_prior.steps: got 0"),
+        ({"images": IMAGES * math.nan}, "NaN or infinity"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         ls.fit_prior(CODES, **({"images": IMAGES} | settings))
+
+
+def test_a_model_is_no_generator() -> None:
+    with pytest.raises(InvalidArgument, match=r"fit_prior.generator: got VQVAE, .* ls.wrap\(model\)"):
+        ls.fit_prior(zoo.load("mnist-vqvae-40"), IMAGES)  # type: ignore[arg-type]
 
 
 # -- on disk -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.fitting._cost import cost_beside
 from latentsearch.noise import Noise
@@ -94,6 +95,10 @@ def fit_prior(
         >>> sorted(prior.figures)
         ['bits', 'histogram', 'uniform']
     """
+    if not isinstance(generator, Generator):
+        got = type(generator).__name__
+        raise InvalidArgument("fit_prior.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_count("fit_prior.steps", steps)
     if not 0 < held_out < 1:
         raise InvalidArgument("fit_prior.held_out", got=repr(held_out), expected="a share between 0 and 1")
     parts = _split(images, held_out, seed)
@@ -134,6 +139,8 @@ def _split(images: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     if not isinstance(images, Tensor) or len(images) < 10:
         got = describe(images) if isinstance(images, Tensor) else type(images).__name__
         raise InvalidArgument("fit_prior.images", got=got, expected="ten images (N, *O) at least, and better thousands")
+    if images.is_floating_point() and not bool(images.isfinite().all()):
+        raise InvalidArgument("fit_prior.images", got="NaN or infinity among them", expected="finite images")
     order = Noise.from_seed(seed).fold(_SPLIT).uniform(len(images))[0].argsort().to(images.device)
     count = max(int(share * len(images)), 1)
     return images[order[count:]], images[order[:count]]
