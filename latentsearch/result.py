@@ -98,7 +98,7 @@ class SearchResult:
     """The best latents found for B problems, and how they were found.
 
     Attributes:
-        latent: ``(B, *S)``, hard for discrete spaces.
+        latent: ``(B, *S)``, hard for discrete spaces; of a sampler its first chain's, as good a draw as any other.
         output: ``(B, *O)``: ``latent`` decoded.
         score: ``(B,)``, computed anew from ``output``.
         terms: Each term's weighted score, ``(B,)``.

@@ -201,7 +201,9 @@ def test_a_mean_of_squares_beside_a_prior_in_nats_is_refused(fitted: priors.Fitt
 def test_the_method_is_chosen_by_whether_a_prior_can_propose(fitted: priors.FittedPrior) -> None:
     match = ls.Matches(IMAGES[:1], noise=0.1)
     choose = ls.AutoSearch().choose
-    chosen = choose(CODES, match + ls.LogPrior(fitted), ls.Run(evaluations=3000))
-    assert isinstance(chosen, ls.GibbsSearch) and chosen.restarts == 3
+    for cost, chains in ((7.0, 3), (60.0, 1)):
+        fitted.prior.set_cost(cost)  # type: ignore[attr-defined]
+        chosen = choose(CODES, match + ls.LogPrior(fitted), ls.Run(evaluations=3000))
+        assert isinstance(chosen, ls.GibbsSearch) and chosen.restarts == chains
     for other in (match, match + ls.LogPrior(CODES.prior)):
         assert not isinstance(choose(CODES, other), ls.GibbsSearch)

@@ -82,6 +82,15 @@ def test_within_a_ball_the_posterior_is_that_of_the_ball() -> None:
     assert chance_of_counts(drawn, exact / exact.sum()) > FALSE_ALARM
 
 
+def test_two_priors_are_refused() -> None:
+    generator, goal = two_sided((2, 2), 3)
+    other = toys.ListedPrior(torch.zeros(3, 3, 3, 3), (2, 2))
+    with pytest.raises(ls.Unsupported, match="terms of several priors"):
+        ls.GibbsSearch().search(generator, goal + ls.LogPrior(other), seed=0)
+    same = ls.GibbsSearch(sweeps=1).search(generator, goal + ls.LogPrior(goal.prior), seed=0, run=FREE)
+    assert same.status == (Status.FINISHED,)
+
+
 def test_the_weight_of_the_prior_divides_the_loss() -> None:
     generator, goal = two_sided((2, 2), 3)
     halved = goal.likelihood + 0.5 * ls.LogPrior(goal.prior)

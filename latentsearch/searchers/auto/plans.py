@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from latentsearch.objective import cost_of_pass
 from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Searcher
 from latentsearch.searchers.auto._on_codes import (
@@ -24,7 +25,7 @@ from latentsearch.spaces import Continuous, Discrete
 
 _FEW = 4096  # so many grids are decoded one by one where there is no limit
 _CHAINS, _MOST_CHAINS = 4, 8  # of samples: without a limit, and at most
-_A_CHAIN = 1000  # evaluations that are enough for one
+_SWEEPS_OF_A_CHAIN = 3  # that are enough for one
 _CODES = "examples/logs/codes, docs/results/codes.md"
 
 
@@ -77,8 +78,11 @@ def _gibbs(problem: Problem, evaluations: float) -> Searcher:
     """As many chains as the budget is for, so that the candidates are different answers."""
     if math.isinf(evaluations):
         return GibbsSearch(restarts=_CHAINS)
-    chains = int(min(max(evaluations // _A_CHAIN, 1), _MOST_CHAINS))
-    return GibbsSearch(explore=int(min(GibbsSearch().explore, evaluations / chains / 4)), restarts=chains)
+    chain, space = GibbsSearch(), problem.generator.space
+    assert isinstance(space, Discrete)
+    each = chain.evaluations_of(_SWEEPS_OF_A_CHAIN, space, cost_of_pass(problem.prior))
+    chains = int(min(max(evaluations // each, 1), _MOST_CHAINS))
+    return GibbsSearch(explore=int(min(chain.explore, evaluations / chains / 4)), restarts=chains)
 
 
 def _evolution(problem: Problem, evaluations: float) -> Searcher:

@@ -144,12 +144,23 @@ class GibbsSearch(IterativeSearcher):
         block = largest(space.shape, self.spacing) * self.candidates + 3
         return max(block, 2 + self.probes, self._relaxation(space).step_cost(space))
 
+    def evaluations_of(self, sweeps: int, space: Discrete, pass_cost: float) -> float:
+        """What a chain of so many sweeps costs, beside a prior of which a pass costs so much."""
+        relaxation = self._relaxation(space)
+        explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
+        before = explored + 2 + self.probes + self.reveals * pass_cost
+        turns = len(blocks(space.shape, self.spacing))
+        return before + sweeps * (space.positions * self.candidates + turns * (pass_cost + self._slope_cost))
+
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
         name = type(self).__name__
+        if problem.goal.prior is None and any(term.priors for term in problem.goal.constraints):
+            hint = "one prior can be made of several: fit it to data of both kinds"
+            raise Unsupported(name, got="terms of several priors", expected="one prior to draw from", hint=hint)
         if not isinstance(problem.prior, ConditionalPrior):
             raise Unsupported(
                 name,
@@ -280,14 +291,12 @@ class GibbsSearch(IterativeSearcher):
         left, space = objective.left, objective.grid
         if self.sweeps is not None:
             return torch.full_like(left, self.sweeps, dtype=torch.int64)
-        pass_cost, parts = objective.prior.cost, blocks(space.shape, self.spacing)
-        relaxation = self._relaxation(space)
-        explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
-        before = explored + 2 + self.probes + self.reveals * pass_cost
-        each = space.positions * self.candidates + len(parts) * (pass_cost + self._slope_cost)
+        pass_cost = objective.prior.cost
+        before = self.evaluations_of(0, space, pass_cost)
+        each = self.evaluations_of(1, space, pass_cost) - before
         # The last step begins only if the dearest one could be paid for.
-        least = min(map(len, parts)) * self.candidates + self._slope_cost + pass_cost
-        kept = self.whole_step_cost(objective) - least
+        smallest = min(map(len, blocks(space.shape, self.spacing)))
+        kept = self.whole_step_cost(objective) - (smallest * self.candidates + self._slope_cost + pass_cost)
         affordable = ((left - before - kept) / each).floor()
         # Where not even one can be paid for, the chain goes on to the end of its budget.
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=1).long()
