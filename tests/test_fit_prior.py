@@ -185,6 +185,9 @@ def test_a_search_finds_the_decoders_error_out(fitted: priors.FittedPrior) -> No
     known = goal.goal.calibrated(fitted.residuals)
     searches = (ls.search(CODES, each, seed=0, run=ls.Run(evaluations=300)) for each in (goal, known))
     assert torch.equal(*(result.latent for result in searches))
+    judged = (ls.judge.report(z[:, None], ls.judge.Reference(CODES, IMAGES), each) for z in [CODES.encode(IMAGES[:1])]
+              for each in (goal, known))  # fmt: skip
+    assert len({found["loss"].answers for found in judged}) == 1
     with pytest.raises(InvalidArgument, match=r"Matches.noise: got 'decoder'"):
         ls.search(CODES, ls.Matches(IMAGES[:1], noise="decoder"), seed=0)
     with pytest.raises(InvalidArgument, match=r"Matches.noise: got 'decoder'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -400,6 +401,9 @@ def test_a_result_has_its_best_apart(reference: judge.Reference) -> None:
     assert found["loss"].best == pytest.approx(float(result.score.loss.mean()))
     assert found["loss"].answers == pytest.approx(float(result.candidates.score.loss.mean()))
     assert found.answers == 4 and found.problems == 3
+    # A sampler answers with its first chain, which need not be the best.
+    first = replace(result, latent=result.candidates.latent[:, 0])
+    assert judge.report(first, reference, goal, truth=truth)["loss"].best == found["loss"].best
     within = (result.candidates.score.loss <= 0.05).double().mean()
     assert found["within tolerance"].answers == pytest.approx(float(within))
 

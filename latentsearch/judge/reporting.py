@@ -17,6 +17,8 @@ from latentsearch.judge.judgement import Judgement, Measure
 from latentsearch.judge.reference import Reference
 from latentsearch.judge.spread import posterior_spread
 from latentsearch.judge.tolerance import encoder_tolerance
+from latentsearch.loop import best_of
+from latentsearch.problem import Problem
 from latentsearch.result import SearchResult
 from latentsearch.spaces import Discrete
 
@@ -80,6 +82,8 @@ def report(
         >>> found["within tolerance"].answers
         0.0
     """
+    # The noise level of a goal may be the decoder's own error, which a search finds out in the same way.
+    goal = None if goal is None else Problem.of(reference.generator, goal.goal, None, ()).goal
     latent, picked = _latents(answers, reference)
     truth, labels = _about(latent, reference, truth, labels)
     task, note = _task(reference, len(latent), goal, truth, labels, tolerance)
@@ -105,7 +109,8 @@ def _latents(answers: SearchResult | Tensor, reference: Reference) -> tuple[Tens
     space, device = reference.generator.space, reference.generator.device
     if isinstance(answers, SearchResult):
         latent = answers.candidates.latent
-        best = answers.latent[:, None].to(device) if latent.shape[1] > 1 else None
+        # Not result.latent, which of a sampler is the first chain's, whatever its loss.
+        best = best_of(latent, answers.candidates.score)[0][:, None].to(device) if latent.shape[1] > 1 else None
     else:
         latent, best = answers, None
     if not isinstance(latent, Tensor) or latent.ndim != 2 + len(space.shape) or not latent.numel():
