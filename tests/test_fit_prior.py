@@ -14,6 +14,7 @@ from torch import Tensor
 import latentsearch as ls
 from latentsearch import priors, zoo
 from latentsearch.errors import BrokenFile, InvalidArgument, Unsupported
+from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
 from latentsearch.priors import GaussianMixture, HistogramPrior, MaskedDiffusion, PixelCNN
 from latentsearch.testing import check_prior
@@ -51,6 +52,28 @@ def test_training_beats_the_histogram_on_codes_that_go_together() -> None:
     # log2(3) bits a grid of four codes are the least; independent codes cost about 1.6 bits each.
     assert prior.figures["bits"] < 0.6 < 1.5 < prior.figures["histogram"]
     assert prior.residuals.numel() == 0
+
+
+@pytest.mark.parametrize("spread, expected", [(1 / 0.7, 0.7), (0.8, 1.0)], ids=["too wide", "too narrow"])
+def test_draws_become_as_likely_as_data(spread: float, expected: float) -> None:
+    # An untrained network is its histogram, here that of the data at another temperature.
+    logs = 2 * torch.randn(4, 4, 8, generator=torch.Generator().manual_seed(0))
+    data = HistogramPrior(logs.log_softmax(-1)).sample(Noise.from_seed(1, 4000))
+    network = SMALL(ls.Discrete((4, 4), 8), histogram=(logs / spread).log_softmax(-1)).eval()
+    found = typical_temperature(network, data, Noise.from_seed(2))
+    assert network.temperature == 1 and found == pytest.approx(expected, abs=0.06)
+
+
+def test_a_temperature_can_be_given(fitted: priors.FittedPrior) -> None:
+    warm = ls.fit_prior(CODES, IMAGES, network=SMALL, steps=30, held_out=0.2, temperature=1.0)
+    assert warm.figures["temperature"] == 1
+    codes = CODES.encode(IMAGES[:2])
+    nothing = torch.zeros_like(codes, dtype=torch.bool)
+    logs = warm.conditionals(codes, nothing)  # type: ignore[attr-defined]
+    warm.prior.set_temperature(0.5)  # type: ignore[attr-defined]
+    torch.testing.assert_close(warm.conditionals(codes, nothing), (2 * logs).log_softmax(-1))  # type: ignore[attr-defined]
+    with pytest.raises(InvalidArgument, match="temperature"):
+        warm.prior.set_temperature(0.0)  # type: ignore[attr-defined]
 
 
 def test_continuous_latents_get_a_mixture() -> None:

@@ -42,7 +42,11 @@ def published(every: int = EVERY) -> ls.priors.FittedPrior:
     prior.set_cost(cost_beside(generator, prior, grids[:1]))
     rivals = {"bits": prior, "histogram": priors.histogram_of(codes), "uniform": UniformCodes(generator.space)}
     unit = math.log(2) * generator.space.positions
+    temperature = prior.temperature
+    prior.set_temperature(1.0)
     figures = {name: -float(rival.log_prob(grids).double().mean()) / unit for name, rival in rivals.items()}
+    prior.set_temperature(temperature)
+    figures["temperature"] = temperature
     return fitted(prior, generator.decode(generator.encode(images[OFF])) - images[OFF], figures)
 
 

@@ -34,6 +34,7 @@ from data import cifar10_subset, mnist
 
 import latentsearch as ls
 from latentsearch import _checkpoint, training
+from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.priors import PixelCNN, UniformCodes
 
 _WARM_UP, _LAST = 200, 0.02  # steps, and the share of the learning rate at the end
@@ -172,7 +173,10 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
         figures |= {"steps": options.steps or recipe.steps, "seconds": options.seconds, "made": options.made}
     tensors = half(model.state_dict())
     model.load_state_dict(tensors)
-    figures |= worth(model.eval(), histogram, held_out, test[: options.grids]) | {"sha256": digest(tensors)}
+    figures |= worth(model.eval(), histogram, held_out, test[: options.grids])
+    if not isinstance(model, PixelCNN):  # a judge says what it learnt
+        figures["temperature"] = round(typical_temperature(model, held_out, ls.Noise.from_seed(recipe.seed)), 3)
+    figures["sha256"] = digest(tensors)
     header = {"kind": "prior", "class": type(model).__name__, "settings": model.settings, "figures": figures}
     _checkpoint.save(options.weights / f"{name}.safetensors", tensors, header)
     return figures

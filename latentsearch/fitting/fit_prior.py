@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.fitting._cost import cost_beside
+from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
 from latentsearch.priors import (
     FittedPrior,
@@ -34,7 +35,7 @@ Augment = Callable[[Tensor, Noise], Tensor]
 Network = Callable[..., MaskedDiffusion | PixelCNN]
 
 _BATCH = 256  # images encoded at once
-_SPLIT = 1  # the stream of noise that tells held-out images from the others
+_SPLIT, _DRAWS = 1, 2  # streams of noise: which images are held out, and draws whose likelihood is compared with theirs
 _RESIDUALS, _LEAST_IMAGES = 1 << 16, 8  # elements of residuals kept, and images of which they are at least
 _WARM_UP, _LEAST_RATE = 200, 0.02
 
@@ -48,6 +49,7 @@ def fit_prior(
     held_out: float = 0.05,
     augment: Augment | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    temperature: float | None = None,
     autocast: torch.dtype | None = None,
     progress: bool = False,
     seed: int = 0,
@@ -73,15 +75,17 @@ def fit_prior(
         held_out: The share of images that is held out.
         augment: Other images that might be data as well, such as shifted or mirrored ones, drawn before they are
             encoded: half of each batch is of these. A shifted image has other codes, not shifted ones.
+        temperature: Of a network's conditionals, 1 for what it learnt. If not given, the one at which its draws are as
+            likely as held-out grids: a network that is small for its data spreads over more than these.
         checkpoint: A file to save to and to resume from if it exists.
         autocast: A dtype to train in, such as ``torch.bfloat16`` where the hardware is fast in it.
         progress: Whether to show progress.
         seed: For the split, first weights, and the order of the data.
 
     Returns:
-        The prior, frozen. Its ``figures`` are of held-out data: over codes ``bits`` a code, beside those of the
-        ``histogram`` and the ``uniform`` distribution; over continuous latents ``nats`` a dimension, beside those of
-        the ``standard normal``.
+        The prior, frozen. Its ``figures`` are of held-out data: over codes ``bits`` a code, as learnt, beside those of
+        the ``histogram`` and the ``uniform`` distribution, and the ``temperature`` of its draws; over continuous
+        latents ``nats`` a dimension, beside those of the ``standard normal``.
 
     Raises:
         Unsupported: If the generator has no encoder and the data are no latents.
@@ -93,7 +97,7 @@ def fit_prior(
         >>> generator = ls.wrap(zoo.load("mnist-vqvae-40"))
         >>> prior = ls.fit_prior(generator, zoo.images()[0], steps=20, held_out=0.2)
         >>> sorted(prior.figures)
-        ['bits', 'histogram', 'uniform']
+        ['bits', 'histogram', 'temperature', 'uniform']
     """
     if not isinstance(generator, Generator):
         got = type(generator).__name__
@@ -128,7 +132,11 @@ def fit_prior(
     fit(model, (train,) if stream is None else stream, plan, validation=(validation,), seed=seed)
     prior = model.requires_grad_(False)
     prior.set_cost(cost_beside(generator, prior, validation[:1]))
-    return fitted(prior, residuals, _bits(prior, space, train, validation))
+    figures = _bits(prior, space, train, validation)
+    if temperature is None:
+        temperature = typical_temperature(prior, validation, Noise.from_seed(seed).fold(_DRAWS))
+    prior.set_temperature(temperature)
+    return fitted(prior, residuals, figures | {"temperature": temperature})
 
 
 # -- data --------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ class CodeNetwork(nn.Module):
         histogram: ``(*S, K)`` log-frequencies or None.
         mix: Share of the histogram.
         cost: Of a pass.
+        temperature: Of every conditional.
 
     Attributes:
         space: The grids.
         cost: What one pass costs for one row, as a share of a decode.
+        temperature: By which every conditional's logits are divided, 1 for what was learnt.
         settings: What the constructor is to be given, beside tensors, to make it again.
     """
 
@@ -40,6 +42,7 @@ class CodeNetwork(nn.Module):
         histogram: Tensor | None,
         mix: float,
         cost: float,
+        temperature: float,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -56,14 +59,15 @@ class CodeNetwork(nn.Module):
             raise InvalidArgument(f"{name}.histogram", got=describe(histogram), expected=expected, hint=hint)
         if not 0 < mix < 1:
             raise InvalidArgument(f"{name}.mix", got=repr(mix), expected="a share between 0 and 1, such as 1e-3")
-        self.space, self.mix, self.cost = space, mix, float(cost)
+        self.space, self.mix = space, mix
         self.settings: dict[str, Any] = {
             "shape": list(space.shape),
             "codebook_size": space.codebook_size,
             "codebook_width": None if codebook is None else codebook.shape[1],
             "mix": mix,
-            "cost": float(cost),
         }
+        self.set_cost(cost)
+        self.set_temperature(temperature)
         self.codes = TiedCodes(space.codebook_size, width, codebook)
         uniform = torch.zeros(full) if histogram is None else histogram.detach().float()
         self.register_buffer("frequencies", uniform.log_softmax(-1))
@@ -72,8 +76,22 @@ class CodeNetwork(nn.Module):
         """What a pass costs, now that it is known."""
         self.cost = self.settings["cost"] = float(cost)
 
+    def set_temperature(self, temperature: float) -> None:
+        """By which every conditional's logits are divided: below 1, draws are likelier.
+
+        A network that is not large enough spreads over more than it was shown, and its draws are less likely than data.
+        [fit_prior][latentsearch.fit_prior] finds the temperature at which they are as likely.
+
+        Raises:
+            InvalidArgument: If it is not positive.
+        """
+        if not 0 < temperature < math.inf:
+            got, expected = repr(temperature), "a positive number, 1 for what was learnt"
+            raise InvalidArgument(f"{type(self).__name__}.temperature", got=got, expected=expected)
+        self.temperature = self.settings["temperature"] = float(temperature)
+
     def mixed(self, logits: Tensor, frequencies: Tensor | None = None) -> Tensor:
-        """What a network says, ``(N, *S, K)`` logits on top of the histogram, with the histogram mixed in.
+        """What a network says, ``(N, *S, K)`` logits on top of the histogram, with the histogram mixed in; tempered.
 
         Args:
             logits: Of all positions, or ``(N, K)`` of one.
@@ -81,7 +99,8 @@ class CodeNetwork(nn.Module):
         """
         frequencies = self.frequencies if frequencies is None else frequencies
         own = (logits.to(frequencies.dtype) + frequencies).log_softmax(-1)
-        return torch.logaddexp(own + math.log1p(-self.mix), frequencies + math.log(self.mix))
+        learnt = torch.logaddexp(own + math.log1p(-self.mix), frequencies + math.log(self.mix))
+        return learnt if self.temperature == 1 else (learnt / self.temperature).log_softmax(-1)
 
     def expected(self, logs: Tensor, z: Tensor) -> Tensor:
         """``(N,)`` float64: log-probabilities ``(N, n, K)`` summed over positions.

@@ -46,6 +46,7 @@ class MaskedDiffusion(CodeNetwork):
         mix: Share of the histogram in every conditional: it bounds what an odd code costs.
         steps: Passes of a draw; one a position if not given.
         cost: Of one pass for one row, as a share of a decode; what a search is charged.
+        temperature: By which every conditional's logits are divided; below 1, draws are likelier.
 
     Example:
         >>> import torch
@@ -73,8 +74,9 @@ class MaskedDiffusion(CodeNetwork):
         mix: float = 1e-3,
         steps: int | None = None,
         cost: float = 1.0,
+        temperature: float = 1.0,
     ) -> None:
-        super().__init__(space, channels, codebook, histogram, mix, cost)
+        super().__init__(space, channels, codebook, histogram, mix, cost, temperature)
         kind = trunk_for(space.shape) if trunk is None else trunk
         if kind not in ("convolutional", "transformer"):
             raise InvalidArgument("MaskedDiffusion.trunk", got=repr(trunk), expected="'convolutional' or 'transformer'")

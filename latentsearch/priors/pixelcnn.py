@@ -39,6 +39,7 @@ class PixelCNN(CodeNetwork):
         dropout: Before the head.
         mix: Share of the histogram in every conditional.
         cost: Of a draw, as a share of a decode; what a search is charged.
+        temperature: By which every conditional's logits are divided; below 1, draws are likelier.
 
     Example:
         >>> import latentsearch as ls
@@ -61,8 +62,9 @@ class PixelCNN(CodeNetwork):
         dropout: float = 0.1,
         mix: float = 1e-3,
         cost: float = 1.0,
+        temperature: float = 1.0,
     ) -> None:
-        super().__init__(space, channels, codebook, histogram, mix, cost)
+        super().__init__(space, channels, codebook, histogram, mix, cost, temperature)
         if len(space.shape) > 2:
             raise InvalidArgument("PixelCNN.space", got=repr(space), expected="grids of one or two axes")
         self.classes = classes

@@ -64,6 +64,9 @@ RECIPES = {
     "mnist-512-masked": Recipe(
         MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 64, 6, 0.05, 0.02, 45_000, 0, best=False, cost=5.8
     ),
+    "mnist-512-masked-96": Recipe(
+        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 96, 8, 0.05, 0.02, 40_000, 0, best=False, cost=16.6
+    ),
     "mnist-512-judge": Recipe(
         PixelCNN, "mnist-512", 40_000, 60_000, 2000, 1, 64, 5, 0.15, 0.02, 12_000, 7, 0.998, 500, patience=4
     ),
@@ -113,4 +116,5 @@ def load(name: str, generator: ls.CodebookGenerator, folder: Path = WEIGHTS, log
         raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run train_priors.py {name} again")
     made = build(RECIPES[name], generator)
     made.load_state_dict(tensors)
+    made.set_temperature(recorded[name].get("temperature", 1.0))
     return made.eval().requires_grad_(False)
