@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ import latentsearch as ls
 from latentsearch.noise import Noise
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
+from latentsearch.searchers.gibbs._choice import distinct, log_ways
 from latentsearch.testing import toys
 from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 
@@ -39,14 +42,32 @@ def counts(z: Tensor, size: int) -> Tensor:
 
 @pytest.mark.parametrize(("trust", "cost"), [(0.0, 0.0), (0.3, 0.25)])
 def test_answers_are_drawn_from_the_posterior(trust: float, cost: float) -> None:
-    generator, goal = two_sided((2, 2), 3, cost)
-    method = ls.GibbsSearch(explore=0, reveals=0, probes=4, trust=trust, spacing=2, sweeps=30, restarts=2000)
+    generator, goal = two_sided((2, 2), 4, cost)
+    method = ls.GibbsSearch(
+        explore=0, reveals=0, probes=4, trust=trust, candidates=2, spacing=2, sweeps=20, restarts=1500
+    )
     result = method.search(generator, goal, seed=1, run=FREE)
-    chance = chance_of_counts(counts(result.candidates.latent[0], 3).double(), posterior(generator, goal)[1])
+    chance = chance_of_counts(counts(result.candidates.latent[0], 4).double(), posterior(generator, goal)[1])
     assert chance > FALSE_ALARM
     # The expansion, the first loss, and of each position the candidates, a pass, and a slope if it is trusted.
-    each = 3 + cost + 2 * bool(trust)
-    assert float(result.evaluations[0]) == 2000 * (2 + 4 + 1 + 30 * 4 * each)
+    each = 2 + cost + 2 * bool(trust)
+    assert float(result.evaluations[0]) == 1500 * (2 + 4 + 1 + 20 * 4 * each)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_sets_of_codes_come_together_as_often_as_is_said(count: int) -> None:
+    proposal = torch.tensor([0.5, 0.25, 0.15, 0.1, 0.0]).double().log()[None]
+    rows = Noise.from_seed(3, 1).split(4000)
+    for present in range(5):
+        own = torch.full((4000, 1), present)
+        drawn = distinct(proposal.expand(4000, 1, 5), own, count, rows.fold(present))[:, 0]
+        assert not (drawn == present).any() and all(len(set(row)) == count for row in drawn[:50].tolist())
+        sets = list(itertools.combinations([code for code in range(5) if code != present], count))
+        ways = [log_ways(proposal, torch.tensor([[present, *others]]))[0, 0].exp() for others in sets]
+        chances = torch.stack(ways)
+        assert float(chances.sum()) == pytest.approx(1)
+        found = torch.tensor([(drawn.sort(1).values == torch.tensor(others)).all(1).sum() for others in sets])
+        assert chance_of_counts(found.double(), chances) > FALSE_ALARM
 
 
 def test_a_start_by_relaxation_and_evidence_is_forgotten() -> None:

@@ -19,7 +19,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
-from latentsearch.searchers.gibbs._choice import guided, weights_of
+from latentsearch.searchers.gibbs._choice import distinct, guided, log_ways, weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._single_codes import SingleCodes
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
@@ -77,11 +77,12 @@ class GibbsSearch(IterativeSearcher):
        $p(z_p = j \mid \text{those revealed}) \, e^{-\eta S_p(j)}$. What is seen is kept, and the rest is filled in.
     4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from
        $q(j) \propto p(j \mid \text{others}) \, e^{-\eta S_p(j)}$, with the first order of S where the others stand
-       now and the position at its anchor; a tenth of them are drawn from the prior alone. Their outputs are decoded,
-       and one of these and the present code is chosen in proportion to $p(j \mid \text{others}) \, e^{-L} / q(j)$.
-       Since q does not depend on the present code this leaves the conditional distribution as it is [i-SIR: Andrieu,
-       Lee and Vihola, *Uniform ergodicity of the iterated conditional SMC*, Bernoulli
-       2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a block of positions that are ``spacing``
+       now and the position at its anchor; a tenth of q is the prior alone. No code is drawn twice, nor the present one,
+       so that none is decoded in vain. One of these and the present code is chosen in proportion to
+       $p(j \mid \text{others}) \, e^{-L}$ times how likely the other ones of the set are to join it: as q does not
+       depend on the present code this leaves the conditional distribution as it is. With codes that may come twice it
+       would be i-SIR [Andrieu, Lee and Vihola, *Uniform ergodicity of the iterated conditional SMC*, Bernoulli
+       2018](https://arxiv.org/abs/1312.6432), at the cost of a third of the decodes. One pass of the prior serves a block of positions that are ``spacing``
        apart; within a block they are taken to be independent under the prior. With a spacing of at least the grid's
        sides, each position is a block, and nothing is neglected.
 
@@ -93,7 +94,7 @@ class GibbsSearch(IterativeSearcher):
             encoder.
         probes: Of the curvature, for sums of squares.
         reveals: Passes of the prior in which all positions are revealed; 0 sweeps from where the chain begins.
-        candidates: m, codes that are tried at each position.
+        candidates: m, codes that are tried at each position beside the present one.
         trust: $\eta$, how much of the expansion counts in what is proposed: it overstates.
         temperature: Of the sweeps, the first and the last; between them it changes evenly. At 1 the answer is a draw;
             below it is more likely than draws are, and at 0 the best candidate is taken.
@@ -117,7 +118,7 @@ class GibbsSearch(IterativeSearcher):
     explore: int = 150
     probes: int = 24
     reveals: int = 16
-    candidates: int = 3
+    candidates: int = 2
     trust: float = 0.2
     temperature: tuple[float, float] = (1.0, 1.0)
     sweeps: int | None = None
@@ -141,7 +142,7 @@ class GibbsSearch(IterativeSearcher):
 
     def step_cost(self, space: LatentSpace) -> int:
         assert isinstance(space, Discrete)
-        block = largest(space.shape, self.spacing) * self.candidates + 3
+        block = largest(space.shape, self.spacing) * self._tried(space) + 3
         return max(block, 2 + self.probes, self._relaxation(space).step_cost(space))
 
     def evaluations_of(self, sweeps: int, space: Discrete, pass_cost: float) -> float:
@@ -150,7 +151,7 @@ class GibbsSearch(IterativeSearcher):
         explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
         before = explored + 2 + self.probes + self.reveals * pass_cost
         turns = len(blocks(space.shape, self.spacing))
-        return before + sweeps * (space.positions * self.candidates + turns * (pass_cost + self._slope_cost))
+        return before + sweeps * (space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost))
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
@@ -253,16 +254,16 @@ class GibbsSearch(IterativeSearcher):
         prior = objective.prior.conditionals(state.z, known).to(state.loss.dtype)
         proposal = self._proposal(likelihood, state, prior, known).flatten(1, -2)[:, block]
         prior = prior.flatten(1, -2)[:, block]
-        codes = code_draws(proposal, self.candidates, noise.fold(_CANDIDATES))  # (M, m, n)
         temperature = self._temperature(state, number // len(parts))
         z, loss = state.z.flatten(1), state.loss
+        codes = distinct(proposal, z[:, block], self._tried(objective.grid), noise.fold(_CANDIDATES))
         for index, position in enumerate(positions):
-            new = codes[..., index]
+            new = codes[:, index]
             score = likelihood.swaps(z.view_as(state.z), torch.full_like(new, position), new)
             tried = torch.cat([z[:, position, None], new], 1)
             losses = torch.cat([loss[:, None], score.loss.to(loss.dtype)], 1)
-            own, drawn = (table[:, index].gather(1, tried) for table in (prior, proposal))
-            weights = weights_of(own, drawn, losses, temperature)
+            ways = log_ways(proposal[:, index], tried)
+            weights = weights_of(prior[:, index].gather(1, tried), ways, losses, temperature)
             chosen = noise.fold(_CHOICE).fold(position).perturbed(weights)
             best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
             z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
@@ -296,7 +297,7 @@ class GibbsSearch(IterativeSearcher):
         each = self.evaluations_of(1, space, pass_cost) - before
         # The last step begins only if the dearest one could be paid for.
         smallest = min(map(len, blocks(space.shape, self.spacing)))
-        kept = self.whole_step_cost(objective) - (smallest * self.candidates + self._slope_cost + pass_cost)
+        kept = self.whole_step_cost(objective) - (smallest * self._tried(space) + self._slope_cost + pass_cost)
         affordable = ((left - before - kept) / each).floor()
         # Where not even one can be paid for, the chain goes on to the end of its budget.
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=1).long()
@@ -305,6 +306,10 @@ class GibbsSearch(IterativeSearcher):
     def _slope_cost(self) -> int:
         """Evaluations that a block takes for its slope."""
         return 2 if self.trust else 0
+
+    def _tried(self, space: Discrete) -> int:
+        """Codes that are tried at each position: there are no more than all others."""
+        return min(self.candidates, space.codebook_size - 1)
 
     def _temperature(self, state: GibbsState, sweep: int) -> Tensor:
         """``(M,)``, of the sweep in each row's schedule."""
