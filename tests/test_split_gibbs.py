@@ -18,7 +18,7 @@ from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 def test_with_a_pass_a_position_answers_are_drawn_from_the_posterior_at_any_noise(trust: float) -> None:
     generator, goal = two_sided((2, 2), 3, cost=0.25)
     settings = {"candidates": 3, "masked": (1.0, 0.5), "passes": 4, "iterations": 20, "restarts": 1000}
-    method = ls.SplitGibbsSearch(explore=0, probes=4, trust=trust, **settings)
+    method = ls.SplitGibbsSearch(explore=0, probes=4, reveals=0, trust=trust, **settings)
     result = method.search(generator, goal, seed=1, run=FREE)
     chance = chance_of_counts(counts(result.candidates.latent[0], 3).double(), posterior(generator, goal)[1])
     assert chance > FALSE_ALARM
@@ -30,7 +30,7 @@ def test_with_a_pass_a_position_answers_are_drawn_from_the_posterior_at_any_nois
 
 def test_with_one_pass_answers_are_drawn_from_the_posterior_at_little_noise() -> None:
     generator, goal = two_sided((2, 2), 3)
-    method = ls.SplitGibbsSearch(explore=20, probes=2, masked=(0.5, 0.01), iterations=300, restarts=400)
+    method = ls.SplitGibbsSearch(explore=20, probes=2, reveals=2, masked=(0.5, 0.01), iterations=300, restarts=400)
     result = method.search(generator, goal, seed=2, run=FREE)
     drawn = counts(result.candidates.latent[0], 3).double()
     assert chance_of_counts(drawn, posterior(generator, goal)[1]) > FALSE_ALARM
@@ -58,10 +58,18 @@ def _all_of(z: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
     return grids[(grids == z)[:, ~masked].all(1)][:, None]
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [{"masked": (0.0, 0.5)}, {"masked": 0.5}, {"passes": 0}, {"candidates": 0}, {"trust": 2.0}, {"iterations": 0}],
+BAD: tuple[dict[str, object], ...] = (
+    {"masked": (0.0, 0.5)},
+    {"masked": 0.5},
+    {"passes": 0},
+    {"reveals": -1},
+    {"candidates": 0},
+    {"trust": 2.0},
+    {"iterations": 0},
 )
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
 def test_bad_settings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ls.InvalidArgument, match=f"SplitGibbsSearch.{next(iter(bad))}"):
         ls.SplitGibbsSearch(**bad)  # type: ignore[arg-type]

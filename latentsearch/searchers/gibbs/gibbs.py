@@ -20,6 +20,7 @@ from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import guided, weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
+from latentsearch.searchers.gibbs._reveal import part_of, reveal
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -199,15 +200,12 @@ class GibbsSearch(IterativeSearcher):
 
     def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
         """Draw a part of the positions that are not known, given those that are."""
-        rise = state.first_order + state.second_order
-        logits = objective.prior.conditionals(state.z, state.known) - self.trust * rise
-        drawn = code_draws(logits.log_softmax(-1), 1, noise)[:, 0]
-        # What the outputs show comes first: there the codes on average cost most.
-        shown = state.second_order.mean(-1).masked_fill(state.known, -torch.inf).flatten(1)
-        positions = shown.shape[1]
-        count = positions * (stage + 1) // self.reveals - positions * stage // self.reveals
-        now = torch.zeros_like(shown, dtype=torch.bool).scatter(1, shown.topk(count, 1).indices, True).view_as(state.z)
-        return replace(state, z=torch.where(now, drawn, state.z), known=state.known | now)
+        rise = self.trust * (state.first_order + state.second_order)
+        count = part_of(state.z[0].numel(), stage, self.reveals)
+        # There the codes on average cost most.
+        shown = state.second_order.mean(-1)
+        z, known = reveal(objective.prior, state.z, state.known, rise, shown, count, noise)
+        return replace(state, z=z, known=known)
 
     def _sweep(
         self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise

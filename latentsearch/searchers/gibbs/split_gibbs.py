@@ -20,12 +20,13 @@ from latentsearch.searchers.gibbs._choice import weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._infill import infill
 from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
+from latentsearch.searchers.gibbs._reveal import part_of, reveal
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
 _ITERATIONS = 100  # without a budget
 # Streams of noise; each use folds a constant of its own.
-_PROBES, _MASK, _INFILL, _CHOICE = 1, 2, 3, 4
+_PROBES, _REVEAL, _MASK, _INFILL, _CHOICE = 1, 2, 3, 4, 5
 
 
 @dataclass
@@ -36,6 +37,8 @@ class SplitGibbsState:
         relaxed: The relaxation with which it begins.
         anchor: ``(M, *S)``, the grid around which the loss is expanded.
         second_order: ``(M, *S, K)``, the second order of the loss there; 0 before it is expanded.
+        first_order: ``(M, *S, K)``, its first order.
+        known: ``(M, *S)`` bool, the positions drawn so far.
         z: ``(M, *S)``, where the chain stands.
         loss: ``(M,)``, the likelihood's part of it; infinite before the first iteration.
         iterations: ``(M,)`` int64, those of the schedule.
@@ -45,6 +48,8 @@ class SplitGibbsState:
     relaxed: RelaxedState
     anchor: Tensor
     second_order: Tensor
+    first_order: Tensor
+    known: Tensor
     z: Tensor
     loss: Tensor
     iterations: Tensor
@@ -70,13 +75,15 @@ class SplitGibbsSearch(IterativeSearcher):
     and not at the end alone. Positions drawn in one of the ``passes`` of the prior are taken to be independent, which
     is less and less wrong as fewer are masked together.
 
-    The goal is that of GibbsSearch, and so is the relaxation at the beginning. An answer is a draw. GibbsSearch, which
+    The goal is that of GibbsSearch, and so is the beginning: a relaxation, and a draw around it in ``reveals`` passes.
+    An answer is a draw. GibbsSearch, which
     chooses code by code, reaches sharp posteriors with fewer evaluations: take this one to compare with, or where
     much of the grid is hidden, since a candidate here may differ in many codes.
 
     Attributes:
         explore: Evaluations for the relaxation; 0 begins the expansion at the initial latents.
         probes: Of the curvature, for sums of squares.
+        reveals: Passes of the prior in which all positions are first drawn; 0 begins at the relaxation's grid.
         candidates: Grids that are tried in an iteration.
         masked: The share of positions that are drawn anew, at first and at last; between them it falls geometrically.
         passes: Of the prior, for one candidate.
@@ -98,6 +105,7 @@ class SplitGibbsSearch(IterativeSearcher):
 
     explore: int = 150
     probes: int = 24
+    reveals: int = 16
     candidates: int = 4
     masked: tuple[float, float] = (0.5, 0.02)
     passes: int = 1
@@ -110,7 +118,7 @@ class SplitGibbsSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("explore", 0), ("probes", 1), ("candidates", 1), ("passes", 1)):
+        for name, least in (("explore", 0), ("probes", 1), ("reveals", 0), ("candidates", 1), ("passes", 1)):
             self._require_count(name, least)
         if self.iterations is not None:
             self._require_count("iterations")
@@ -142,23 +150,36 @@ class SplitGibbsSearch(IterativeSearcher):
         wide = torch.promote_types(objective.generator.dtype, torch.float32)
         nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
         loss = torch.full((len(z),), torch.inf, dtype=wide, device=z.device)
-        return SplitGibbsState(relaxed, z, nothing, z, loss, self._schedule(objective), 0)
+        known = torch.ones_like(z, dtype=torch.bool)
+        return SplitGibbsState(relaxed, z, nothing, nothing, known, z, loss, self._schedule(objective), 0)
 
     def step(self, objective: Objective, state: SplitGibbsState, noise: Noise) -> tuple[SplitGibbsState, Draw]:
         likelihood, number = likelihood_of(objective), state.number
-        before = self._steps_before(objective)
-        if number < before - 1:
+        searched, before = self._steps_before(objective)
+        if number < searched:
             relaxed, z = explored(self._relaxation(objective.grid), objective, state.relaxed, state.z, noise)
             state = replace(state, relaxed=relaxed, z=z)
+        elif number == searched and before:
+            state = self._expand(likelihood, state, noise.fold(_PROBES))
         elif number < before:
-            fit = state.relaxed.fit.value
-            _, second = expansion(likelihood, state.z, self.probes, fit, noise.fold(_PROBES))
-            state = replace(state, anchor=state.z, second_order=second.to(state.loss.dtype))
+            state = self._reveal(objective, state, number - searched - 1, noise.fold(_REVEAL))
         else:
             state = self._iterate(objective, likelihood, state, number - before, noise)
         done = number + 1 - before >= state.iterations
         ended = torch.where(done, Status.FINISHED, Status.RUNNING)
         return replace(state, number=number + 1), Draw(state.z, status=ended)
+
+    def _expand(self, likelihood: Objective, state: SplitGibbsState, noise: Noise) -> SplitGibbsState:
+        dtype = state.loss.dtype
+        first, second = expansion(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
+        known = torch.zeros_like(state.known) if self.reveals else state.known
+        return replace(state, anchor=state.z, first_order=first.to(dtype), second_order=second.to(dtype), known=known)
+
+    def _reveal(self, objective: Objective, state: SplitGibbsState, stage: int, noise: Noise) -> SplitGibbsState:
+        rise, shown = self.trust * (state.first_order + state.second_order), state.second_order.mean(-1)
+        count = part_of(objective.grid.positions, stage, self.reveals)
+        z, known = reveal(objective.prior, state.z, state.known, rise, shown, count, noise)
+        return replace(state, z=z, known=known)
 
     def _iterate(
         self, objective: Objective, likelihood: Objective, state: SplitGibbsState, number: int, noise: Noise
@@ -190,13 +211,14 @@ class SplitGibbsSearch(IterativeSearcher):
     def _relaxation(self, space: Discrete) -> RelaxedSearch:
         return RelaxedSearch(steps=RelaxedSearch().steps_within(self.explore, space))
 
-    def _steps_before(self, objective: Objective) -> int:
-        """Steps before the first iteration: the relaxation's, and the expansion."""
+    def _steps_before(self, objective: Objective) -> tuple[int, int]:
+        """Steps of the relaxation; and those before the first iteration, with the expansion and what is revealed."""
         if not has_an_anchor(objective.per_problem.likelihood):
-            return 0
+            return 0, 0
         steps = self._relaxation(objective.grid).steps
         assert steps is not None
-        return steps + 2 if self.explore else 1
+        searched = steps + 1 if self.explore else 0
+        return searched, searched + 1 + self.reveals
 
     @property
     def _slope_cost(self) -> int:
@@ -209,11 +231,12 @@ class SplitGibbsSearch(IterativeSearcher):
         if self.iterations is not None:
             return torch.full_like(left, self.iterations, dtype=torch.int64)
         relaxation = self._relaxation(space)
-        first = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
+        first: float = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
         each = self.candidates + self._slope_cost + self.prior_cost(objective.generator, objective.prior.prior)
         # The last step begins only if the dearest one could be paid for.
         kept = self.whole_step_cost(objective) - each
-        affordable = ((left - first - 2 - self.probes - kept) / each).floor()
+        first += 2 + self.probes + self.reveals * objective.prior.cost
+        affordable = ((left - first - kept) / each).floor()
         return torch.where(left.isinf(), _ITERATIONS, affordable).clamp(min=1).long()
 
     def _share(self, state: SplitGibbsState, number: int) -> Tensor:
