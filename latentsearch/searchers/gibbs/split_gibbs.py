@@ -62,13 +62,14 @@ class SplitGibbsSearch(IterativeSearcher):
 
     Split Gibbs sampling with a diffusion prior: [Chu et al., *Split Gibbs Discrete Diffusion Posterior Sampling*,
     2025](https://arxiv.org/abs/2503.01161) alternates $x \sim p(x) \, \rho_\eta(x, z)$ and
-    $z \sim \rho_\eta(x, z) \, e^{-L(z)}$, with a noise $\eta$ between the two that falls. That paper's noise replaces
-    codes by random ones, and its second step is Metropolis's with random codes, 100,000 decodes and more. Here the
-    noise is absorbing, as a masked prior wants it, and moves are informed:
+    $z \sim \rho_\eta(x, z) \, e^{-L(z)}$, with a noise $\eta$ between the two that falls. There the noise puts random
+    codes in the place of others, and the second step is many of Metropolis's with codes drawn at random. Here the noise
+    is absorbing, as a masked prior wants it, and moves are informed:
 
     1. Every position is masked by itself, with a probability that falls from the first to the last of ``masked``.
-    2. ``candidates`` grids x are drawn from $q(x) \propto p(x \mid \text{what is kept}) \, e^{-\eta S(x)}$, with S
-       the expansion of the loss that [GibbsSearch][latentsearch.GibbsSearch] has, and a share from the prior alone.
+    2. ``candidates`` grids x are drawn from $q(x) \propto p(x \mid \text{what is kept}) \, e^{-t S(x)}$, with t the
+       trust and S the expansion of the loss that [GibbsSearch][latentsearch.GibbsSearch] has; a tenth of each comes
+       from the prior alone.
     3. One of these and the present grid is chosen in proportion to $p(x \mid \text{what is kept}) \, e^{-L(x)} / q(x)$.
 
     Since the mask and q do not depend on the codes that are masked, this leaves the posterior as it is at any noise,
@@ -76,9 +77,8 @@ class SplitGibbsSearch(IterativeSearcher):
     is less and less wrong as fewer are masked together.
 
     The goal is that of GibbsSearch, and so is the beginning: a relaxation, and a draw around it in ``reveals`` passes.
-    An answer is a draw. GibbsSearch, which
-    chooses code by code, reaches sharp posteriors with fewer evaluations: take this one to compare with, or where
-    much of the grid is hidden, since a candidate here may differ in many codes.
+    An answer is a draw. A pass and a slope serve all that is masked, so that an iteration costs less than a sweep of
+    GibbsSearch; but one choice is made for all of it, where GibbsSearch chooses code by code.
 
     Attributes:
         explore: Evaluations for the relaxation; 0 begins the expansion at the initial latents.
