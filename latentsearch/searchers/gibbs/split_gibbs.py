@@ -16,7 +16,6 @@ from latentsearch.objective import Objective, cost_of_pass
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
-from latentsearch.searchers.gibbs._choice import weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._infill import infill
 from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
@@ -193,9 +192,9 @@ class SplitGibbsSearch(IterativeSearcher):
         found = infill(objective.prior, state.z, masked, rise, self.candidates, self.passes, noise.fold(_INFILL))
         tried = score_each(likelihood, found.z[:, 1:]).loss
         losses = torch.cat([state.loss[:, None], tried.to(state.loss.dtype)], 1)
-        weights = weights_of(found.prior, found.proposal, losses.double(), torch.ones_like(share))
-        # What is no number is never chosen; where nothing may be, what is there stays.
-        weights = weights.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+        impossible = found.prior.isneginf() | ~losses.isfinite()
+        # Where nothing is possible, what is there stays.
+        weights = torch.where(impossible, -torch.inf, found.prior - found.proposal - losses)
         chosen = noise.fold(_CHOICE).perturbed(weights).argmax(1, keepdim=True)
         return replace(state, z=take(found.z, chosen)[:, 0], loss=losses.gather(1, chosen)[:, 0])
 
