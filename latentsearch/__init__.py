@@ -19,7 +19,7 @@ from latentsearch.constraints import (
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
 from latentsearch.fitting import fit_prior
-from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable
+from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.problem import Problem
 from latentsearch.protocols import (
@@ -58,6 +58,7 @@ from latentsearch.searchers import (
     RelaxedSearch,
     SinglePositionSearch,
     SphericalSearch,
+    SplitGibbsSearch,
     Stage,
     StraightThroughSearch,
     Then,
@@ -133,10 +134,12 @@ __all__ = [
     "SinglePositionSearch",
     "Sphere",
     "SphericalSearch",
+    "SplitGibbsSearch",
     "Stage",
     "Status",
     "Step",
     "StraightThroughSearch",
+    "Swappable",
     "Then",
     "Trace",
     "Unsupported",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
@@ -118,7 +117,8 @@ class Discrete:
 
     def one_hot(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         """Hard ``(N, *S)`` to soft ``(N, *S, K)``."""
-        return F.one_hot(z, self.codebook_size).to(dtype)
+        # Not F.one_hot, which looks at the values first and makes the host wait.
+        return (z[..., None] == torch.arange(self.codebook_size, device=z.device)).to(dtype)
 
 
 LatentSpace = Continuous | Discrete

@@ -437,6 +437,10 @@ SUBJECTS += [
     (ls.GibbsSearch(explore=12, probes=2, reveals=3, candidates=2), grids()),
     (ls.GibbsSearch(explore=0, reveals=0, candidates=2, spacing=4, restarts=2), grids()),
     (ls.GibbsSearch(explore=0, probes=3, spacing=1, sweeps=3, temperature=(1.0, 0.0), trust=0.0), grids()),
+    (ls.CoordinateSearch(batch=4), grids()[1]),
+    (ls.LangevinSearch(steps=9), grids()[1]),
+    (ls.SplitGibbsSearch(explore=12, probes=2, reveals=3, candidates=2, passes=2), grids()),
+    (ls.SplitGibbsSearch(explore=0, probes=2, reveals=0, candidates=1, iterations=5, trust=0.0, restarts=2), grids()),
 ]
 SUBJECTS += ESTIMATORS
 

@@ -104,6 +104,7 @@ METHODS: dict[str, Method] = {
     "AutoSearch, histogram": lambda given, task: (ls.AutoSearch(), task.likelihood + ls.LogPrior(given.histogram)),
     "Gibbs, sampled": lambda given, task: (SAMPLED, posterior(given, task)),
     "Gibbs, greedy": lambda given, task: (GREEDY, posterior(given, task)),
+    "split Gibbs": lambda given, task: (ls.SplitGibbsSearch(), posterior(given, task)),
 }
 
 

@@ -9,14 +9,19 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from latentsearch.constraints._leave_one_out import PASSES, leave_one_out
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
+from latentsearch.objective import cost_of_pass
 from latentsearch.priors import UniformCodes
-from latentsearch.protocols import Prior, require_prior
+from latentsearch.protocols import ConditionalPrior, Prior, require_prior
 
 
 class LogPrior(Constraint):
     r"""The latent is likely: the loss is $-\log p(z)$, up to a constant.
+
+    Searches that swap codes rank them by the conditionals of a [ConditionalPrior][latentsearch.ConditionalPrior] with a
+    cost, for two passes a ranking; by the gradient of other priors.
 
     Args:
         prior: Any [Prior][latentsearch.Prior] over the generator's latents; ``generator.prior`` is one.
@@ -44,6 +49,17 @@ class LogPrior(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         loss = -self.prior.log_prob(latent)
         return Score(loss)
+
+    @property
+    def swap_cost(self) -> float:
+        # Codes of a prior that costs nothing are independent: its gradient is its conditionals.
+        return PASSES * cost_of_pass(self.prior) if isinstance(self.prior, ConditionalPrior) else 0.0
+
+    def swap_losses(self, latent: Tensor) -> Tensor:
+        if not isinstance(self.prior, ConditionalPrior):
+            got = type(self.prior).__name__
+            raise Unsupported("LogPrior.swap_losses", got=got, expected="a ConditionalPrior")
+        return -leave_one_out(self.prior, latent)
 
     def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
         if not isinstance(self.prior, UniformCodes):

@@ -34,6 +34,24 @@ class Separable(Protocol):
 
 
 @runtime_checkable
+class Swappable(Protocol):
+    """A constraint on codes that knows what every swap of one code makes of its loss, better than by a gradient.
+
+    Attributes:
+        swap_cost: Evaluations that it takes for a grid; 0 where the gradient is as good.
+    """
+
+    @property
+    def swap_cost(self) -> float: ...
+
+    def swap_losses(self, latent: Tensor) -> Tensor:
+        """The loss of hard grids ``(N, *S)`` with each code at each position: ``(N, *S, K)``.
+
+        Up to a constant of each position; it may be infinite.
+        """
+
+
+@runtime_checkable
 class BoundedLoss(Protocol):
     """A constraint that knows how low and how high its loss can be over a set of outputs and grids."""
 

@@ -15,7 +15,7 @@ from latentsearch._maps import resampled
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal._addend import Addend
 from latentsearch.goal._part import Part
-from latentsearch.goal.capabilities import LeastSquares, Separable
+from latentsearch.goal.capabilities import LeastSquares, Separable, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
 from latentsearch.goal.score import Score
@@ -152,6 +152,11 @@ class Goal(Addend):
         """The sum of the weights of the terms that have a prior; 1 where none has."""
         weights = [weight for weight, constraint in self.terms if constraint.priors]
         return sum(weights) if weights else 1.0
+
+    @property
+    def swap_cost(self) -> float:
+        """Evaluations that terms take to say what each swap of a grid makes of their loss, beside its gradient."""
+        return sum(constraint.swap_cost for constraint in self.constraints if isinstance(constraint, Swappable))
 
     @property
     def differentiable(self) -> bool:

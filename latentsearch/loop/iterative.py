@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
+from latentsearch.goal import Goal
 from latentsearch.loop.arguments import check_needs
 from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Draw, Proposal
@@ -44,6 +45,7 @@ class IterativeSearcher(BaseSearcher):
     needs_gradient: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = False
     needs_loss_map: ClassVar[bool] = False
+    linearises: ClassVar[bool] = False  # a step of it takes what `Objective.linearise` says of the whole goal
     samples: ClassVar[bool] = False  # its answer is a draw: where a chain stands, and not the best it has been
 
     def __post_init__(self) -> None:
@@ -68,7 +70,11 @@ class IterativeSearcher(BaseSearcher):
         """The most evaluations that one step costs per row, the prior's included; from a state, if given."""
         space, prior = objective.generator.space, objective.prior.prior
         own = self.step_cost(space) if state is None else self.next_step_cost(space, state)
-        return own + self.prior_cost(objective.generator, prior)
+        return own + self.prior_cost(objective.generator, prior) + self._swap_cost(objective.per_problem)
+
+    def _swap_cost(self, goal: Goal) -> float:
+        """Evaluations that a step spends on terms that know more of swaps than their gradient."""
+        return goal.swap_cost if self.linearises else 0.0
 
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
@@ -91,6 +97,7 @@ class IterativeSearcher(BaseSearcher):
 
     def least_evaluations(self, problem: Problem) -> int:
         own = self.step_cost(problem.generator.space) + self.prior_cost(problem.generator, problem.prior)
+        own += self._swap_cost(problem.goal)
         return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:

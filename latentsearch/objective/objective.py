@@ -20,6 +20,7 @@ from latentsearch.objective.evaluate import Evaluator
 from latentsearch.objective.gradient import Differentiated, check_differentiable, no_gradient
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.prior import ChargedPrior
+from latentsearch.objective.swaps import by_swaps
 from latentsearch.protocols import Generator, LocalGenerator
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
@@ -150,11 +151,14 @@ class Objective:
         return Score(loss, satisfied), goal.limit.tangent(z, gradient)
 
     def linearise(self, z: Tensor) -> Linear:
-        """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap."""
-        self.ledger.charge(None, 2)
+        """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap.
+
+        It costs 2 evaluations, and what a [Swappable][latentsearch.Swappable] term takes to say it better.
+        """
+        self.ledger.charge(None, 2 + self.goal.swap_cost)
 
         def part(rows: slice) -> tuple[Tensor, ...]:
-            goal = _slice(self.goal, rows, len(z))
+            goal = by_swaps(_slice(self.goal, rows, len(z)))
             leaves = [self.embed(z[rows]).detach().requires_grad_()]
             latent = z[rows]
             if goal.reads_latent:

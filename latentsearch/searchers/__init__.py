@@ -5,7 +5,7 @@ from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
-from latentsearch.searchers.gibbs import GibbsSearch
+from latentsearch.searchers.gibbs import GibbsSearch, SplitGibbsSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
 from latentsearch.searchers.langevin import LangevinSearch, MALASearch
@@ -43,6 +43,7 @@ __all__ = [
     "Schedule",
     "SinglePositionSearch",
     "SphericalSearch",
+    "SplitGibbsSearch",
     "Stage",
     "StraightThroughSearch",
     "Then",

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from latentsearch._codes import code_draws
-from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.goal import Goal
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
 from latentsearch.problem import Problem
-from latentsearch.protocols import ConditionalPrior, Generator, Prior
+from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import distinct, guided, log_ways, weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
-from latentsearch.searchers.gibbs._single_codes import SingleCodes
+from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
+from latentsearch.searchers.gibbs._reveal import part_of, reveal
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -148,8 +147,8 @@ class GibbsSearch(IterativeSearcher):
     def evaluations_of(self, sweeps: int, space: Discrete, pass_cost: float) -> float:
         """What a chain of so many sweeps costs, beside a prior of which a pass costs so much."""
         relaxation = self._relaxation(space)
-        explored = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
-        before = explored + 2 + self.probes + self.reveals * pass_cost
+        first = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
+        before = first + 2 + self.probes + self.reveals * pass_cost
         turns = len(blocks(space.shape, self.spacing))
         return before + sweeps * (space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost))
 
@@ -158,38 +157,12 @@ class GibbsSearch(IterativeSearcher):
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
-        name = type(self).__name__
-        if problem.goal.prior is None and any(term.priors for term in problem.goal.constraints):
-            hint = "one prior can be made of several: fit it to data of both kinds"
-            raise Unsupported(name, got="terms of several priors", expected="one prior to draw from", hint=hint)
-        if not isinstance(problem.prior, ConditionalPrior):
-            raise Unsupported(
-                name,
-                got=f"a {type(problem.prior).__name__}, which cannot say what goes with some codes",
-                expected="a ConditionalPrior",
-                hint="ls.fit_prior(generator, images) trains one; for a prior that only has log_prob, "
-                "AutoSearch and LangevinSearch take it as a term",
-            )
-        if not problem.goal.likelihood.terms:
-            hint = "prior.sample(noise) draws from a prior alone"
-            raise Unsupported(name, got="a prior and nothing else", expected="a term beside it", hint=hint)
-        weighed = problem.goal.prior_weight != 1
-        for weight, term in problem.goal.likelihood.terms:
-            if not (term.in_nats or weighed or weight != 1):
-                raise InvalidArgument(
-                    term.name,
-                    got="a mean, beside a prior in nats that would outweigh it",
-                    expected="a likelihood in nats",
-                    hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation",
-                )
-        if problem.goal.prior_weight <= 0:
-            got = f"a prior of weight {problem.goal.prior_weight:g}"
-            raise Unsupported(name, got=got, expected="a positive weight, 1 for a posterior")
+        check_posterior(type(self).__name__, problem)
 
     # -- the chain ---------------------------------------------------------------------------------
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GibbsState:
-        space, likelihood = objective.grid, self._likelihood(objective)
+        space, likelihood = objective.grid, likelihood_of(objective)
         relaxed = self._relaxation(space).start(likelihood, z, noise)
         wide = torch.promote_types(objective.generator.dtype, torch.float32)
         nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
@@ -199,28 +172,26 @@ class GibbsSearch(IterativeSearcher):
         )
 
     def step(self, objective: Objective, state: GibbsState, noise: Noise) -> tuple[GibbsState, Draw]:
-        likelihood, number = self._likelihood(objective), state.number
-        anchored = _has_an_anchor(likelihood.goal)
-        explored = self._relaxation(objective.grid).steps + 1 if anchored and self.explore else 0  # type: ignore[operator]
-        revealed = explored + 1 + self.reveals if anchored else 0
-        if number < explored:
-            state = self._explore(objective, likelihood, state, noise)
-        elif number == explored and anchored:
+        likelihood, number = likelihood_of(objective), state.number
+        anchored = has_an_anchor(likelihood.goal)
+        searched = self._relaxation(objective.grid).steps + 1 if anchored and self.explore else 0  # type: ignore[operator]
+        revealed = searched + 1 + self.reveals if anchored else 0
+        if number < searched:
+            state = self._explore(objective, state, noise)
+        elif number == searched and anchored:
             state = self._expand(likelihood, state, noise.fold(_PROBES))
         elif number < revealed:
-            state = self._reveal(objective, state, number - explored - 1, noise.fold(_REVEAL))
+            state = self._reveal(objective, state, number - searched - 1, noise.fold(_REVEAL))
         else:
             state = self._sweep(objective, likelihood, state, number - revealed, noise)
         done = number + 1 - revealed >= state.sweeps * len(blocks(objective.grid.shape, self.spacing))
         ended = torch.where(done & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
         return replace(state, number=number + 1), Draw(state.z, status=ended)
 
-    def _explore(self, objective: Objective, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
-        """One step of the relaxation, beside the prior of single codes: that of grids is not made for mixtures."""
-        goal = likelihood.per_problem + SingleCodes(objective.prior.marginals)
-        method = self._relaxation(objective.grid)
-        relaxed, proposal = method.step(likelihood.scoring(goal), state.relaxed, noise)
-        return replace(state, relaxed=relaxed, z=state.z if proposal is None else proposal.latent)
+    def _explore(self, objective: Objective, state: GibbsState, noise: Noise) -> GibbsState:
+        """One step of the relaxation."""
+        relaxed, z = explored(self._relaxation(objective.grid), objective, state.relaxed, state.z, noise)
+        return replace(state, relaxed=relaxed, z=z)
 
     def _expand(self, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
         dtype = state.loss.dtype
@@ -230,15 +201,12 @@ class GibbsSearch(IterativeSearcher):
 
     def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
         """Draw a part of the positions that are not known, given those that are."""
-        rise = state.first_order + state.second_order
-        logits = objective.prior.conditionals(state.z, state.known) - self.trust * rise
-        drawn = code_draws(logits.log_softmax(-1), 1, noise)[:, 0]
-        # What the outputs show comes first: there the codes on average cost most.
-        shown = state.second_order.mean(-1).masked_fill(state.known, -torch.inf).flatten(1)
-        positions = shown.shape[1]
-        count = positions * (stage + 1) // self.reveals - positions * stage // self.reveals
-        now = torch.zeros_like(shown, dtype=torch.bool).scatter(1, shown.topk(count, 1).indices, True).view_as(state.z)
-        return replace(state, z=torch.where(now, drawn, state.z), known=state.known | now)
+        rise = self.trust * (state.first_order + state.second_order)
+        count = part_of(state.z[0].numel(), stage, self.reveals)
+        # There the codes on average cost most.
+        shown = state.second_order.mean(-1)
+        z, known = reveal(objective.prior, state.z, state.known, rise, shown, count, noise)
+        return replace(state, z=z, known=known)
 
     def _sweep(
         self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise
@@ -272,17 +240,12 @@ class GibbsSearch(IterativeSearcher):
 
     def _proposal(self, likelihood: Objective, state: GibbsState, prior: Tensor, known: Tensor) -> Tensor:
         """``(M, *S, K)``, log q of positions that are not known; nothing in it depends on the codes they have now."""
-        if not (self.trust and _has_an_anchor(likelihood.goal)):
+        if not (self.trust and has_an_anchor(likelihood.goal)):
             return prior
         slopes = slope(likelihood, torch.where(known, state.z, state.anchor))
         return guided(prior, self.trust * (slopes.to(prior.dtype) + state.second_order))
 
     # -- its parts ---------------------------------------------------------------------------------
-
-    def _likelihood(self, objective: Objective) -> Objective:
-        """The goal without its prior, in units of the prior's weight."""
-        goal = objective.per_problem
-        return objective.scoring(goal.likelihood.times(1 / goal.prior_weight))
 
     def _relaxation(self, space: Discrete) -> RelaxedSearch:
         return RelaxedSearch(steps=RelaxedSearch().steps_within(self.explore, space))
@@ -318,8 +281,3 @@ class GibbsSearch(IterativeSearcher):
         # The last sweep is that of the last temperature, the only one included.
         share = torch.where(state.sweeps <= 1, 1, share)
         return first + (last - first) * share
-
-
-def _has_an_anchor(goal: Goal) -> bool:
-    """Whether the loss can be expanded, and any grid may be revealed."""
-    return goal.differentiable and not goal.limited

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -106,6 +107,8 @@ class LangevinSearch(IterativeSearcher):
     steps: int | None = None
     temperature: tuple[float, float] = (0.03, 1e-4)
     acceptance: float = 0.574
+
+    linearises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -58,6 +58,7 @@ class CodeDescent(IterativeSearcher):
     snap: bool = False
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

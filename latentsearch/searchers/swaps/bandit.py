@@ -93,6 +93,7 @@ class BanditSearch(IterativeSearcher):
     patience: int | None = 512
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -93,6 +93,7 @@ class ColouredSearch(IterativeSearcher):
     patience: int | None = 4
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
     needs_loss_map: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

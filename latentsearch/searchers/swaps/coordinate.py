@@ -48,14 +48,15 @@ class CoordinateSearch(IterativeSearcher):
 
     $$s(p, j) = g_p \cdot \delta + \tfrac12 \lambda \|\delta\|^2, \qquad \delta = e_j - e_{z_p},$$
 
-    with one curvature $\lambda$ a row, fitted to the swaps that were tried: codes are far apart, and
-    near a good grid the gradient alone says next to nothing. The ``batch`` swaps of the largest expected
-    improvement are decoded, s being wrong by a quarter of its second part: of lowest s alone would be those
-    to the nearest codes, which change next to nothing [Jones, Schonlau and Welch, *Efficient global
-    optimization*, 1998, equation 15]. Those that help are then combined, the best two, the best three and
-    so on, and the best grid of all is the next. A swap that did not help is not tried again until the grid has
-    changed, and then after those that were not tried recently: near the end most of what failed would fail
-    again. So the loss falls with every change of the grid, and nothing can cycle.
+    with one curvature $\lambda$ a row, fitted to the swaps that were tried: codes are far apart, and near a good
+    grid the gradient alone says next to nothing. A [LogPrior][latentsearch.LogPrior] of a prior that can propose
+    adds $-\log r_p(j) + \log r_p(z_p)$, with r what it says of position p given the others. The ``batch`` swaps of
+    the largest expected improvement are decoded, s being wrong by a quarter of its second part: of lowest s alone
+    would be those to the nearest codes, which change next to nothing [Jones, Schonlau and Welch, *Efficient global
+    optimization*, 1998, equation 15]. Those that help are then combined, the best two, the best three and so on,
+    and the best grid of all is the next. A swap that did not help is not tried again until the grid has changed,
+    and then after those that were not tried recently: near the end most of what failed would fail again. So the
+    loss falls with every change of the grid, and nothing can cycle.
 
     A row is STALLED once the ``patience`` best swaps at its grid bring no improvement, and OPTIMAL once none of
     all swaps does: a 1-swap local optimum, proven among the grids that differ from it in one code.
@@ -78,6 +79,7 @@ class CoordinateSearch(IterativeSearcher):
     patience: int | None = 512
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -64,6 +64,7 @@ class JacobiSearch(IterativeSearcher):
     """
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2 + len(combination_sizes(1 << 62))

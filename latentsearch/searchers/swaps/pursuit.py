@@ -86,6 +86,7 @@ class PursuitSearch(IterativeSearcher):
     patience: int | None = 512
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    linearises: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
