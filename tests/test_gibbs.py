@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from latentsearch.noise import Noise
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import distinct, log_ways
+from latentsearch.searchers.gibbs._refill import STEPS
+from latentsearch.searchers.gibbs._turns import turn
 from latentsearch.testing import toys
 from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 
@@ -44,14 +47,55 @@ def counts(z: Tensor, size: int) -> Tensor:
 def test_answers_are_drawn_from_the_posterior(trust: float, cost: float) -> None:
     generator, goal = two_sided((2, 2), 4, cost)
     method = ls.GibbsSearch(
-        explore=0, reveals=0, probes=4, trust=trust, candidates=2, spacing=2, sweeps=20, restarts=1500
+        explore=0, reveals=0, probes=4, trust=trust, candidates=2, spacing=2, sweeps=20, refills=1, restarts=1500
     )
     result = method.search(generator, goal, seed=1, run=FREE)
     chance = chance_of_counts(counts(result.candidates.latent[0], 4).double(), posterior(generator, goal)[1])
     assert chance > FALSE_ALARM
     # The expansion, the first loss, and of each position the candidates, a pass, and a slope if it is trusted.
     each = 2 + cost + 2 * bool(trust)
-    assert float(result.evaluations[0]) == 1500 * (2 + 4 + 1 + 20 * 4 * each)
+    # A refill takes a pass, its descent, the loss of what was drawn and another expansion.
+    refill = cost + 2 * STEPS + 1 + 2 + 4
+    assert float(result.evaluations[0]) == 1500 * (2 + 4 + 1 + 20 * 4 * each + refill)
+
+
+def test_refills_come_after_the_first_sweeps_and_never_last() -> None:
+    turns = [turn(number, 3, 2) for number in range(2 * (3 + STEPS + 1) + 7)]
+    swept = [number for number, now in enumerate(turns) if now.block is not None]
+    assert [turns[number].block for number in swept] == [0, 1, 2] * 4 + [0]
+    assert [turns[number].sweep for number in swept] == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4]
+    assert [now.step for now in turns if now.block is None] == [*range(STEPS + 1)] * 2
+
+
+def test_a_code_that_the_prior_does_not_believe_is_drawn_anew() -> None:
+    # Two codes at each of nine positions, all alike by the prior; one stands out, and the outputs tell next to nothing.
+    logs = torch.full((2,) * 9, -20.0)
+    logs[(0,) * 9] = logs[(1,) * 9] = 0.0
+    prior, generator = toys.ListedPrior(logs, (3, 3)), toys.CodeGenerator((3, 3), 2)
+    goal = ls.Observed(torch.zeros(20, 1), lambda x: x.flatten(1).mean(1, keepdim=True), noise=9.0) + ls.LogPrior(prior)
+    odd = torch.ones(20, 3, 3, dtype=torch.int64)
+    odd[:, 1, 1] = 0
+    kept = []
+
+    class Watched(ls.GibbsSearch):
+        def step(self, objective: Any, state: Any, noise: Noise) -> Any:
+            state, draw = super().step(objective, state, noise)
+            kept.append(state.refill.kept.clone())
+            return state, draw
+
+    method = Watched(explore=0, reveals=0, sweeps=2, refills=1, temperature=(0.0, 0.0), spacing=3, candidates=1)
+    result = method.search(generator, goal, seed=0, init=odd, run=FREE)
+    masked = [each for each in kept if not each.all()]
+    assert len(masked) > STEPS and bool((masked[0].flatten(1).sum(1) == 6).all())
+    assert bool((goal.prior.log_prob(result.latent) > -2).all())
+
+
+def test_no_more_is_spent_than_is_given_and_little_is_left() -> None:
+    generator, goal = two_sided((2, 2), 4, 0.25)
+    for method in (ls.GibbsSearch(probes=4, reveals=2, explore=30), ls.GibbsSearch(explore=0, reveals=0, refills=2)):
+        for budget in (150, 300, 600, 1200):
+            spent = float(method.search(generator, goal, seed=0, run=ls.Run(evaluations=budget)).evaluations[0])
+            assert budget - 110 < spent <= budget
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._codes import code_draws
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -20,13 +19,15 @@ from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import distinct, guided, log_ways, weights_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
+from latentsearch.searchers.gibbs._refill import STEPS, Refill, descend, drawn, masked
 from latentsearch.searchers.gibbs._reveal import part_of, reveal
+from latentsearch.searchers.gibbs._turns import turn
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
 _SWEEPS = 4  # without a budget
 # Streams of noise; each use folds a constant of its own.
-_PROBES, _REVEAL, _CANDIDATES, _CHOICE = 1, 2, 3, 4
+_PROBES, _REVEAL, _CANDIDATES, _CHOICE, _MASK, _REFILL = 1, 2, 3, 4, 5, 6
 
 
 @dataclass
@@ -41,6 +42,8 @@ class GibbsState:
         z: ``(M, *S)``, where the chain stands.
         loss: ``(M,)``, the likelihood's part of it; infinite before the first sweep.
         known: ``(M, *S)`` bool, the positions drawn so far.
+        regret: ``(M, *S)``, how much likelier, by the prior, another code would have been when each was last drawn.
+        refill: The codes that are drawn anew.
         sweeps: ``(M,)`` int64, sweeps of the schedule.
         number: Steps taken.
     """
@@ -52,6 +55,8 @@ class GibbsState:
     z: Tensor
     loss: Tensor
     known: Tensor
+    regret: Tensor
+    refill: Refill
     sweeps: Tensor
     number: int
 
@@ -65,7 +70,7 @@ class GibbsSearch(IterativeSearcher):
     the generator's own prior counts. The target is $p(z) \, e^{-L(z)}$, with L the loss of the other terms; a weight w
     of the prior counts as $L / w$. An answer is a draw, not the best that was seen: run ``restarts`` for several.
 
-    A chain has four parts:
+    A chain has five parts:
 
     1. A relaxation, as of [RelaxedSearch][latentsearch.RelaxedSearch], finds a grid whose outputs are right, with what
        the prior says of single codes as the only term beside the likelihood. It is no likely grid.
@@ -81,9 +86,13 @@ class GibbsSearch(IterativeSearcher):
        $p(j \mid \text{others}) \, e^{-L}$ times how likely the other ones of the set are to join it: as q does not
        depend on the present code this leaves the conditional distribution as it is. With codes that may come twice it
        would be i-SIR [Andrieu, Lee and Vihola, *Uniform ergodicity of the iterated conditional SMC*, Bernoulli
-       2018](https://arxiv.org/abs/1312.6432), at the cost of a third of the decodes. One pass of the prior serves a block of positions that are ``spacing``
-       apart; within a block they are taken to be independent under the prior. With a spacing of at least the grid's
-       sides, each position is a block, and nothing is neglected.
+       2018](https://arxiv.org/abs/1312.6432), at the cost of a third of the decodes. One pass of the prior serves a
+       block of positions that are ``spacing`` apart; within a block they are taken to be independent under the prior.
+       With a spacing of at least the grid's sides, each position is a block, and nothing is neglected.
+    5. After each of the first sweeps a third of the positions, those whose codes the prior likes least, is masked and
+       drawn anew, all at once, from the product of distributions that is nearest to the posterior given what is kept:
+       of wrong codes, which hold each other in place, single moves do not get rid. It is a jump to a better start and
+       no draw, and ``refills`` ends them; the sweeps after the last draw.
 
     A goal without a gradient, or with a [hard limit][latentsearch.Within], begins at its initial latents and goes
     straight to sweeps, with candidates from the prior alone.
@@ -98,6 +107,7 @@ class GibbsSearch(IterativeSearcher):
         temperature: Of the sweeps, the first and the last; between them it changes evenly. At 1 the answer is a draw;
             below it is more likely than draws are, and at 0 the best candidate is taken.
         sweeps: How many; None for as many as the budget pays for, and 4 where there is none.
+        refills: How many there are at most; the last sweep comes after the last of them.
         spacing: Between positions of a block, along each axis.
         restarts: Chains a problem.
 
@@ -114,13 +124,14 @@ class GibbsSearch(IterativeSearcher):
         'FINISHED'
     """
 
-    explore: int = 150
-    probes: int = 24
-    reveals: int = 16
+    explore: int = 100
+    probes: int = 16
+    reveals: int = 10
     candidates: int = 2
-    trust: float = 0.2
+    trust: float = 0.4
     temperature: tuple[float, float] = (1.0, 1.0)
     sweeps: int | None = None
+    refills: int = 5
     spacing: int = 3
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
@@ -129,7 +140,14 @@ class GibbsSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("explore", 0), ("probes", 1), ("reveals", 0), ("candidates", 1), ("spacing", 1)):
+        for name, least in (
+            ("explore", 0),
+            ("probes", 1),
+            ("reveals", 0),
+            ("candidates", 1),
+            ("refills", 0),
+            ("spacing", 1),
+        ):
             self._require_count(name, least)
         if self.sweeps is not None:
             self._require_count("sweeps", 0)
@@ -142,15 +160,23 @@ class GibbsSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         assert isinstance(space, Discrete)
         block = largest(space.shape, self.spacing) * self._tried(space) + 3
-        return max(block, 2 + self.probes, self._relaxation(space).step_cost(space))
+        return max(block, 3 + self.probes, self._relaxation(space).step_cost(space))
 
     def evaluations_of(self, sweeps: int, space: Discrete, pass_cost: float) -> float:
         """What a chain of so many sweeps costs, beside a prior of which a pass costs so much."""
         relaxation = self._relaxation(space)
         first = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
         before = first + 2 + self.probes + self.reveals * pass_cost
+        refills = min(max(sweeps - 1, 0), self.refills)
+        return before + sweeps * self._sweep_cost(space, pass_cost) + refills * self._refill_cost(pass_cost)
+
+    def _refill_cost(self, pass_cost: float) -> float:
+        """A pass, the descent, and the loss of what was drawn and its expansion."""
+        return pass_cost + 2 * STEPS + 3 + self.probes
+
+    def _sweep_cost(self, space: Discrete, pass_cost: float) -> float:
         turns = len(blocks(space.shape, self.spacing))
-        return before + sweeps * (space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost))
+        return space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost)
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
@@ -167,9 +193,9 @@ class GibbsSearch(IterativeSearcher):
         wide = torch.promote_types(objective.generator.dtype, torch.float32)
         nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
         loss = torch.full((len(z),), torch.inf, dtype=wide, device=z.device)
-        return GibbsState(
-            relaxed, z, nothing, nothing, z, loss, torch.ones_like(z, dtype=torch.bool), self._schedule(objective), 0
-        )
+        known, regret = torch.ones_like(z, dtype=torch.bool), torch.zeros_like(z, dtype=wide)
+        refill, sweeps = Refill.none(z, nothing), self._schedule(objective)
+        return GibbsState(relaxed, z, nothing, nothing, z, loss, known, regret, refill, sweeps, 0)
 
     def step(self, objective: Objective, state: GibbsState, noise: Noise) -> tuple[GibbsState, Draw]:
         likelihood, number = likelihood_of(objective), state.number
@@ -183,10 +209,22 @@ class GibbsSearch(IterativeSearcher):
         elif number < revealed:
             state = self._reveal(objective, state, number - searched - 1, noise.fold(_REVEAL))
         else:
-            state = self._sweep(objective, likelihood, state, number - revealed, noise)
-        done = number + 1 - revealed >= state.sweeps * len(blocks(objective.grid.shape, self.spacing))
-        ended = torch.where(done & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
+            state = self._draw(objective, likelihood, state, number - revealed, noise)
+        # Sweeps that end with this step.
+        swept = turn(number + 1 - revealed, *self._turns(likelihood)).sweep if number + 1 >= revealed else 0
+        ended = torch.where((swept >= state.sweeps) & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
         return replace(state, number=number + 1), Draw(state.z, status=ended)
+
+    def _draw(
+        self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise
+    ) -> GibbsState:
+        """A block of a sweep, or a step of a refill."""
+        now = turn(number, *self._turns(likelihood))
+        if number == 0:
+            state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
+        if now.block is not None:
+            return self._sweep(objective, likelihood, state, now.sweep, now.block, noise)
+        return self._refilled(objective, likelihood, state, now.step, noise)
 
     def _explore(self, objective: Objective, state: GibbsState, noise: Noise) -> GibbsState:
         """One step of the relaxation."""
@@ -196,11 +234,12 @@ class GibbsSearch(IterativeSearcher):
     def _expand(self, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
         dtype = state.loss.dtype
         first, second = expansion(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
-        known = torch.zeros_like(state.known) if self.reveals else state.known
-        return replace(state, anchor=state.z, first_order=first.to(dtype), second_order=second.to(dtype), known=known)
+        return replace(state, anchor=state.z, first_order=first.to(dtype), second_order=second.to(dtype))
 
     def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
         """Draw a part of the positions that are not known, given those that are."""
+        if stage == 0:
+            state = replace(state, known=torch.zeros_like(state.known))
         rise = self.trust * (state.first_order + state.second_order)
         count = part_of(state.z[0].numel(), stage, self.reveals)
         # There the codes on average cost most.
@@ -209,20 +248,17 @@ class GibbsSearch(IterativeSearcher):
         return replace(state, z=z, known=known)
 
     def _sweep(
-        self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise
+        self, objective: Objective, likelihood: Objective, state: GibbsState, sweep: int, part: int, noise: Noise
     ) -> GibbsState:
         """One block of positions, drawn one after another given all others."""
-        parts = blocks(objective.grid.shape, self.spacing)
-        positions = parts[number % len(parts)]
+        positions = blocks(objective.grid.shape, self.spacing)[part]
         block = torch.tensor(positions, device=state.z.device)
-        if number == 0:
-            state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
         outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
         known = outside.view(state.z.shape[1:]).expand_as(state.z)
         prior = objective.prior.conditionals(state.z, known).to(state.loss.dtype)
         proposal = self._proposal(likelihood, state, prior, known).flatten(1, -2)[:, block]
         prior = prior.flatten(1, -2)[:, block]
-        temperature = self._temperature(state, number // len(parts))
+        temperature = self._temperature(state, sweep)
         z, loss = state.z.flatten(1), state.loss
         codes = distinct(proposal, z[:, block], self._tried(objective.grid), noise.fold(_CANDIDATES))
         for index, position in enumerate(positions):
@@ -236,7 +272,22 @@ class GibbsSearch(IterativeSearcher):
             best = torch.where(temperature[:, None] > 0, chosen, weights).argmax(1, keepdim=True)
             z = z.index_copy(1, block[index : index + 1], tried.gather(1, best))
             loss = losses.gather(1, best)[:, 0]
-        return replace(state, z=z.view_as(state.z), loss=loss)
+        worse = prior.amax(-1) - prior.gather(-1, z[:, block, None])[..., 0]
+        regret = state.regret.flatten(1).index_copy(1, block, worse).view_as(state.regret)
+        return replace(state, z=z.view_as(state.z), loss=loss, regret=regret)
+
+    def _refilled(
+        self, objective: Objective, likelihood: Objective, state: GibbsState, step: int, noise: Noise
+    ) -> GibbsState:
+        """A step of drawing the least likely codes anew."""
+        if step == 0:
+            state = replace(state, refill=masked(objective.prior, state.z, state.regret, noise.fold(_MASK)))
+        if step < STEPS:
+            descend(likelihood, state.z, state.refill, (step + 1) / STEPS, noise)
+            return state
+        z = drawn(state.z, state.refill, noise.fold(_REFILL))
+        state = replace(state, z=z, loss=likelihood(z).loss.to(state.loss.dtype))
+        return self._expand(likelihood, state, noise.fold(_PROBES))
 
     def _proposal(self, likelihood: Objective, state: GibbsState, prior: Tensor, known: Tensor) -> Tensor:
         """``(M, *S, K)``, log q of positions that are not known; nothing in it depends on the codes they have now."""
@@ -247,6 +298,10 @@ class GibbsSearch(IterativeSearcher):
 
     # -- its parts ---------------------------------------------------------------------------------
 
+    def _turns(self, likelihood: Objective) -> tuple[int, int]:
+        """Blocks of a sweep, and how many sweeps a refill comes after."""
+        return len(blocks(likelihood.grid.shape, self.spacing)), self.refills if has_an_anchor(likelihood.goal) else 0
+
     def _relaxation(self, space: Discrete) -> RelaxedSearch:
         return RelaxedSearch(steps=RelaxedSearch().steps_within(self.explore, space))
 
@@ -255,13 +310,16 @@ class GibbsSearch(IterativeSearcher):
         left, space = objective.left, objective.grid
         if self.sweeps is not None:
             return torch.full_like(left, self.sweeps, dtype=torch.int64)
-        pass_cost = objective.prior.cost
-        before = self.evaluations_of(0, space, pass_cost)
-        each = self.evaluations_of(1, space, pass_cost) - before
+        pass_cost, anchored = objective.prior.cost, has_an_anchor(objective.per_problem.likelihood)
+        before = self.evaluations_of(0, space, pass_cost) if anchored else 0
+        sweep, refill = self._sweep_cost(space, pass_cost), self._refill_cost(pass_cost) if anchored else 0
         # The last step begins only if the dearest one could be paid for.
         smallest = min(map(len, blocks(space.shape, self.spacing)))
         kept = self.whole_step_cost(objective) - (smallest * self._tried(space) + self._slope_cost + pass_cost)
-        affordable = ((left - before - kept) / each).floor()
+        paid = left - before - kept
+        # With a refill between any two sweeps, and with all refills there are.
+        few, many = ((paid + refill) / (sweep + refill)).floor(), ((paid - self.refills * refill) / sweep).floor()
+        affordable = torch.where(few > self.refills, many, few)
         # Where not even one can be paid for, the chain goes on to the end of its budget.
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=1).long()
 
