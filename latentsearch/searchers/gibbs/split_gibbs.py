@@ -73,7 +73,8 @@ class SplitGibbsSearch(IterativeSearcher):
 
     Since the mask and q do not depend on the codes that are masked, this leaves the posterior as it is at any noise,
     and not at the end alone. Positions drawn in one of the ``passes`` of the prior are taken to be independent, which
-    is less and less wrong as fewer are masked together.
+    is less and less wrong as fewer are masked together; but a last share far below the default wastes passes on next
+    to nothing.
 
     The goal is that of GibbsSearch, and so is the beginning: a relaxation, and a draw around it in ``reveals`` passes.
     An answer is a draw. A pass and a slope serve all that is masked, so that an iteration costs less than a sweep of
@@ -106,7 +107,7 @@ class SplitGibbsSearch(IterativeSearcher):
     probes: int = 24
     reveals: int = 16
     candidates: int = 4
-    masked: tuple[float, float] = (0.5, 0.02)
+    masked: tuple[float, float] = (0.5, 0.1)
     passes: int = 1
     trust: float = 0.2
     iterations: int | None = None
