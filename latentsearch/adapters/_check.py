@@ -17,6 +17,7 @@ from latentsearch._rows import per_row
 from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
+from latentsearch.priors import require_fitted_to
 from latentsearch.protocols import Generator, require_prior
 from latentsearch.spaces import Continuous
 
@@ -90,6 +91,7 @@ def _check_prior(what: str, generator: Generator) -> None:
             got=f"a prior over {generator.prior.space}",
             expected=f"one over the generator's latents, {generator.space}",
         )
+    require_fitted_to(what, generator.prior, generator)
 
 
 def _in_parts(generator: Generator, z: Tensor) -> Tensor:

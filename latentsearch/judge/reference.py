@@ -11,6 +11,7 @@ from torch import Tensor
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.judge._rows import by_rows
 from latentsearch.judge.band import Band, likelihood_band
+from latentsearch.priors import require_fitted_to
 from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Prior, require_prior
 
 
@@ -60,6 +61,7 @@ class Reference:
             require_prior("Reference.prior", self.prior)
             if self.prior.space != space:
                 raise InvalidArgument("Reference.prior", got=f"one over {self.prior.space}", expected=f"{space}")
+            require_fitted_to("Reference.prior", self.prior, self.generator)
         device = self.generator.device
         latents = self.encode(images) if self.latents is None else self.latents.to(device)
         if latents is not None:
