@@ -81,9 +81,9 @@ class CodebookGenerator:
         decoder, output_transform, output_range, layout: As given.
 
     Raises:
-        InvalidArgument: If the decoder is in train mode, expects another layout or width, is not
-            deterministic, mixes rows, or leaves its range; if ``used`` has another shape or dtype,
-            or uses no code at all.
+        InvalidArgument: If the decoder is in train mode, expects another layout or width, is not deterministic,
+            mixes rows, or leaves its range; if the encoder is in train mode; if ``used`` has another shape or
+            dtype, or uses no code at all.
 
     Example:
         >>> import torch
@@ -134,7 +134,7 @@ class CodebookGenerator:
         self.output_range = output_range
         if check:
             self._check_home()
-            with Watch(modules_behind(decoder)) as watch:
+            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 

@@ -36,8 +36,8 @@ class ContinuousGenerator:
         check: Whether to look the decoder over.
 
     Raises:
-        InvalidArgument: If the decoder is in train mode, does not take such latents, is not
-            deterministic, mixes rows, or leaves its range.
+        InvalidArgument: If the decoder is in train mode, does not take such latents, is not deterministic, mixes
+            rows, or leaves its range; if the encoder is in train mode.
 
     Example:
         >>> import torch
@@ -77,7 +77,7 @@ class ContinuousGenerator:
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
         self.output_range = output_range
         if check:
-            with Watch(modules_behind(decoder)) as watch:
+            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 
