@@ -70,6 +70,10 @@ class IterativeSearcher(BaseSearcher):
         own = self.step_cost(space) if state is None else self.next_step_cost(space, state)
         return own + self.prior_cost(objective.generator, prior)
 
+    def shortage(self, objective: Objective) -> str:
+        """What a budget that pays for a step is still too small for, in words; empty where it is not. It is logged."""
+        return ""
+
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
         """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""
