@@ -14,6 +14,7 @@ from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
 
 _SLACK = 0.1  # of the range: how far beyond it decoders overshoot
+_BYTES = 50  # what goes beyond, up to 255, was bytes
 _MOST = 1 << 16  # elements that are looked at for a range
 
 
@@ -82,7 +83,7 @@ def require_range(what: str, images: Tensor, outputs: Tensor, declared: tuple[fl
         outputs: ``(m, *O)`` of the decoder.
         declared: The range that the generator was wrapped with; None where it was not said.
     """
-    found, own = bulk_of(images), Span(float(outputs.min()), float(outputs.max()))
+    found, own = bulk_of(images), bulk_of(outputs)
     wanted = own if declared is None else Span(*declared)
     slack = _SLACK * (wanted.high - wanted.low)
     beyond = found.low < wanted.low - slack or found.high > wanted.high + slack
@@ -93,18 +94,26 @@ def require_range(what: str, images: Tensor, outputs: Tensor, declared: tuple[fl
         raise InvalidArgument(what, got=f"values in {found}", expected=f"images in the range of {lie}", hint=hint)
 
 
+def require_no_bytes(what: str, target: Tensor, outputs: Tensor) -> None:
+    """Raise if a target goes up to 255, and outputs like these go up to 1."""
+    found, own = bulk_of(target), bulk_of(outputs)
+    if found.low >= 0 and _BYTES < found.high <= 255 and max(-own.low, own.high) < 2:
+        hint = f"target / {'255' if own.low > -0.5 else '127.5 - 1'}"
+        raise InvalidArgument(what, got=f"values in {found}", expected=f"the outputs' range, {own} here", hint=hint)
+
+
 def bulk_of(images: Tensor) -> Span:
     """Where all but the lowest and the highest hundredth of the elements lie."""
     flat = images.detach().flatten().float()
     ordered = flat[:: max(1, len(flat) // _MOST)].sort().values
-    ends = (int(share * (len(ordered) - 1)) for share in (0.01, 0.99))
-    return Span(*(float(ordered[end]) for end in ends))
+    last = (len(ordered) - 1) // 100
+    return Span(float(ordered[last]), float(ordered[len(ordered) - 1 - last]))
 
 
 def _to_range(found: Span, own: Span) -> str:
     """What takes images to a decoder's range from the one that they are in, where that is a common mistake."""
     unit, signed = own.low > -0.5 and own.high < 1.6, -1.6 < own.low <= -0.5 and own.high < 1.6
-    if found.low >= 0 and 50 < found.high <= 255:
+    if found.low >= 0 and _BYTES < found.high <= 255:
         return "images / 255" if unit else "images / 127.5 - 1" if signed else ""
     if unit and -1.5 < found.low < -0.5 and found.high < 1.5:
         return "(images + 1) / 2"

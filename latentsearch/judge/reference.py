@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from latentsearch._images import example_output, require_images
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.judge._rows import by_rows
 from latentsearch.judge.band import Band, likelihood_band
@@ -54,9 +55,9 @@ class Reference:
 
     def __post_init__(self) -> None:
         images, space = self.images, self.generator.space
-        if not isinstance(images, Tensor) or not images.is_floating_point() or len(images) < 2:
-            got = describe(images) if isinstance(images, Tensor) else type(images).__name__
-            raise InvalidArgument("Reference.images", got=got, expected="floating images (N, *O), at least two")
+        require_images("Reference.images", images, example_output(self.generator))
+        if len(images) < 2:
+            raise InvalidArgument("Reference.images", got=describe(images), expected="at least two images")
         if self.prior is not None:
             require_prior("Reference.prior", self.prior)
             if self.prior.space != space:
