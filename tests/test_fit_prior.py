@@ -181,7 +181,9 @@ def test_other_files_and_priors_are_refused(tmp_path: Path) -> None:
 def test_the_package_has_a_prior_for_its_vqvae() -> None:
     prior = zoo.prior("mnist-vqvae-512")
     assert prior.figures["bits"] < 3.9 < 6 < prior.figures["histogram"]
-    z = ls.wrap(zoo.load("mnist-vqvae-512")).encode(IMAGES)
+    generator = ls.wrap(zoo.load("mnist-vqvae-512"))
+    assert prior.fingerprint.latent.shape == (2, 7, 7) and prior.fingerprint.is_of(generator)
+    z = generator.encode(IMAGES)
     bits = -prior.log_prob(z) / 49 / math.log(2)
     assert 2 < float(bits.mean()) < 4.5
     with pytest.raises(InvalidArgument, match=r"zoo.prior: got 'mnist-vae'"):

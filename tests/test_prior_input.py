@@ -186,10 +186,7 @@ def test_a_prior_of_another_decoder_is_refused(fitted: priors.FittedPrior, tmp_p
 
 
 def test_a_decoder_is_known_again_in_another_precision(fitted: priors.FittedPrior) -> None:
-    assert isinstance(CODES, ls.CodebookGenerator)
-    coarse = ls.CodebookGenerator(
-        CODES.decoder, CODES.codebook, (7, 7), output_transform=lambda x: x.bfloat16().float()
-    )
+    coarse = ls.wrap(zoo.load("mnist-vqvae-40").to(torch.bfloat16))
     assert fitted.fingerprint.is_of(coarse) and fitted.fingerprint.latent.shape == (2, 7, 7)
     assert ls.fit_prior(VAE, IMAGES).fingerprint.is_of(VAE)
 
