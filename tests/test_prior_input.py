@@ -149,6 +149,30 @@ def test_what_augments_is_tried_beforehand() -> None:
     assert calls == [2]
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": "pixelcnn"}, r"fit_prior.network: got str, expected a class such as PixelCNN"),
+        ({"network": MaskedDiffusion(CODES.space, channels=8, blocks=1)}, r"got MaskedDiffusion, .* a class such as"),  # type: ignore[arg-type]
+        ({"augment": 3}, r"fit_prior.augment: got int, expected a function of images and noise"),
+        (
+            {"augment": lambda images: images},
+            r"fails on .* with TypeError: .*; one of images alone is lambda",
+        ),
+        ({"held_out": "a tenth"}, r"fit_prior.held_out: got 'a tenth', expected a share"),
+    ],
+)
+def test_settings_are_what_they_should_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ls.fit_prior(CODES, IMAGES, **settings)
+
+
+def test_what_is_no_prior_leads_to_one() -> None:
+    for other, hint in ((CODES, r"generator.prior is one"), ("prior.safetensors", r"ls.priors.load\(path\) reads one")):
+        with pytest.raises(InvalidArgument, match=rf"LogPrior.prior: got .*; {hint}"):
+            ls.LogPrior(other)  # type: ignore[arg-type]
+
+
 # -- a prior belongs to a decoder --------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentsearch._images import bulk_of, example_output, require_images, require_range, require_tensor
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
@@ -36,6 +36,15 @@ def check_settings(space: LatentSpace, **for_codes: object) -> None:
         flow = "a flow is fitted by ls.fit(ls.priors.RectifiedFlow(shape).calibrated(z), (z,), ls.Fit(steps))"
         hint = flow if given[0] == "network" else ""
         raise Unsupported(f"fit_prior.{given[0]}", got=repr(for_codes[given[0]]), expected=expected, hint=hint)
+    network, augment = for_codes.get("network"), for_codes.get("augment")
+    if network is not None and (not callable(network) or isinstance(network, nn.Module)):
+        got, hint = type(network).__name__, "functools.partial(MaskedDiffusion, channels=64) for other sizes"
+        raise InvalidArgument(
+            "fit_prior.network", got=got, expected="a class such as PixelCNN, not made yet", hint=hint
+        )
+    if augment is not None and not callable(augment):
+        expected = "a function of images and noise"
+        raise InvalidArgument("fit_prior.augment", got=type(augment).__name__, expected=expected)
 
 
 @torch.no_grad()
@@ -93,7 +102,15 @@ def changed(augment: Augment, images: Tensor, noise: Noise, space: LatentSpace) 
     """Other images that might be data as well, as many and of the same kind."""
     if space.contains(images):
         raise InvalidArgument("fit_prior.augment", got="latents", expected="images, which are changed before encoding")
-    found: object = augment(images, noise)
+    try:
+        found: object = augment(images, noise)
+    except Exception as error:
+        raise InvalidArgument(
+            "fit_prior.augment",
+            got=f"a function that fails on {describe(images)} with {type(error).__name__}: {error}",
+            expected="one from images (n, *O) and n rows of noise to as many images",
+            hint="one of images alone is lambda images, noise: function(images), if it is not random",
+        ) from error
     if not isinstance(found, Tensor) or found.shape != images.shape or not found.is_floating_point():
         got = f"{describe(found) if isinstance(found, Tensor) else type(found).__name__} for {describe(images)}"
         raise InvalidArgument("fit_prior.augment's result", got=got, expected="as many images of the same shape")

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,7 @@ def fit_prior(
         got = type(generator).__name__
         raise InvalidArgument("fit_prior.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
     require_count("fit_prior.steps", steps)
-    if not 0 < held_out < 1:
+    if not isinstance(held_out, Real) or not 0 < held_out < 1:
         raise InvalidArgument("fit_prior.held_out", got=repr(held_out), expected="a share between 0 and 1")
     space = generator.space
     check_settings(space, network=network, augment=augment, checkpoint=checkpoint, autocast=autocast)
