@@ -79,7 +79,7 @@ def test_a_temperature_can_be_given(fitted: priors.FittedPrior) -> None:
 
 
 def test_continuous_latents_get_a_mixture() -> None:
-    prior = ls.fit_prior(VAE, torch.cat([IMAGES, IMAGES.roll(1, 3)]), held_out=0.2)
+    prior = ls.fit_prior(VAE, torch.cat([IMAGES, IMAGES.roll(1, 3), IMAGES.roll(-1, 3)]), held_out=0.2)
     assert isinstance(prior.prior, GaussianMixture) and set(prior.figures) == {"nats", "standard normal"}
     assert prior.sample(Noise.from_seed(0, 3)).shape == (3, 20)
     assert prior.residuals.shape[1:] == (1, 28, 28)

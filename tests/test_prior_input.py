@@ -54,7 +54,7 @@ IMAGES_OF_ANOTHER_KIND = {
 @pytest.mark.parametrize(("images", "message"), IMAGES_OF_ANOTHER_KIND.values(), ids=IMAGES_OF_ANOTHER_KIND)
 def test_images_of_another_kind_are_refused(generator: Any, images: Any, message: str) -> None:
     if generator is VAE and "expected at least" in message:
-        message = r"expected at least 22 to fit to, for latents of 20 elements; better 200"
+        message = r"expected at least 40 to fit to, for latents of 20 elements; better 200"
     with pytest.raises(InvalidArgument, match=rf"fit_prior.images: .*{message}"):
         ls.fit_prior(generator, images)
 
@@ -80,10 +80,10 @@ def test_few_images_are_warned_of_with_numbers() -> None:
     with pytest.warns(ls.FitWarning, match=r"got 20, of which 1 is held out, .* Give 200 at least, and better") as seen:
         fit(CODES, TWENTY)
     assert [warning.filename for warning in seen] == [__file__]
-    with pytest.raises(InvalidArgument, match=r"got 22, of which 1 is held out, expected at least 22 to fit to"):
+    with pytest.raises(InvalidArgument, match=r"got 22, of which 1 is held out, expected at least 40 to fit to"):
         ls.fit_prior(VAE, IMAGES[:22])
     large = ls.ContinuousGenerator(nn.Flatten(), (3, 8, 8))
-    with pytest.raises(InvalidArgument, match=r"at least 194 .* of 192 elements; better 960; ls.priors.PatchMixture"):
+    with pytest.raises(InvalidArgument, match=r"at least 384 .* of 192 elements; better 1,920; ls.priors.PatchMixture"):
         ls.fit_prior(large, Noise.from_seed(0, 200).normal(3, 8, 8))
 
 
