@@ -104,6 +104,7 @@ def test_settings_of_networks_are_refused_over_continuous_latents() -> None:
         "augment": lambda x, noise: x,
         "checkpoint": "p",
         "autocast": torch.half,
+        "temperature": 1.0,
     }.items():
         with pytest.raises(Unsupported, match=rf"fit_prior.{name}: got .* a Gaussian mixture"):
             ls.fit_prior(VAE, IMAGES, **{name: value})  # type: ignore[arg-type]
@@ -154,6 +155,7 @@ def test_what_augments_is_tried_beforehand() -> None:
     [
         ({"network": "pixelcnn"}, r"fit_prior.network: got str, expected a class such as PixelCNN"),
         ({"network": MaskedDiffusion(CODES.space, channels=8, blocks=1)}, r"got MaskedDiffusion, .* a class such as"),  # type: ignore[arg-type]
+        ({"temperature": 0}, r"fit_prior.temperature: got 0, expected a positive number"),
         ({"augment": 3}, r"fit_prior.augment: got int, expected a function of images and noise"),
         (
             {"augment": lambda images: images},

@@ -11,7 +11,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_positive
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
 from latentsearch.fitting._given import Augment, changed, check_given, check_settings, encoded, held_out_of
@@ -108,8 +108,11 @@ def fit_prior(
     require_count("fit_prior.steps", steps)
     if not isinstance(held_out, Real) or not 0 < held_out < 1:
         raise InvalidArgument("fit_prior.held_out", got=repr(held_out), expected="a share between 0 and 1")
+    if temperature is not None:
+        require_positive("fit_prior.temperature", temperature)
     space = generator.space
-    check_settings(space, network=network, augment=augment, checkpoint=checkpoint, autocast=autocast)
+    for_codes = {"network": network, "augment": augment, "checkpoint": checkpoint, "autocast": autocast}
+    check_settings(space, **for_codes, temperature=temperature)
     images = check_given(generator, images, held_out)
     if augment is not None:
         changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), space)
