@@ -18,7 +18,7 @@ from latentsearch.constraints import (
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
-from latentsearch.fitting import fit_prior
+from latentsearch.fitting import FitWarning, fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.problem import Problem
@@ -97,6 +97,7 @@ __all__ = [
     "EvolutionSearch",
     "ExhaustiveSearch",
     "Fit",
+    "FitWarning",
     "GaussianCodes",
     "Generator",
     "GibbsSearch",

@@ -63,7 +63,7 @@ def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: 
     """A tensor fit to hold one row a problem: at least one row, no NaN, and no infinity where it must be finite."""
     if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
         got = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise InvalidArgument(what, got=got, expected="a tensor with one row a problem", hint="x[None] adds the row")
+        raise InvalidArgument(what, got=got, expected="a tensor with one row a problem", hint=_as_rows(tensor))
     if tensor.is_floating_point():
         for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
             if bool(bad.any()):
@@ -71,3 +71,14 @@ def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: 
                 expected = "finite numbers" if finite else "numbers"
                 raise InvalidArgument(what, got=f"{kind} in rows {rows}", expected=expected, hint=hint)
     return tensor
+
+
+def _as_rows(data: object) -> str:
+    """How what is no tensor with rows becomes one."""
+    if isinstance(data, Tensor):
+        return "x[None] adds the row" if data.ndim == 0 else ""
+    if type(data).__module__ == "numpy":
+        return "torch.from_numpy(x)"
+    if isinstance(data, (list, tuple)) and data:
+        return "torch.stack(x)" if all(isinstance(row, Tensor) for row in data) else "torch.tensor(x)"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -104,6 +105,10 @@ def require_prior(what: str, prior: object) -> None:
         hint = "wrap it: ls.priors.DistributionPrior(distribution)"
     elif hasattr(prior, "sample") and hasattr(prior, "log_prob"):
         hint = "space says what it is a distribution over, such as ls.Continuous((20,))"
+    elif isinstance(prior, Generator):
+        hint = "generator.prior is one"
+    elif isinstance(prior, (str, os.PathLike)):
+        hint = "ls.priors.load(path) reads one"
     expected = "an object with sample, log_prob and space"
     raise InvalidArgument(what, got=type(prior).__name__, expected=expected, hint=hint)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -194,3 +196,28 @@ def test_blocks_hold_every_position_once_and_no_neighbours() -> None:
             places = torch.stack(torch.unravel_index(torch.tensor(part), shape), 1)
             apart = (places[:, None] - places[None]).abs().amax(2) + 99 * torch.eye(len(part), dtype=torch.int64)
             assert int(apart.min()) >= min(spacing, 99)
+
+
+@pytest.mark.parametrize(
+    ("method", "budget"),
+    [(ls.GibbsSearch(explore=20, restarts=2), 2100), (ls.AutoSearch(ls.searchers.DEFAULT_PLANS[3:]), 900)],
+)
+def test_a_budget_for_too_few_sweeps_is_warned_of(
+    method: ls.Searcher, budget: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator, goal = two_sided((2, 2), 3, cost=50.0)
+    method.search(generator, goal, seed=0, run=ls.Run(evaluations=budget))
+    (message,) = caplog.messages
+    found = re.search(
+        rf"GibbsSearch: a pass of the prior costs 50 evaluations, and {budget} a problem pay for [01] sweeps of each "
+        r"of \d chains; Run\(evaluations=(\d+)\) pays for 3",
+        message,
+    )
+    assert found, message
+    caplog.clear()
+    enough = int(found.group(1))
+    method.search(generator, goal, seed=0, run=ls.Run(evaluations=enough))
+    assert not caplog.messages
+    if isinstance(method, ls.GibbsSearch):
+        exact = dataclasses.replace(method, sweeps=3).search(generator, goal, seed=0, run=ls.Run(evaluations=enough))
+        assert exact.status[0] is Status.FINISHED and float(exact.evaluations[0]) > 0.9 * enough

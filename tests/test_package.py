@@ -23,7 +23,20 @@ DOCS = REPOSITORY / "docs" / "api"
 # Imports point downwards only. A unit is a top-level module or a subpackage.
 LAYERS = {
     0: {"errors", "spaces", "noise", "goal", "protocols", "problem", "result", "run"}
-    | {"_checkpoint", "_checks", "_maps", "_rows", "_codes", "_memory", "_identity", "_normal", "_rng", "_rounding"},
+    | {
+        "_checkpoint",
+        "_checks",
+        "_maps",
+        "_rows",
+        "_codes",
+        "_images",
+        "_memory",
+        "_identity",
+        "_shapes",
+        "_normal",
+        "_rng",
+        "_rounding",
+    },
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds"},
     3: {"loop", "training"},

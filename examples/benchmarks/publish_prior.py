@@ -24,7 +24,7 @@ from data import mnist
 
 import latentsearch as ls
 from latentsearch.fitting._cost import cost_beside
-from latentsearch.priors import UniformCodes, fitted, save
+from latentsearch.priors import Fingerprint, UniformCodes, fitted, save
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "latentsearch" / "zoo" / "weights" / "mnist-vqvae-512-prior.safetensors"
@@ -47,7 +47,8 @@ def published(every: int = EVERY) -> ls.priors.FittedPrior:
     figures = {name: -float(rival.log_prob(grids).double().mean()) / unit for name, rival in rivals.items()}
     prior.set_temperature(temperature)
     figures["temperature"] = temperature
-    return fitted(prior, generator.decode(generator.encode(images[OFF])) - images[OFF], figures)
+    encoded = generator.encode(images[OFF])
+    return fitted(prior, generator.decode(encoded) - images[OFF], figures, Fingerprint.of(generator, encoded))
 
 
 def main() -> None:

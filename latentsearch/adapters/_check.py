@@ -17,6 +17,7 @@ from latentsearch._rows import per_row
 from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
+from latentsearch.priors import require_fitted_to
 from latentsearch.protocols import Generator, require_prior
 from latentsearch.spaces import Continuous
 
@@ -73,13 +74,13 @@ def check_generator(
     z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
     z, others = z.split(_ROWS)
     output = _decoded(name, generator, z)
-    _check_frozen(name, watch)
+    _check_frozen(f"{name}.decoder", watch)
     _check_again(name, generator, watch, z, output)
     _check_rows(name, generator, z, others, output)
     if output_range is not None:
         _check_range(name, output, output_range)
     if encode is not None:
-        _check_encode(name, generator, encode, z, output)
+        _check_encode(name, generator, encode, watch, output)
 
 
 def _check_prior(what: str, generator: Generator) -> None:
@@ -90,6 +91,7 @@ def _check_prior(what: str, generator: Generator) -> None:
             got=f"a prior over {generator.prior.space}",
             expected=f"one over the generator's latents, {generator.space}",
         )
+    require_fitted_to(what, generator.prior, generator)
 
 
 def _in_parts(generator: Generator, z: Tensor) -> Tensor:
@@ -121,13 +123,13 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
     return output
 
 
-def _check_frozen(name: str, watch: Watch) -> None:
+def _check_frozen(what: str, watch: Watch) -> None:
     """Raise if a layer drops values or mixes rows. Here that is certain to be seen; outputs show it only by chance."""
     if watch.stateful():
         raise InvalidArgument(
-            f"{name}.decoder",
+            what,
             got=f"{' and '.join(watch.stateful())} in train mode",
-            expected="a frozen decoder",
+            expected=f"a frozen {'encoder' if what.endswith('.encode') else 'decoder'}",
             hint="call .eval() first",
         )
 
@@ -196,18 +198,22 @@ def _check_range(name: str, output: Tensor, expected: tuple[float, float]) -> No
 
 
 def _check_encode(
-    name: str, generator: Generator, encode: Callable[[Tensor], Tensor], z: Tensor, output: Tensor
+    name: str, generator: Generator, encode: Callable[[Tensor], Tensor], watch: Watch, output: Tensor
 ) -> None:
     """Encode, decode again: the result must look more like where it came from than like other rows."""
+    what = f"{name}.encode"
     try:
         code = encode(output)
-        generator.space.check(f"{name}.encode", code)
+        # The decoder has been looked at: what is found now is the encoder's.
+        _check_frozen(what, watch)
+        generator.space.check(what, code)
+        _check_encoder(what, encode, watch, output, code)
         again = generator.decode(code)
     except LatentSearchError:
         raise
     except Exception as error:
         raise InvalidArgument(
-            f"{name}.encode",
+            what,
             got=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
             expected="outputs (N, *O) to latents (N, *S)",
             hint="an encoder that expects another range can be wrapped: lambda x: net(2 * x - 1)",
@@ -220,5 +226,27 @@ def _check_encode(
             f"than from another output ({float(other.mean()):.3g}). Look at the order of the codes, the range that "
             "the encoder expects, and whether it returns quantised latents",
             WrapWarning,
-            stacklevel=4,
+            stacklevel=5,
+        )
+
+
+def _check_encoder(what: str, encode: Callable[[Tensor], Tensor], watch: Watch, output: Tensor, code: Tensor) -> None:
+    """Raise if encoding changes the encoder, or does not give a latent an output; warn if it gives other latents."""
+    if len(code) != len(output):
+        raise InvalidArgument(what, got=f"{len(code)} latents for {len(output)} outputs", expected="one an output")
+    watch.mark()
+    again = encode(output)
+    if watch.changed():
+        raise InvalidArgument(
+            what,
+            got="weights or buffers that each call changes",
+            expected="a frozen encoder",
+            hint=watch.hint(),
+        )
+    if not same_again(again, code):
+        warnings.warn(
+            f"{what} gives other latents for the same outputs (by up to {difference(again, code):.3g}): no search that "
+            "starts there can be repeated. Return the mean of what it draws from, or call .eval() first",
+            WrapWarning,
+            stacklevel=6,
         )

@@ -71,18 +71,19 @@ class CodebookGenerator:
         used: ``(K,)`` bool, or ``(*S, K)`` where positions have codebooks of their own; a list for
             several grids, with None where all codes are used. True where training used the code.
         output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
-        output_range: Where outputs must lie, for the check; None does not look.
+        output_range: Where outputs must lie, for the check, and images for [fit_prior][latentsearch.fit_prior]; None
+            does not look.
         prior: A prior over grids; uniform if not given.
         check: Whether to look the decoder over.
 
     Attributes:
         several: Whether there are several grids.
-        decoder, output_transform, layout: As given.
+        decoder, output_transform, output_range, layout: As given.
 
     Raises:
-        InvalidArgument: If the decoder is in train mode, expects another layout or width, is not
-            deterministic, mixes rows, or leaves its range; if ``used`` has another shape or dtype,
-            or uses no code at all.
+        InvalidArgument: If the decoder is in train mode, expects another layout or width, is not deterministic,
+            mixes rows, or leaves its range; if the encoder is in train mode; if ``used`` has another shape or
+            dtype, or uses no code at all.
 
     Example:
         >>> import torch
@@ -130,9 +131,10 @@ class CodebookGenerator:
         self.device, self.codebook = self.codebook.device, self.codebook.to(self.dtype)
         self.prior: Prior = prior if prior is not None else self._uniform()
         self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
+        self.output_range = output_range
         if check:
             self._check_home()
-            with Watch(modules_behind(decoder)) as watch:
+            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 

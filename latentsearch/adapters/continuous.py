@@ -27,7 +27,8 @@ class ContinuousGenerator:
         shape: S, the shape of one latent.
         encode: Outputs to latents, for ``encode`` as a source of starting points.
         output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
-        output_range: Where outputs must lie, for the check; None does not look.
+        output_range: Where outputs must lie, for the check, and images for [fit_prior][latentsearch.fit_prior]; None
+            does not look.
         prior: A prior over latents; standard normal if not given.
         device: Where latents live; where the decoder's weights are if not given.
         dtype: In which the decoder takes latents; that of its weights if not given. Latents, outputs and losses are
@@ -35,8 +36,8 @@ class ContinuousGenerator:
         check: Whether to look the decoder over.
 
     Raises:
-        InvalidArgument: If the decoder is in train mode, does not take such latents, is not
-            deterministic, mixes rows, or leaves its range.
+        InvalidArgument: If the decoder is in train mode, does not take such latents, is not deterministic, mixes
+            rows, or leaves its range; if the encoder is in train mode.
 
     Example:
         >>> import torch
@@ -74,8 +75,9 @@ class ContinuousGenerator:
         self.dtype = torch.promote_types(self._native, torch.float32)
         self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
+        self.output_range = output_range
         if check:
-            with Watch(modules_behind(decoder)) as watch:
+            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from latentsearch.adapters.code_maps import CodeMap, GumbelMax
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.priors import StandardNormal
+from latentsearch.priors import FittedPrior, StandardNormal
 from latentsearch.protocols import AliasedGenerator, AutoEncoder, AutoregressivePrior, Generator, Prior
 from latentsearch.spaces import Continuous, Discrete
 
@@ -71,7 +71,7 @@ class GaussianCodes:
                 "GaussianCodes.prior",
                 got=type(code_prior).__name__,
                 expected="an AutoregressivePrior, which has causal_logits",
-                hint="ls.priors.HistogramPrior.from_codes(codes, K) is one",
+                hint=_autoregressive(code_prior),
             )
         if code_prior.space != space:
             got = f"a prior over {code_prior.space}"
@@ -180,6 +180,13 @@ class GaussianCodes:
                 expected="codes that can be drawn",
                 hint="smoothing= of HistogramPrior.from_codes leaves every code possible",
             )
+
+
+def _autoregressive(prior: Prior) -> str:
+    """Where there is an autoregressive prior, in place of this one."""
+    if isinstance(prior, FittedPrior) and isinstance(prior.prior, AutoregressivePrior):
+        return "prior.prior is one"
+    return "ls.fit_prior(generator, images, network=ls.priors.PixelCNN).prior is one, HistogramPrior another"
 
 
 def _same_for_all(codes: Tensor) -> Noise:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latentsearch._shapes import remedy
 from latentsearch.errors import InvalidArgument, describe
 
 Distance = Literal["l2", "l1", "huber"]
@@ -45,11 +46,8 @@ def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of:
     """A target of one row a problem must have the output's shape."""
     if target.shape[1:] == output_shape[1:]:
         return
-    hint = ""
-    if target.shape == output_shape[1:]:
-        hint = "add the problem's dimension: target[None]"
-    elif sorted(target.shape[1:]) == sorted(output_shape[1:]):
-        hint = "the layout differs: target.movedim(-1, 1) takes channels from last to first"
+    wanted = tuple(output_shape[1:])
+    hint = remedy("target", tuple(target.shape), lambda shape: shape[1:] == wanted)
     shape = ", ".join(map(str, output_shape[1:]))
     raise InvalidArgument(what, got=describe(target), expected=f"shape (B, {shape}), {wanted_of}", hint=hint)
 

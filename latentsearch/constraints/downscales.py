@@ -86,6 +86,10 @@ class Downscales(Constraint):
     def in_nats(self) -> bool:
         return bool(self.noise.numel())
 
+    @property
+    def needs_residuals(self) -> bool:
+        return is_open(self.noise)
+
     def calibrated(self, residuals: Tensor) -> Self:
         if not is_open(self.noise):
             return self

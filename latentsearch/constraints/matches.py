@@ -11,7 +11,9 @@ from torch import Tensor
 from typing_extensions import Self
 
 from latentsearch._checks import check_per_problem, common_problems
+from latentsearch._images import require_no_bytes
 from latentsearch._rows import mean_rows, per_row, sum_rows
+from latentsearch._shapes import Shape, remedy
 from latentsearch.constraints._distances import (
     DISTANCES,
     Distance,
@@ -100,6 +102,10 @@ class Matches(Constraint):
     def in_nats(self) -> bool:
         return bool(self.noise.numel())
 
+    @property
+    def needs_residuals(self) -> bool:
+        return is_open(self.noise)
+
     def calibrated(self, residuals: Tensor) -> Self:
         if not is_open(self.noise):
             return self
@@ -128,6 +134,7 @@ class Matches(Constraint):
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         check_target("Matches.target", self.target, output.shape, "as the generator's output")
+        require_no_bytes("Matches.target", self.target, output)
 
     def weights_like(self, x: Tensor) -> Tensor:
         """``(N, *O)``: how much each element's distance counts; the loss is their weighted sum."""
@@ -173,7 +180,7 @@ def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:
             "Matches.mask",
             got=describe(mask),
             expected=f"a mask that broadcasts to {tuple(target.shape)}, with as many dimensions",
-            hint="add dimensions in front: mask[None, None]",
+            hint=remedy("mask", tuple(mask.shape), lambda shape: _masks(shape, target)),
         )
     low, high = float(mask.min()), float(mask.max())
     if low < 0 or high > 1:
@@ -183,5 +190,11 @@ def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:
     return mask
 
 
-def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
+def _masks(shape: Shape, target: Tensor) -> bool:
+    """Whether a mask of this shape fits a target, and serves all of its problems or each."""
+    rows = len(target) == 1 or shape[0] in (1, len(target))
+    return rows and len(shape) == target.ndim and _broadcasts(shape[1:], target.shape[1:])
+
+
+def _broadcasts(shape: Shape, target: Shape) -> bool:
     return all(a in (1, b) for a, b in zip(shape, target, strict=True))

@@ -47,8 +47,10 @@ class Observed(Constraint):
         check_floating("Observed.measurement", measurement)
         if not callable(operator):
             raise InvalidArgument("Observed.operator", got=type(operator).__name__, expected="a function of outputs")
-        if noise is None:
-            raise InvalidArgument("Observed.noise", got="None", expected="a standard deviation, or one a problem")
+        if noise is None or isinstance(noise, str):
+            hint = "of residuals it is (operator(images + residuals) - operator(images)).std()" if noise else ""
+            expected = "a standard deviation, or one a problem"
+            raise InvalidArgument("Observed.noise", got=repr(noise), expected=expected, hint=hint)
         self.operator = operator
         self.noise = noise_level("Observed.noise", noise, measurement)
         self.problems = common_problems("Observed", (len(self.measurement), len(self.noise)))

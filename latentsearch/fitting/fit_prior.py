@@ -6,16 +6,19 @@ import math
 import os
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count
-from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch._checks import require_count, require_positive
+from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
+from latentsearch.fitting._given import Augment, changed, check_given, check_settings, encoded, held_out_of
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
 from latentsearch.priors import (
+    Fingerprint,
     FittedPrior,
     HistogramPrior,
     MaskedDiffusion,
@@ -29,9 +32,6 @@ from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, P
 from latentsearch.spaces import Continuous, Discrete
 from latentsearch.training import Fit, Group, fit, initialised
 
-Augment = Callable[[Tensor, Noise], Tensor]
-"""From images ``(n, *O)`` and n rows of noise to other images that might be data as well."""
-
 Network = Callable[..., MaskedDiffusion | PixelCNN]
 
 _BATCH = 256  # images encoded at once
@@ -44,7 +44,7 @@ def fit_prior(
     generator: Generator,
     images: Tensor,
     *,
-    network: Network = MaskedDiffusion,
+    network: Network | None = None,
     steps: int = 5000,
     held_out: float = 0.05,
     augment: Augment | None = None,
@@ -67,8 +67,8 @@ def fit_prior(
         generator: The decoder, with ``encode``.
         images: ``(N, *O)``, data as the decoder gives them; hundreds at least, and better thousands. Or latents,
             ``(N, *S)`` codes or continuous, for a generator without an encoder.
-        network: Over codes, [MaskedDiffusion][latentsearch.priors.MaskedDiffusion], which can propose, or
-            [PixelCNN][latentsearch.priors.PixelCNN], which has an exact probability in one pass; with
+        network: Over codes, [MaskedDiffusion][latentsearch.priors.MaskedDiffusion], which can propose and is taken if
+            none is given, or [PixelCNN][latentsearch.priors.PixelCNN], which has an exact probability in one pass; with
             ``functools.partial`` for other sizes.
         steps: Gradient steps of a network, 32 grids each. 5,000 take some minutes of one core on 7 × 7 grids; ten times
             as many are worth it.
@@ -88,14 +88,17 @@ def fit_prior(
         latents ``nats`` a dimension, beside those of the ``standard normal``.
 
     Raises:
-        Unsupported: If the generator has no encoder and the data are no latents.
-        InvalidArgument: If there are too few images, or these are not the decoder's.
+        Unsupported: If the generator has no encoder and the data are no latents, or a setting is for codes alone.
+        InvalidArgument: If there are too few images, or these are not the decoder's: of another shape, or plainly in
+            another range.
 
     Example:
+        >>> import torch
         >>> import latentsearch as ls
         >>> from latentsearch import zoo
         >>> generator = ls.wrap(zoo.load("mnist-vqvae-40"))
-        >>> prior = ls.fit_prior(generator, zoo.images()[0], steps=20, held_out=0.2)
+        >>> images = torch.cat([zoo.images()[0].roll(shift, 3) for shift in range(-5, 5)])
+        >>> prior = ls.fit_prior(generator, images, steps=20)
         >>> sorted(prior.figures)
         ['bits', 'histogram', 'temperature', 'uniform']
     """
@@ -103,17 +106,23 @@ def fit_prior(
         got = type(generator).__name__
         raise InvalidArgument("fit_prior.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
     require_count("fit_prior.steps", steps)
-    if not 0 < held_out < 1:
+    if not isinstance(held_out, Real) or not 0 < held_out < 1:
         raise InvalidArgument("fit_prior.held_out", got=repr(held_out), expected="a share between 0 and 1")
+    if temperature is not None:
+        require_positive("fit_prior.temperature", temperature)
+    space = generator.space
+    for_codes = {"network": network, "augment": augment, "checkpoint": checkpoint, "autocast": autocast}
+    check_settings(space, **for_codes, temperature=temperature)
+    images = check_given(generator, images, held_out)
+    if augment is not None:
+        changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), space)
     parts = _split(images, held_out, seed)
     train, validation = (_encoded(generator, part) for part in parts)
     residuals = _residuals(generator, parts[1], validation)
-    space = generator.space
+    fingerprint = Fingerprint.of(generator, validation)
     if isinstance(space, Continuous):
         mixture = fit_gaussian_mixture(train, validation, seed=seed)
-        return fitted(mixture, residuals, _nats(mixture, space, validation))
-    if augment is not None and space.contains(images[:1]):
-        raise InvalidArgument("fit_prior.augment", got="latents", expected="images, which are changed before encoding")
+        return fitted(mixture, residuals, _nats(mixture, space, validation), fingerprint)
     stream = None if augment is None else _augmented(generator, parts[0], train, augment)
     plan = Fit(
         steps,
@@ -128,7 +137,7 @@ def fit_prior(
         progress=progress,
         checkpoint=checkpoint,
     )
-    model = _untrained(generator, space, train, network, seed)
+    model = _untrained(generator, space, train, network or MaskedDiffusion, seed)
     fit(model, (train,) if stream is None else stream, plan, validation=(validation,), seed=seed)
     prior = model.requires_grad_(False)
     prior.set_cost(cost_beside(generator, prior, validation[:1]))
@@ -136,7 +145,7 @@ def fit_prior(
     if temperature is None:
         temperature = typical_temperature(prior, validation, Noise.from_seed(seed).fold(_DRAWS))
     prior.set_temperature(temperature)
-    return fitted(prior, residuals, figures | {"temperature": temperature})
+    return fitted(prior, residuals, figures | {"temperature": temperature}, fingerprint)
 
 
 # -- data --------------------------------------------------------------------------------------------
@@ -144,24 +153,17 @@ def fit_prior(
 
 def _split(images: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """The images to fit to, and those held out."""
-    if not isinstance(images, Tensor) or len(images) < 10:
-        got = describe(images) if isinstance(images, Tensor) else type(images).__name__
-        raise InvalidArgument("fit_prior.images", got=got, expected="ten images (N, *O) at least, and better thousands")
-    if images.is_floating_point() and not bool(images.isfinite().all()):
-        raise InvalidArgument("fit_prior.images", got="NaN or infinity among them", expected="finite images")
     order = Noise.from_seed(seed).fold(_SPLIT).uniform(len(images))[0].argsort().to(images.device)
-    count = max(int(share * len(images)), 1)
+    count = held_out_of(len(images), share)
     return images[order[count:]], images[order[:count]]
 
 
-@torch.no_grad()
 def _encoded(generator: Generator, images: Tensor) -> Tensor:
     """Latents of images; latents as they are."""
     if generator.space.contains(images):
         return images
-    if not isinstance(generator, AutoEncoder):
-        raise Unsupported("fit_prior", got="a generator without encode", expected="one with it, or latents (N, *S)")
-    return torch.cat([generator.encode(part.to(generator.device)) for part in images.split(_BATCH)])
+    assert isinstance(generator, AutoEncoder)
+    return torch.cat([encoded(generator, part) for part in images.split(_BATCH)])
 
 
 @torch.no_grad()
@@ -179,8 +181,8 @@ def _augmented(generator: Generator, images: Tensor, latents: Tensor, augment: A
 
     def batch(step: int, noise: Noise) -> Tensor:
         rows = noise.integers(len(images), 32)[0].to(images.device)
-        changed = augment(images[rows[16:]], noise.fold(1).split(16))
-        return torch.cat([latents[rows[:16].to(latents.device)], _encoded(generator, changed)])
+        others = changed(augment, images[rows[16:]], noise.fold(1).split(16), generator.space)
+        return torch.cat([latents[rows[:16].to(latents.device)], _encoded(generator, others)])
 
     return batch
 

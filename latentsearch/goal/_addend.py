@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from numbers import Real
 from typing import TYPE_CHECKING
 
+from torch.distributions import Distribution
+
 from latentsearch.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Addend(ABC):
     def __add__(self, other: object) -> Goal:
         if isinstance(other, Addend):
             return self.goal.plus(other.goal)
+        _refuse_prior(other)
         if callable(other):
             raise InvalidArgument(
                 "a + b", got="a bare function", expected="a Constraint", hint="wrap the function: Satisfies(function)"
@@ -34,6 +37,7 @@ class Addend(ABC):
         return NotImplemented
 
     def __radd__(self, other: object) -> Goal:
+        _refuse_prior(other)
         # sum([a, b]) starts from 0.
         return self.goal if other == 0 and isinstance(other, int) else NotImplemented
 
@@ -41,3 +45,11 @@ class Addend(ABC):
         return self.goal.times(float(weight)) if isinstance(weight, Real) else NotImplemented
 
     __rmul__ = __mul__
+
+
+def _refuse_prior(other: object) -> None:
+    """Raise if a distribution is added as it is."""
+    if callable(getattr(other, "log_prob", None)):
+        prior = "ls.priors.DistributionPrior(distribution)" if isinstance(other, Distribution) else "prior"
+        hint = f"its log-probability is a term: ls.LogPrior({prior})"
+        raise InvalidArgument("a + b", got=type(other).__name__, expected="a Constraint", hint=hint)

@@ -51,6 +51,11 @@ class Constraint(Part):
         """Whether the loss is minus a log-probability, so that it can be weighed against a prior as it is."""
         return True
 
+    @property
+    def needs_residuals(self) -> bool:
+        """Whether its noise level is the decoder's own error, which `calibrated` has yet to fill in."""
+        return False
+
     def calibrated(self, residuals: Tensor) -> Self:
         """The constraint with the noise level that stands for the decoder's own error, if that is what it has.
 

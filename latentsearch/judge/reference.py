@@ -8,9 +8,11 @@ from functools import cached_property
 
 from torch import Tensor
 
+from latentsearch._images import example_output, require_images
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.judge._rows import by_rows
 from latentsearch.judge.band import Band, likelihood_band
+from latentsearch.priors import require_fitted_to
 from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Prior, require_prior
 
 
@@ -53,13 +55,14 @@ class Reference:
 
     def __post_init__(self) -> None:
         images, space = self.images, self.generator.space
-        if not isinstance(images, Tensor) or not images.is_floating_point() or len(images) < 2:
-            got = describe(images) if isinstance(images, Tensor) else type(images).__name__
-            raise InvalidArgument("Reference.images", got=got, expected="floating images (N, *O), at least two")
+        require_images("Reference.images", images, example_output(self.generator))
+        if len(images) < 2:
+            raise InvalidArgument("Reference.images", got=describe(images), expected="at least two images")
         if self.prior is not None:
             require_prior("Reference.prior", self.prior)
             if self.prior.space != space:
                 raise InvalidArgument("Reference.prior", got=f"one over {self.prior.space}", expected=f"{space}")
+            require_fitted_to("Reference.prior", self.prior, self.generator)
         device = self.generator.device
         latents = self.encode(images) if self.latents is None else self.latents.to(device)
         if latents is not None:

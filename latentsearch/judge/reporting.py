@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.goal import AnyGoal
+from latentsearch.goal import AnyGoal, Goal
 from latentsearch.judge._compare import Sample, of_features, of_likelihoods
+from latentsearch.judge._region import region_of
 from latentsearch.judge._score import SHARES, Scored, Task, score
 from latentsearch.judge.diversity import code_diversity, pixel_diversity
 from latentsearch.judge.intervals import Interval, bootstrap
@@ -66,7 +67,8 @@ def report(
         seed: Of the intervals and of the halves of data.
 
     Raises:
-        InvalidArgument: If shapes do not fit, or an answer is not of the generator's space or decodes to NaN.
+        InvalidArgument: If shapes do not fit, what is hidden is what the goal's mask shows, or an answer is not of the
+            generator's space or decodes to NaN.
 
     Example:
         >>> import latentsearch as ls
@@ -82,10 +84,10 @@ def report(
         >>> found["within tolerance"].answers
         0.0
     """
-    # The noise level of a goal may be the decoder's own error, which a search finds out in the same way.
-    goal = None if goal is None else Problem.of(reference.generator, goal.goal, None, ()).goal
+    goal = None if goal is None else _known(reference, goal)
     latent, picked = _latents(answers, reference)
     truth, labels = _about(latent, reference, truth, labels)
+    region = region_of(hidden, goal, (len(latent), *reference.images.shape[1:]), latent.device)
     task, note = _task(reference, len(latent), goal, truth, labels, tolerance)
     given = score(reference, task, latent)
     if not bool(given.output.isfinite().all()):
@@ -95,13 +97,20 @@ def report(
     measures = {
         **_of_each(given, best, data, seed),
         **_of_all(given, best, reference, seed),
-        **_of_candidates(given, reference, truth, hidden, seed),
+        **_of_candidates(given, reference, truth, region, seed),
     }
     notes = tuple(line for line in (note, about) if line)
     return Judgement(measures, problems=latent.shape[0], answers=latent.shape[1], notes=notes)
 
 
 # -- what was given ----------------------------------------------------------------------------------
+
+
+def _known(reference: Reference, goal: AnyGoal) -> Goal:
+    """The goal with the decoder's own error, where that is its noise level, found out as a search does."""
+    problem = Problem.of(reference.generator, goal.goal, None, ())
+    problem.require_noise()
+    return problem.goal
 
 
 def _latents(answers: SearchResult | Tensor, reference: Reference) -> tuple[Tensor, Tensor | None]:
@@ -202,7 +211,7 @@ def _of_all(given: Scored, best: Scored | None, reference: Reference, seed: int)
 
 
 def _of_candidates(
-    given: Scored, reference: Reference, truth: Tensor | None, hidden: Tensor | None, seed: int
+    given: Scored, reference: Reference, truth: Tensor | None, region: Tensor, seed: int
 ) -> dict[str, Measure]:
     """How answers to one problem differ."""
     if given.latent.shape[1] < 2:
@@ -221,7 +230,6 @@ def _of_candidates(
     if given.read is not None:
         kinds = given.read.sort(1).values.diff(dim=1).ne(0).sum(1) + 1
         found["classes read"] = measure(kinds.double(), None)
-    region = _region(hidden, given.output)
     # Data are no problems: what is hidden on average is what counts of them.
     among = pixel_diversity(reference.outputs[None, :_PAIRED], region.mean(0, keepdim=True))
     found["pixel diversity"] = measure(pixel_diversity(given.output, region), among)
@@ -233,14 +241,3 @@ def _of_candidates(
         ratio, low, high = posterior_spread(output, target, seed)
         found["error ratio"] = Measure(ratio, Interval(low, high), data=2.0)
     return found
-
-
-def _region(hidden: Tensor | None, output: Tensor) -> Tensor:
-    """``(B, *O)`` float64 weights of the pixels of answers ``(B, R, *O)``."""
-    shape = (len(output), *output.shape[2:])
-    weight = torch.ones(1) if hidden is None else hidden
-    try:
-        return weight.to(output.device, torch.float64).expand(shape)
-    except RuntimeError:
-        got = describe(weight)
-        raise InvalidArgument("report.hidden", got=got, expected=f"weights that broadcast to {shape}") from None

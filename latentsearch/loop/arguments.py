@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Constraint, Goal, Limit
 from latentsearch.goal.goal import not_separable, not_squares
+from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 from latentsearch.run import Run
+from latentsearch.spaces import Continuous
 
 if TYPE_CHECKING:
     from latentsearch.loop.iterative import IterativeSearcher
+
+
+# What serves continuous latents, or codes, in place of a method for the others; and that draws answers, if it does.
+_ELSEWHERE = {
+    (True, True): "ls.MALASearch() draws continuous latents, ls.ImportanceResampling() without a gradient",
+    (True, False): "ls.HalvingSearch() searches continuous latents, ls.CMAESSearch() without a gradient",
+    (False, True): "ls.GibbsSearch() draws codes, with a prior of ls.fit_prior",
+    (False, False): "ls.CoordinateSearch() searches codes, ls.EvolutionSearch() without a gradient",
+}
 
 
 def check_types(generator: object, constraint: object, run: object) -> None:
@@ -49,6 +60,8 @@ def _no_goal(argument: object) -> str:
         return f"make one: {argument.__name__}(...)"
     if isinstance(argument, (list, tuple)):
         return "add them up: a + b, or sum(constraints)"
+    if isinstance(argument, Prior):
+        return "a prior is a term of it: ls.LogPrior(prior)"
     return "wrap a function in Satisfies(...)" if callable(argument) else ""
 
 
@@ -63,8 +76,15 @@ def check_priors(problem: Problem) -> None:
                     f"{term.name}.{name}",
                     got=f"a prior over {found!r}",
                     expected=f"one over the generator's latents, {space!r}",
-                    hint="generator.prior is one",
+                    hint=_prior_over(problem, getattr(term, name)),
                 )
+
+
+def _prior_over(problem: Problem, found: Prior) -> str:
+    """What is a prior over a problem's latents, in place of one that is over others."""
+    if isinstance(found, FittedPrior):
+        return "ls.fit_prior(generator, images) fits one"
+    return "generator.prior is one" if problem.generator.prior.space == problem.generator.space else ""
 
 
 def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None:
@@ -82,7 +102,8 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
     name, space, goal = type(method).__name__, problem.generator.space, problem.goal
     if not isinstance(space, method.spaces):
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
-        raise Unsupported(name, got=f"a generator over {space}", expected=f"a {kinds} space")
+        hint = _ELSEWHERE[isinstance(space, Continuous), method.samples]
+        raise Unsupported(name, got=f"a generator over {space}", expected=f"a {kinds} space", hint=hint)
     if method.needs_least_squares and not goal.least_squares:
         raise not_squares(name, goal)
     if method.needs_gradient and not goal.differentiable:

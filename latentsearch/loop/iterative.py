@@ -76,6 +76,10 @@ class IterativeSearcher(BaseSearcher):
         """Evaluations that a step spends on terms that know more of swaps than their gradient."""
         return goal.swap_cost if self.linearises else 0.0
 
+    def shortage(self, objective: Objective) -> str:
+        """What a budget that pays for a step is still too small for, in words; empty where it is not. It is logged."""
+        return ""
+
     @abstractmethod
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> Any:
         """The state at hard latents ``z``, ``(M, *S)``; spends nothing."""

@@ -63,6 +63,8 @@ class Loop:
                 min(self.limits["evaluations"]),
                 step_cost,
             )
+        elif shortage := method.shortage(self.objective):
+            _log.warning("%s: %s", type(method).__name__, shortage)
         # Steps taken; the time they took; and the step until which no row can run out of budget.
         self.number, self.elapsed, self.paid_until = 0, 0.0, 0
         # Whether what is held could be saved as it is: not in the middle of a step.

@@ -16,6 +16,7 @@ from latentsearch.loop.start import check_canonical, initial_latents, prior_samp
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.objective.gradient import WITHOUT_GRADIENT
+from latentsearch.priors import require_fitted_to
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator
 from latentsearch.run import Run
@@ -53,7 +54,8 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     1. where rows start: at latents of the space, within the hard limit;
     2. the scores of two latents: one a row, of the right dtype;
     3. latents that terms hold: of the space, too;
-    4. a gradient at these two, if the method follows gradients.
+    4. fitted priors: of this decoder;
+    5. a gradient at these two, if the method follows gradients.
     """
     generator, goal, problems, restarts = problem.generator, problem.goal, problem.goal.problems, method.restarts
     noise = Noise.from_seed(problem.seeds, problems, restarts, generator.device)
@@ -61,6 +63,7 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     two = torch.cat([z[:1], prior_samples(problem, noise[:1].fold(_FINGERPRINT))])
     goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
+    check_fitted(problem)
     if method.needs_gradient:
         check_gradients(generator, goal, two, chunk_rows)
     return Prepared(goal, noise, z, fingerprint)
@@ -141,6 +144,13 @@ def check_latents(generator: Generator, goal: Goal) -> None:
     for term in goal.constraints:
         for name in term.latents:
             check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
+
+
+def check_fitted(problem: Problem) -> None:
+    """Raise if a prior that latents are drawn from or scored by was fitted to those of another decoder."""
+    held = {f"{term.name}.{name}": getattr(term, name) for term in problem.goal.constraints for name in term.priors}
+    for what, prior in {"generator.prior": problem.generator.prior, **held}.items():
+        require_fitted_to(what, prior, problem.generator)
 
 
 def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> None:

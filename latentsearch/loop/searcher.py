@@ -74,6 +74,7 @@ class BaseSearcher(ABC):
         check_run(run, seed, goal.problems)
         problem = Problem.of(generator, goal, init, problem_seeds(seed, goal.problems))
         check_priors(problem)
+        problem.require_noise()
         self.check(problem)
         return self._search(problem, run)
 

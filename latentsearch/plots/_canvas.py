@@ -44,6 +44,7 @@ class Canvas:
     ) -> None:
         from PIL import ImageFont
 
+        rows = [row.detach() if isinstance(row, Tensor) else row for row in rows]
         _check(what, rows, labels, titles, scale, value_range)
         self.rows, self.labels, self.titles, self.range = rows, labels, dict(titles or {}), value_range
         self.mode = "RGB" if any(row.shape[-3] == 3 for row in rows) else "L"

@@ -2,7 +2,8 @@
 
 from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.files import load, save
-from latentsearch.priors.fitted_prior import FittedCodes, FittedPrior, fitted
+from latentsearch.priors.fingerprint import Fingerprint
+from latentsearch.priors.fitted_prior import FittedCodes, FittedPrior, fitted, require_fitted_to
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
@@ -21,6 +22,7 @@ from latentsearch.priors.uniform import UniformCodes
 __all__ = [
     "Concrete",
     "DistributionPrior",
+    "Fingerprint",
     "FittedCodes",
     "FittedPrior",
     "GaussianMixture",
@@ -39,6 +41,7 @@ __all__ = [
     "fitted",
     "from_alr",
     "load",
+    "require_fitted_to",
     "save",
     "to_alr",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.priors.fingerprint import Fingerprint
 from latentsearch.priors.fitted_prior import FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
@@ -22,6 +23,7 @@ from latentsearch.protocols import Prior
 from latentsearch.spaces import Discrete
 
 Tensors = Mapping[str, Tensor]
+_FINGERPRINT = ("latent", "outline")
 
 
 def save(prior: FittedPrior, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> None:
@@ -35,6 +37,10 @@ def save(prior: FittedPrior, path: str | os.PathLike[str], *, dtype: torch.dtype
     Raises:
         InvalidArgument: If it is of a class that cannot be made again from a file.
     """
+    if not isinstance(prior, FittedPrior):
+        able = type(prior).__name__ in _BUILDERS
+        hint = "ls.priors.fitted(prior, torch.zeros(0), {}) makes one of it" if able else "ls.fit_prior makes one"
+        raise InvalidArgument("priors.save.prior", got=type(prior).__name__, expected="a FittedPrior", hint=hint)
     inner = prior.prior
     name = type(inner).__name__
     if name not in _BUILDERS:
@@ -42,6 +48,8 @@ def save(prior: FittedPrior, path: str | os.PathLike[str], *, dtype: torch.dtype
     tensors = {f"prior.{key}": value for key, value in _tensors(inner).items()} | {"residuals": prior.residuals}
     if dtype is not None:
         tensors = {key: t.to(dtype) if t.is_floating_point() else t for key, t in tensors.items()}
+    fingerprint = prior.fingerprint
+    tensors |= {f"fingerprint.{key}": getattr(fingerprint, key) for key in _FINGERPRINT if len(fingerprint.latent)}
     settings = getattr(inner, "settings", {})
     _checkpoint.save(path, tensors, {"kind": "prior", "class": name, "settings": settings, "figures": prior.figures})
 
@@ -63,7 +71,8 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
         prior = _BUILDERS[name](own, dict(header["settings"]))
     except (RuntimeError, KeyError, TypeError) as error:
         raise BrokenFile(f"the prior in {path} does not fit: {error}") from error
-    return fitted(prior, wide["residuals"], header["figures"])
+    known = [wide[key] for key in (f"fingerprint.{name}" for name in _FINGERPRINT) if key in wide]
+    return fitted(prior, wide["residuals"], header["figures"], Fingerprint(*known) if known else None)
 
 
 def _tensors(prior: Prior) -> Tensors:

@@ -9,8 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.protocols import ConditionalPrior, Prior
+from latentsearch.priors.fingerprint import Fingerprint
+from latentsearch.protocols import ConditionalPrior, Generator, Prior
 from latentsearch.spaces import LatentSpace
 
 
@@ -23,10 +25,18 @@ class FittedPrior:
             it was fitted to latents alone. ``noise="decoder"`` stands for their size.
         figures: What was measured on held-out latents: of codes bits a code, of continuous latents nats a dimension,
             under this prior and under the ones that cost nothing.
+        fingerprint: Of the decoder to whose latents it was fitted. With another one it is refused.
     """
 
-    def __init__(self, prior: Prior, residuals: Tensor, figures: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        prior: Prior,
+        residuals: Tensor,
+        figures: Mapping[str, float],
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
         self.prior, self.residuals, self.figures = prior, residuals, dict(figures)
+        self.fingerprint = Fingerprint.unknown() if fingerprint is None else fingerprint
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
@@ -57,6 +67,7 @@ class FittedPrior:
         moved = copy.copy(self)
         move = copy.deepcopy(self.prior) if isinstance(self.prior, nn.Module) else self.prior
         moved.prior, moved.residuals = move.to(device), self.residuals.to(device)  # type: ignore[attr-defined]
+        moved.fingerprint = self.fingerprint.to(device)
         return moved
 
 
@@ -80,7 +91,33 @@ class FittedCodes(FittedPrior):
         return self._conditional.passes(mask)
 
 
-def fitted(prior: Prior, residuals: Tensor, figures: Mapping[str, float]) -> FittedPrior:
-    """A prior with what is known of it."""
+def fitted(
+    prior: Prior, residuals: Tensor, figures: Mapping[str, float], fingerprint: Fingerprint | None = None
+) -> FittedPrior:
+    """A prior with what is known of it.
+
+    Args:
+        prior: The prior.
+        residuals: ``(n, *O)``, of some images what their encodings decode to, minus the images; ``(0,)`` for none.
+        figures: What was measured.
+        fingerprint: Of the decoder; None where it is not known.
+    """
     kind = FittedCodes if isinstance(prior, ConditionalPrior) else FittedPrior
-    return kind(prior, residuals, figures)
+    return kind(prior, residuals, figures, fingerprint)
+
+
+def require_fitted_to(what: str, prior: Prior, generator: Generator) -> None:
+    """Raise if a prior is known to have been fitted to the latents of another decoder.
+
+    Args:
+        what: The argument, for the message.
+        prior: Any prior over latents of the generator's space.
+        generator: The decoder; a few latents are decoded.
+    """
+    if isinstance(prior, FittedPrior) and not prior.fingerprint.is_of(generator):
+        raise InvalidArgument(
+            what,
+            got="a prior of another decoder: latents that it was fitted to decode to something else here",
+            expected="one that was fitted to this generator's latents",
+            hint="ls.fit_prior(generator, images) fits one; prior.prior is this one, without what it was fitted to",
+        )

@@ -38,7 +38,8 @@ def check_posterior(name: str, problem: Problem) -> None:
                 term.name,
                 got="a mean, beside a prior in nats that would outweigh it",
                 expected="a likelihood in nats",
-                hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation",
+                hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation; a distance "
+                f"that has none is weighed, 100 * {term.name}(...)",
             )
     if problem.goal.prior_weight <= 0:
         got = f"a prior of weight {problem.goal.prior_weight:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -26,6 +27,7 @@ from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
 _SWEEPS = 4  # without a budget
+_FEW, _ENOUGH = 2, 3  # sweeps: a budget for fewer is warned of, and what is advised
 # Streams of noise; each use folds a constant of its own.
 _PROBES, _REVEAL, _CANDIDATES, _CHOICE, _MASK, _REFILL = 1, 2, 3, 4, 5, 6
 
@@ -307,21 +309,39 @@ class GibbsSearch(IterativeSearcher):
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the sweeps of each row's schedule."""
-        left, space = objective.left, objective.grid
+        left = objective.left
         if self.sweeps is not None:
             return torch.full_like(left, self.sweeps, dtype=torch.int64)
-        pass_cost, anchored = objective.prior.cost, has_an_anchor(objective.per_problem.likelihood)
-        before = self.evaluations_of(0, space, pass_cost) if anchored else 0
-        sweep, refill = self._sweep_cost(space, pass_cost), self._refill_cost(pass_cost) if anchored else 0
-        # The last step begins only if the dearest one could be paid for.
-        smallest = min(map(len, blocks(space.shape, self.spacing)))
-        kept = self.whole_step_cost(objective) - (smallest * self._tried(space) + self._slope_cost + pass_cost)
-        paid = left - before - kept
+        before, sweep, refill = self._costs(objective)
+        paid = left - before
         # With a refill between any two sweeps, and with all refills there are.
         few, many = ((paid + refill) / (sweep + refill)).floor(), ((paid - self.refills * refill) / sweep).floor()
         affordable = torch.where(few > self.refills, many, few)
         # Where not even one can be paid for, the chain goes on to the end of its budget.
         return torch.where(left.isinf(), _SWEEPS, affordable).clamp(min=1).long()
+
+    def _costs(self, objective: Objective) -> tuple[float, float, float]:
+        """Evaluations that a chain must have beside those of its sweeps, those of a sweep, and those of a refill."""
+        space, pass_cost = objective.grid, objective.prior.cost
+        anchored = has_an_anchor(objective.per_problem.likelihood)
+        before = self.evaluations_of(0, space, pass_cost) if anchored else 0
+        sweep, refill = self._sweep_cost(space, pass_cost), self._refill_cost(pass_cost) if anchored else 0
+        # The last step begins only if the dearest one could be paid for.
+        smallest = min(map(len, blocks(space.shape, self.spacing)))
+        kept = self.whole_step_cost(objective) - (smallest * self._tried(space) + self._slope_cost + pass_cost)
+        return before + kept, sweep, refill
+
+    def shortage(self, objective: Objective) -> str:
+        left = float(objective.left.min())
+        before, sweep, refill = self._costs(objective)
+        paid = max((left - before + refill) // (sweep + refill), 0)
+        if paid >= (_FEW if self.sweeps is None else min(self.sweeps, _FEW)):
+            return ""
+        enough = math.ceil(self.restarts * (before + _ENOUGH * sweep + min(_ENOUGH - 1, self.refills) * refill))
+        return (
+            f"a pass of the prior costs {objective.prior.cost:.3g} evaluations, and {left * self.restarts:g} a problem "
+            f"pay for {paid:g} sweeps of each of {self.restarts} chains; Run(evaluations={enough}) pays for {_ENOUGH}"
+        )
 
     @property
     def _slope_cost(self) -> int:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from latentsearch.errors import Unsupported
-from latentsearch.priors import StandardNormal
+from latentsearch.priors import FittedPrior, StandardNormal
 from latentsearch.protocols import Prior
 
 
@@ -32,11 +32,12 @@ def normal_base(what: str, prior: Prior) -> NormalBase:
         return _Itself(prior)
     if isinstance(prior, NormalBase):
         return prior
+    inner = isinstance(prior, FittedPrior) and isinstance(prior.prior, (StandardNormal, NormalBase))
     raise Unsupported(
         what,
         got=f"the prior {type(prior).__name__}",
         expected="a StandardNormal, or one with decode(base) and encode(latents), as a flow has",
-        hint="ImportanceResampling takes any prior",
+        hint="prior.prior is one: ls.LogPrior(prior.prior)" if inner else "ImportanceResampling takes any prior",
     )
 
 

@@ -1,0 +1,122 @@
+"""Images that are given to a generator, held against those that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentsearch._shapes import remedy
+from latentsearch.errors import InvalidArgument, describe
+from latentsearch.protocols import Generator
+from latentsearch.spaces import Continuous
+
+_SLACK = 0.1  # of the range: how far beyond it decoders overshoot
+_BYTES = 50  # what goes beyond, up to 255, was bytes
+_MOST = 1 << 16  # elements that are looked at for a range
+
+
+class Span(NamedTuple):
+    """Where values lie."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"[{self.low:.3g}, {self.high:.3g}]"
+
+
+def example_output(generator: Generator) -> Tensor:
+    """``(1, *O)``: what some latent decodes to."""
+    space = generator.space
+    dtype = generator.dtype if isinstance(space, Continuous) else torch.int64
+    with torch.no_grad():
+        return generator.decode(torch.zeros(1, *space.shape, dtype=dtype, device=generator.device))
+
+
+def require_images(what: str, images: object, example: Tensor) -> Tensor:
+    """Images of the shape and dtype that a decoder gives, and finite.
+
+    Args:
+        what: The argument, for the message.
+        images: ``(N, *O)``.
+        example: ``(1, *O)``, an output of the decoder.
+
+    Raises:
+        InvalidArgument: If they are no tensor, of another shape, not floating, or not finite.
+    """
+    images, wanted = require_tensor(what, images), tuple(example.shape[1:])
+    expected = f"floating images (N, {', '.join(map(str, wanted))}), as the decoder gives"
+    if tuple(images.shape[1:]) != wanted or not images.ndim:
+        hint = remedy("images", tuple(images.shape), lambda shape: shape[1:] == wanted)
+        raise InvalidArgument(what, got=describe(images), expected=expected, hint=hint)
+    if not images.is_floating_point():
+        hint = "images.float() / 255 for bytes, if the decoder gives [0, 1]" if images.dtype == torch.uint8 else ""
+        raise InvalidArgument(what, got=describe(images), expected=expected, hint=hint)
+    if not bool(images.isfinite().all()):
+        raise InvalidArgument(what, got="NaN or infinity among them", expected="finite images")
+    return images
+
+
+def require_tensor(what: str, data: object) -> Tensor:
+    """Data as a tensor; of what is none, how to make one."""
+    if isinstance(data, Tensor):
+        return data
+    hint = ""
+    if type(data).__module__ == "numpy":
+        hint = "torch.from_numpy(images)"
+    elif isinstance(data, (list, tuple)) and all(isinstance(row, Tensor) for row in data):
+        hint = "torch.stack(images)"
+    elif isinstance(data, Iterable) and not isinstance(data, (str, bytes)):
+        hint = "torch.cat([images for images, *_ in loader]) has all of a loader's, torch.stack those of a data set"
+    raise InvalidArgument(what, got=type(data).__name__, expected="a tensor (N, *O)", hint=hint)
+
+
+def require_range(what: str, images: Tensor, outputs: Tensor, declared: tuple[float, float] | None) -> None:
+    """Raise if images are plainly not in the range of a decoder's outputs.
+
+    Args:
+        what: The argument, for the message.
+        images: ``(n, *O)``.
+        outputs: ``(m, *O)`` of the decoder.
+        declared: The range that the generator was wrapped with; None where it was not said.
+    """
+    found, own = bulk_of(images), bulk_of(outputs)
+    wanted = own if declared is None else Span(*declared)
+    slack = _SLACK * (wanted.high - wanted.low)
+    beyond = found.low < wanted.low - slack or found.high > wanted.high + slack
+    hint = _to_range(found, wanted)
+    # What a decoder gives of a few latents is not its whole range: there the common mistakes count, and no others.
+    if hint or (declared is not None and beyond):
+        lie = f"the decoder's outputs, which lie in {own}" if declared is None else f"output_range, {wanted}"
+        raise InvalidArgument(what, got=f"values in {found}", expected=f"images in the range of {lie}", hint=hint)
+
+
+def require_no_bytes(what: str, target: Tensor, outputs: Tensor) -> None:
+    """Raise if a target goes up to 255, and outputs like these go up to 1."""
+    found, own = bulk_of(target), bulk_of(outputs)
+    if found.low >= 0 and _BYTES < found.high <= 255 and max(-own.low, own.high) < 2:
+        hint = f"target / {'255' if own.low > -0.5 else '127.5 - 1'}"
+        raise InvalidArgument(what, got=f"values in {found}", expected=f"the outputs' range, {own} here", hint=hint)
+
+
+def bulk_of(images: Tensor) -> Span:
+    """Where all but the lowest and the highest hundredth of the elements lie."""
+    flat = images.detach().flatten().float()
+    ordered = flat[:: max(1, len(flat) // _MOST)].sort().values
+    last = (len(ordered) - 1) // 100
+    return Span(float(ordered[last]), float(ordered[len(ordered) - 1 - last]))
+
+
+def _to_range(found: Span, own: Span) -> str:
+    """What takes images to a decoder's range from the one that they are in, where that is a common mistake."""
+    unit, signed = own.low > -0.5 and own.high < 1.6, -1.6 < own.low <= -0.5 and own.high < 1.6
+    if found.low >= 0 and _BYTES < found.high <= 255:
+        return "images / 255" if unit else "images / 127.5 - 1" if signed else ""
+    if unit and -1.5 < found.low < -0.5 and found.high < 1.5:
+        return "(images + 1) / 2"
+    if found.low >= -0.01 and 0.5 < found.high <= 1.1:
+        return "2 * images - 1" if signed else "images * 255" if own.low > -10 and own.high > 50 else ""
+    return ""
