@@ -17,7 +17,6 @@ from latentsearch.loop.candidates import (
 from latentsearch.loop.incumbents import improves
 from latentsearch.loop.iterative import IterativeSearcher
 from latentsearch.loop.method import Draw, Proposal
-from latentsearch.loop.posterior import PosteriorParts, posterior_parts
 from latentsearch.loop.row_optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.loop.searcher import BaseSearcher
 
@@ -26,7 +25,6 @@ __all__ = [
     "Draw",
     "IterativeSearcher",
     "OptimizerFactory",
-    "PosteriorParts",
     "Proposal",
     "RowOptimizer",
     "best_of",
@@ -35,7 +33,6 @@ __all__ = [
     "gradients_each",
     "improves",
     "maps_each",
-    "posterior_parts",
     "prior_draws",
     "project_each",
     "ranking",
