@@ -14,6 +14,7 @@ from latentsearch.loop.candidates import (
     score_each,
     take,
 )
+from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.incumbents import improves
 from latentsearch.loop.iterative import IterativeSearcher
 from latentsearch.loop.method import Draw, Proposal
@@ -30,6 +31,7 @@ __all__ = [
     "best_of",
     "best_or_held",
     "check_row_local",
+    "drawn_from",
     "gradients_each",
     "improves",
     "maps_each",
