@@ -15,7 +15,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch import models, training
-from latentsearch.models.mixed_vae import _Loss, _softplus_sum
+from latentsearch.models._mixed_loss import MixedLoss, softplus_sum
 from latentsearch.relaxations import Annealed, DirectArgmax, GumbelSoftmax, LocalExpectation
 from latentsearch.relaxations.estimator import NeighbourhoodLoss, neighbourhood
 
@@ -119,7 +119,7 @@ def test_the_shorter_way_to_neighbours_is_the_long_one(layout):
     images = stripes(4)[0]
     style = NOISE.normal(4, model.variables * 2 if not model.shared_style else 1, 3)[0]
     kl = NOISE.fold(1).uniform(4, model.variables, 2)[0]
-    loss = _Loss(model.decoder, images.flatten(1), *model._parts(style), kl)
+    loss = MixedLoss(model.decoder, images.flatten(1), *model._parts(style), kl)
     assert isinstance(loss, NeighbourhoodLoss)
     z = NOISE.integers(2, 4, model.variables)[0]
     slow = neighbourhood(lambda z, row: loss(z, row), z, 2)
@@ -130,7 +130,7 @@ def test_the_shorter_way_to_neighbours_is_the_long_one(layout):
 def test_the_product_of_factors_is_the_sum_of_softpluses():
     logits = 30 * ls.Noise.from_seed(0, 5).normal(784)
     with torch.no_grad():
-        fast = _softplus_sum(logits)
+        fast = softplus_sum(logits)
     torch.testing.assert_close(fast, F.softplus(logits.double()).sum(-1).float())
 
 

@@ -10,7 +10,6 @@ from scipy import stats
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch.loop import posterior_parts
 from latentsearch.noise import Noise
 from latentsearch.priors import DistributionPrior, StandardNormal
 from latentsearch.spaces import Continuous
@@ -145,17 +144,17 @@ def test_a_posterior_is_taken_apart() -> None:
     prior, other = StandardNormal((2,)), StandardNormal((2,), DOUBLE)
     match = ls.Matches(torch.zeros(1, 3), noise=0.1)
     goal = (match.below(2.0) + ls.LogPrior(prior)).below(9.0)
-    likelihood, found, stated = posterior_parts("mine", goal, other)
-    assert (likelihood.constraints, found, stated) == ((match,), prior, True)
-    assert [threshold.most for threshold in likelihood.thresholds] == [2.0]
-    assert posterior_parts("mine", match.goal, other)[1:] == (other, False)
+    assert (goal.likelihood.constraints, goal.prior, goal.prior_weight) == ((match,), prior, 1)
+    assert [threshold.most for threshold in goal.likelihood.thresholds] == [2.0]
+    assert (match.goal.prior, (goal + ls.LogPrior(other)).prior) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("goal", "message"),
     [
-        (lambda prior: 2 * ls.LogPrior(prior), "LogPrior of weight 2, expected weight 1.*temper"),
-        (lambda prior: ls.LogPrior(prior) + ls.LogPrior(prior), "2 LogPrior terms, expected one"),
+        (lambda prior: 2 * ls.LogPrior(prior), "a prior of weight 2, expected weight 1.*temper"),
+        (lambda prior: ls.LogPrior(prior) + ls.LogPrior(prior), "a prior of weight 2, expected weight 1"),
+        (lambda prior: ls.LogPrior(prior) + ls.LogPrior(StandardNormal((4,))), "several priors, expected one prior"),
         (lambda prior: ls.LogPrior(prior) + ls.Sphere(), "Sphere.*no probability"),
     ],
 )

@@ -22,6 +22,46 @@ def test_models_come_frozen(name: str) -> None:
     assert model(zoo.images()[0]).shape == (20, 10) if name == "mnist-classifier" else ls.wrap(model)
 
 
+def test_a_model_carries_its_prior_and_reads_it_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    inner = _weights.priors.load
+
+    def counted(*args: object, **kwargs: object) -> object:
+        nonlocal read
+        read += 1
+        return inner(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_weights.priors, "load", counted)
+    generator = ls.wrap(zoo.load("mnist-vqvae-512"))
+    assert read == 0 and generator.prior.space == generator.space
+    z, whole = generator.encode(zoo.images()[0][:2]), zoo.prior("mnist-vqvae-512")
+    assert torch.equal(generator.prior.log_prob(z), whole.log_prob(z))
+    assert isinstance(generator.prior, ls.ConditionalPrior) and generator.prior.cost == whole.cost and read == 2
+    assert generator.prior.figures == whole.figures and generator.prior.residuals.shape == whole.residuals.shape
+    assert generator.prior.to("cpu") is generator.prior and generator.prior.to("meta").space == generator.space
+    assert isinstance(ls.wrap(zoo.load("mnist-vqvae-512"), prior=None).prior, ls.priors.UniformCodes)
+    assert isinstance(ls.wrap(zoo.load("mnist-vqvae-40")).prior, ls.priors.UniformCodes)
+
+
+def test_searches_of_other_losses_are_the_same_with_the_prior_and_without() -> None:
+    images, run = zoo.images()[0][:1], ls.Run(evaluations=50)
+    model = zoo.load("mnist-vqvae-512")
+    carrying, uniform = ls.wrap(model), ls.wrap(model, prior=None)
+    for searcher in (ls.RelaxedSearch(), ls.RandomSearch(), ls.EvolutionSearch(), ls.search):
+        search = searcher if callable(searcher) else searcher.search
+        found = [search(generator, ls.Matches(images), seed=0, run=run) for generator in (carrying, uniform)]
+        assert torch.equal(found[0].latent, found[1].latent)
+
+
+def test_a_likelihood_alone_is_sampled_by_the_prior_that_the_generator_has() -> None:
+    images, generator = zoo.images()[0][:1], ls.wrap(zoo.load("mnist-vqvae-512"))
+    chosen = ls.AutoSearch().choose
+    assert isinstance(chosen(generator, ls.Matches(images, noise="decoder")), ls.GibbsSearch)
+    assert isinstance(chosen(generator, ls.Matches(images, noise=0.1) + ls.LogPrior(generator.prior)), ls.GibbsSearch)
+    for goal in (ls.Matches(images), ls.Matches(images, noise=0.1) + ls.Satisfies(lambda x: x.mean((1, 2, 3)))):
+        assert not isinstance(chosen(generator, goal), ls.GibbsSearch)
+
+
 def test_images_are_two_of_each_digit() -> None:
     images, labels = zoo.images()
     assert images.shape == (20, 1, 28, 28)

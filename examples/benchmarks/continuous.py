@@ -31,6 +31,7 @@ from latentsearch import models, zoo
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import wrap_pretrained
 from data import mnist
+from folds import folded
 
 LOG = Path(__file__).parents[1] / "logs" / "continuous.json"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "continuous.md"
@@ -210,11 +211,8 @@ def summary(log: dict[str, Any]) -> str:
 
 def report(log: dict[str, Any]) -> str:
     """The summary, and a folded table a task."""
-    parts = [f"\n{summary(log)}\n"]
-    for model, task in _measured(log):
-        inner = "\n".join(f"    {line}" for line in table(log, model, task).splitlines())
-        parts.append(f'\n??? note "{model}, {task}: all methods"\n\n{inner}\n')
-    return "".join(parts)
+    details = [folded(f"{model}, {task}: all methods", table(log, model, task)) for model, task in _measured(log)]
+    return "\n" + "\n".join([f"{summary(log)}\n", *details])
 
 
 def _measured(log: dict[str, Any]) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1]))
 from codes_bench import generators, priors
 from data import cifar10_subset, mnist
+from folds import folded
 
 import latentsearch as ls
 from latentsearch import models, plots, training
@@ -261,12 +262,12 @@ def table(part: dict[str, Any]) -> str:
 
 
 def report(log: dict[str, Any]) -> str:
-    found = []
+    found: list[str] = []
     for name in (name for name in DATA if name in log):
         for task, part in log[name]["tasks"].items():
-            count, noise = log[name]["settings"]["count"], part["noise"]
-            found.append(f"\n**{name}, {TITLES[task]}** ({count} images, σ = {noise:.3g})\n\n{table(part)}\n")
-    return "".join(found)
+            title = f"{name}, {TITLES[task]} ({log[name]['settings']['count']} images, σ = {part['noise']:.3g})"
+            found.append(folded(title, table(part)) if found else f"**{title}**\n\n{table(part)}\n")
+    return "\n" + "\n".join(found)
 
 
 def draw(options: argparse.Namespace) -> None:

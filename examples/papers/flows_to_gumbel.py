@@ -34,7 +34,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [path for path in (str(Path(__file__).parent),) if path not in sys.path]
+sys.path[:0] = [path for path in map(str, Path(__file__).parents[:2]) if path not in sys.path]
 from flows.figures import draw  # noqa: E402
 from flows.measure import measured  # noqa: E402
 from flows.recipes import CAUSES, Recipe, mended, published, train, with_cause  # noqa: E402

@@ -32,6 +32,7 @@ from latentsearch.searchers import one_cycle
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import wrap_pretrained
 from data import mnist
+from folds import folded
 
 LOG = Path(__file__).parents[1] / "logs" / "pulse.json"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "pulse.md"
@@ -215,12 +216,8 @@ def report(log: dict[str, Any]) -> str:
                 continue
             table, epsilon = cell_of(log, decoder, factor), _epsilon(log, decoder, factor)
             title = f"{decoder}, ×{factor} (ε = {epsilon:.2g})"
-            if not parts:
-                parts.append(f"\n**{title}**\n\n{table}\n")
-            else:
-                inner = "\n".join(f"    {line}" for line in table.splitlines())
-                parts.append(f'\n??? note "{title}"\n\n{inner}\n')
-    return "".join(parts)
+            parts.append(folded(title, table) if parts else f"**{title}**\n\n{table}\n")
+    return "\n" + "\n".join(parts)
 
 
 def _epsilon(log: dict[str, Any], decoder: str, factor: int) -> float:

@@ -17,9 +17,9 @@ from latentsearch._rows import per_row
 from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
-from latentsearch.priors import require_fitted_to
+from latentsearch.priors import UniformCodes, require_fitted_to
 from latentsearch.protocols import Generator, require_prior
-from latentsearch.spaces import Continuous
+from latentsearch.spaces import Discrete
 
 _ROWS = 4
 
@@ -57,7 +57,7 @@ def check_generator(
     encode: Callable[[Tensor], Tensor] | None,
     output_range: tuple[float, float] | None,
 ) -> None:
-    """Decode a few draws from the prior and see that a search could stand on them.
+    """Decode a few latents and see that a search could stand on them.
 
     Args:
         generator: What was wrapped.
@@ -69,10 +69,7 @@ def check_generator(
     if output_range is not None:
         _check_limits(name, output_range)
     _check_prior(f"{name}.prior", generator)
-    z = generator.prior.sample(Noise.from_seed(0, 2 * _ROWS, device=generator.device))
-    generator.space.check(f"a sample of {name}.prior", z)
-    z = z.to(generator.dtype) if isinstance(generator.space, Continuous) else z
-    z, others = z.split(_ROWS)
+    z, others = _trial_latents(name, generator).split(_ROWS)
     output = _decoded(name, generator, z)
     _check_frozen(f"{name}.decoder", watch)
     _check_again(name, generator, watch, z, output)
@@ -81,6 +78,16 @@ def check_generator(
         _check_range(name, output, output_range)
     if encode is not None:
         _check_encode(name, generator, encode, watch, output)
+
+
+def _trial_latents(name: str, generator: Generator) -> Tensor:
+    """A few draws from the prior; of codes uniform ones, since a learnt prior takes many passes for each."""
+    noise = Noise.from_seed(0, 2 * _ROWS, device=generator.device)
+    if isinstance(generator.space, Discrete):
+        return UniformCodes(generator.space, generator.dtype).sample(noise)
+    z = generator.prior.sample(noise)
+    generator.space.check(f"a sample of {name}.prior", z)
+    return z.to(generator.dtype)
 
 
 def _check_prior(what: str, generator: Generator) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
 from latentsearch.adapters._check import check_generator, home_of, modules_behind
+from latentsearch.adapters._grids import Grid, checked_grids, joined, listed, projected
 from latentsearch.adapters._precision import raised
-from latentsearch.adapters._used import checked_masks, stand_ins
+from latentsearch.adapters._used import checked_masks
 from latentsearch.adapters._watch import Watch
 from latentsearch.adapters.patches import Patches, find_patches
 from latentsearch.errors import InvalidArgument, Unsupported, describe
@@ -24,20 +22,6 @@ from latentsearch.protocols import Prior
 from latentsearch.spaces import Discrete
 
 Layout = Literal["channels_first", "channels_last"]
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """One grid of the latent: where its positions and its columns are, and how large its codebook is."""
-
-    shape: tuple[int, ...]
-    start: int
-    size: int
-    width: int
-
-    @property
-    def positions(self) -> int:
-        return math.prod(self.shape)
 
 
 class CodebookGenerator:
@@ -117,12 +101,12 @@ class CodebookGenerator:
             raise InvalidArgument(
                 "CodebookGenerator.layout", got=repr(layout), expected="'channels_first' or 'channels_last'"
             )
-        codebooks, shapes = _checked_grids(codebook, shape)
-        codebooks = [(book if project is None else _projected(book, project)).detach() for book in codebooks]
+        codebooks, shapes = checked_grids(codebook, shape)
+        codebooks = [(book if project is None else projected(book, project)).detach() for book in codebooks]
         self.several = not isinstance(codebook, Tensor)
         self.layout = layout
         masks = checked_masks(used, codebooks, self.several)
-        self.codebook, self._alias, self._grids = _joined(codebooks, masks, shapes)
+        self.codebook, self._alias, self._grids = joined(codebooks, masks, shapes)
         positions = sum(grid.positions for grid in self._grids)
         self.space = Discrete((positions,) if self.several else shapes[0], self.codebook.shape[-2])
         self._native = self.codebook.dtype
@@ -234,7 +218,7 @@ class CodebookGenerator:
     def _laid_out(self, e: Tensor) -> Tensor:
         return e.movedim(-1, 1) if self.layout == "channels_first" else e
 
-    def _codes(self, found: Tensor, grid: _Grid) -> Tensor:
+    def _codes(self, found: Tensor, grid: Grid) -> Tensor:
         """Codes as they are; embeddings to their nearest codes."""
         if not found.is_floating_point():
             return found.long()
@@ -245,7 +229,7 @@ class CodebookGenerator:
             raise InvalidArgument(
                 "CodebookGenerator.encode",
                 got=describe(found),
-                expected=f"int64 codes (N, {_list(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
+                expected=f"int64 codes (N, {listed(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
             )
         return nearest(book[..., : grid.size, : grid.width], e)
 
@@ -297,90 +281,3 @@ class CodebookGenerator:
         except Exception as error:
             return error
         return None
-
-
-def _checked_grids(
-    codebook: Tensor | Sequence[Tensor], shape: tuple[int, ...] | Sequence[tuple[int, ...]]
-) -> tuple[list[Tensor], list[tuple[int, ...]]]:
-    several = isinstance(codebook, Iterable) and not hasattr(codebook, "shape")  # as tensors and arrays have
-    codebooks: list[Any] = list(codebook) if several else [codebook]
-    shapes: list[Any] = list(shape) if several else [shape]
-    if several and not all(isinstance(grid, Iterable) for grid in shapes):
-        raise InvalidArgument(
-            "CodebookGenerator.shape",
-            got=repr(shape),
-            expected="a list of shapes for a list of codebooks",
-            hint="write [(7, 7)] for one grid",
-        )
-    if len(codebooks) != len(shapes) or not codebooks:
-        raise InvalidArgument(
-            "CodebookGenerator.shape",
-            got=f"{len(shapes)} shapes",
-            expected=f"one for each of {len(codebooks)} codebooks",
-        )
-    shapes = [Discrete(grid, 1).shape for grid in shapes]  # which looks them over
-    for book, grid in zip(codebooks, shapes, strict=True):
-        if type(book).__module__ == "numpy":
-            hint = "torch.as_tensor(codebook)"
-            raise InvalidArgument("CodebookGenerator.codebook", got=type(book).__name__, expected="a tensor", hint=hint)
-        per_position = isinstance(book, Tensor) and book.ndim == len(grid) + 2 and not several
-        if not isinstance(book, Tensor) or not book.is_floating_point() or (book.ndim != 2 and not per_position):
-            raise InvalidArgument(
-                "CodebookGenerator.codebook",
-                got=describe(book) if isinstance(book, Tensor) else type(book).__name__,
-                expected="a floating (K, D)" + ("" if several else f", or ({_list(grid)}, K, D)"),
-                hint="for an nn.Embedding give its .weight",
-            )
-        if not bool(book.isfinite().all()):
-            raise InvalidArgument("CodebookGenerator.codebook", got="NaN or infinity in it", expected="finite vectors")
-    return codebooks, shapes
-
-
-@torch.no_grad()
-def _projected(book: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
-    try:
-        return project(book)
-    except Exception as error:
-        raise InvalidArgument(
-            "CodebookGenerator.project",
-            got=f"a function that fails on {describe(book)} with {type(error).__name__}: {error}",
-            expected="codes (..., D) to what the decoder sees, (..., D')",
-        ) from error
-
-
-def _joined(
-    codebooks: list[Tensor], masks: list[Tensor], shapes: list[tuple[int, ...]]
-) -> tuple[Tensor, Tensor | None, list[_Grid]]:
-    """One codebook for all grids, the code that each of its codes stands for, and where each grid is.
-
-    The codes are ``(K,)``, or ``(P, K)`` where positions differ; None where each stands for itself.
-    """
-    grids, start = [], 0
-    for book, shape in zip(codebooks, shapes, strict=True):
-        grids.append(_Grid(shape, start, book.shape[-2], book.shape[-1]))
-        start += grids[-1].positions
-    aliases = [stand_ins(*pair) for pair in zip(codebooks, masks, strict=True)]
-    if len(codebooks) == 1:
-        book, alias = codebooks[0], aliases[0]
-        if not bool(masks[0].all()):
-            book = book.gather(-2, alias[..., None].expand_as(book))
-        alias = alias.flatten(0, -2) if alias.ndim > 1 else alias
-    else:
-        joined = [
-            _filled_up(*parts, max(g.size for g in grids), max(g.width for g in grids))
-            for parts in zip(codebooks, aliases, grids, strict=True)
-        ]
-        book, alias = (torch.cat(parts) for parts in zip(*joined, strict=True))
-    itself = bool((alias == torch.arange(alias.shape[-1], device=alias.device)).all())
-    return book, None if itself else alias, grids
-
-
-def _filled_up(book: Tensor, alias: Tensor, grid: _Grid, size: int, width: int) -> tuple[Tensor, Tensor]:
-    """The codebook ``(P, size, width)`` of a grid and what its codes stand for, with copies of its last code."""
-    alias = torch.cat([alias, alias[-1:].expand(size - grid.size)])
-    book = F.pad(book, (0, width - grid.width))[alias]
-    return book.expand(grid.positions, -1, -1), alias.expand(grid.positions, -1)
-
-
-def _list(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))

@@ -9,6 +9,7 @@ from torch import Tensor
 from latentsearch.adapters.codebook import CodebookGenerator
 from latentsearch.adapters.continuous import ContinuousGenerator
 from latentsearch.errors import InvalidArgument
+from latentsearch.protocols import Prior
 
 
 @runtime_checkable
@@ -33,14 +34,22 @@ class ContinuousModel(Protocol):
     def encode(self, output: Tensor) -> Tensor: ...
 
 
+def _prior_of(model: CodebookModel) -> Prior | None:
+    """The prior that a model carries, where its codebook is."""
+    prior: Prior | None = getattr(model, "prior", None)
+    move = getattr(prior, "to", None)
+    return prior if move is None else move(model.codebook.device)
+
+
 def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenerator:
     """The generator of a model that has ``latent_shape``, ``decode`` and ``encode``.
 
     Args:
         model: A [VQVAE][latentsearch.models.VQVAE] or [VAE][latentsearch.models.VAE], or a model
             with the same methods, in evaluation mode.
-            A `used_codes` mask that it has, as VQVAE does, becomes ``used`` unless you give one.
-        **settings: Passed on to the generator's constructor, such as ``output_transform``.
+            A `used_codes` mask and a `prior` that it has, as VQVAE does, become the generator's unless you give others.
+        **settings: Passed on to the generator's constructor, such as ``output_transform``. ``prior=None`` is the
+            uniform prior of codes, whatever the model has.
 
     Raises:
         InvalidArgument: If the model has not these methods; name its decoder to
@@ -54,6 +63,7 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
     """
     if isinstance(model, CodebookModel):
         settings.setdefault("used", getattr(model, "used_codes", None))
+        settings.setdefault("prior", _prior_of(model))
         return CodebookGenerator(
             model.decode_embedding, model.codebook, model.latent_shape, encode=model.encode, **settings
         )

@@ -2,9 +2,10 @@
 
 from latentsearch.goal.capabilities import BoundedLoss, LeastSquares, Separable, Swappable
 from latentsearch.goal.constraint import Constraint
-from latentsearch.goal.goal import Goal, Threshold
+from latentsearch.goal.goal import Goal
 from latentsearch.goal.limit import Limit, Unlimited
 from latentsearch.goal.score import Score
+from latentsearch.goal.threshold import Threshold
 
 # What may be searched for: a goal, or what becomes one.
 AnyGoal = Constraint | Limit | Goal

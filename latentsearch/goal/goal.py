@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from latentsearch._maps import resampled
-from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal._addend import Addend
 from latentsearch.goal._part import Part
+from latentsearch.goal._problems import check_problems
+from latentsearch.goal._words import in_words
 from latentsearch.goal.capabilities import LeastSquares, Separable, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
+from latentsearch.goal.refusals import not_separable, not_squares
 from latentsearch.goal.score import Score
-
-
-class Threshold(NamedTuple):
-    """A weighted sum of the terms' losses must be at most a number.
-
-    Attributes:
-        weights: One for each term.
-        most: The largest sum that passes.
-    """
-
-    weights: tuple[float, ...]
-    most: float
-
-    def met(self, losses: Sequence[Tensor]) -> Tensor:
-        """``(N,)`` bool, from the loss of each term."""
-        # Terms that it is not about are left out: times 0 an infinite loss would be no number.
-        about = [(weight, loss) for weight, loss in zip(self.weights, losses, strict=True) if weight]
-        if not about:
-            return torch.full_like(losses[0], self.most >= 0, dtype=torch.bool)
-        weights, losses = zip(*about, strict=True)
-        return _weighted(weights, losses) <= self.most
+from latentsearch.goal.threshold import Threshold, alone, weighted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,13 +51,13 @@ class Goal(Addend):
     limit: Limit = field(default_factory=Unlimited)
 
     def __post_init__(self) -> None:
-        _check_problems(self._parts)
+        check_problems(self._parts)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
         scores = [constraint(output, latent) for constraint in self.constraints]
         losses = [score.loss for score in scores]
-        loss = _weighted(self.weights, losses)
+        loss = weighted(self.weights, losses)
         verdicts = [score.satisfied for score in scores if score.satisfied is not None]
         verdicts += [threshold.met(losses) for threshold in self.thresholds]
         satisfied = torch.stack(verdicts).all(0) if verdicts else None
@@ -86,7 +69,7 @@ class Goal(Addend):
         for number, (weight, constraint) in enumerate(self.terms):
             loss, satisfied = constraint(output, latent)
             verdicts = [] if satisfied is None else [satisfied]
-            verdicts += [w[number] * loss <= most for w, most in self.thresholds if _alone(w, number)]
+            verdicts += [w[number] * loss <= most for w, most in self.thresholds if alone(w, number)]
             found[_unused(constraint.name, found)] = Score(
                 weight * loss, torch.stack(verdicts).all(0) if verdicts else None
             )
@@ -280,43 +263,7 @@ class Goal(Addend):
             part.validate(output, latent)
 
     def __repr__(self) -> str:
-        return _in_words(self)
-
-
-def not_squares(what: str, goal: Goal) -> Unsupported:
-    """The error for a goal whose residuals are asked for and that has none."""
-    names = ", ".join(c.name for weight, c in goal.terms if weight < 0 or not isinstance(c, LeastSquares))
-    return Unsupported(
-        what,
-        got=f"{names}, whose loss is no sum of squares",
-        expected="Matches with distance='l2', Downscales, Observed, sums and positive weights of these",
-        hint="CoordinateSearch takes any loss with a gradient",
-    )
-
-
-def not_separable(what: str, goal: Goal) -> Unsupported:
-    """The error for a goal whose loss is asked for by cells and that has no such map."""
-    names = ", ".join(c.name for c in goal.constraints if not isinstance(c, Separable))
-    return Unsupported(
-        what,
-        got=f"{names}, whose loss is no sum over cells" if names else "outputs whose cells do not have two axes",
-        expected="terms such as Matches and Downscales, over outputs (N, C, H, W)",
-        hint="use CoordinateSearch, which takes any differentiable goal",
-    )
-
-
-def _weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
-    """The weighted sum of losses, added in their order."""
-    parts = [loss if weight == 1 else weight * loss for weight, loss in zip(weights, losses, strict=True)]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _alone(weights: tuple[float, ...], number: int) -> bool:
-    """Whether a threshold is on one term and no other."""
-    return all((weight != 0) == (n == number) for n, weight in enumerate(weights))
+        return in_words(self)
 
 
 def _unused(name: str, taken: dict[str, Score]) -> str:
@@ -325,52 +272,3 @@ def _unused(name: str, taken: dict[str, Score]) -> str:
     while (numbered := name if count == 1 else f"{name} {count}") in taken:
         count += 1
     return numbered
-
-
-def _check_problems(parts: tuple[Part, ...]) -> None:
-    """Raise unless the parts agree on the number of problems, and name those that do not."""
-    for part in parts:
-        _check_held(part)
-    several = [part for part in parts if part.problems > 1]
-    if len({part.problems for part in several}) > 1:
-        raise InvalidArgument(
-            "a sum of constraints",
-            got=" and ".join(f"{part.name} for {part.problems} problems{_shapes(part)}" for part in several),
-            expected="the same number of problems everywhere, or 1",
-            hint="x[None] adds the dimension of problems to what serves all of them",
-        )
-
-
-def _check_held(part: Part) -> None:
-    """Raise unless a part's tensors have one row a problem, or one for all."""
-    for name in part.tensors:
-        rows = len(getattr(part, name))
-        if rows not in (1, part.problems):
-            raise InvalidArgument(
-                f"{part.name}.problems",
-                got=f"{part.problems} with {rows} rows of {name}",
-                expected="the number of problems that its tensors have rows for",
-                hint=f"set self.problems = len(self.{name}) where they are set",
-            )
-
-
-def _shapes(part: Part) -> str:
-    """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
-    held = [(name, getattr(part, name)) for name in part.tensors]
-    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == part.problems]
-    return f" ({', '.join(shapes)})" if shapes else ""
-
-
-def _in_words(goal: Goal) -> str:
-    def summed(weights: Iterable[float]) -> str:
-        parts = zip(weights, goal.constraints, strict=True)
-        return " + ".join(repr(c) if weight == 1 else f"{weight:g} * {c!r}" for weight, c in parts if weight)
-
-    text = summed(goal.weights)
-    thresholds = list(goal.thresholds)
-    if len(thresholds) == 1 and thresholds[0].weights == goal.weights:
-        text = f"({text}).below({thresholds.pop().most:g})"
-    if goal.limited:
-        text = f"{text} + {goal.limit!r}" if text else repr(goal.limit)
-    where = " and ".join(f"{summed(weights)} <= {most:g}" for weights, most in thresholds)
-    return f"{text} where {where}" if where else text

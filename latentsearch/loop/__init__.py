@@ -14,10 +14,10 @@ from latentsearch.loop.candidates import (
     score_each,
     take,
 )
+from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.incumbents import improves
 from latentsearch.loop.iterative import IterativeSearcher
 from latentsearch.loop.method import Draw, Proposal
-from latentsearch.loop.posterior import PosteriorParts, posterior_parts
 from latentsearch.loop.row_optimizer import OptimizerFactory, RowOptimizer, check_row_local
 from latentsearch.loop.searcher import BaseSearcher
 
@@ -26,16 +26,15 @@ __all__ = [
     "Draw",
     "IterativeSearcher",
     "OptimizerFactory",
-    "PosteriorParts",
     "Proposal",
     "RowOptimizer",
     "best_of",
     "best_or_held",
     "check_row_local",
+    "drawn_from",
     "gradients_each",
     "improves",
     "maps_each",
-    "posterior_parts",
     "prior_draws",
     "project_each",
     "ranking",

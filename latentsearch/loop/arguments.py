@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Constraint, Goal, Limit
-from latentsearch.goal.goal import not_separable, not_squares
+from latentsearch.goal.refusals import not_separable, not_squares
 from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior

@@ -14,6 +14,7 @@ from torch import Tensor
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Goal
 from latentsearch.loop.arguments import check_needs
+from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.loop import Loop
 from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.searcher import BaseSearcher
@@ -100,7 +101,8 @@ class IterativeSearcher(BaseSearcher):
         check_needs(self, problem)
 
     def least_evaluations(self, problem: Problem) -> int:
-        own = self.step_cost(problem.generator.space) + self.prior_cost(problem.generator, problem.prior)
+        prior = drawn_from(problem, samples=self.samples)
+        own = self.step_cost(problem.generator.space) + self.prior_cost(problem.generator, prior)
         own += self._swap_cost(problem.goal)
         return math.ceil(own * self.restarts)
 

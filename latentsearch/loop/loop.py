@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
 from latentsearch.loop.checkpoint import SavedSearch
+from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.incumbents import Incumbents
 from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.preflight import preflight
@@ -53,7 +55,9 @@ class Loop:
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
         self.ledger = Ledger(problems, restarts, self.limits["evaluations"], device)
         self.incumbents = Incumbents(z, self.fingerprint.loss.dtype, self.ledger)
-        self.objective = Objective(generator, goal, run, self.ledger)
+        # The goal's prior is where the goal is now, which may be another device than the user's.
+        prior = drawn_from(replace(problem, goal=goal), samples=method.samples)
+        self.objective = Objective(generator, goal, run, self.ledger, prior)
         self.state = method.start(self.objective, z, noise.fold(_START))
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:

@@ -12,6 +12,7 @@ from latentsearch._memory import Chunks
 from latentsearch._rounding import same_losses
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Goal, Score
+from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.start import check_canonical, initial_latents, prior_samples
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
@@ -59,8 +60,9 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     """
     generator, goal, problems, restarts = problem.generator, problem.goal, problem.goal.problems, method.restarts
     noise = Noise.from_seed(problem.seeds, problems, restarts, generator.device)
-    z = initial_latents(problem, noise.fold(_INIT), restarts)
-    two = torch.cat([z[:1], prior_samples(problem, noise[:1].fold(_FINGERPRINT))])
+    prior = drawn_from(problem, samples=method.samples)
+    z = initial_latents(problem, prior, noise.fold(_INIT), restarts)
+    two = torch.cat([z[:1], prior_samples(generator, prior, noise[:1].fold(_FINGERPRINT))])
     goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
     check_fitted(problem)

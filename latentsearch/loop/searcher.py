@@ -57,7 +57,7 @@ class BaseSearcher(ABC):
             generator: A frozen decoder with its latent space.
             constraint: What should come out, for B problems: a constraint, or a goal made of several.
             init: Where to start: ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)`` hard latents; a draw
-                from the generator's prior if not given.
+                from the prior if not given.
             seed: One integer, or one a problem; None for fresh entropy.
             run: Budget, progress, callbacks, checkpoints, memory.
 

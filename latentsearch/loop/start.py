@@ -11,7 +11,7 @@ from latentsearch.goal import Limit
 from latentsearch.noise import Noise
 from latentsearch.objective import EmbeddingView
 from latentsearch.problem import Problem
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 from latentsearch.spaces import Continuous
 
 
@@ -28,7 +28,7 @@ def check_canonical(what: str, latent: Tensor, generator: Generator) -> None:
         )
 
 
-def initial_latents(problem: Problem, noise: Noise, restarts: int) -> Tensor:
+def initial_latents(problem: Problem, prior: Prior, noise: Noise, restarts: int) -> Tensor:
     """One hard latent a row, ``(B * R, *S)``: from ``init`` where it says, else from the prior.
 
     Codes that stand for others give way to them: an encoder may well find a code that training never used.
@@ -41,9 +41,9 @@ def initial_latents(problem: Problem, noise: Noise, restarts: int) -> Tensor:
         check_canonical(f"{limit.name}'s centre", limit.center, generator)
         init = limit.center if init is None else init
     if init is None:
-        return own.project(prior_samples(problem, noise))
+        return own.project(prior_samples(generator, prior, noise))
     init = _checked(init, generator)
-    z = EmbeddingView(generator).canonical(_spread(problem, init, noise, restarts))
+    z = EmbeddingView(generator).canonical(_spread(problem, prior, init, noise, restarts))
     first = torch.arange(len(z), device=z.device) % restarts == 0
     told = torch.ones_like(first) if init.ndim == 2 + len(generator.space.shape) else first
     _check_feasible(own, z, told, restarts)
@@ -63,7 +63,7 @@ def _check_feasible(limit: Limit, z: Tensor, told: Tensor, restarts: int) -> Non
         )
 
 
-def _spread(problem: Problem, init: Tensor, noise: Noise, restarts: int) -> Tensor:
+def _spread(problem: Problem, prior: Prior, init: Tensor, noise: Noise, restarts: int) -> Tensor:
     """``init`` as one latent a row; restarts that it says nothing of start at draws from the prior."""
     space, problems = problem.generator.space, problem.goal.problems
     with_restarts = init.ndim == 2 + len(space.shape)
@@ -81,14 +81,13 @@ def _spread(problem: Problem, init: Tensor, noise: Noise, restarts: int) -> Tens
     z = flat.expand(problems, *space.shape).repeat_interleave(restarts, 0).clone()
     if restarts > 1:
         others = torch.arange(problems * restarts, device=z.device) % restarts > 0
-        z[others] = prior_samples(problem, noise[others])
+        z[others] = prior_samples(problem.generator, prior, noise[others])
     return z
 
 
-def prior_samples(problem: Problem, noise: Noise) -> Tensor:
+def prior_samples(generator: Generator, prior: Prior, noise: Noise) -> Tensor:
     """Draws of the prior, ``(N, *S)``, as latents of the generator's."""
-    generator = problem.generator
-    z = problem.prior.sample(noise)
+    z = prior.sample(noise)
     generator.space.check("a sample of the prior", z)
     return z.to(generator.dtype) if isinstance(generator.space, Continuous) else EmbeddingView(generator).canonical(z)
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from latentsearch._checks import require_count, require_one_row, require_positive
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.models._mixed_loss import MixedLoss, as_weights, summed
 from latentsearch.models._pixels import require_image_shape, require_pixels
-from latentsearch.models._products import softplus_total
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
     Annealed,
@@ -201,7 +201,7 @@ class MixedVAE(nn.Module):
         """
         rows = style[:, None] if self.shared_style else style.repeat_interleave(self.categories, 1)
         parts, rest = self._parts(rows)
-        return self._probabilities(rest + _mixed(_soft(codes, parts), parts))
+        return self._probabilities(rest + summed(as_weights(codes, parts), parts))
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """What each category would add to the decoder's first layer, ``(N, n, k, H)``, and what is there anyway.
@@ -261,7 +261,7 @@ class MixedVAE(nn.Module):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
         # One style for all: each variable's chosen category carries its share.
         kl = kl[..., None] / self.variables if self.shared_style else self._split(kl)
-        loss = _Loss(self.decoder, images.flatten(1), *self._parts(draw), kl.expand_as(logits))
+        loss = MixedLoss(self.decoder, images.flatten(1), *self._parts(draw), kl.expand_as(logits))
         draws = noise.fold(1).split(len(images))
         if self.training:
             return resolve_estimator(self.estimator, self.schedule(int(self.steps)))(logits, loss, draws)
@@ -342,66 +342,9 @@ class MixedVAE(nn.Module):
         )
 
 
-class _Loss:
-    """Minus the log-likelihood, plus the divergence of the styles chosen, as a function of codes: a NeighbourhoodLoss.
-
-    Args:
-        decoder: From its first layer's sums ``(..., H)`` to pixel logits.
-        images: ``(N, pixels)``.
-        parts: ``(N, n, k, H)``, what each category adds to those sums.
-        rest: ``(N, H)``, what is there anyway.
-        kl: ``(N, n, k)``, the divergence of each category's style.
-    """
-
-    def __init__(self, decoder: nn.Module, images: Tensor, parts: Tensor, rest: Tensor, kl: Tensor) -> None:
-        self.decoder, self.images, self.parts, self.rest, self.kl = decoder, images, parts, rest, kl
-
-    def __call__(self, z: Tensor, row: Tensor) -> Tensor:
-        y = _soft(z, self.parts)
-        hidden = self.rest[row] + _mixed(y, self.parts[row])
-        return self._misfit(hidden, row) + (y * self.kl[row]).sum((1, 2))
-
-    @torch.no_grad()
-    def neighbourhood(self, z: Tensor, code: Tensor | None) -> Tensor:
-        parts, kl, at = self.parts, self.kl, z[..., None]
-        own, own_kl = _at(parts, at), kl.gather(2, at)
-        if code is not None:
-            parts, kl = _at(parts, code), kl.gather(2, code)
-        sums = (self.rest + own.sum((1, 2)))[:, None, None] + parts - own
-        row = torch.arange(len(z), device=z.device)
-        return self._misfit(sums, row) + own_kl.sum((1, 2), keepdim=True) + kl - own_kl
-
-    def _misfit(self, hidden: Tensor, row: Tensor) -> Tensor:
-        """Minus the log-likelihood of pixels, ``(M, ...)`` for ``(M, ..., H)``."""
-        logits = self.decoder(hidden)
-        images = self.images[row]
-        likely = torch.einsum("m...p,mp->m...", logits, images)
-        return _softplus_sum(logits) - likely
-
-
-def _softplus_sum(logits: Tensor) -> Tensor:
-    """The sum of ``log(1 + e^l)`` over the last dimension."""
-    return F.softplus(logits).sum(-1) if torch.is_grad_enabled() else softplus_total(logits)
-
-
 def _weight(layer: nn.Module) -> Tensor:
     assert isinstance(layer, nn.Linear)
     return layer.weight
-
-
-def _soft(codes: Tensor, parts: Tensor) -> Tensor:
-    """Hard or soft codes as ``(N, n, k)`` weights."""
-    return codes if codes.is_floating_point() else F.one_hot(codes, parts.shape[2]).to(parts.dtype)
-
-
-def _mixed(y: Tensor, parts: Tensor) -> Tensor:
-    """``(N, H)``: the sum of all categories' parts by their weights."""
-    return torch.einsum("mnk,mnkh->mh", y, parts)
-
-
-def _at(parts: Tensor, code: Tensor) -> Tensor:
-    """``(N, n, C, H)``: the parts ``(N, n, k, H)`` of some codes ``(N, n, C)``."""
-    return parts.gather(2, code[..., None].expand(*code.shape, parts.shape[-1]))
 
 
 def _direct(width: float) -> Estimator:

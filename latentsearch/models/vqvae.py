@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from latentsearch.errors import InvalidArgument
 from latentsearch.models._blocks import decoder_stack, encoder_stack
 from latentsearch.noise import Noise
+from latentsearch.protocols import Prior
 
 _DEAD = 1e-4  # of the average count: at the default decay that is not used in the last 900 steps
 
@@ -159,6 +160,10 @@ class VQVAE(nn.Module):
             al., *Robust Training of Vector Quantized Bottleneck Models* (2020), advise: their scale
             is then right from the first step, whatever the first weights.
 
+    Attributes:
+        prior: What its codes look like, such as [fit_prior][latentsearch.fit_prior] makes; None until you set it.
+            [wrap][latentsearch.wrap] makes it the generator's.
+
     Example:
         >>> import torch
         >>> from latentsearch.models import VQVAE
@@ -167,6 +172,8 @@ class VQVAE(nn.Module):
         >>> codes.shape, model.decode(codes).shape
         (torch.Size([2, 7, 7]), torch.Size([2, 1, 28, 28]))
     """
+
+    prior: Prior | None
 
     def __init__(
         self,
@@ -199,6 +206,7 @@ class VQVAE(nn.Module):
             "update": update,
             "normalise": normalise,
         }
+        self.prior = None
         self.latent_shape = (height // scale, breadth // scale)
         self.commitment, self.variance = commitment, variance
         self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks, halvings)

@@ -3,6 +3,15 @@
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.objective import Linear, Objective
-from latentsearch.objective.prior import ChargedPrior, cost_of_draw, cost_of_pass
+from latentsearch.objective.prior import ChargedPrior, cost_of_draw, cost_of_pass, draws_are_cheap
 
-__all__ = ["ChargedPrior", "EmbeddingView", "Ledger", "Linear", "Objective", "cost_of_draw", "cost_of_pass"]
+__all__ = [
+    "ChargedPrior",
+    "EmbeddingView",
+    "Ledger",
+    "Linear",
+    "Objective",
+    "cost_of_draw",
+    "cost_of_pass",
+    "draws_are_cheap",
+]

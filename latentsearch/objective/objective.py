@@ -21,7 +21,7 @@ from latentsearch.objective.gradient import Differentiated, check_differentiable
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.prior import ChargedPrior
 from latentsearch.objective.swaps import by_swaps
-from latentsearch.protocols import Generator, LocalGenerator
+from latentsearch.protocols import Generator, LocalGenerator, Prior
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
@@ -58,15 +58,23 @@ class Objective:
         goal: What is searched for, for B problems.
         run: Chunks, patches, autocast and compilation.
         ledger: Whose rows are scored; one row a problem if not given.
+        prior: What to draw from; the goal's, or else the generator's, if not given.
 
     Attributes:
         generator: The decoder.
         ledger: The rows held, and what they spent.
         chunks: The chunk size in force.
-        prior: The goal's, or else the generator's, asked at a charge.
+        prior: What a method draws from and asks, at a charge.
     """
 
-    def __init__(self, generator: Generator, goal: Addend, run: Run = Run(), ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        goal: Addend,
+        run: Run = Run(),
+        ledger: Ledger | None = None,
+        prior: Prior | None = None,
+    ) -> None:
         self.generator = generator
         self.ledger = Ledger(goal.goal.problems, device=generator.device) if ledger is None else ledger
         self.chunks = Chunks(run.chunk_rows)
@@ -75,10 +83,13 @@ class Objective:
         self._patches = run.patches
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
-        own = self.per_problem.prior
-        self.prior = ChargedPrior(generator.prior if own is None else own, self.ledger)
+        self.prior = ChargedPrior(self._known_prior() if prior is None else prior, self.ledger)
         self._evaluator = Evaluator(generator, self._codes, run)
         self._evaluate = self._evaluator.evaluate
+
+    def _known_prior(self) -> Prior:
+        own: Prior | None = self.per_problem.prior
+        return self.generator.prior if own is None else own
 
     @property
     def goal(self) -> Goal:

@@ -35,6 +35,14 @@ def cost_of_draw(prior: Prior) -> float:
     return cost * int(prior.passes(torch.ones(1, *prior.space.shape, dtype=torch.bool))[0])
 
 
+_CHEAP = 8.0  # evaluations
+
+
+def draws_are_cheap(prior: Prior) -> bool:
+    """Whether a draw costs no more than a few decodes; some priors take a pass a position."""
+    return cost_of_draw(prior) <= _CHEAP
+
+
 class ChargedPrior:
     """The one entry point through which methods draw from a prior, or ask it for conditionals.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch._normal import log_density
 from latentsearch.errors import InvalidArgument, describe
@@ -16,7 +18,49 @@ from latentsearch.spaces import Continuous
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticNormal:
+class _OfNormals(ABC):
+    """A law of log-ratio coordinates that is a bijection of standard normals, made of tensors alone."""
+
+    mean: Tensor
+
+    @property
+    def space(self) -> Continuous:
+        """Log-ratio coordinates."""
+        return Continuous(tuple(self.mean.shape))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What besides `tensors` it was made with."""
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it was made with, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same prior on another device."""
+        return replace(self, **{name: tensor.to(device) for name, tensor in self.tensors().items()})
+
+    def sample(self, noise: Noise) -> Tensor:
+        """``(N, *S, K - 1)``."""
+        return self.transform(noise.normal(*self.space.shape, dtype=self.mean.dtype))[0]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """``(N,)`` in nats, with respect to the coordinates."""
+        eps, log_det = self.inverse(z)
+        return (log_density(eps).flatten(1).sum(1) + log_det).to(z.dtype)
+
+    @abstractmethod
+    def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """Standard normals ``(N, *S, K - 1)`` to coordinates, and the log-determinant ``(N,)``."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates to standard normals in float64, and the log-determinant ``(N,)`` of this direction."""
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticNormal(_OfNormals):
     """Relaxed codes whose log-ratios are Gaussian, with correlations within a position.
 
     Latents are log-ratio coordinates: [from_alr][latentsearch.priors.from_alr] gives logarithms of relaxed codes.
@@ -39,7 +83,6 @@ class LogisticNormal:
         torch.Size([2, 49, 10])
     """
 
-    mean: Tensor
     scale_tril: Tensor
 
     def __post_init__(self) -> None:
@@ -51,33 +94,6 @@ class LogisticNormal:
             expected = f"lower triangular {shape} with a positive diagonal"
             hint = "torch.linalg.cholesky(covariance)"
             raise InvalidArgument("LogisticNormal.scale_tril", got=describe(scale), expected=expected, hint=hint)
-
-    @property
-    def space(self) -> Continuous:
-        """Log-ratio coordinates."""
-        return Continuous(tuple(self.mean.shape))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What besides `tensors` it was made with."""
-        return {}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What it was made with, by name."""
-        return {"mean": self.mean, "scale_tril": self.scale_tril}
-
-    def to(self, device: torch.device | str) -> LogisticNormal:
-        """The same prior on another device."""
-        return LogisticNormal(self.mean.to(device), self.scale_tril.to(device))
-
-    def sample(self, noise: Noise) -> Tensor:
-        """``(N, *S, K - 1)``."""
-        eps = noise.normal(*self.space.shape, dtype=self.mean.dtype)
-        return self.transform(eps)[0]
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """``(N,)`` in nats, with respect to the coordinates."""
-        return _pushed_forward(*self.inverse(z)).to(z.dtype)
 
     def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         """Standard normals ``(N, *S, K - 1)`` to coordinates, and the log-determinant ``(N,)``."""
@@ -98,7 +114,7 @@ class LogisticNormal:
 
 
 @dataclass(frozen=True, eq=False)
-class StickBreakingNormal:
+class StickBreakingNormal(_OfNormals):
     r"""Relaxed codes broken off a stick, code after code, by Gaussian log-odds.
 
     $y_k = s_k \prod_{j < k} (1 - s_j)$ with $\mathrm{logit}\, s_k \sim N(m_k, \sigma_k^2)$. In log-ratio coordinates
@@ -121,7 +137,6 @@ class StickBreakingNormal:
         torch.Size([2])
     """
 
-    mean: Tensor
     scale: Tensor
 
     def __post_init__(self) -> None:
@@ -130,33 +145,6 @@ class StickBreakingNormal:
             got = describe(scale) if isinstance(scale, Tensor) else type(scale).__name__
             expected = f"positive numbers of shape {tuple(mean.shape)}"
             raise InvalidArgument("StickBreakingNormal.scale", got=got, expected=expected)
-
-    @property
-    def space(self) -> Continuous:
-        """Log-ratio coordinates."""
-        return Continuous(tuple(self.mean.shape))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What besides `tensors` it was made with."""
-        return {}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What it was made with, by name."""
-        return {"mean": self.mean, "scale": self.scale}
-
-    def to(self, device: torch.device | str) -> StickBreakingNormal:
-        """The same prior on another device."""
-        return StickBreakingNormal(self.mean.to(device), self.scale.to(device))
-
-    def sample(self, noise: Noise) -> Tensor:
-        """``(N, *S, K - 1)``."""
-        eps = noise.normal(*self.space.shape, dtype=self.mean.dtype)
-        return self.transform(eps)[0]
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """``(N,)`` in nats, with respect to the coordinates."""
-        return _pushed_forward(*self.inverse(z)).to(z.dtype)
 
     def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         """Standard normals ``(N, *S, K - 1)`` to coordinates, and the log-determinant ``(N,)``."""
@@ -168,11 +156,6 @@ class StickBreakingNormal:
         mean, scale = self.mean.to(z.device).double(), self.scale.to(z.device).double()
         eps = (to_sticks(z.double()) - mean) / scale
         return eps, -scale.log().sum().expand(len(z))
-
-
-def _pushed_forward(eps: Tensor, log_det: Tensor) -> Tensor:
-    """The log-density of what standard normals were mapped to, from its inverse."""
-    return log_density(eps).flatten(1).sum(1) + log_det
 
 
 def _floating(what: str, given: object) -> Tensor:

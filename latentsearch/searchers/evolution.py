@@ -12,7 +12,7 @@ from latentsearch._codes import code_draws, grid_hash
 from latentsearch.goal import Score
 from latentsearch.loop import IterativeSearcher, Proposal, prior_draws, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective, cost_of_draw, cost_of_pass
+from latentsearch.objective import Objective, cost_of_draw, cost_of_pass, draws_are_cheap
 from latentsearch.protocols import ConditionalPrior, EmbeddingGenerator, Generator, Prior
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -20,7 +20,6 @@ from latentsearch.spaces import Discrete, LatentSpace
 _CROSSED, _NEAR, _FAR, _INITIAL = range(4)
 
 _POOL = 32  # prior draws a row among which a near mutation looks for its codes
-_CHEAP = 8.0  # evaluations that a draw of the first generation may cost
 _HIDDEN = 0.5  # the share of positions at which a conditional prior says what goes with the others
 # Exponent of the number of codes that a mutation changes, first and after so many children: from 1 in 40 of
 # 100, and often many, to 1 in 89 of 100, and rarely many. A bad grid gains most by large changes, a good one loses.
@@ -78,9 +77,9 @@ class EvolutionSearch(IterativeSearcher):
 
     - *crossover*: a random block of one member is put into another, so that what was found in
       different corners comes together;
-    - *far* mutation: codes of a fresh draw from the generator's prior, so that a learnt prior is
-      the proposal; where it is a [ConditionalPrior][latentsearch.ConditionalPrior] with a cost, codes
-      drawn at a random half of the positions given the child's others, for one pass a child;
+    - *far* mutation: codes of a fresh draw from the [prior][latentsearch.loop.drawn_from], so that a learnt
+      one that the goal names is the proposal; where it is a [ConditionalPrior][latentsearch.ConditionalPrior] with
+      a cost, codes drawn at a random half of the positions given the child's others, for one pass a child;
     - *near* mutation: of several such draws, at each position the code whose embedding is nearest
       to the present one. Without embeddings this is a far mutation.
 
@@ -127,7 +126,7 @@ class EvolutionSearch(IterativeSearcher):
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         if isinstance(prior, ConditionalPrior) and cost_of_pass(prior):
-            first = (self.children - 1) * cost_of_draw(prior) if _draws_are_cheap(prior) else 0
+            first = (self.children - 1) * cost_of_draw(prior) if draws_are_cheap(prior) else 0
             return max(first, self.children * cost_of_pass(prior))
         return max(self._pool(generator), self.children) * cost_of_draw(prior)
 
@@ -170,7 +169,7 @@ class EvolutionSearch(IterativeSearcher):
 
     def _initial_population(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Offspring:
         """The first generation: the initial grid and draws from the prior, or what a costly one makes of the grid."""
-        if objective.prior.conditional and not _draws_are_cheap(objective.prior.prior):
+        if objective.prior.conditional and not draws_are_cheap(objective.prior.prior):
             copies = state.z[:, :1].expand(-1, self.children, *state.z.shape[2:])
             z = torch.cat([copies[:, :1], _conditional_codes(objective, copies, noise)[1][:, 1:]], 1)
         else:
@@ -220,11 +219,6 @@ class EvolutionSearch(IterativeSearcher):
         """The exponent of how many codes a mutation changes, in a generation."""
         first, last = _TAIL
         return first + (last - first) * min(number * self.children / _SETTLED, 1.0)
-
-
-def _draws_are_cheap(prior: Prior) -> bool:
-    """Whether a first generation of draws costs no more than a few decodes each; some priors take a pass a position."""
-    return cost_of_draw(prior) <= _CHEAP
 
 
 def random_blocks(noise: Noise, count: int, shape: tuple[int, ...]) -> Tensor:

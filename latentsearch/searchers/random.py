@@ -25,7 +25,7 @@ class RandomState:
 
 @dataclass(frozen=True)
 class RandomSearch(IterativeSearcher):
-    """Keep the best of many draws from the generator's prior.
+    """Keep the best of many draws from the [prior][latentsearch.loop.drawn_from].
 
     The first of all draws is the initial latent. Works on every space, with every constraint.
 

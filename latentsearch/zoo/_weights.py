@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.abc import Traversable
 from importlib.resources import as_file, files
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from latentsearch import _checkpoint, models, priors, training
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.priors import FittedPrior
+from latentsearch.spaces import Discrete
+from latentsearch.zoo._prior import CarriedPrior
 
 _NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
 _PRIORS = ("mnist-vqvae-512",)
@@ -37,7 +41,8 @@ def load(name: str) -> nn.Module:
     """A trained model, frozen: in evaluation mode, and none of its weights requires a gradient.
 
     - ``"mnist-vqvae-512"`` and ``"mnist-vqvae-40"``: a [VQVAE][latentsearch.models.VQVAE] with 512
-      or 40 codes; a latent is a 7 x 7 grid of codes.
+      or 40 codes; a latent is a 7 x 7 grid of codes. The first has a prior, [zoo.prior][latentsearch.zoo.prior], which
+      [wrap][latentsearch.wrap] makes the generator's; it is read from its file when something is asked of it.
     - ``"mnist-vae"``: a [VAE][latentsearch.models.VAE]; a latent has 20 elements.
     - ``"mnist-classifier"``: a [Classifier][latentsearch.models.Classifier] of digits.
 
@@ -67,6 +72,8 @@ def load(name: str) -> nn.Module:
     with training.initialised(0):
         model = _CLASSES[header["class"]](**settings)
     _fill(model, tensors, name)
+    if isinstance(model, models.VQVAE) and name in _PRIORS:
+        model.prior = CarriedPrior(Discrete(model.latent_shape, model.codes.size), partial(_read_prior, name))
     return model.eval().requires_grad_(False)
 
 
@@ -93,8 +100,7 @@ def prior(name: str) -> FittedPrior:
     if name not in _PRIORS:
         expected = "one of " + ", ".join(map(repr, _PRIORS))
         raise InvalidArgument("zoo.prior", got=repr(name), expected=expected, hint="ls.fit_prior makes others")
-    with as_file(_resource(f"{name}-prior")) as path:
-        return priors.load(path)
+    return _read_prior(name, "cpu")
 
 
 def figures(name: str) -> dict[str, float]:
@@ -128,6 +134,11 @@ def images() -> tuple[Tensor, Tensor]:
     """
     tensors, _ = _read("mnist-images", kind="images")
     return tensors["images"].float() / 255, tensors["labels"].long()
+
+
+def _read_prior(name: str, device: torch.device | str) -> FittedPrior:
+    with as_file(_resource(f"{name}-prior")) as path:
+        return priors.load(path, device=device)
 
 
 def _read(name: str, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -69,10 +69,10 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
 
 
 def load(name: str) -> tuple[ls.CodebookGenerator, str]:
-    """A wrapped model, the package's own for MNIST, and the SHA-256 of its weights."""
+    """A wrapped model with the uniform prior, the package's own for MNIST, and the SHA-256 of its weights."""
     model = zoo.load(_ZOO[name]) if name in _ZOO else trained(name)
     sha = digest(for_decoding(model.state_dict()))
-    wrapped = ls.wrap(model.to(memory_format=torch.channels_last))
+    wrapped = ls.wrap(model.to(memory_format=torch.channels_last), prior=None)
     assert isinstance(wrapped, ls.CodebookGenerator)
     return wrapped, sha
 

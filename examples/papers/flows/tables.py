@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from folds import folded
+
 CONFIGURATION = {
     1: "1: N(0, I), 0.1, Adam",
     2: "2: N(5, I), 0.1, Nesterov",
@@ -14,8 +16,13 @@ CONFIGURATION = {
 
 
 def tables(log: dict[str, Any]) -> str:
-    parts = [_published(log), _mended(log), _causes(log), _sizes(log)]
-    return "\n\n".join(parts)
+    """What the mended runs come to, and the rest folded."""
+    details = {
+        "As published: how long each run lasts": _published(log),
+        "The causes, one at a time": _causes(log),
+        "More codes": _sizes(log),
+    }
+    return "\n\n".join([_mended(log), *(folded(*each).rstrip() for each in details.items())])
 
 
 def _table(head: Sequence[str], rows: list[list[str]]) -> str:

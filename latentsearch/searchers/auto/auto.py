@@ -30,7 +30,7 @@ class AutoSearch(BaseSearcher):
     | continuous | yes | - | [HalvingSearch][latentsearch.HalvingSearch] |
     | codes | - | as many as there are grids | [ExhaustiveSearch][latentsearch.ExhaustiveSearch] |
     | codes | - | no limit, and at most 4,096 grids | ExhaustiveSearch |
-    | codes, a learnt prior in the goal | - | - | [GibbsSearch][latentsearch.GibbsSearch]: samples, not an optimum |
+    | codes, a learnt prior | - | - | [GibbsSearch][latentsearch.GibbsSearch]: samples, not an optimum |
     | codes | no | - | [EvolutionSearch][latentsearch.EvolutionSearch] |
     | codes | yes | fewer than 140 | [RelaxedSearch][latentsearch.RelaxedSearch] |
     | codes | yes | fewer than 500 | RelaxedSearch, then swaps |
@@ -45,6 +45,9 @@ class AutoSearch(BaseSearcher):
 
     The goal says whether there is a gradient. A decoder through which none flows is refused with an error; search it
     with EvolutionSearch or CMAESSearch.
+
+    A learnt prior is one that can propose. The goal names it in a ``LogPrior``; the generator's own counts too, where
+    the goal is a Gaussian likelihood alone, such as ``Matches(..., noise="decoder")``.
 
     [choose][latentsearch.AutoSearch.choose] tells what is chosen.
 

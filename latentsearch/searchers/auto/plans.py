@@ -52,10 +52,17 @@ def _pays_for_all_grids(problem: Problem, evaluations: float) -> bool:
 
 
 def _has_a_prior_that_proposes(problem: Problem, evaluations: float) -> bool:
-    """Whether the goal names a learnt prior over codes; one that costs nothing says nothing of codes together."""
-    prior, goal = problem.goal.prior, problem.goal
-    learnt = isinstance(prior, ConditionalPrior) and prior.cost > 0
-    return learnt and bool(goal.likelihood.terms) and goal.prior_weight > 0
+    """Whether a learnt prior over codes counts; one that costs nothing says nothing of codes together.
+
+    The goal's counts, and the generator's beside a Gaussian likelihood. Beside other losses it does not: of these
+    nobody said how much they weigh.
+    """
+    prior, goal = problem.prior, problem.goal
+    if not (isinstance(prior, ConditionalPrior) and prior.cost > 0 and goal.likelihood.terms):
+        return False
+    if goal.prior is None:
+        return goal.least_squares and all(term.in_nats for term in goal.constraints)
+    return goal.prior_weight > 0
 
 
 def _always(problem: Problem, evaluations: float) -> bool:

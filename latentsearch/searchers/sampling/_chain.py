@@ -9,8 +9,8 @@ from torch import Tensor
 
 from latentsearch.constraints import Sphere
 from latentsearch.errors import Unsupported
-from latentsearch.goal import Score
-from latentsearch.loop import IterativeSearcher, PosteriorParts, posterior_parts
+from latentsearch.goal import Goal, Score
+from latentsearch.loop import IterativeSearcher
 from latentsearch.objective import Objective
 from latentsearch.problem import Problem
 
@@ -24,7 +24,7 @@ class Chain(IterativeSearcher):
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
-        self._split(problem)
+        _check_prior(type(self).__name__, problem.goal)
         if isinstance(problem.goal.limit, Sphere):
             raise Unsupported(
                 type(self).__name__,
@@ -33,13 +33,21 @@ class Chain(IterativeSearcher):
                 hint="draws of the prior are near the sphere by themselves",
             )
 
-    def _split(self, problem: Problem) -> PosteriorParts:
-        return posterior_parts(type(self).__name__, problem.goal, problem.generator.prior)
 
-    def _parts(self, objective: Objective) -> PosteriorParts:
-        return posterior_parts(type(self).__name__, objective.per_problem, objective.generator.prior)
+def _check_prior(name: str, goal: Goal) -> None:
+    """Raise unless -loss is the logarithm of a posterior, up to a constant: one prior at most, of weight 1."""
+    if goal.prior is None and any(term.priors for term in goal.constraints):
+        raise Unsupported(name, got="terms of several priors", expected="one prior at most")
+    if goal.prior_weight != 1:
+        raise Unsupported(
+            name,
+            got=f"a prior of weight {goal.prior_weight:g}",
+            expected="weight 1, beside a likelihood in nats, such as Matches(..., noise=sigma)",
+            hint="to temper, weigh the likelihood: 0.1 * Matches(..., noise=sigma) + LogPrior(prior)",
+        )
 
 
-def energy(parts: PosteriorParts, score: Score, z: Tensor) -> Tensor:
+def energy(objective: Objective, score: Score, z: Tensor) -> Tensor:
     """The loss of the likelihood, as ``score.loss``: what latents ``z`` score without the prior."""
-    return score.loss + parts.prior.log_prob(z) if parts.stated else score.loss
+    prior = objective.per_problem.prior
+    return score.loss if prior is None else score.loss + prior.log_prob(z)

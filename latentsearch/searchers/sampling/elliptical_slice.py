@@ -18,7 +18,7 @@ from latentsearch.objective import Objective
 from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.searchers.sampling._chain import Chain, energy
-from latentsearch.searchers.sampling._normal_base import normal_base
+from latentsearch.searchers.sampling._normal_base import NormalBase, normal_base
 from latentsearch.spaces import Continuous, LatentSpace
 
 _ELLIPSE, _LEVEL, _ANGLE, _SHRUNK = 1, 2, 3, 4  # streams of noise
@@ -110,14 +110,16 @@ class EllipticalSliceSearch(Chain):
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
-        normal_base(type(self).__name__, self._split(problem).prior)
+        normal_base(type(self).__name__, problem.prior)
 
     def step_cost(self, space: LatentSpace) -> int:
         return 1
 
+    def _base(self, objective: Objective) -> NormalBase:
+        return normal_base(type(self).__name__, objective.prior.prior)
+
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> EllipticalSliceState:
-        parts = self._parts(objective)
-        base = normal_base(type(self).__name__, parts.prior).encode(z.to(torch.promote_types(z.dtype, torch.float32)))
+        base = self._base(objective).encode(z.to(torch.promote_types(z.dtype, torch.float32)))
         # The first step fills this in: to score costs an evaluation.
         unknown, nothing = torch.zeros_like(base.flatten(1)[:, 0]), torch.zeros_like(base)
         search = Slice(nothing, unknown, unknown.clone(), unknown.clone(), unknown.clone())
@@ -135,18 +137,18 @@ class EllipticalSliceSearch(Chain):
     def _begin(self, objective: Objective, state: EllipticalSliceState, noise: Noise) -> EllipticalSliceState:
         """Score the initial latents."""
         score = objective(state.z)
-        found = energy(self._parts(objective), score, state.z)
+        found = energy(objective, score, state.z)
         held = {"loss": score.loss, "satisfied": score.passed}
         return dataclasses.replace(state, score=held, energy=found, search=_sliced(state.base, found, noise), number=1)
 
     def _tried(self, objective: Objective, state: EllipticalSliceState, noise: Noise) -> EllipticalSliceState:
         """Try one angle a row: the next state where it is likely enough, else a smaller bracket."""
-        parts, search = self._parts(objective), state.search
+        search = state.search
         cosine, sine = (per_row(part, state.base) for part in (search.angle.cos(), search.angle.sin()))
         base = cosine * state.base + sine * search.other
-        z = normal_base(type(self).__name__, parts.prior).decode(base).to(state.z.dtype)
+        z = self._base(objective).decode(base).to(state.z.dtype)
         score = objective(z)
-        found = energy(parts, score, z)
+        found = energy(objective, score, z)
         accepted = found < search.level
         # Where rounding, or an infinite loss here, leaves nothing that is likelier, the state is its own successor.
         ended = accepted | (search.high - search.low < torch.finfo(base.dtype).eps)

@@ -11,7 +11,6 @@ from latentsearch.goal import Score
 from latentsearch.loop import Draw, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_draw
-from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers.sampling._chain import Chain, energy
@@ -78,10 +77,6 @@ class ImportanceResampling(Chain):
         if self.transitions is not None:
             self._require_count("transitions")
 
-    def check(self, problem: Problem) -> None:
-        super().check(problem)
-        self._split(problem)
-
     def step_cost(self, space: LatentSpace) -> int:
         return self.draws
 
@@ -107,12 +102,11 @@ class ImportanceResampling(Chain):
 
     def _candidates(self, objective: Objective, state: ResamplingState, noise: Noise) -> dict[str, Tensor]:
         """The state and the draws, U a row, with what is known of them: ``(M, U, ...)`` by name."""
-        parts = self._parts(objective)
         own = int(state.number == 0)  # the initial latent is yet to be scored
         draws = self._drawn(objective, self.draws - own, noise).to(state.z.dtype)
         draws = torch.cat([state.z[:, None].expand(-1, own, *state.z.shape[1:]), draws], 1)
         score = score_each(objective, draws)
-        flat = energy(parts, score.map(lambda t: t.flatten()), draws.flatten(0, 1))
+        flat = energy(objective, score.map(lambda t: t.flatten()), draws.flatten(0, 1))
         columns = {"z": draws, "loss": score.loss, "satisfied": score.passed, "energy": flat.view(score.loss.shape)}
         if own:
             return columns

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import BrokenFile
+from latentsearch.loop import drawn_from
 from latentsearch.noise import Noise, mix_int
 from latentsearch.problem import Problem
 from latentsearch.result import SearchResult, Status
@@ -95,7 +96,7 @@ def _drawn(problem: Problem, device: torch.device) -> Tensor:
     """A draw from the prior for each problem, ``(b, *S)``, feasible where there is a limit."""
     generator, goal = problem.generator, problem.goal
     noise = Noise.from_seed(problem.seeds, goal.problems, 1, device).fold(_RESTART)
-    z: Tensor = problem.prior.sample(noise)
+    z = drawn_from(problem).sample(noise)
     limit = goal.limit.to(device, generator.dtype)
     # Within a limit, a search without a start would begin at the centre each time.
     return limit.project(z, lambda _: noise.fold(1).uniform(*z.shape[1:]))

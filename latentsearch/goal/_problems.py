@@ -1,0 +1,40 @@
+"""Whether the parts of a goal have data for the same problems."""
+
+from __future__ import annotations
+
+from latentsearch.errors import InvalidArgument
+from latentsearch.goal._part import Part
+
+
+def check_problems(parts: tuple[Part, ...]) -> None:
+    """Raise unless the parts agree on the number of problems, and name those that do not."""
+    for part in parts:
+        _check_held(part)
+    several = [part for part in parts if part.problems > 1]
+    if len({part.problems for part in several}) > 1:
+        raise InvalidArgument(
+            "a sum of constraints",
+            got=" and ".join(f"{part.name} for {part.problems} problems{_shapes(part)}" for part in several),
+            expected="the same number of problems everywhere, or 1",
+            hint="x[None] adds the dimension of problems to what serves all of them",
+        )
+
+
+def _check_held(part: Part) -> None:
+    """Raise unless a part's tensors have one row a problem, or one for all."""
+    for name in part.tensors:
+        rows = len(getattr(part, name))
+        if rows not in (1, part.problems):
+            raise InvalidArgument(
+                f"{part.name}.problems",
+                got=f"{part.problems} with {rows} rows of {name}",
+                expected="the number of problems that its tensors have rows for",
+                hint=f"set self.problems = len(self.{name}) where they are set",
+            )
+
+
+def _shapes(part: Part) -> str:
+    """The shapes of what a term holds for its problems, such as `` (target (2, 3, 8, 8))``."""
+    held = [(name, getattr(part, name)) for name in part.tensors]
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in held if len(tensor) == part.problems]
+    return f" ({', '.join(shapes)})" if shapes else ""

@@ -1,0 +1,44 @@
+"""Thresholds: what a goal asks of weighted sums of its terms' losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Threshold(NamedTuple):
+    """A weighted sum of the terms' losses must be at most a number.
+
+    Attributes:
+        weights: One for each term.
+        most: The largest sum that passes.
+    """
+
+    weights: tuple[float, ...]
+    most: float
+
+    def met(self, losses: Sequence[Tensor]) -> Tensor:
+        """``(N,)`` bool, from the loss of each term."""
+        # Terms that it is not about are left out: times 0 an infinite loss would be no number.
+        about = [(weight, loss) for weight, loss in zip(self.weights, losses, strict=True) if weight]
+        if not about:
+            return torch.full_like(losses[0], self.most >= 0, dtype=torch.bool)
+        weights, losses = zip(*about, strict=True)
+        return weighted(weights, losses) <= self.most
+
+
+def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
+    """The weighted sum of losses, added in their order."""
+    parts = [loss if weight == 1 else weight * loss for weight, loss in zip(weights, losses, strict=True)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def alone(weights: tuple[float, ...], number: int) -> bool:
+    """Whether a threshold is on one term and no other."""
+    return all((weight != 0) == (n == number) for n, weight in enumerate(weights))
