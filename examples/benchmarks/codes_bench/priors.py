@@ -14,6 +14,7 @@ import latentsearch as ls
 from codes_bench.generators import WEIGHTS, digest
 from latentsearch import _checkpoint, training
 from latentsearch.errors import BrokenFile
+from latentsearch.fitting._cost import cost_beside
 from latentsearch.priors import HistogramPrior, MaskedDiffusion, PixelCNN
 
 LOG = Path(__file__).parents[2] / "logs" / "priors.json"
@@ -38,7 +39,6 @@ class Recipe:
         steps, seed, average, log_every: Of the fit.
         best: Whether the weights are those that did best on what is held out.
         patience: Entries of the log without a better score after which it ends.
-        cost: A pass, as a share of a decode of the generator.
     """
 
     model: type[TrainedPrior]
@@ -57,21 +57,20 @@ class Recipe:
     log_every: int = 1000
     best: bool = True
     patience: int | None = None
-    cost: float = 1.0
 
 
 RECIPES = {
     "mnist-512-masked": Recipe(
-        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 64, 6, 0.05, 0.02, 45_000, 0, best=False, cost=5.8
+        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 64, 6, 0.05, 0.02, 45_000, 0, best=False
     ),
     "mnist-512-masked-96": Recipe(
-        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 96, 8, 0.05, 0.02, 40_000, 0, best=False, cost=16.6
+        MaskedDiffusion, "mnist-512", 0, 40_000, 2000, 1, 96, 8, 0.05, 0.02, 40_000, 0, best=False
     ),
     "mnist-512-judge": Recipe(
         PixelCNN, "mnist-512", 40_000, 60_000, 2000, 1, 64, 5, 0.15, 0.02, 12_000, 7, 0.998, 500, patience=4
     ),
     "cifar10-8x8-masked": Recipe(
-        MaskedDiffusion, "cifar10-8x8", 0, 14_000, 1000, 8, 96, 6, 0.1, 0.05, 28_000, 0, cost=4.4
+        MaskedDiffusion, "cifar10-8x8", 0, 14_000, 1000, 8, 96, 6, 0.1, 0.05, 28_000, 0
     ),
     "cifar10-8x8-judge": Recipe(
         PixelCNN, "cifar10-8x8", 14_000, 20_000, 500, 2, 64, 4, 0.25, 0.05, 2500, 7, 0.998, 250, patience=4
@@ -94,7 +93,6 @@ def build(recipe: Recipe, generator: ls.CodebookGenerator, histogram: HistogramP
             channels=recipe.channels,
             blocks=recipe.blocks,
             dropout=recipe.dropout,
-            cost=recipe.cost,
         )
     # Convolutions take about half the time.
     return made.to(memory_format=torch.channels_last)
@@ -117,4 +115,5 @@ def load(name: str, generator: ls.CodebookGenerator, folder: Path = WEIGHTS, log
     made = build(RECIPES[name], generator)
     made.load_state_dict(tensors)
     made.set_temperature(recorded[name].get("temperature", 1.0))
-    return made.eval().requires_grad_(False)
+    made.eval().set_cost(cost_beside(generator, made, torch.zeros(1, *generator.space.shape, dtype=torch.int64)))
+    return made.requires_grad_(False)
