@@ -438,6 +438,10 @@ SUBJECTS += [
     (ls.GibbsSearch(explore=0, reveals=0, candidates=2, spacing=4, restarts=2), grids()),
     (ls.GibbsSearch(explore=0, probes=3, spacing=1, sweeps=3, temperature=(1.0, 0.0), trust=0.0), grids()),
 ]
+SUBJECTS += [
+    (ls.SMCSearch(particles=4, reveals=2), grids()),
+    (ls.SMCSearch(particles=3, trust=None, transitions=3, restarts=2), grids()),
+]
 SUBJECTS += ESTIMATORS
 
 # What a dtype can change of a search; budgets, checkpoints and seeds it cannot.
