@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -56,7 +57,7 @@ class Look(NamedTuple):
         promise: ``(M, N)`` float64, minus the log of the likelihood that is expected; from the least of each row on.
         prior: ``(M, N, n, K)``, log-probabilities of the codes at these positions.
         rise: ``(M, N, n, K)``, of what is expected with each; 0 where nothing is known of it.
-        shown: ``(M, N, n)``, how much the outputs show of each position; at random where nothing is known of it.
+        shown: ``(M, N, P)``, how much the outputs show of each position; at random where nothing is known of it.
         z: ``(M, N, *S)``, the particles, with codes drawn by the prior where they are not revealed.
     """
 
@@ -65,6 +66,10 @@ class Look(NamedTuple):
     rise: Tensor
     shown: Tensor
     z: Tensor
+
+    def of(self, function: Callable[[Tensor], Tensor]) -> Look:
+        """The same with a function of each part."""
+        return Look(*map(function, self))
 
 
 @dataclass(frozen=True)
@@ -215,9 +220,9 @@ class SMCSearch(IterativeSearcher):
         order = look.shown[:, 0].argsort(dim=1, descending=True, stable=True)
         # Of every particle the positions that come first.
         here = _part(order, 0, stages)
-        first = (take(part[:, 0], here)[:, None] for part in (look.prior, look.rise, look.shown))
-        look = Look(look.promise, *first, look.z)
-        look = Look(*(part.expand(-1, self.particles, *part.shape[2:]) for part in look))
+        prior, rise = (take(part[:, 0], here)[:, None] for part in (look.prior, look.rise))
+        look = look._replace(prior=prior, rise=rise)
+        look = look.of(lambda part: part.expand(-1, self.particles, *part.shape[2:]))
         return replace(state, known=nothing, order=order, weight=torch.zeros_like(state.weight)), look
 
     def _resampled(self, state: SMCState, look: Look, keep: bool, noise: Noise) -> tuple[SMCState, Look]:
@@ -226,7 +231,7 @@ class SMCSearch(IterativeSearcher):
         uneven = effective(weight)[:, None] < self.particles / 2
         every = torch.arange(self.particles, device=weight.device)
         index = torch.where(uneven, ancestors(weight, keep, noise), every)
-        look = Look(*(take(part, index) for part in look))
+        look = look.of(lambda part: take(part, index))
         # What a particle promises is taken off again in the next stage, and so given back here.
         return replace(state, weight=torch.where(uneven, 0.0, weight) + look.promise), look
 
@@ -265,10 +270,10 @@ class SMCSearch(IterativeSearcher):
                 soft = prior.exp().to(likelihood.codebook.dtype)
                 score, gradient = likelihood.value_and_gradient(soft, serves)
                 loss, rises, shown = outlook(score.loss, gradient.flatten(1, -2), soft.flatten(1, -2), self.trust)
-                rise, shown = take(rises, at).to(local.dtype), take(shown, at)
+                rise = take(rises, at).to(local.dtype)
             else:
                 loss, rise = share * likelihood(drawn, serves).loss, torch.zeros_like(local)
-                shown = own[part].fold(_ORDER).uniform(at.shape[1])
+                shown = own[part].fold(_ORDER).uniform(flat[0].numel())
             found.append((loss.double(), local, rise, shown, drawn))
         whole = Look(*(torch.cat(parts).unflatten(0, z.shape[:2]) for parts in zip(*found, strict=True)))
         return whole._replace(promise=_promise(whole.promise))
