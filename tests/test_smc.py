@@ -52,13 +52,13 @@ def counts(z: Tensor) -> Tensor:
 def test_passes_that_keep_the_last_answer_leave_the_posterior_as_it_is(plain: bool, trust: float | None) -> None:
     generator, goal = two_sided(cost=0.25)
     goal = without_gradient(goal) if plain else goal
-    method = ls.SMCSearch(particles=3, trust=trust, transitions=14, restarts=1500)
+    method = ls.SMCSearch(particles=3, trust=trust, transitions=10, restarts=1000)
     result = method.search(generator, goal, seed=1, run=FREE)
     drawn = counts(result.candidates.latent[0]).double()
     assert chance_of_counts(drawn, posterior(generator, goal)) > FALSE_ALARM
     # A look at nothing, and one at each particle in each of the three other stages; and the decodes at the end.
     each = 1.25 if plain else 2.25
-    assert float(result.evaluations[0]) == 1500 * 14 * ((1 + 3 * 3) * each + 3)
+    assert float(result.evaluations[0]) == 1000 * 10 * ((1 + 3 * 3) * each + 3)
     assert result.status == (Status.FINISHED,)
 
 
@@ -125,6 +125,13 @@ def test_a_limit_and_a_prior_that_cannot_propose_are_refused() -> None:
         ls.SMCSearch().search(generator, ls.Matches(torch.zeros(1, 2, 2)), seed=0)
     with pytest.raises(ls.Unsupported, match="a prior and nothing else"):
         ls.SMCSearch().search(generator, ls.LogPrior(goal.prior), seed=0)
+
+
+def test_grids_that_break_a_rule_for_good_are_never_drawn() -> None:
+    generator, goal = two_sided()
+    rule = ls.Satisfies(lambda x: torch.where(x[:, 0, 0] > 0.5, torch.inf, 0.0), differentiable=False)
+    result = ls.SMCSearch(particles=16, restarts=50).search(generator, rule + ls.LogPrior(goal.prior), seed=0, run=FREE)
+    assert bool((result.candidates.latent[..., 0, 0] < 2).all()) and result.status == (Status.FINISHED,)
 
 
 def test_the_weight_of_the_prior_divides_the_loss() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from latentsearch._codes import code_draws, rows_that_fit
+from latentsearch._codes import code_draws
 from latentsearch.errors import Unsupported
 from latentsearch.loop import Draw, IterativeSearcher, score_each, take
 from latentsearch.noise import Noise
@@ -18,13 +17,13 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
 from latentsearch.searchers._grid_posterior import check_grid_posterior, likelihood_of
-from latentsearch.searchers.smc._proposal import outlook, twisted
+from latentsearch.searchers.smc._look import Look, look_at, usable
+from latentsearch.searchers.smc._proposal import twisted
 from latentsearch.searchers.smc._resampling import ancestors, effective, evened
 from latentsearch.spaces import Discrete, LatentSpace
 
-_MOST = 1e4  # nats by which a particle is held to promise less than the best
 # Streams of noise; each use folds a constant of its own.
-_LOOK, _ORDER, _RESAMPLE, _CODES, _ANSWER = 1, 2, 3, 4, 5
+_LOOK, _RESAMPLE, _CODES, _ANSWER = 1, 2, 3, 4
 
 
 @dataclass
@@ -48,28 +47,6 @@ class SMCState:
     answer: Tensor
     transitions: Tensor
     number: int
-
-
-class Look(NamedTuple):
-    """What is seen of each particle before some positions are revealed.
-
-    Attributes:
-        promise: ``(M, N)`` float64, minus the log of the likelihood that is expected; from the least of each row on.
-        prior: ``(M, N, n, K)``, log-probabilities of the codes at these positions.
-        rise: ``(M, N, n, K)``, of what is expected with each; 0 where nothing is known of it.
-        shown: ``(M, N, P)``, how much the outputs show of each position; at random where nothing is known of it.
-        z: ``(M, N, *S)``, the particles, with codes drawn by the prior where they are not revealed.
-    """
-
-    promise: Tensor
-    prior: Tensor
-    rise: Tensor
-    shown: Tensor
-    z: Tensor
-
-    def of(self, function: Callable[[Tensor], Tensor]) -> Look:
-        """The same with a function of each part."""
-        return Look(*map(function, self))
 
 
 @dataclass(frozen=True)
@@ -196,7 +173,7 @@ class SMCSearch(IterativeSearcher):
         state, look = self._resampled(state, look, keep, noise.fold(_RESAMPLE))
         state = self._revealed(state, look, _part(state.order, stage, stages), keep, noise.fold(_CODES))
         if last:
-            loss = _usable(score_each(likelihood, state.z).loss.double())
+            loss = usable(score_each(likelihood, state.z).loss.double())
             state = replace(state, weight=evened(state.weight - loss))
         if last or not keep:
             chosen = noise.fold(_ANSWER).categorical(state.weight)[:, None]
@@ -213,10 +190,12 @@ class SMCSearch(IterativeSearcher):
         stage = state.number % stages
         if stage:
             here = _part(state.order, stage, stages)
-            return state, self._look(objective, likelihood, state.z, state.known, here, stage / stages, noise)
+            return state, look_at(
+                objective, likelihood, state.z, state.known, here, self._trust(objective, stage), noise
+            )
         every = torch.arange(state.order.shape[1], device=state.z.device).expand_as(state.order)
         nothing = torch.zeros_like(state.known)
-        look = self._look(objective, likelihood, state.z[:, :1], nothing, every, 0.0, noise)
+        look = look_at(objective, likelihood, state.z[:, :1], nothing, every, self._trust(objective, 0), noise)
         order = look.shown[:, 0].argsort(dim=1, descending=True, stable=True)
         # Of every particle the positions that come first.
         here = _part(order, 0, stages)
@@ -247,37 +226,6 @@ class SMCSearch(IterativeSearcher):
         known = state.known.flatten(1).scatter(1, here, True).view_as(state.known)
         return replace(state, z=z, known=known, weight=state.weight + gained.double().sum(-1))
 
-    def _look(
-        self,
-        objective: Objective,
-        likelihood: Objective,
-        z: Tensor,
-        known: Tensor,
-        here: Tensor,
-        share: float,
-        noise: Noise,
-    ) -> Look:
-        """Look at particles ``(M, U, *S)``, as many at once as fit; what is kept is of the positions ``(M, n)``."""
-        space, flat = objective.grid, z.flatten(0, 1)
-        row = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-        own, found = noise.split(z.shape[1]), []
-        for part in torch.arange(len(row), device=z.device).split(rows_that_fit(space.shape, space.codebook_size)):
-            serves, at = row[part], here[row[part]]
-            prior = objective.prior.conditionals(flat[part], known[serves], serves)
-            drawn = torch.where(known[serves], flat[part], code_draws(prior, 1, own[part])[:, 0])
-            local = take(prior.flatten(1, -2), at)
-            if likelihood.goal.differentiable:
-                soft = prior.exp().to(likelihood.codebook.dtype)
-                score, gradient = likelihood.value_and_gradient(soft, serves)
-                loss, rises, shown = outlook(score.loss, gradient.flatten(1, -2), soft.flatten(1, -2), self.trust)
-                rise = take(rises, at).to(local.dtype)
-            else:
-                loss, rise = share * likelihood(drawn, serves).loss, torch.zeros_like(local)
-                shown = own[part].fold(_ORDER).uniform(flat[0].numel())
-            found.append((loss.double(), local, rise, shown, drawn))
-        whole = Look(*(torch.cat(parts).unflatten(0, z.shape[:2]) for parts in zip(*found, strict=True)))
-        return whole._replace(promise=_promise(whole.promise))
-
     # -- its parts ---------------------------------------------------------------------------------
 
     def _stages(self, space: LatentSpace) -> int:
@@ -287,6 +235,11 @@ class SMCSearch(IterativeSearcher):
     def _looks(self, space: LatentSpace) -> int:
         """The most that a step takes."""
         return self.particles if self._stages(space) > 1 else 1
+
+    def _trust(self, objective: Objective, stage: int) -> float | None:
+        """How much of what is expected counts in a stage; of grids that the prior completes the more, the later."""
+        whole = objective.per_problem.likelihood.differentiable
+        return self.trust if whole else stage / self._stages(objective.grid)
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the passes of each row's schedule."""
@@ -303,15 +256,3 @@ def _part(order: Tensor, stage: int, stages: int) -> Tensor:
     """``(M, n)``: the positions that a stage reveals."""
     positions = order.shape[1]
     return order[:, positions * stage // stages : positions * (stage + 1) // stages]
-
-
-def _usable(loss: Tensor) -> Tensor:
-    """Losses ``(M, N)``; what is no number is as bad as can be, unless nothing else is there."""
-    return torch.where(loss.isnan() & ~loss.isnan().all(1, keepdim=True), torch.inf, loss)
-
-
-def _promise(loss: Tensor) -> Tensor:
-    """Losses ``(M, N)`` from the least of each row on, and finite: what weights lose by them they get back later."""
-    loss = _usable(loss)
-    least = loss.amin(1, keepdim=True)
-    return torch.where(least.isinf(), 0.0, (loss - least).clamp(max=_MOST))
