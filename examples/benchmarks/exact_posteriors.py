@@ -176,10 +176,10 @@ def distances(case: Case, name: str) -> list[dict[str, float]]:
     exact = (-goal(generator.decode(prior.grids), prior.grids).loss.double()).softmax(0)
     upper = projected[:, 0] > 0
     rows = []
-    for budget in BUDGETS if name == "GibbsSearch" else BUDGETS[1:]:
-        if budget > case.most:
-            break
-        method = replace(METHODS[name], restarts=case.chains)
+    method = replace(METHODS[name], restarts=case.chains)
+    # What a first pass costs: a chain that has not made one is no draw.
+    least = method.evaluations_of(1, prior.space, prior.cost)
+    for budget in (each for each in BUDGETS if least <= each <= case.most):
         start = time.process_time()
         result = method.search(generator, goal, seed=0, run=ls.Run(evaluations=budget * case.chains))
         drawn = counted(result.candidates.latent[0], case.size)

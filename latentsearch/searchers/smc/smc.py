@@ -102,13 +102,13 @@ class SMCSearch(IterativeSearcher):
         >>> images = zoo.images()[0]
         >>> prior = ls.priors.HistogramPrior.from_codes(generator.encode(images), 40)
         >>> goal = ls.Matches(images[:1], noise=0.1) + ls.LogPrior(prior)
-        >>> result = ls.SMCSearch(particles=8, reveals=7).search(generator, goal, seed=0)
+        >>> result = ls.SMCSearch(reveals=7, transitions=2).search(generator, goal, seed=0)
         >>> result.status[0].name, float(result.evaluations)
-        ('FINISHED', 106.0)
+        ('FINISHED', 212.0)
     """
 
-    particles: int = 32
-    reveals: int = 16
+    particles: int = 8
+    reveals: int = 12
     trust: float | None = 0.2
     transitions: int | None = None
 
