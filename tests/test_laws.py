@@ -442,6 +442,10 @@ SUBJECTS += [
     (ls.SplitGibbsSearch(explore=12, probes=2, reveals=3, candidates=2, passes=2), grids()),
     (ls.SplitGibbsSearch(explore=0, probes=2, reveals=0, candidates=1, iterations=5, trust=0.0, restarts=2), grids()),
 ]
+SUBJECTS += [
+    (ls.SMCSearch(particles=4, reveals=2), grids()),
+    (ls.SMCSearch(particles=3, trust=None, transitions=3, restarts=2), grids()),
+]
 SUBJECTS += ESTIMATORS
 
 # What a dtype can change of a search; budgets, checkpoints and seeds it cannot.

@@ -12,6 +12,7 @@ from latentsearch.searchers.langevin import LangevinSearch, MALASearch
 from latentsearch.searchers.random import RandomSearch
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.sampling import EllipticalSliceSearch, ImportanceResampling, NormalBase
+from latentsearch.searchers.smc import SMCSearch
 from latentsearch.searchers.spherical import Schedule, SphericalSearch, one_cycle, warmup_cosine
 from latentsearch.searchers.stages import Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
@@ -40,6 +41,7 @@ __all__ = [
     "PursuitSearch",
     "RandomSearch",
     "RelaxedSearch",
+    "SMCSearch",
     "Schedule",
     "SinglePositionSearch",
     "SphericalSearch",
