@@ -3,7 +3,14 @@
 from importlib import import_module
 from types import ModuleType
 
-from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, GaussianCodes, WrapWarning, wrap
+from latentsearch.adapters import (
+    CodebookGenerator,
+    ContinuousGenerator,
+    GaussianCodes,
+    GaussianEmbeddings,
+    WrapWarning,
+    wrap,
+)
 from latentsearch.constraints import (
     Classified,
     Downscales,
@@ -97,6 +104,7 @@ __all__ = [
     "ExhaustiveSearch",
     "Fit",
     "GaussianCodes",
+    "GaussianEmbeddings",
     "Generator",
     "GibbsSearch",
     "Goal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch.adapters._same_noise import same_for_all
 from latentsearch.adapters.code_maps import CodeMap, GumbelMax
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
@@ -117,7 +118,7 @@ class GaussianCodes:
         """
         self._grids.check("GaussianCodes.codes", codes)
         codes = self.generator.canonical(codes) if isinstance(self.generator, AliasedGenerator) else codes
-        noise = _same_for_all(codes) if noise is None else noise
+        noise = same_for_all(codes) if noise is None else noise
         with torch.no_grad():
             log_p = self._log_p(codes)
             self._require_possible(codes, log_p)
@@ -180,9 +181,3 @@ class GaussianCodes:
                 expected="codes that can be drawn",
                 hint="smoothing= of HistogramPrior.from_codes leaves every code possible",
             )
-
-
-def _same_for_all(codes: Tensor) -> Noise:
-    """A row's noise that does not depend on where in a batch it is."""
-    one = Noise.from_seed(0, device=codes.device)
-    return Noise(one.keys.expand(len(codes)))
