@@ -64,7 +64,7 @@ class GaussianEmbeddings:
         >>> generator = ls.GaussianEmbeddings(toy, flow, spread=flow.spread)
         >>> eps = generator.prior.sample(ls.Noise.from_seed(0, 3))
         >>> generator.space, generator.codes(eps).shape
-        (Continuous(shape=(2, 2, 2)), torch.Size([3, 2, 2]))
+        (Continuous(shape=(2, 2, 1)), torch.Size([3, 2, 2]))
     """
 
     def __init__(self, generator: Generator, flow: Prior, *, spread: float = 0.0) -> None:
