@@ -97,7 +97,7 @@ class CategoricalFlow(nn.Module):
         trunk: Trunk | None = None,
         dropout: float = 0.1,
         spread: float = 0.02,
-        steps: int = 8,
+        steps: int = 16,
     ) -> None:
         super().__init__()
         for name, value in (("channels", channels), ("blocks", blocks), ("steps", steps)):
