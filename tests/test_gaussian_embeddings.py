@@ -206,6 +206,8 @@ def test_what_cannot_work_is_refused() -> None:
         ls.GaussianEmbeddings(decoder(), StandardNormal((2, 2, 3)))
     with pytest.raises(InvalidArgument, match=r"expected one over the embeddings, Continuous\(shape=\(2, 2, 3\)\)"):
         ls.GaussianEmbeddings(decoder(), RectifiedFlow((2, 2, 2)))
+    with pytest.raises(InvalidArgument, match=r"GaussianEmbeddings.flow: got one in train mode, .*flow.eval\(\)"):
+        ls.GaussianEmbeddings(decoder(), RectifiedFlow((2, 2, 3)))
     with pytest.raises(InvalidArgument, match=r"GaussianEmbeddings.spread: got -1.0"):
         ls.GaussianEmbeddings(decoder(), flow, spread=-1.0)
     with pytest.raises(Unsupported, match=r"encode= on wrapping"):

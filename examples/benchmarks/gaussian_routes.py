@@ -35,7 +35,7 @@ from train_priors import bits, codes_of, groups_of, warm_cosine
 import latentsearch as ls
 from latentsearch import _checkpoint, plots, training
 from latentsearch.adapters import Quantiles
-from latentsearch.priors import CategoricalFlow, HistogramPrior, PixelCNN
+from latentsearch.priors import CategoricalFlow, HistogramPrior, MaskedDiffusion, PixelCNN
 
 LOG = Path(__file__).parents[1] / "logs" / "gaussian_routes.json"
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "gaussian_codes.md"
@@ -62,6 +62,7 @@ def untrained(name: str, generator: ls.CodebookGenerator, codes: Tensor) -> Netw
             return plain.to(memory_format=torch.channels_last)
         flow = CategoricalFlow(generator.space, generator.codebook, histogram=histogram, dropout=0.05)
     masked = priors.load("mnist-512-masked", generator)
+    assert isinstance(masked, MaskedDiffusion)
     # The two share their trunk and their table of codes.
     flow.codes.load_state_dict(masked.codes.state_dict())
     flow.trunk.load_state_dict(masked.trunk.state_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentsearch._codes import nearest
 from latentsearch.adapters._same_noise import same_for_all
@@ -52,7 +52,7 @@ class GaussianEmbeddings:
         prior: Standard normal.
 
     Raises:
-        InvalidArgument: If the flow is over latents of another shape, or the spread is negative.
+        InvalidArgument: If the flow is over latents of another shape or in train mode, or the spread is negative.
         Unsupported: If the generator has no embeddings of codes, or the flow is none.
 
     Example:
@@ -84,6 +84,10 @@ class GaussianEmbeddings:
         if flow.space != Continuous(shape):
             expected = f"one over the embeddings, {Continuous(shape)}"
             raise InvalidArgument("GaussianEmbeddings.flow", got=f"one over {flow.space}", expected=expected)
+        if isinstance(flow, nn.Module) and flow.training:
+            raise InvalidArgument(
+                "GaussianEmbeddings.flow", got="one in train mode", expected="evaluation mode", hint="flow.eval()"
+            )
         if not 0 <= spread < math.inf:
             raise InvalidArgument("GaussianEmbeddings.spread", got=repr(spread), expected="a number of at least 0")
         self.generator: EmbeddingGenerator = generator
