@@ -3,7 +3,14 @@
 from importlib import import_module
 from types import ModuleType
 
-from latentsearch.adapters import CodebookGenerator, ContinuousGenerator, GaussianCodes, WrapWarning, wrap
+from latentsearch.adapters import (
+    CodebookGenerator,
+    ContinuousGenerator,
+    GaussianCodes,
+    GaussianEmbeddings,
+    WrapWarning,
+    wrap,
+)
 from latentsearch.constraints import (
     Classified,
     Downscales,
@@ -100,6 +107,7 @@ __all__ = [
     "Fit",
     "FitWarning",
     "GaussianCodes",
+    "GaussianEmbeddings",
     "Generator",
     "GibbsSearch",
     "Goal",

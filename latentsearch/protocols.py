@@ -85,6 +85,17 @@ class AutoregressivePrior(Prior, Protocol):
 
 
 @runtime_checkable
+class NormalBase(Prior, Protocol):
+    """A prior whose draws are a function of standard normals, which has an inverse: a flow."""
+
+    def decode(self, base: Tensor) -> Tensor:
+        """Standard normals ``(N, *E)`` to latents ``(N, *S)``; a gradient passes."""
+
+    def encode(self, latents: Tensor) -> Tensor:
+        """Latents ``(N, *S)`` to the standard normals ``(N, *E)`` that they are made of."""
+
+
+@runtime_checkable
 class CalibratedPrior(Prior, Protocol):
     """A prior that knows how far the decoder is off: what ``noise="decoder"`` stands for.
 

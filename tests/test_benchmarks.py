@@ -23,6 +23,7 @@ sys.path.append(str(ROOT / "examples" / "benchmarks"))
 import branch_and_bound  # noqa: E402
 import codes as bench  # noqa: E402
 import continuous  # noqa: E402
+import gaussian_routes  # noqa: E402
 import relaxations  # noqa: E402
 import swap_scores  # noqa: E402
 import train_models  # noqa: E402
@@ -86,6 +87,11 @@ def test_the_gan_of_the_benchmark_is_searched_within_budgets():
     goal = continuous.goal_of("planted", generator, 2)
     result = ls.search(generator, goal, seed=0, run=ls.Run(evaluations=100))
     assert (result.evaluations <= 100).all() and (result.score.loss < result.trace.loss[0]).all()
+
+
+def test_the_page_on_gaussian_codes_shows_the_log():
+    log = json.loads(gaussian_routes.LOG.read_text())
+    assert gaussian_routes.report(log) in gaussian_routes.PAGE.read_text(), "run gaussian_routes.py report --write"
 
 
 def test_the_page_on_proofs_shows_the_log():

@@ -21,6 +21,7 @@ from latentsearch.bounds import Bounded
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import (
+    CategoricalFlow,
     Concrete,
     DistributionPrior,
     GaussianMixture,
@@ -105,6 +106,12 @@ def gaussian_codes(dtype: torch.dtype) -> Iterator[ls.GaussianCodes]:
     yield ls.GaussianCodes(toy, by=adapters.Quantiles.of(toy.codebook))
 
 
+def gaussian_embeddings(dtype: torch.dtype) -> Iterator[ls.GaussianEmbeddings]:
+    toy = toys.CodeGenerator((3, 2), 4, dtype)
+    flow = CategoricalFlow(toy.space, toy.codebook, channels=8, blocks=1, steps=3).to(dtype).eval()
+    yield ls.GaussianEmbeddings(toy, flow, spread=flow.spread)
+
+
 def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
     yield toys.ElementwiseGenerator((2, 3), dtype)
     yield toys.CodeGenerator((3, 2), 4, dtype)
@@ -114,6 +121,8 @@ def generators(dtype: torch.dtype) -> Iterator[ls.Generator]:
     if dtype == torch.float32:
         # In float64 there would be a law that they break for a reason: see test_gaussian_codes.py.
         yield from gaussian_codes(dtype)
+        with training.initialised(0):
+            yield from gaussian_embeddings(dtype)
 
 
 # -- priors ------------------------------------------------------------------------------------------
@@ -157,6 +166,11 @@ def flows(dtype: torch.dtype) -> Iterator[ls.Prior]:
             for parameter in flow.parameters():
                 nn.init.normal_(parameter, 0, 0.2)
             yield flow
+        for grids in (ls.Discrete((2, 2), 3), ls.Discrete((6, 4), 5)):
+            book = draw(grids.codebook_size, 3, dtype=torch.float32)
+            onto_codes = CategoricalFlow(grids, book, channels=8, blocks=1, steps=2)
+            trained_by_chance(onto_codes)
+            yield onto_codes.to(dtype).eval()
 
 
 def code_networks(dtype: torch.dtype) -> Iterator[ls.Prior]:

@@ -6,6 +6,7 @@ from latentsearch.adapters.code_order import fiedler_order, principal_order
 from latentsearch.adapters.codebook import CodebookGenerator
 from latentsearch.adapters.continuous import ContinuousGenerator
 from latentsearch.adapters.gaussian_codes import GaussianCodes
+from latentsearch.adapters.gaussian_embeddings import GaussianEmbeddings
 from latentsearch.adapters.wrap import wrap
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CodebookGenerator",
     "ContinuousGenerator",
     "GaussianCodes",
+    "GaussianEmbeddings",
     "GumbelMax",
     "Quantiles",
     "WrapWarning",

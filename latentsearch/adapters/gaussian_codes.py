@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch.adapters._same_noise import same_for_all
 from latentsearch.adapters.code_maps import CodeMap, GumbelMax
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
@@ -117,7 +118,7 @@ class GaussianCodes:
         """
         self._grids.check("GaussianCodes.codes", codes)
         codes = self.generator.canonical(codes) if isinstance(self.generator, AliasedGenerator) else codes
-        noise = _same_for_all(codes) if noise is None else noise
+        noise = same_for_all(codes) if noise is None else noise
         with torch.no_grad():
             log_p = self._log_p(codes)
             self._require_possible(codes, log_p)
@@ -187,9 +188,3 @@ def _autoregressive(prior: Prior) -> str:
     if isinstance(prior, FittedPrior) and isinstance(prior.prior, AutoregressivePrior):
         return "prior.prior is one"
     return "ls.fit_prior(generator, images, network=ls.priors.PixelCNN).prior is one, HistogramPrior another"
-
-
-def _same_for_all(codes: Tensor) -> Noise:
-    """A row's noise that does not depend on where in a batch it is."""
-    one = Noise.from_seed(0, device=codes.device)
-    return Noise(one.keys.expand(len(codes)))

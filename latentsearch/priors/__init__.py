@@ -1,5 +1,6 @@
 """Distributions over latents: something to sample starts from, a term of the objective, and what proposes."""
 
+from latentsearch.priors.categorical_flow import CategoricalFlow
 from latentsearch.priors.distribution import DistributionPrior
 from latentsearch.priors.files import load, save
 from latentsearch.priors.fingerprint import Fingerprint
@@ -20,6 +21,7 @@ from latentsearch.priors.simplex_gaussian import LogisticNormal, StickBreakingNo
 from latentsearch.priors.uniform import UniformCodes
 
 __all__ = [
+    "CategoricalFlow",
     "Concrete",
     "DistributionPrior",
     "Fingerprint",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentsearch import _checkpoint
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.priors.categorical_flow import CategoricalFlow
 from latentsearch.priors.fingerprint import Fingerprint
 from latentsearch.priors.fitted_prior import FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
@@ -109,6 +110,7 @@ def _flow(kind: Callable[..., nn.Module]) -> Callable[[Tensors, dict[str, Any]],
 
 
 _BUILDERS: dict[str, Callable[[Tensors, dict[str, Any]], Prior]] = {
+    "CategoricalFlow": _network(CategoricalFlow),
     "GaussianMixture": lambda tensors, settings: GaussianMixture(**tensors, **settings),
     "HistogramPrior": lambda tensors, settings: HistogramPrior(tensors["logits"]),
     "MaskedDiffusion": _network(MaskedDiffusion),

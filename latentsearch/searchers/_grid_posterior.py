@@ -37,7 +37,8 @@ def check_grid_posterior(what: str, problem: Problem) -> None:
                 term.name,
                 got="a mean, beside a prior in nats that would outweigh it",
                 expected="a likelihood in nats",
-                hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation",
+                hint=f"write {term.name}(..., noise='decoder'), or noise=0.05 for a standard deviation; a distance "
+                f"that has none is weighed, 100 * {term.name}(...)",
             )
     if goal.prior_weight <= 0:
         got = f"a prior of weight {goal.prior_weight:g}"

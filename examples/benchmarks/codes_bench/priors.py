@@ -69,9 +69,7 @@ RECIPES = {
     "mnist-512-judge": Recipe(
         PixelCNN, "mnist-512", 40_000, 60_000, 2000, 1, 64, 5, 0.15, 0.02, 12_000, 7, 0.998, 500, patience=4
     ),
-    "cifar10-8x8-masked": Recipe(
-        MaskedDiffusion, "cifar10-8x8", 0, 14_000, 1000, 8, 96, 6, 0.1, 0.05, 28_000, 0
-    ),
+    "cifar10-8x8-masked": Recipe(MaskedDiffusion, "cifar10-8x8", 0, 14_000, 1000, 8, 96, 6, 0.1, 0.05, 28_000, 0),
     "cifar10-8x8-judge": Recipe(
         PixelCNN, "cifar10-8x8", 14_000, 20_000, 500, 2, 64, 4, 0.25, 0.05, 2500, 7, 0.998, 250, patience=4
     ),

@@ -16,10 +16,11 @@ from latentsearch.objective import Objective, cost_of_pass
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
+from latentsearch.searchers._grid_posterior import check_grid_posterior, likelihood_of
 from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._infill import infill
-from latentsearch.searchers.gibbs._posterior import check_posterior, explored, has_an_anchor, likelihood_of
 from latentsearch.searchers.gibbs._reveal import part_of, reveal
+from latentsearch.searchers.gibbs._start import explored, has_an_anchor
 from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -140,7 +141,7 @@ class SplitGibbsSearch(IterativeSearcher):
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
-        check_posterior(type(self).__name__, problem)
+        check_grid_posterior(type(self).__name__, problem)
 
     # -- the chain ---------------------------------------------------------------------------------
 

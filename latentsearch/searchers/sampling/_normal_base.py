@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 from torch import Tensor
 
 from latentsearch.errors import Unsupported
 from latentsearch.priors import FittedPrior, StandardNormal
-from latentsearch.protocols import Prior
-
-
-@runtime_checkable
-class NormalBase(Prior, Protocol):
-    """A prior whose draws are a function of standard normals, which has an inverse: a flow."""
-
-    def decode(self, base: Tensor) -> Tensor:
-        """Standard normals ``(N, *E)`` to latents ``(N, *S)``."""
-
-    def encode(self, latents: Tensor) -> Tensor:
-        """Latents ``(N, *S)`` to the standard normals ``(N, *E)`` that they are made of."""
+from latentsearch.protocols import NormalBase, Prior
 
 
 def normal_base(what: str, prior: Prior) -> NormalBase:

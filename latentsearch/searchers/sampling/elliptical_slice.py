@@ -16,9 +16,10 @@ from latentsearch.loop import Draw
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.problem import Problem
+from latentsearch.protocols import NormalBase
 from latentsearch.result import Status
 from latentsearch.searchers.sampling._chain import Chain, energy
-from latentsearch.searchers.sampling._normal_base import NormalBase, normal_base
+from latentsearch.searchers.sampling._normal_base import normal_base
 from latentsearch.spaces import Continuous, LatentSpace
 
 _ELLIPSE, _LEVEL, _ANGLE, _SHRUNK = 1, 2, 3, 4  # streams of noise
