@@ -25,6 +25,7 @@ from latentsearch.priors import (
     DistributionPrior,
     GaussianMixture,
     HistogramPrior,
+    InnovationMixture,
     MaskedDiffusion,
     PatchMixture,
     PixelCNN,
@@ -130,6 +131,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     )
     patches = GaussianMixture(mean[:, 0], draw(2, 5, 2, dtype=dtype), torch.eye(10, dtype=dtype).expand(2, 10, 10))
     yield PatchMixture(patches, (2, 3, 5), reach=1)
+    factor = torch.eye(30, dtype=dtype) + 0.1 * draw(30, 30, dtype=dtype).tril(-1)
+    yield InnovationMixture(draw(30, dtype=dtype), factor, PatchMixture(patches, (2, 3, 5), reach=1))
     yield from flows(dtype)
     yield from critics(dtype)
     yield from code_networks(dtype)
