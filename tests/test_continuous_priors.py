@@ -15,6 +15,7 @@ from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors import (
     GaussianMixture,
+    InnovationMixture,
     PatchMixture,
     RealismCritic,
     RealNVP,
@@ -22,6 +23,7 @@ from latentsearch.priors import (
     StandardNormal,
     UniformCodes,
     fit_gaussian_mixture,
+    fit_patch_mixture,
 )
 
 
@@ -373,3 +375,58 @@ def test_patches_of_other_latents_are_refused() -> None:
         PatchMixture(mixture(1, (5, 2)), (3, 4, 4), reach=1)
     with pytest.raises(InvalidArgument, match="W >= 5"):
         PatchMixture.fit(torch.zeros(9, 2, 4, 4), 1)
+
+
+def test_the_number_of_components_over_patches_is_chosen_on_held_out_latents() -> None:
+    # Each image is smooth or rough: two scales.
+    latents = normal(150, 2, 5, 5) * torch.tensor([0.2, 3.0]).double().repeat(75)[:, None, None, None]
+    for kind in (PatchMixture, InnovationMixture):
+        found = fit_patch_mixture(latents[:100], latents[100:], components=(1, 2), kind=kind)
+        mixture = found.patches if isinstance(found, PatchMixture) else found.patches.patches
+        assert isinstance(found, kind) and len(mixture.means) == 2
+    with pytest.raises(InvalidArgument, match="held_out"):
+        fit_patch_mixture(latents, torch.zeros(3, 3))
+
+
+# -- innovations -------------------------------------------------------------------------------------
+
+
+def innovation_mixture() -> InnovationMixture:
+    """Of one component of white patches."""
+    white = GaussianMixture(*(t.double() for t in (torch.zeros(1), torch.zeros(1, 5, 2), torch.eye(10)[None])))
+    factor = torch.eye(24).double() + 0.1 * normal(24, 24).tril()
+    return InnovationMixture(normal(24, seed=1), factor, PatchMixture(white, (2, 3, 4), reach=1))
+
+
+def test_white_innovations_are_those_of_one_gaussian() -> None:
+    prior, z = innovation_mixture(), normal(5, 2, 3, 4)
+    gaussian = MultivariateNormal(prior.mean, scale_tril=prior.factor)
+    torch.testing.assert_close(prior.log_prob(z), gaussian.log_prob(z.movedim(1, -1).flatten(1)))
+    drawn = prior.sample(Noise.from_seed(0, 4000))
+    assert abs(prior.innovations(drawn).var() - 1) < 0.05 and abs(prior.innovations(drawn).mean()) < 0.05
+
+
+def test_innovations_of_encodings_are_white_and_know_how_rough_a_place_is() -> None:
+    # The last row is the first one again, far from it; and each image has a scale.
+    latents = normal(600, 2, 5, 5)
+    latents[:, :, 4] = latents[:, :, 0] + 0.1 * latents[:, :, 4]
+    latents *= (0.7 * normal(600, 1, 1, 1, seed=2)).exp()
+    prior, whole, near = (
+        fit(latents[:500])
+        for fit in (
+            lambda z: InnovationMixture.fit(z, 8),
+            lambda z: GaussianMixture.fit(z, 1),
+            lambda z: PatchMixture.fit(z, 8, reach=1),
+        )
+    )
+    innovations = prior.innovations(latents[:500]).movedim(1, -1).flatten(1)
+    torch.testing.assert_close(torch.cov(innovations.T), torch.eye(50).double(), rtol=0, atol=0.2)
+    best = prior.log_prob(latents[500:]).mean()
+    assert best > whole.log_prob(latents[500:]).mean() + 5 and best > near.log_prob(latents[500:]).mean() + 10
+
+
+def test_innovations_of_other_latents_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r"InnovationMixture: got mean .* expected \(d,\) and \(d, d\)"):
+        InnovationMixture(torch.zeros(7), torch.eye(7), patch_mixture())
+    with pytest.raises(InvalidArgument, match=r"InnovationMixture.latents"):
+        InnovationMixture.fit(torch.zeros(9, 4))

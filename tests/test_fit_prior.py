@@ -16,7 +16,14 @@ from latentsearch import priors, zoo
 from latentsearch.errors import BrokenFile, InvalidArgument, Unsupported
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
-from latentsearch.priors import GaussianMixture, HistogramPrior, MaskedDiffusion, PixelCNN
+from latentsearch.priors import (
+    GaussianMixture,
+    HistogramPrior,
+    InnovationMixture,
+    MaskedDiffusion,
+    PatchMixture,
+    PixelCNN,
+)
 from latentsearch.testing import check_prior
 
 pytestmark = pytest.mark.filterwarnings("ignore::latentsearch.FitWarning")  # the images are few, and fits are quick
@@ -83,6 +90,31 @@ def test_continuous_latents_get_a_mixture() -> None:
     assert isinstance(prior.prior, GaussianMixture) and set(prior.figures) == {"nats", "standard normal"}
     assert prior.sample(Noise.from_seed(0, 3)).shape == (3, 20)
     assert prior.residuals.shape[1:] == (1, 28, 28)
+
+
+def test_spatial_latents_get_what_held_out_ones_are_likeliest_under() -> None:
+    # Each is rough or smooth, all over; with the last row like the first, which no patch sees; and as numbers in a row.
+    scale = torch.tensor([0.3, 3.0]).repeat(150)[:, None, None, None]
+    near = Noise.from_seed(0).normal(300, 2, 6, 6)[0]
+    far = torch.cat([near[:, :, :5], near[:, :, :1] + 0.1 * near[:, :, 5:]], 2)
+
+    def picked(latents: Tensor) -> priors.FittedPrior:
+        return ls.fit_prior(ls.ContinuousGenerator(lambda z: z, tuple(latents.shape[1:])), latents)
+
+    assert isinstance(picked((scale * near)[:100]).prior, PatchMixture)
+    found = picked(scale * far)
+    assert isinstance(found.prior, InnovationMixture) and found.figures["nats"] < found.figures["standard normal"]
+    assert isinstance(picked(near[:, :, 0, 0]).prior, GaussianMixture)
+
+
+@pytest.mark.parametrize("kind", [PatchMixture, InnovationMixture])
+def test_priors_over_patches_come_back_from_their_file(kind: type, tmp_path: Path) -> None:
+    latents = Noise.from_seed(0).normal(60, 2, 4, 4)[0]
+    saved = priors.fitted(kind.fit(latents, 2, reach=1), torch.zeros(0), {})  # type: ignore[attr-defined]
+    priors.save(saved, tmp_path / "prior.safetensors")
+    found = priors.load(tmp_path / "prior.safetensors")
+    assert isinstance(found.prior, kind)
+    torch.testing.assert_close(found.log_prob(latents), saved.log_prob(latents), rtol=0, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_prior() -> None:

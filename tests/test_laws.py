@@ -26,6 +26,7 @@ from latentsearch.priors import (
     DistributionPrior,
     GaussianMixture,
     HistogramPrior,
+    InnovationMixture,
     MaskedDiffusion,
     PatchMixture,
     PixelCNN,
@@ -139,6 +140,8 @@ def priors(dtype: torch.dtype) -> Iterator[ls.Prior]:
     )
     patches = GaussianMixture(mean[:, 0], draw(2, 5, 2, dtype=dtype), torch.eye(10, dtype=dtype).expand(2, 10, 10))
     yield PatchMixture(patches, (2, 3, 5), reach=1)
+    factor = torch.eye(30, dtype=dtype) + 0.1 * draw(30, 30, dtype=dtype).tril(-1)
+    yield InnovationMixture(draw(30, dtype=dtype), factor, PatchMixture(patches, (2, 3, 5), reach=1))
     yield from flows(dtype)
     yield from critics(dtype)
     yield from code_networks(dtype)
@@ -433,6 +436,7 @@ ESTIMATORS = (
 )
 NO_SEARCHERS = (ls.Stage, ls.searchers.Plan)
 NO_GENERATORS = (adapters.GumbelMax, adapters.Quantiles)
+NO_PRIORS = (priors.Fingerprint,)
 NO_ESTIMATORS = (relaxations.Annealed, relaxations.GumbelSoftmaxDistribution)
 
 # -- the laws ----------------------------------------------------------------------------------------
@@ -506,7 +510,9 @@ def public_classes() -> Iterator[type]:
         module = importlib.import_module(f"latentsearch.{unit}")
         for found in (getattr(module, name) for name in module.__all__):
             buildable = inspect.isclass(found) and not inspect.isabstract(found) and not is_protocol(found)
-            if buildable and not issubclass(found, (tuple, Warning, *NO_GENERATORS, *NO_SEARCHERS, *NO_ESTIMATORS)):
+            if buildable and not issubclass(
+                found, (tuple, Warning, *NO_GENERATORS, *NO_PRIORS, *NO_SEARCHERS, *NO_ESTIMATORS)
+            ):
                 yield found
 
 

@@ -82,9 +82,12 @@ def test_few_images_are_warned_of_with_numbers() -> None:
     assert [warning.filename for warning in seen] == [__file__]
     with pytest.raises(InvalidArgument, match=r"got 22, of which 1 is held out, expected at least 40 to fit to"):
         ls.fit_prior(VAE, IMAGES[:22])
-    large = ls.ContinuousGenerator(nn.Flatten(), (3, 8, 8))
-    with pytest.raises(InvalidArgument, match=r"at least 384 .* of 192 elements; better 1,920; ls.priors.PatchMixture"):
-        ls.fit_prior(large, Noise.from_seed(0, 200).normal(3, 8, 8))
+    # What is learnt of one place of a spatial latent serves all: its channels count.
+    large = ls.ContinuousGenerator(nn.Flatten(), (9, 8, 8))
+    with pytest.raises(
+        InvalidArgument, match=r"got 18, .* at least 18 to fit to, for latents of 9 channels; better 200"
+    ):
+        ls.fit_prior(large, Noise.from_seed(0, 18).normal(9, 8, 8))
 
 
 def test_images_that_the_decoder_does_not_know_are_warned_of() -> None:

@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from latentsearch._images import bulk_of, example_output, require_images, require_range, require_tensor
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
+from latentsearch.fitting._density import LEAST_EACH, is_spatial
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, Generator
 from latentsearch.spaces import Continuous, LatentSpace
 
 _LOOKED_AT = 64  # images that are encoded and decoded beforehand
 _LEAST, _FEW = 10, 200  # images: refused, and warned of
-# Latents for each element. On the package's VAE, of 20 elements, a Gaussian fitted to 16 encodings gives others 1e8
-# nats an element, to 22 some 10, to 40 1.8, to 200 1.34, and to 1,000 1.08; the standard normal gives 1.33.
-_LEAST_EACH, _FEW_EACH = 2, 10
+_FEW_EACH = 10  # latents for each element: fewer are warned of
 
 
 Augment = Callable[[Tensor, Noise], Tensor]
@@ -134,15 +133,15 @@ def no_encoder(generator: Generator) -> Unsupported:
 def _check_number(generator: Generator, data: Tensor, held_out: float) -> None:
     """Refuse so few that nothing can be fitted to them, and warn of few."""
     out = held_out_of(len(data), held_out)
-    train, size = len(data) - out, math.prod(generator.space.shape)
+    train, shape = len(data) - out, generator.space.shape
+    size = shape[0] if is_spatial(shape) else math.prod(shape)
     continuous = isinstance(generator.space, Continuous)
-    least, enough = (max(_LEAST, _LEAST_EACH * size), max(_FEW, _FEW_EACH * size)) if continuous else (_LEAST, _FEW)
+    least, enough = (max(_LEAST, LEAST_EACH * size), max(_FEW, _FEW_EACH * size)) if continuous else (_LEAST, _FEW)
     got = f"{len(data)}, of which {out} {'is' if out == 1 else 'are'} held out"
-    whose = f", for latents of {size} elements" if continuous else ""
+    whose = f", for latents of {size} {'channels' if is_spatial(shape) else 'elements'}" if continuous else ""
     if train < least:
-        hint = "ls.priors.PatchMixture.fit(latents) needs fewer" if len(generator.space.shape) == 3 else ""
         expected = f"at least {least} to fit to{whose}; better {enough:,}"
-        raise InvalidArgument("fit_prior.images", got=got, expected=expected, hint=hint if continuous else "")
+        raise InvalidArgument("fit_prior.images", got=got, expected=expected)
     if len(data) < enough:
         warnings.warn(
             f"fit_prior.images: got {got}, by which the figures and noise='decoder' go; they are few. Give {enough:,} "

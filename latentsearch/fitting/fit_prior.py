@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from latentsearch._checks import require_count, require_positive
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
+from latentsearch.fitting._density import fit_density, nats
 from latentsearch.fitting._given import Augment, changed, check_given, check_settings, encoded, held_out_of
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
@@ -25,7 +26,6 @@ from latentsearch.priors import (
     PixelCNN,
     StandardNormal,
     UniformCodes,
-    fit_gaussian_mixture,
     fitted,
 )
 from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, Prior
@@ -58,7 +58,8 @@ def fit_prior(
 
     Images are encoded, a part of them is held out, and a prior is fitted to the others: over codes a network, which
     starts at the histogram of each position and ends with the weights that held-out codes were likeliest under; over
-    continuous latents a Gaussian mixture, whose size held-out latents decide.
+    continuous latents a Gaussian mixture, whose size held-out latents decide. Of spatial ones ``(C, H, W)`` they also
+    decide whether it is one over whole latents or over patches, which are alike in all places.
 
     The prior knows how far the decoder is off, so that ``noise="decoder"`` has a meaning beside it.
     [priors.save][latentsearch.priors.save] writes it to a file.
@@ -121,8 +122,8 @@ def fit_prior(
     residuals = _residuals(generator, parts[1], validation)
     fingerprint = Fingerprint.of(generator, validation)
     if isinstance(space, Continuous):
-        mixture = fit_gaussian_mixture(train, validation, seed=seed)
-        return fitted(mixture, residuals, _nats(mixture, space, validation), fingerprint)
+        density = fit_density(train, validation, seed)
+        return fitted(density, residuals, _nats(density, space, validation), fingerprint)
     stream = None if augment is None else _augmented(generator, parts[0], train, augment)
     plan = Fit(
         steps,
@@ -236,5 +237,4 @@ def _bits(prior: Prior, space: Discrete, train: Tensor, held_out: Tensor) -> dic
 def _nats(prior: Prior, space: Continuous, held_out: Tensor) -> dict[str, float]:
     """Nats a dimension on held-out latents."""
     rivals = {"nats": prior, "standard normal": StandardNormal(space.shape)}
-    size = math.prod(space.shape)
-    return {name: -float(rival.log_prob(held_out).double().mean()) / size for name, rival in rivals.items()}
+    return {name: nats(rival, held_out) for name, rival in rivals.items()}

@@ -103,7 +103,7 @@ class IterativeSearcher(BaseSearcher):
     def least_evaluations(self, problem: Problem) -> int:
         prior = drawn_from(problem, samples=self.samples)
         own = self.step_cost(problem.generator.space) + self.prior_cost(problem.generator, prior)
-        own += self._swap_cost(problem.goal)
+        own += self._swap_cost(problem.goal.goal)
         return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:

@@ -7,8 +7,9 @@ from latentsearch.priors.fingerprint import Fingerprint
 from latentsearch.priors.fitted_prior import FittedCodes, FittedPrior, fitted, require_fitted_to
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
+from latentsearch.priors.innovation_mixture import InnovationMixture
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
-from latentsearch.priors.mixture_size import fit_gaussian_mixture
+from latentsearch.priors.mixture_size import fit_gaussian_mixture, fit_patch_mixture
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.pixelcnn import PixelCNN
@@ -29,6 +30,7 @@ __all__ = [
     "FittedPrior",
     "GaussianMixture",
     "HistogramPrior",
+    "InnovationMixture",
     "LogisticNormal",
     "MaskedDiffusion",
     "PatchMixture",
@@ -40,6 +42,7 @@ __all__ = [
     "StickBreakingNormal",
     "UniformCodes",
     "fit_gaussian_mixture",
+    "fit_patch_mixture",
     "fitted",
     "from_alr",
     "load",

@@ -53,6 +53,8 @@ def fit_mixture(
         shrinkage: Rows' worth of the pooled covariance that each component's is mixed with.
         noise: One row, for the start.
     """
+    if components == 1:
+        return _single(rows, floor)
     early = rows[:: max(1, len(rows) // _FIRST_ROWS)][:_FIRST_ROWS]
     mixture = _start(early, components, floor, noise)
     for part in (early, rows):
@@ -64,6 +66,14 @@ def fit_mixture(
                 break
             likelihood = now
     return mixture
+
+
+def _single(rows: Tensor, floor: float) -> Mixture:
+    """One Gaussian has no hidden components to expect: it is that of the moments."""
+    wide = rows.double()
+    covariance = torch.cov(wide.T, correction=0)
+    covariance.diagonal().add_(floor)
+    return Mixture(wide.new_zeros(1), wide.mean(0, keepdim=True), covariance[None])
 
 
 def _moments(rows: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor, float]:

@@ -16,7 +16,9 @@ from latentsearch.priors.fingerprint import Fingerprint
 from latentsearch.priors.fitted_prior import FittedPrior, fitted
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.histogram import HistogramPrior
+from latentsearch.priors.innovation_mixture import InnovationMixture
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
+from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.pixelcnn import PixelCNN
 from latentsearch.priors.real_nvp import RealNVP
 from latentsearch.priors.rectified_flow import RectifiedFlow
@@ -82,7 +84,7 @@ def _tensors(prior: Prior) -> Tensors:
         return found
     if isinstance(prior, HistogramPrior):
         return {"logits": prior.logits}
-    assert isinstance(prior, GaussianMixture)
+    assert isinstance(prior, GaussianMixture | PatchMixture | InnovationMixture)
     return prior.tensors()
 
 
@@ -109,11 +111,23 @@ def _flow(kind: Callable[..., nn.Module]) -> Callable[[Tensors, dict[str, Any]],
     return build
 
 
+def _patch_mixture(tensors: Tensors, settings: dict[str, Any]) -> PatchMixture:
+    channels, height, width = settings["shape"]
+    return PatchMixture(GaussianMixture(**tensors), (channels, height, width), settings["reach"])
+
+
+def _innovation_mixture(tensors: Tensors, settings: dict[str, Any]) -> Prior:
+    patches = dict(tensors)
+    return InnovationMixture(patches.pop("mean"), patches.pop("factor"), _patch_mixture(patches, settings))
+
+
 _BUILDERS: dict[str, Callable[[Tensors, dict[str, Any]], Prior]] = {
     "CategoricalFlow": _network(CategoricalFlow),
     "GaussianMixture": lambda tensors, settings: GaussianMixture(**tensors, **settings),
     "HistogramPrior": lambda tensors, settings: HistogramPrior(tensors["logits"]),
+    "InnovationMixture": _innovation_mixture,
     "MaskedDiffusion": _network(MaskedDiffusion),
+    "PatchMixture": _patch_mixture,
     "PixelCNN": _network(PixelCNN),
     "RealNVP": _flow(RealNVP),
     "RectifiedFlow": _flow(RectifiedFlow),

@@ -176,8 +176,12 @@ class GaussianMixture:
 
     def log_prob_given(self, known: Tensor, rest: Tensor) -> Tensor:
         """``(N,)`` in nats, of the other elements ``(N, d - e)`` given the first ``(N, e)`` of latents as vectors."""
-        log_known = [self._leading(part)[0].logsumexp(1) for part in known.split(self._rows)]
-        return self.log_prob(torch.cat([known, rest], 1)) - torch.cat(log_known)
+        flat, count = torch.cat([known, rest], 1), known.shape[1]
+        flat = flat.to(torch.promote_types(flat.dtype, self.means.dtype))
+        # The first elements when white do not depend on the others: one product has both densities.
+        whites = (self._leading(part)[1] for part in flat.split(self._rows))
+        parts = [self._log_leading(w).logsumexp(1) - self._log_leading(w[..., :count]).logsumexp(1) for w in whites]
+        return torch.cat(parts)
 
     def given(self, operator: Tensor, y: Tensor, *, noise: float | Tensor) -> GaussianMixture:
         r"""The posterior, exactly, once $y = A z + \sigma\xi$ was measured: a mixture of as many components.
@@ -230,11 +234,17 @@ class GaussianMixture:
 
     def _leading(self, known: Tensor) -> tuple[Tensor, Tensor]:
         """Of the first e elements, log w_m + log N ``(N, M)``, and what they are when white ``(N, M, e)``."""
-        count, factors = known.shape[1], self.scale_tril
+        count = known.shape[1]
         residual = known[:, None] - self.means.flatten(1)[:, :count].to(known.dtype)
         white = torch.einsum("mij,nmj->nmi", self._whitening[:, :count, :count].to(known.dtype), residual)
-        log_volumes = factors.diagonal(dim1=1, dim2=2)[:, :count].log().sum(1) + 0.5 * count * math.log(2 * math.pi)
-        return self.log_weights - log_volumes - 0.5 * white.square().sum(2), white
+        return self._log_leading(white), white
+
+    def _log_leading(self, white: Tensor) -> Tensor:
+        """``(N, M)``: log w_m + log N of the first e elements, which are ``(N, M, e)`` when white."""
+        count = white.shape[2]
+        diagonal = self.scale_tril.diagonal(dim1=1, dim2=2)[:, :count]
+        log_volumes = diagonal.log().sum(1) + 0.5 * count * math.log(2 * math.pi)
+        return self.log_weights - log_volumes - 0.5 * white.square().sum(2)
 
     @property
     def _rows(self) -> int:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
 from latentsearch.priors.gaussian_mixture import GaussianMixture
+from latentsearch.priors.innovation_mixture import InnovationMixture
+from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.spaces import Continuous
+
+_AT_ONCE = 500  # held-out latents scored at a time
+
+Density = TypeVar("Density", GaussianMixture, PatchMixture, InnovationMixture)
+OfPatches = TypeVar("OfPatches", PatchMixture, InnovationMixture)
 
 
 def fit_gaussian_mixture(
@@ -35,15 +45,56 @@ def fit_gaussian_mixture(
         GaussianMixture(2 components over (2,))
     """
     Continuous(tuple(latents.shape[1:])).check("fit_gaussian_mixture.held_out", held_out)
+    return _likeliest(partial(GaussianMixture.fit, latents, seed=seed), held_out, components, len(latents))
+
+
+def fit_patch_mixture(
+    latents: Tensor,
+    held_out: Tensor,
+    *,
+    components: Sequence[int] = (10, 50, 100),
+    kind: type[OfPatches] = PatchMixture,  # type: ignore[assignment]
+    reach: int = 1,
+    seed: int = 0,
+) -> OfPatches:
+    """The mixture over patches that held-out latents are likeliest under, of several sizes.
+
+    Sizes are tried in their order until one is no better than that before it. The time does not grow with the size
+    of latents, of which so many patches are taken, but with the square of their channels.
+
+    Args:
+        latents: ``(T, C, H, W)`` encodings.
+        held_out: ``(V, C, H, W)``, encodings of other images.
+        components: Numbers of components; those of which there would be fewer than two patches each are left out.
+        kind: PatchMixture, or [InnovationMixture][latentsearch.priors.InnovationMixture].
+        reach: How many rows and columns a site looks back. More tell more of it, and take more components to say what.
+        seed: For the choice of patches and the starts.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.priors import fit_patch_mixture
+        >>> latents = ls.Noise.from_seed(0, 60).normal(2, 8, 8)
+        >>> fit_patch_mixture(latents[:50], latents[50:], components=(1, 4))
+        PatchMixture(1 components over patches of reach 1 of (2, 8, 8))
+    """
+    Continuous(tuple(latents.shape[1:])).check("fit_patch_mixture.held_out", held_out)
+    windows = len(latents) * max(latents.shape[-2] - reach, 0) * max(latents.shape[-1] - 2 * reach, 0)
+    fit = partial(kind.fit, latents, reach=reach, seed=seed)
+    return _likeliest(fit, held_out, components, windows)
+
+
+def _likeliest(fit: Callable[[int], Density], held_out: Tensor, components: Sequence[int], rows: int) -> Density:
+    """What ``fit`` makes of the number of components that is best; as many rows are there to fit to."""
     best, least = None, math.inf
     for count in components:
-        if best is not None and 2 * count > len(latents):
+        if best is not None and 2 * count > rows:
             break
-        mixture = GaussianMixture.fit(latents, count, seed=seed)
-        nats = -float(mixture.log_prob(held_out).double().mean())
+        density = fit(count)
+        with torch.no_grad():
+            nats = -float(torch.cat([density.log_prob(part) for part in held_out.split(_AT_ONCE)]).double().mean())
         if best is not None and nats >= least:
             break
-        best, least = mixture, nats
+        best, least = density, nats
     if best is None:
         raise InvalidArgument("fit_gaussian_mixture.components", got="none", expected="at least one number")
     return best

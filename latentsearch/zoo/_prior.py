@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from latentsearch.priors import FittedPrior
+from latentsearch.priors import Fingerprint, FittedPrior
 from latentsearch.priors.fitted_prior import FittedCodes
 from latentsearch.protocols import Prior
 from latentsearch.spaces import Discrete
@@ -47,6 +47,11 @@ class CarriedPrior(FittedCodes):
     @property
     def figures(self) -> dict[str, float]:  # type: ignore[override]
         return self._whole.figures
+
+    @property
+    def fingerprint(self) -> Fingerprint:  # type: ignore[override]
+        # A model is the one that its file is of, so nothing is read for the sake of this.
+        return self._whole.fingerprint if "_whole" in vars(self) else Fingerprint.unknown()
 
     def to(self, device: torch.device | str) -> CarriedPrior:
         """The same on another device; itself if it is there."""
