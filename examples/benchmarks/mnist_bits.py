@@ -4,7 +4,7 @@
     python examples/benchmarks/mnist_bits.py run --methods "messages, one round" --count 1000
     python examples/benchmarks/train_priors.py mnist-bits-masked
     python examples/benchmarks/mnist_bits.py run --methods "messages, masked model"
-    python examples/benchmarks/mnist_bits.py report --write        # tables and picture of docs/results/rivals.md
+    python examples/benchmarks/mnist_bits.py report --write        # tables and picture of docs/results/mnist_bits.md
 
 Test digits are padded to 32 x 32, and a pixel is 1 from grey level 128 on. Measured without noise are the XOR of 512
 random pairs of bits, or the AND of 4,096, with the pairs that SGDD has (torch's own generator, seed 0). There are two
@@ -42,7 +42,7 @@ from latentsearch import plots
 from latentsearch.priors import HistogramPrior
 
 LOG = Path(__file__).parents[1] / "logs" / "mnist_bits.json"
-PAGE = Path(__file__).parents[2] / "docs" / "results" / "rivals.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "mnist_bits.md"
 PICTURE = PAGE.parent / "img" / "mnist_bits.png"
 PAIRS = {"XOR": 512, "AND": 4096}
 AS_RELEASED = 1e4  # nats of a mismatch: SGDD's likelihood has a noise of 0.01
@@ -72,8 +72,8 @@ METHODS = {
     "messages, two more rounds": Method(Unmasking(stages=16, rounds=2)),
     "messages, histogram": Method(Unmasking(stages=16), prior="histogram"),
     "messages, masked model": Method(Unmasking(), prior="masked"),
-    "slopes": Method(Unmasking(Slopes())),
-    "GibbsSearch": Method(ls.GibbsSearch(candidates=1), nats=3.0, evaluations=10_000),
+    "slopes": Method(Unmasking(Slopes(trust=1.0))),
+    "GibbsSearch": Method(ls.GibbsSearch(explore=0, reveals=64, candidates=1, trust=1.0), nats=3.0, evaluations=5000),
     "SGDD as released": Method(SplitGibbs(), nats=AS_RELEASED),
 }
 WITHOUT_WEIGHTS = [name for name, method in METHODS.items() if method.prior != "masked"]
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10, help="digits in the picture")
     parser.add_argument("--drawn", nargs="*", default=["messages", "slopes", "GibbsSearch"], choices=list(METHODS))
     parser.add_argument("--out", type=Path, default=LOG)
-    parser.add_argument("--write", action="store_true", help="report: into docs/results/rivals.md, and the picture")
+    parser.add_argument("--write", action="store_true", help="report: into docs/results/mnist_bits.md, and the picture")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.command == "run":
