@@ -69,6 +69,7 @@ METHODS = {
     "messages": Method(Unmasking()),
     "messages, greedy": Method(Unmasking(temperature=(0.0, 0.0))),
     "messages, short": Method(Unmasking(stages=16)),
+    "messages, short, greedy": Method(Unmasking(stages=16, temperature=(0.0, 0.0))),
     "messages, two more rounds": Method(Unmasking(stages=16, rounds=2)),
     "messages, histogram": Method(Unmasking(stages=16), prior="histogram"),
     "messages, masked model": Method(Unmasking(), prior="masked"),

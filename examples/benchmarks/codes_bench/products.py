@@ -10,7 +10,6 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch.noise import Noise
-from latentsearch.priors._known import where_known
 
 _KIND, _BITS = 1, 2  # streams of noise
 _LEAST = 1e-4  # of a bit's chance: a template is never certain
@@ -66,7 +65,8 @@ class ProductMixture:
         """``(N, *S, 2)``, exact."""
         share = self._joint(z.flatten(1).float(), known.flatten(1).float()).softmax(1)
         chance = (share @ self.chances.flatten(1)).clamp(_LEAST, 1 - _LEAST).view(z.shape)
-        return where_known(z, known, torch.stack([(-chance).log1p(), chance.log()], -1))
+        own = torch.where(z[..., None] == torch.arange(2), 0.0, -torch.inf)
+        return torch.where(known[..., None], own, torch.stack([(-chance).log1p(), chance.log()], -1))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, of its mean."""
