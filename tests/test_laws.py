@@ -24,6 +24,7 @@ from latentsearch.priors import (
     CategoricalFlow,
     Concrete,
     DistributionPrior,
+    Fingerprint,
     GaussianMixture,
     HistogramPrior,
     InnovationMixture,
@@ -436,7 +437,7 @@ ESTIMATORS = (
 )
 NO_SEARCHERS = (ls.Stage, ls.searchers.Plan)
 NO_GENERATORS = (adapters.GumbelMax, adapters.Quantiles)
-NO_PRIORS = (priors.Fingerprint,)
+NO_PRIORS = (Fingerprint,)
 NO_ESTIMATORS = (relaxations.Annealed, relaxations.GumbelSoftmaxDistribution)
 
 # -- the laws ----------------------------------------------------------------------------------------

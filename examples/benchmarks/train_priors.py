@@ -160,7 +160,7 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
     generator, sha = load_generator(recipe.generator)
     codes, test = codes_of(recipe.generator, generator, options.runs)
     grids, plain, held_out = split_of(recipe, codes)
-    histogram = histogram_of(plain)
+    histogram = histogram_of(plain, generator.space.codebook_size)
     model = build(recipe, generator, histogram)
     figures: dict[str, Any] = {"decoder_sha256": sha, "weights": sum(p.numel() for p in model.parameters())}
     if options.given is None:

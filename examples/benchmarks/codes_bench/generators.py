@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from wrap_pretrained import MODELS, LeNet
 
 import latentsearch as ls
+from codes_bench import bits
 from latentsearch import _checkpoint, models, training, zoo
 from latentsearch.errors import BrokenFile
 
@@ -69,7 +70,10 @@ def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Modu
 
 
 def load(name: str) -> tuple[ls.CodebookGenerator, str]:
-    """A wrapped model with the uniform prior, the package's own for MNIST, and the SHA-256 of its weights."""
+    """A wrapped model with the uniform prior, the package's own for MNIST, and the SHA-256 of its weights; of bits, the
+    identity."""
+    if name == "mnist-bits":
+        return bits.generator(), digest({})
     model = zoo.load(_ZOO[name]) if name in _ZOO else trained(name)
     sha = digest(for_decoding(model.state_dict()))
     wrapped = ls.wrap(model.to(memory_format=torch.channels_last), prior=None)
