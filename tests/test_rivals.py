@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -162,9 +163,10 @@ def test_a_table_is_put_where_the_page_has_a_place_for_it(tmp_path: Path) -> Non
         pages.put(page, "bits", "new\n")
 
 
-def test_the_page_shows_the_log() -> None:
-    page = mnist_bits.PAGE.read_text()
-    assert mnist_bits.report(json.loads(mnist_bits.LOG.read_text())) in page, "run mnist_bits.py report --write"
+@pytest.mark.parametrize("script", [mnist_bits, rivals], ids=["bits", "rivals"])
+def test_the_page_shows_the_log(script: ModuleType) -> None:
+    page = script.PAGE.read_text()
+    assert script.report(json.loads(script.LOG.read_text())) in page, f"run {script.__name__}.py report --write"
     assert len(page.splitlines()) <= 100
 
 

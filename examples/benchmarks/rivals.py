@@ -1,8 +1,8 @@
 """Rivals from the literature on the codes of digits: G2D2, and SGDD as released, beside GibbsSearch.
 
-    python examples/benchmarks/rivals.py run                # 24 digits, two tasks; half an hour on one core
+    python examples/benchmarks/rivals.py run --count 12     # two tasks; ten minutes on one core
     python examples/benchmarks/rivals.py run --tasks x4 --methods "Gibbs, greedy"
-    python examples/benchmarks/rivals.py report             # the tables
+    python examples/benchmarks/rivals.py report --write     # the tables of docs/results/rivals.md
 
 Decoder, prior, judge, noise and tasks are those of posterior.py, and so are its searches. The rivals are our own
 implementations, from the papers' formulae and what the notes above each class say of their releases. Test images from
@@ -24,6 +24,7 @@ import torch
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1]))
 import posterior
+from codes_bench import pages
 from codes_bench.g2d2 import G2D2
 from codes_bench.split_gibbs import SplitGibbs
 from posterior import GREEDY, SAMPLED, Given, Task
@@ -31,6 +32,7 @@ from posterior import GREEDY, SAMPLED, Given, Task
 import latentsearch as ls
 
 LOG = Path(__file__).parents[1] / "logs" / "rivals.json"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "rivals.md"
 
 
 def published(task: Task) -> float:
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--kappa", type=float, default=0.5, help="share of the observed values that counts as noise")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=LOG)
+    parser.add_argument("--write", action="store_true", help="report: into docs/results/rivals.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     # Cold softmaxes are full of denormal numbers, with which a CPU is several times slower.
@@ -130,7 +133,11 @@ def main() -> None:
     if options.command == "run":
         run(options)
         return
-    print(report(json.loads(options.out.read_text())))
+    text = report(json.loads(options.out.read_text()))
+    if options.write:
+        pages.put(PAGE, "codes", text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
