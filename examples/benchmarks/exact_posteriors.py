@@ -9,7 +9,7 @@ of the package's VQ-VAE, with five codes that its prior deems likely there; a me
 projection without its sign, so that there are two modes. **Distances**: the law of the last state of many chains,
 counted, against the posterior, enumerated; beside it what as many exact draws would be off by chance. Chains of
 `GibbsSearch` start at draws of the prior, each position is a block, and the candidates are those of the prior; those of
-`SMCSearch` draw the grid anew in every pass.
+`SplitGibbsSearch` draw two thirds of the grid anew, a code a pass, and those of `SMCSearch` all of it.
 **Calibration**: truths are drawn from the prior, decoded and measured with noise; where each ranks among draws of its
 posterior, and whether draws are spread as widely as what is not known. Where the measurement is sharp, moves of one
 code cannot leave a mode: chains keep the share of the modes that they began with, and ranks show it.
@@ -71,8 +71,11 @@ CASES = (
     Case((2, 3), 3, 0.05, 3000, most=3000),
     Case((2, 2), 5, 0.01, 1500, digits=True),
 )
-METHODS: dict[str, ls.GibbsSearch | ls.SMCSearch] = {
-    "GibbsSearch": ls.GibbsSearch(explore=0, reveals=0, probes=1, trust=0.0, spacing=8),
+METHODS: dict[str, ls.GibbsSearch | ls.SplitGibbsSearch | ls.SMCSearch] = {
+    "GibbsSearch": ls.GibbsSearch(explore=0, reveals=0, probes=1, trust=0.0, refills=0, spacing=8),
+    "SplitGibbsSearch": ls.SplitGibbsSearch(
+        explore=0, reveals=0, probes=1, trust=0.0, masked=(0.7, 0.7), passes=6, candidates=8
+    ),
     "SMCSearch": ls.SMCSearch(particles=32, trust=None),
 }
 

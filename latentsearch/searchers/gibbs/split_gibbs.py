@@ -136,8 +136,20 @@ class SplitGibbsSearch(IterativeSearcher):
         return max(self.candidates + self._slope_cost + 1, 2 + self.probes, self._relaxation(space).step_cost(space))
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
-        # The first pass serves all candidates; each later one serves them and the present grid.
-        return cost_of_pass(prior) * (1 + (self.passes - 1) * (self.candidates + 1))
+        return self._passes_cost(cost_of_pass(prior))
+
+    def evaluations_of(self, iterations: int, space: Discrete, pass_cost: float) -> float:
+        """What a chain of so many iterations costs, beside a prior of which a pass costs so much."""
+        relaxation = self._relaxation(space)
+        first = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
+        return first + 2 + self.probes + self.reveals * pass_cost + iterations * self._iteration_cost(pass_cost)
+
+    def _iteration_cost(self, pass_cost: float) -> float:
+        return self.candidates + self._slope_cost + self._passes_cost(pass_cost)
+
+    def _passes_cost(self, pass_cost: float) -> float:
+        """The first pass serves all candidates; each later one serves them and the present grid."""
+        return pass_cost * (1 + (self.passes - 1) * (self.candidates + 1))
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
@@ -231,13 +243,12 @@ class SplitGibbsSearch(IterativeSearcher):
         left, space = objective.left, objective.grid
         if self.iterations is not None:
             return torch.full_like(left, self.iterations, dtype=torch.int64)
-        relaxation = self._relaxation(space)
-        first: float = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
-        each = self.candidates + self._slope_cost + self.prior_cost(objective.generator, objective.prior.prior)
+        pass_cost, anchored = objective.prior.cost, has_an_anchor(objective.per_problem.likelihood)
+        before = self.evaluations_of(0, space, pass_cost) if anchored else 0
+        each = self._iteration_cost(pass_cost)
         # The last step begins only if the dearest one could be paid for.
         kept = self.whole_step_cost(objective) - each
-        first += 2 + self.probes + self.reveals * objective.prior.cost
-        affordable = ((left - first - kept) / each).floor()
+        affordable = ((left - before - kept) / each).floor()
         return torch.where(left.isinf(), _ITERATIONS, affordable).clamp(min=1).long()
 
     def _share(self, state: SplitGibbsState, number: int) -> Tensor:
