@@ -32,7 +32,7 @@ EVALUATIONS = 900  # the most for one answer
 _DESCENT = GradientSearch(optimizer=partial(torch.optim.Adam, lr=0.1), restarts=4)
 # Chains that end at temperature 0: each in an answer that is likely, where at 1 it would be a draw.
 _COMPLETE = GibbsSearch(temperature=(1.0, 0.0), restarts=3)
-_REFINE = replace(_COMPLETE, explore=0, reveals=0, trust=0.0, restarts=1)  # sweeps from where it starts
+_REFINE = replace(_COMPLETE, explore=0, reveals=0, trust=0.0, refills=0, restarts=1)  # sweeps from where it starts
 
 
 @dataclass(frozen=True)
