@@ -34,6 +34,7 @@ from data import cifar10_subset, mnist
 
 import latentsearch as ls
 from latentsearch import _checkpoint, training
+from latentsearch.fitting._cost import cost_beside
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.priors import PixelCNN, UniformCodes
 
@@ -175,6 +176,7 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
     model.load_state_dict(tensors)
     figures |= worth(model.eval(), histogram, held_out, test[: options.grids])
     if not isinstance(model, PixelCNN):  # a judge says what it learnt
+        figures["cost"] = round(cost_beside(generator, model, held_out[:1]), 4)
         figures["temperature"] = round(typical_temperature(model, held_out, ls.Noise.from_seed(recipe.seed)), 3)
     figures["sha256"] = digest(tensors)
     header = {"kind": "prior", "class": type(model).__name__, "settings": model.settings, "figures": figures}

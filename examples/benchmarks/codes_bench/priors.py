@@ -15,7 +15,6 @@ from codes_bench.bits import BitDiffusion
 from codes_bench.generators import WEIGHTS, digest
 from latentsearch import _checkpoint, training
 from latentsearch.errors import BrokenFile
-from latentsearch.fitting._cost import cost_beside
 from latentsearch.priors import HistogramPrior, MaskedDiffusion, PixelCNN
 
 LOG = Path(__file__).parents[2] / "logs" / "priors.json"
@@ -118,5 +117,5 @@ def load(name: str, generator: ls.CodebookGenerator, folder: Path = WEIGHTS, log
     made = build(RECIPES[name], generator)
     made.load_state_dict(tensors)
     made.set_temperature(recorded[name].get("temperature", 1.0))
-    made.eval().set_cost(cost_beside(generator, made, torch.zeros(1, *generator.space.shape, dtype=torch.int64)))
-    return made.requires_grad_(False)
+    made.set_cost(recorded[name].get("cost", 1.0))
+    return made.eval().requires_grad_(False)
