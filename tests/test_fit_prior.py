@@ -266,3 +266,32 @@ def test_the_method_is_chosen_by_whether_a_prior_can_propose(fitted: priors.Fitt
         assert isinstance(chosen, ls.GibbsSearch) and chosen.restarts == chains
     for other in (match, match + ls.LogPrior(CODES.prior)):
         assert not isinstance(choose(CODES, other), ls.GibbsSearch)
+
+
+def test_images_of_the_shape_of_latents_are_encoded() -> None:
+    mix = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0))).Q
+
+    def encode(x: Tensor) -> Tensor:
+        return (x - 3) @ mix.T
+
+    generator = ls.ContinuousGenerator(lambda z: z @ mix + 3, (6,), encode=encode)
+    z = Noise.from_seed(0, 300).normal(6)
+    prior = ls.fit_prior(generator, generator.decode(z))
+    assert prior.residuals.shape[1:] == (6,) and float(prior.sample(Noise.from_seed(1, 200)).mean().abs()) < 0.5
+    blind = ls.ContinuousGenerator(lambda z: z @ mix + 3, (6,))
+    assert ls.fit_prior(blind, z).residuals.numel() == 0
+
+
+def test_a_carried_prior_stands_in_no_searchs_way_that_does_not_draw_from_it() -> None:
+    generator = ls.wrap(zoo.load("mnist-vqvae-512"), output_transform=lambda x: 2 * x - 1)
+    result = ls.RelaxedSearch(steps=2).search(generator, ls.Matches(2 * IMAGES[:1] - 1), seed=0)
+    assert bool(result.score.loss.isfinite().all())
+    with pytest.raises(InvalidArgument, match="prior=None"):
+        ls.GibbsSearch(sweeps=1).search(generator, ls.Matches(2 * IMAGES[:1] - 1, noise=0.1), seed=0)
+
+
+def test_only_networks_that_can_be_tempered_are_fitted() -> None:
+    with pytest.raises(InvalidArgument, match="one of CategoricalFlow"):
+        ls.fit_prior(CODES, IMAGES, network=lambda space, codebook, histogram: priors.CategoricalFlow(space, codebook))
+    with pytest.raises(InvalidArgument, match="a positive number"):
+        SMALL(ls.Discrete((2, 2), 3)).set_temperature("1")  # type: ignore[arg-type]

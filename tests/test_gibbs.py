@@ -221,3 +221,42 @@ def test_a_budget_for_too_few_sweeps_is_warned_of(
     if isinstance(method, ls.GibbsSearch):
         exact = dataclasses.replace(method, sweeps=3).search(generator, goal, seed=0, run=ls.Run(evaluations=enough))
         assert exact.status[0] is Status.FINISHED and float(exact.evaluations[0]) > 0.9 * enough
+
+
+def test_without_a_limit_nothing_is_short(caplog: pytest.LogCaptureFixture) -> None:
+    generator, goal = two_sided((2, 2), 3, cost=50.0)
+    ls.GibbsSearch(explore=0, reveals=0, sweeps=1).search(generator, goal, seed=0, run=FREE)
+    assert not caplog.messages
+
+
+def test_without_sweeps_nothing_moves() -> None:
+    generator, goal = two_sided((2, 2), 3)
+    z = torch.zeros(1, 2, 2, dtype=torch.int64)
+    hard = goal + ls.Within(z, 4)
+    for seed in range(4):
+        result = ls.GibbsSearch(sweeps=0).search(generator, hard, init=z, seed=seed, run=FREE)
+        assert torch.equal(result.latent, z)
+
+
+def test_one_code_is_no_choice() -> None:
+    generator = toys.CodeGenerator((2, 2), 1)
+    goal = ls.Matches(torch.zeros(1, 2, 2), noise=0.1) + ls.LogPrior(toys.ListedPrior(torch.zeros(1, 1, 1, 1), (2, 2)))
+    result = ls.GibbsSearch(explore=0, reveals=0, sweeps=1).search(generator, goal, seed=0, run=FREE)
+    assert not result.latent.any()
+
+
+def test_a_chain_comes_out_of_what_is_impossible() -> None:
+    generator, goal = two_sided((2, 2), 3)
+    target = torch.tensor([[[2, 2], [1, 0]]])
+    wanted = generator.decode(target).flatten()[:2]
+    far = ls.Observed(
+        torch.zeros(300, 1),
+        lambda x: torch.where((x.flatten(1)[:, :2] - wanted).abs().amax(1) < 0.01, 0 * x.flatten(1)[:, 0], torch.inf)[
+            :, None
+        ],
+        noise=1.0,
+    )
+    z = torch.zeros(300, 2, 2, dtype=torch.int64)
+    method = ls.GibbsSearch(explore=0, reveals=0, trust=0.0, refills=0, spacing=8, sweeps=40)
+    result = method.search(generator, far + ls.LogPrior(goal.prior), init=z, seed=0, run=FREE)
+    assert bool(result.score.loss.isfinite().all())

@@ -207,7 +207,7 @@ def test_a_prior_of_another_decoder_is_refused(fitted: priors.FittedPrior, tmp_p
             ls.CodebookGenerator(other.decoder, other.codebook, (7, 7), prior=prior)
         unlooked = ls.CodebookGenerator(other.decoder, other.codebook, (7, 7), prior=prior, check=False)
         with pytest.raises(InvalidArgument, match=message.format("generator.prior")):
-            ls.search(unlooked, ls.Matches(TWENTY[:1]), seed=0, run=run)
+            ls.search(unlooked, ls.Matches(TWENTY[:1], noise=0.1), seed=0)
         with pytest.raises(InvalidArgument, match=message.format("Reference.prior")):
             ls.judge.Reference(other, TWENTY, prior)
         bare = ls.Matches(TWENTY[:1], noise=0.1) + ls.LogPrior(prior.prior)

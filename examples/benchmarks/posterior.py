@@ -17,7 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,8 @@ METHODS: dict[str, Method] = {
     "AutoSearch, histogram": lambda given, task: (ls.AutoSearch(), task.likelihood + ls.LogPrior(given.histogram)),
     "Gibbs, sampled": lambda given, task: (SAMPLED, posterior(given, task)),
     "Gibbs, greedy": lambda given, task: (GREEDY, posterior(given, task)),
+    "Gibbs, sampled, 5 refills": lambda given, task: (replace(SAMPLED, refills=5), posterior(given, task)),
+    "Gibbs, greedy, 5 refills": lambda given, task: (replace(GREEDY, refills=5), posterior(given, task)),
     "split Gibbs": lambda given, task: (ls.SplitGibbsSearch(), posterior(given, task)),
 }
 

@@ -88,6 +88,12 @@ class GaussianEmbeddings:
             raise InvalidArgument(
                 "GaussianEmbeddings.flow", got="one in train mode", expected="evaluation mode", hint="flow.eval()"
             )
+        if isinstance(flow, nn.Module):
+            kept = next((p.dtype for p in flow.parameters()), generator.dtype)
+            if kept != generator.dtype:
+                hint = f"flow.to({generator.dtype})"
+                got, expected = f"one in {kept}", f"that of the generator, {generator.dtype}"
+                raise InvalidArgument("GaussianEmbeddings.flow", got=got, expected=expected, hint=hint)
         if not 0 <= spread < math.inf:
             raise InvalidArgument("GaussianEmbeddings.spread", got=repr(spread), expected="a number of at least 0")
         self.generator: EmbeddingGenerator = generator

@@ -14,7 +14,7 @@ from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported,
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, Generator
-from latentsearch.spaces import Continuous, LatentSpace
+from latentsearch.spaces import Continuous, Discrete, LatentSpace
 
 _LOOKED_AT = 64  # images that are encoded and decoded beforehand
 _LEAST, _FEW = 10, 200  # images: refused, and warned of
@@ -65,7 +65,7 @@ def check_given(generator: Generator, data: object, held_out: float) -> Tensor:
         Unsupported: If they are images, and the generator has no encoder.
     """
     space, data = generator.space, require_tensor("fit_prior.images", data)
-    if tuple(data.shape[1:]) == space.shape and (isinstance(space, Continuous) or not data.is_floating_point()):
+    if are_latents(generator, data):
         space.check("fit_prior.images", data)
         _check_number(generator, data, held_out)
         return data.to(generator.device)
@@ -78,6 +78,23 @@ def check_given(generator: Generator, data: object, held_out: float) -> Tensor:
     require_range("fit_prior.images", few, again, getattr(generator, "output_range", None))
     _warn_of_strangers(few.to(again), again)
     return images
+
+
+@torch.no_grad()
+def are_latents(generator: Generator, data: Tensor) -> bool:
+    """Whether data are latents, to judge by their shape; where images have the same, whether nothing encodes these."""
+    space = generator.space
+    if tuple(data.shape[1:]) != space.shape or (isinstance(space, Discrete) and data.is_floating_point()):
+        return False
+    if isinstance(space, Discrete) or not isinstance(generator, AutoEncoder):
+        return True
+    if example_output(generator).shape[1:] != data.shape[1:]:
+        return True
+    try:
+        generator.encode(data[:1].to(generator.device, generator.dtype))
+    except Unsupported:
+        return True
+    return False
 
 
 @torch.no_grad()
@@ -99,9 +116,9 @@ def encoded(generator: AutoEncoder, images: Tensor) -> Tensor:
     return z
 
 
-def changed(augment: Augment, images: Tensor, noise: Noise, space: LatentSpace) -> Tensor:
+def changed(augment: Augment, images: Tensor, noise: Noise, latents: bool = False) -> Tensor:
     """Other images that might be data as well, as many and of the same kind."""
-    if space.contains(images):
+    if latents:
         raise InvalidArgument("fit_prior.augment", got="latents", expected="images, which are changed before encoding")
     try:
         found: object = augment(images, noise)

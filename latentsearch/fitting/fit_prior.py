@@ -15,7 +15,7 @@ from latentsearch._checks import require_count, require_positive
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
 from latentsearch.fitting._density import fit_density, nats
-from latentsearch.fitting._given import Augment, changed, check_given, check_settings, encoded, held_out_of
+from latentsearch.fitting._given import Augment, are_latents, changed, check_given, check_settings, encoded, held_out_of
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
 from latentsearch.priors import (
@@ -116,7 +116,7 @@ def fit_prior(
     check_settings(space, **for_codes, temperature=temperature)
     images = check_given(generator, images, held_out)
     if augment is not None:
-        changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), space)
+        changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), are_latents(generator, images))
     parts = _split(images, held_out, seed)
     train, validation = (_encoded(generator, part) for part in parts)
     residuals = _residuals(generator, parts[1], validation)
@@ -161,7 +161,7 @@ def _split(images: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
 def _encoded(generator: Generator, images: Tensor) -> Tensor:
     """Latents of images; latents as they are."""
-    if generator.space.contains(images):
+    if are_latents(generator, images):
         return images
     assert isinstance(generator, AutoEncoder)
     return torch.cat([encoded(generator, part) for part in images.split(_BATCH)])
@@ -170,7 +170,7 @@ def _encoded(generator: Generator, images: Tensor) -> Tensor:
 @torch.no_grad()
 def _residuals(generator: Generator, images: Tensor, latents: Tensor) -> Tensor:
     """``(n, *O)``: how far the decoder is off, of some images; nothing where there are only latents."""
-    if generator.space.contains(images):
+    if are_latents(generator, images):
         return torch.zeros(0, device=generator.device)
     count = max(_RESIDUALS // images[0].numel(), _LEAST_IMAGES)
     decoded = generator.decode(latents[:count])
@@ -182,7 +182,7 @@ def _augmented(generator: Generator, images: Tensor, latents: Tensor, augment: A
 
     def batch(step: int, noise: Noise) -> Tensor:
         rows = noise.integers(len(images), 32)[0].to(images.device)
-        others = changed(augment, images[rows[16:]], noise.fold(1).split(16), generator.space)
+        others = changed(augment, images[rows[16:]], noise.fold(1).split(16))
         return torch.cat([latents[rows[:16].to(latents.device)], _encoded(generator, others)])
 
     return batch
@@ -199,7 +199,11 @@ def _untrained(
     book = book if book is not None and book.ndim == 2 else None
     histogram = HistogramPrior.from_codes(codes, space.codebook_size).logits
     with initialised(seed):
-        model = network(space, codebook=book, histogram=histogram)
+        model: object = network(space, codebook=book, histogram=histogram)
+    if not isinstance(model, (MaskedDiffusion, PixelCNN)):
+        hint = "other models are fitted by ls.fit, and priors.fitted(model, residuals, figures) can be saved"
+        expected = "one that makes a MaskedDiffusion or a PixelCNN"
+        raise InvalidArgument("fit_prior.network", got=f"one of {type(model).__name__}", expected=expected, hint=hint)
     return model.to(generator.device)
 
 

@@ -14,7 +14,10 @@ from latentsearch._identity import describe_settings
 from latentsearch._rounding import same_losses
 from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.loop.draws import drawn_from
+from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
+from latentsearch.protocols import Prior
 
 if TYPE_CHECKING:
     from latentsearch.loop.loop import Loop
@@ -35,6 +38,7 @@ class SavedSearch:
             "seeds": describe_settings(list(problem.seeds)),
             "init": describe_settings(problem.init),
             "goal": describe_settings(loop.objective.per_problem),
+            "prior": describe_settings(_bare(drawn_from(problem, samples=loop.method.samples))),
         }
 
     def resume_or_try(self) -> None:
@@ -109,3 +113,8 @@ class SavedSearch:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _bare(prior: Prior) -> Prior:
+    """What draws are made by: of a fitted prior, the prior itself."""
+    return prior.prior if isinstance(prior, FittedPrior) else prior

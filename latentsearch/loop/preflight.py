@@ -19,7 +19,7 @@ from latentsearch.objective import Ledger, Objective
 from latentsearch.objective.gradient import WITHOUT_GRADIENT
 from latentsearch.priors import require_fitted_to
 from latentsearch.problem import Problem
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
 from latentsearch.run import Run
 from latentsearch.spaces import Discrete
 
@@ -65,7 +65,7 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     two = torch.cat([z[:1], prior_samples(generator, prior, noise[:1].fold(_FINGERPRINT))])
     goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
-    check_fitted(problem)
+    check_fitted(problem, prior)
     if method.needs_gradient:
         check_gradients(generator, goal, two, chunk_rows)
     return Prepared(goal, noise, z, fingerprint)
@@ -148,10 +148,10 @@ def check_latents(generator: Generator, goal: Goal) -> None:
             check_canonical(f"{term.name}.{name}", getattr(term, name), generator)
 
 
-def check_fitted(problem: Problem) -> None:
-    """Raise if a prior that latents are drawn from or scored by was fitted to those of another decoder."""
+def check_fitted(problem: Problem, drawn: Prior) -> None:
+    """Raise if the prior that latents are drawn from, or one that scores them, was fitted to another decoder's."""
     held = {f"{term.name}.{name}": getattr(term, name) for term in problem.goal.constraints for name in term.priors}
-    for what, prior in {"generator.prior": problem.generator.prior, **held}.items():
+    for what, prior in {**held, "generator.prior": drawn}.items():
         require_fitted_to(what, prior, problem.generator)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class CodeNetwork(nn.Module):
     """
 
     frequencies: Tensor
+    temperature: float
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class CodeNetwork(nn.Module):
         Raises:
             InvalidArgument: If it is not positive.
         """
-        if not 0 < temperature < math.inf:
+        if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 < temperature < math.inf:
             got, expected = repr(temperature), "a positive number, 1 for what was learnt"
             raise InvalidArgument(f"{type(self).__name__}.temperature", got=got, expected=expected)
         self.temperature = self.settings["temperature"] = float(temperature)

@@ -43,7 +43,7 @@ class Fingerprint:
     def of(cls, generator: Generator, latent: Tensor) -> Fingerprint:
         """A decoder's, of the first of some latents ``(N, *S)``."""
         few = latent[:_LATENTS].detach()
-        return cls(few, _outline(generator, few))
+        return cls(few, _outline(_outputs(generator, few)))
 
     @classmethod
     def unknown(cls) -> Fingerprint:
@@ -54,8 +54,9 @@ class Fingerprint:
         """Whether a generator over latents of the same space decodes them to the same."""
         if not len(self.latent):
             return True
-        found = _outline(generator, self.latent.to(generator.device))
-        return same_in_outline(found, self.outline.to(found))
+        outputs = _outputs(generator, self.latent.to(generator.device))
+        found = _outline(outputs)
+        return same_in_outline(found, self.outline.to(found), float(outputs.abs().max()))
 
     def to(self, device: torch.device | str) -> Fingerprint:
         """The same on another device."""
@@ -63,7 +64,10 @@ class Fingerprint:
 
 
 @torch.no_grad()
-def _outline(generator: Generator, latent: Tensor) -> Tensor:
+def _outputs(generator: Generator, latent: Tensor) -> Tensor:
     # One at a time: two may not fit where a search takes chunks of one.
-    outputs = torch.cat([generator.decode(row) for row in latent.split(1)]).flatten(1).float()
+    return torch.cat([generator.decode(row) for row in latent.split(1)]).flatten(1).float()
+
+
+def _outline(outputs: Tensor) -> Tensor:
     return torch.stack([part.mean(1) for part in outputs.tensor_split(min(_PARTS, outputs.shape[1]), 1)], 1)

@@ -119,5 +119,6 @@ def require_fitted_to(what: str, prior: Prior, generator: Generator) -> None:
             what,
             got="a prior of another decoder: latents that it was fitted to decode to something else here",
             expected="one that was fitted to this generator's latents",
-            hint="ls.fit_prior(generator, images) fits one; prior.prior is this one, without what it was fitted to",
+            hint="ls.fit_prior(generator, images) fits one; prior.prior is this one, without what it was fitted to; "
+            "ls.wrap(model, prior=None) leaves out the one that a model carries",
         )

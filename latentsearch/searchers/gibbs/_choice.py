@@ -75,4 +75,6 @@ def weights_of(prior: Tensor, ways: Tensor, loss: Tensor, temperature: Tensor) -
     impossible = prior.isneginf() | loss.isinf()
     posterior = torch.where(impossible, -torch.inf, prior - loss)
     tempered = posterior / torch.where(hot > 0, hot, 1) + ways
-    return torch.where(impossible, -torch.inf, torch.where(hot > 0, tempered, posterior))
+    weights = torch.where(impossible, -torch.inf, torch.where(hot > 0, tempered, posterior))
+    # Where nothing is possible yet the prior leads on, lest a chain stay for ever where it cannot be.
+    return torch.where(impossible.all(1, keepdim=True), prior.clamp(min=2 * _LEAST) + ways, weights)

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch.goal import Goal
 from latentsearch.loop import Draw, IterativeSearcher
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -110,7 +111,8 @@ class GibbsSearch(IterativeSearcher):
         temperature: Of the sweeps, the first and the last; between them it changes evenly. At 1 the answer is a draw;
             below it is more likely than draws are, and at 0 the best candidate is taken.
         sweeps: How many; None for as many as the budget pays for, and 4 where there is none.
-        refills: How many there are at most; the last sweep comes after the last of them.
+        refills: How many there are at most; the last sweep comes after the last of them. With a budget for ten sweeps
+            five are better than one.
         spacing: Between positions of a block, along each axis.
         restarts: Chains a problem.
 
@@ -134,7 +136,7 @@ class GibbsSearch(IterativeSearcher):
     trust: float = 0.4
     temperature: tuple[float, float] = (1.0, 1.0)
     sweeps: int | None = None
-    refills: int = 5
+    refills: int = 1
     spacing: int = 3
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
@@ -181,6 +183,9 @@ class GibbsSearch(IterativeSearcher):
         turns = len(blocks(space.shape, self.spacing))
         return space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost)
 
+    def _swap_cost(self, goal: Goal) -> float:
+        return goal.likelihood.swap_cost
+
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
 
@@ -222,6 +227,8 @@ class GibbsSearch(IterativeSearcher):
         self, objective: Objective, likelihood: Objective, state: GibbsState, number: int, noise: Noise
     ) -> GibbsState:
         """A block of a sweep, or a step of a refill."""
+        if self.sweeps == 0 or objective.grid.codebook_size == 1:
+            return state
         now = turn(number, *self._turns(likelihood))
         if number == 0:
             state = replace(state, loss=likelihood(state.z).loss.to(state.loss.dtype))
@@ -336,7 +343,7 @@ class GibbsSearch(IterativeSearcher):
         left = float(objective.left.min())
         before, sweep, refill = self._costs(objective)
         paid = max((left - before + refill) // (sweep + refill), 0)
-        if paid >= (_FEW if self.sweeps is None else min(self.sweeps, _FEW)):
+        if math.isinf(left) or paid >= (_FEW if self.sweeps is None else min(self.sweeps, _FEW)):
             return ""
         enough = math.ceil(self.restarts * (before + _ENOUGH * sweep + min(_ENOUGH - 1, self.refills) * refill))
         return (

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
+from latentsearch.goal import Goal
 from latentsearch.loop import Draw, IterativeSearcher, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -134,6 +135,9 @@ class SplitGibbsSearch(IterativeSearcher):
         assert isinstance(space, Discrete)
         # The first iteration scores the grid that it begins with.
         return max(self.candidates + self._slope_cost + 1, 2 + self.probes, self._relaxation(space).step_cost(space))
+
+    def _swap_cost(self, goal: Goal) -> float:
+        return goal.likelihood.swap_cost
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return self._passes_cost(cost_of_pass(prior))

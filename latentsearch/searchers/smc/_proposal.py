@@ -50,7 +50,8 @@ def outlook(loss: Tensor, gradient: Tensor, shares: Tensor, trust: float | None)
     # The spread is that of the residual, in its own unit.
     spread = torch.where(loss > 0, shown.sum(-1) / (2 * loss).clamp(min=tiny), 0)
     counts = 1 / (1 + spread) if trust is None else torch.full_like(loss, trust)
-    expected = counts * loss + (0.5 * spread.log1p() if trust is None else 0)
+    # An infinite loss that does not count at all would be no number.
+    expected = counts * loss.clamp(max=torch.finfo(loss.dtype).max) + (0.5 * spread.log1p() if trust is None else 0)
     second = slope.square() * (spread[:, None] / (2 * shown).clamp(min=tiny))[..., None]
     return Outlook(expected, counts[:, None, None] * (slope + second), shown)
 
