@@ -21,6 +21,7 @@ from latentsearch.constraints import (
     Satisfies,
     Shell,
     Sphere,
+    Typical,
     Within,
     constraint,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "Swappable",
     "Then",
     "Trace",
+    "Typical",
     "Unsupported",
     "Within",
     "WrapWarning",

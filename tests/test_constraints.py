@@ -315,3 +315,27 @@ REFUSED = {
 def test_constructors_refuse_what_cannot_work(make: Any, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         make()
+
+
+def test_typical_latents_are_neither_less_nor_more_likely_than_data() -> None:
+    prior = StandardNormal((50,))
+    data = prior.sample(ls.Noise.from_seed(0, 4000))
+    term = ls.Typical.of(prior, data)
+    others = prior.sample(ls.Noise.from_seed(1, 4000))
+    assert float(term(others, others).satisfied.float().mean()) == pytest.approx(0.9, abs=0.03)
+    ends = torch.stack([torch.zeros(50), 3 * torch.ones(50)])
+    assert not term(ends, ends).satisfied.any()
+    # The mode matches as well as it can be; with the term the answer is as long as data are.
+    generator = ls.ContinuousGenerator(lambda z: z[:, :1], (50,))
+    goal = ls.Matches(torch.zeros(1, 1)) + term
+    result = ls.GradientSearch().search(generator, goal, init=torch.zeros(1, 50) + 1e-3, seed=0)
+    assert bool(term(result.latent, result.latent).satisfied.all())
+
+
+def test_a_band_is_a_pair_in_order() -> None:
+    prior = StandardNormal((2,))
+    for band in ((2.0, 1.0), (math.nan, 1.0), (1.0, 2.0, 3.0)):
+        with pytest.raises(InvalidArgument, match=r"Typical.band: got .*, expected the least and the largest"):
+            ls.Typical(prior, band)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="a share between 0 and 1"):
+        ls.Typical.of(prior, torch.zeros(3, 2), share=1.0)

@@ -249,6 +249,7 @@ def function_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Const
 
 def latent_constraints(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constraint]:
     yield ls.LogPrior(prior)
+    yield ls.Typical(prior, (2.0, 5.0))
     yield ls.Near(latent)
     yield ls.Within(latent, 2)
     yield ls.Near(latent) + 2 * ls.Within(latent, torch.arange(1, len(latent) + 1))

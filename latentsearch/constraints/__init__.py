@@ -10,6 +10,7 @@ from latentsearch.constraints.observed import Observed
 from latentsearch.constraints.satisfies import Satisfies, constraint
 from latentsearch.constraints.shell import Shell
 from latentsearch.constraints.sphere import Sphere
+from latentsearch.constraints.typical import Typical
 from latentsearch.constraints.within import Within
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Shell",
     "Sphere",
     "SquaredMatches",
+    "Typical",
     "Within",
     "constraint",
 ]
