@@ -221,11 +221,7 @@ def table(operator: str, part: dict[str, Any]) -> str:
     """Of one operator: what is published, then a line a method."""
     rows: dict[str, dict[str, Any]] = {"*SGDD, published*": PAPER[operator]}
     rows |= {row["method"]: row for row in sorted(part["rows"], key=lambda row: list(METHODS).index(row["method"]))}
-    lines = [f"| {operator} | {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * len(COLUMNS)}"]
-    for name, row in rows.items():
-        cells = (shape.format(row[key]) if key in row else "" for key, shape in COLUMNS.values())
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return pages.table(operator, rows, COLUMNS)
 
 
 def report(log: dict[str, Any]) -> str:

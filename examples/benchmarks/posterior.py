@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1]))
-from codes_bench import generators, priors
+from codes_bench import generators, pages, priors
 from data import cifar10_subset, mnist
 from folds import folded
 
@@ -256,11 +256,7 @@ def table(part: dict[str, Any]) -> str:
     measured = sorted(part["rows"], key=lambda row: (list(METHODS).index(row["method"]), row["budget"]))
     rows = {"*encoder*": part["encoder"]} | {f"{row['method']}, {row['budget']:,}": row for row in measured}
     shown = {head: how for head, how in COLUMNS.items() if any(how[0] in row for row in rows.values())}
-    lines = [f"| method, budget | {' | '.join(shown)} |", f"| --- |{' ---: |' * len(shown)}"]
-    for name, row in rows.items():
-        cells = (shape.format(row[key]) if key in row else "" for key, shape in shown.values())
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return pages.table("method, budget", rows, shown)
 
 
 def report(log: dict[str, Any]) -> str:

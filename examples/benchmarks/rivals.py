@@ -102,11 +102,7 @@ def table(part: dict[str, Any]) -> str:
     """Of one task: the encoder, then a line a method."""
     rows = {"*encoder*": part["encoder"]}
     rows |= {row["method"]: row for row in sorted(part["rows"], key=lambda row: list(METHODS).index(row["method"]))}
-    lines = [f"| method | {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * len(COLUMNS)}"]
-    for name, row in rows.items():
-        cells = (shape.format(row[key]) if key in row else "" for key, shape in COLUMNS.values())
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return pages.table("method", rows, COLUMNS)
 
 
 def report(log: dict[str, Any]) -> str:

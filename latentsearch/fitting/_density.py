@@ -14,10 +14,7 @@ from latentsearch.protocols import Prior
 _MIXED = 64  # elements of a spatial latent up to which whole latents get a mixture, and not one Gaussian
 _WHOLE = 512  # elements up to which they get a covariance, which is a square of them
 _SIZES = (10, 50)  # numbers of components over patches
-# Latents for each element of what gets a covariance. On the package's VAE, of 20 elements, a Gaussian fitted to 16
-# encodings gives others 1e8 nats an element, to 22 some 10, to 40 1.8, to 200 1.34, and to 1,000 1.08; the standard
-# normal gives 1.33.
-LEAST_EACH = 2
+LEAST_EACH = 2  # latents for each element of what gets a covariance: with fewer it is close to singular
 
 
 def fit_density(latents: Tensor, held_out: Tensor, seed: int) -> Prior:

@@ -48,20 +48,33 @@ def for_decoding(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(_TRAINING_ONLY)}
 
 
+def vouched(
+    name: str, kind: str, folder: Path, log: Path, command: str
+) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+    """Weights with their header, and what the log says of them.
+
+    Raises:
+        BrokenFile: If they are missing or are others than the log's.
+    """
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        raise BrokenFile(f"no {path}: run {command} {name}")
+    tensors, header = _checkpoint.load(path, kind=kind)
+    recorded: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
+    row = recorded.get(name, {})
+    found, logged = digest(tensors), row.get("sha256")
+    if found != logged:
+        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run {command} {name} again")
+    return tensors, header, row
+
+
 def trained(name: str, folder: Path = WEIGHTS, log: Path = MODEL_LOG) -> nn.Module:
     """A model of `train_models.py`, if it is the one in the log.
 
     Raises:
         BrokenFile: If its weights are missing or are others than the log's.
     """
-    path = folder / f"{name}.safetensors"
-    if not path.exists():
-        raise BrokenFile(f"no {path}: run train_models.py {name}")
-    tensors, header = _checkpoint.load(path, kind="model")
-    recorded: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
-    found, logged = digest(tensors), recorded.get(name, {}).get("sha256")
-    if found != logged:
-        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run train_models.py {name} again")
+    tensors, header, _ = vouched(name, "model", folder, log, "train_models.py")
     settings = header["settings"] | {"image_shape": tuple(header["settings"]["image_shape"])}
     with training.initialised(0):
         model = _CLASSES[header["class"]](**settings)

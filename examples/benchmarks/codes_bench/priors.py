@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import latentsearch as ls
 from codes_bench.bits import BitDiffusion
-from codes_bench.generators import WEIGHTS, digest
-from latentsearch import _checkpoint, training
-from latentsearch.errors import BrokenFile
+from codes_bench.generators import WEIGHTS, vouched
+from latentsearch import training
 from latentsearch.priors import HistogramPrior, MaskedDiffusion, PixelCNN
 
 LOG = Path(__file__).parents[2] / "logs" / "priors.json"
@@ -106,16 +103,9 @@ def load(name: str, generator: ls.CodebookGenerator, folder: Path = WEIGHTS, log
     Raises:
         BrokenFile: If its weights are missing or are others than the log's.
     """
-    path = folder / f"{name}.safetensors"
-    if not path.exists():
-        raise BrokenFile(f"no {path}: run train_priors.py {name}")
-    tensors, _ = _checkpoint.load(path, kind="prior")
-    recorded: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
-    found, logged = digest(tensors), recorded.get(name, {}).get("sha256")
-    if found != logged:
-        raise BrokenFile(f"{path} has SHA-256 {found}, and {log} has {logged}: run train_priors.py {name} again")
+    tensors, _, recorded = vouched(name, "prior", folder, log, "train_priors.py")
     made = build(RECIPES[name], generator)
     made.load_state_dict(tensors)
-    made.set_temperature(recorded[name].get("temperature", 1.0))
-    made.set_cost(recorded[name].get("cost", 1.0))
+    made.set_temperature(recorded.get("temperature", 1.0))
+    made.set_cost(recorded.get("cost", 1.0))
     return made.eval().requires_grad_(False)

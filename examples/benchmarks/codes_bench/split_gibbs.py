@@ -103,10 +103,10 @@ class SplitGibbs(IterativeSearcher):
         changed = math.log(alpha + 1e-5) - math.log1p(-alpha)
         places = noise.fold(_PLACES).integers(positions, self.moves)
         codes = noise.fold(_MOVES).integers(size, self.moves)
-        luck = noise.fold(_ACCEPT).uniform(self.moves).log()
+        thresholds = noise.fold(_ACCEPT).uniform(self.moves).log()
         z, loss = x.flatten(1), likelihood(x).loss
         source = z
-        for place, code, most in zip(places.mT[..., None], codes.mT[..., None], luck.mT, strict=True):
+        for place, code, most in zip(places.mT[..., None], codes.mT[..., None], thresholds.mT, strict=True):
             now, was = z.gather(1, place), source.gather(1, place)
             new = likelihood.swaps(z.view_as(x), place, code).loss[:, 0]
             further = ((code != was).long() - (now != was).long())[:, 0]

@@ -86,17 +86,17 @@ class GibbsSearch(IterativeSearcher):
     4. Sweeps over all positions make up for the expansion. Of each, codes $j_1, \dots, j_m$ are drawn from
        $q(j) \propto p(j \mid \text{others}) \, e^{-\eta S_p(j)}$, with the first order of S where the others stand
        now and the position at its anchor; a tenth of q is the prior alone. No code is drawn twice, nor the present one,
-       so that none is decoded in vain. One of these and the present code is chosen in proportion to
+       and each decode tells something new. One of these and the present code is chosen in proportion to
        $p(j \mid \text{others}) \, e^{-L}$ times how likely the other ones of the set are to join it: as q does not
        depend on the present code this leaves the conditional distribution as it is. With codes that may come twice it
        would be i-SIR [Andrieu, Lee and Vihola, *Uniform ergodicity of the iterated conditional SMC*, Bernoulli
-       2018](https://arxiv.org/abs/1312.6432), at the cost of a third of the decodes. One pass of the prior serves a
+       2018](https://arxiv.org/abs/1312.6432). One pass of the prior serves a
        block of positions that are ``spacing`` apart; within a block they are taken to be independent under the prior.
        With a spacing of at least the grid's sides, each position is a block, and nothing is neglected.
-    5. After each of the first sweeps a third of the positions, those whose codes the prior likes least, is masked and
-       drawn anew, all at once, from the product of distributions that is nearest to the posterior given what is kept:
-       of wrong codes, which hold each other in place, single moves do not get rid. It is a jump to a better start and
-       no draw, and ``refills`` ends them; the sweeps after the last draw.
+    5. After each of the first sweeps a third of the positions is masked, mostly those whose codes the prior likes
+       least, and drawn anew, all at once, from the product of distributions that is nearest to the posterior given
+       what is kept: of wrong codes, which hold each other in place, single moves do not get rid. It is a jump to a
+       better start and no draw, and ``refills`` ends them; the sweeps after the last draw.
 
     A goal without a gradient, or with a [hard limit][latentsearch.Within], begins at its initial latents and goes
     straight to sweeps, with candidates from the prior alone.
