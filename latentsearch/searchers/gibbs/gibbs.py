@@ -5,33 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from latentsearch.goal import Goal
-from latentsearch.loop import Draw, IterativeSearcher
+from latentsearch.loop import Draw
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
-from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.result import Status
-from latentsearch.searchers._grid_posterior import check_grid_posterior, likelihood_of
+from latentsearch.searchers._grid_posterior import likelihood_of
 from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import distinct, guided, log_ways, weights_of
-from latentsearch.searchers.gibbs._evidence import expansion, slope
 from latentsearch.searchers.gibbs._refill import STEPS, Refill, descend, drawn, masked
-from latentsearch.searchers.gibbs._reveal import part_of, reveal
-from latentsearch.searchers.gibbs._start import explored, has_an_anchor
+from latentsearch.searchers.gibbs._start import GridSampler, Start, has_an_anchor, wide
 from latentsearch.searchers.gibbs._turns import turn
-from latentsearch.searchers.relaxed import RelaxedSearch, RelaxedState
 from latentsearch.spaces import Discrete, LatentSpace
 
 _SWEEPS = 4  # without a budget
 _FEW, _ENOUGH = 2, 3  # sweeps: a budget for fewer is warned of, and what is advised
 # Streams of noise; each use folds a constant of its own.
-_PROBES, _REVEAL, _CANDIDATES, _CHOICE, _MASK, _REFILL = 1, 2, 3, 4, 5, 6
+_CANDIDATES, _CHOICE, _MASK, _REFILL = 3, 4, 5, 6
 
 
 @dataclass
@@ -39,26 +33,18 @@ class GibbsState:
     """Where each chain stands.
 
     Attributes:
-        relaxed: The relaxation with which it begins.
-        anchor: ``(M, *S)``, the grid around which the loss is expanded.
-        second_order: ``(M, *S, K)``, the second order of the loss there; 0 before it is expanded.
-        first_order: ``(M, *S, K)``, its first order.
+        start: How it begins.
         z: ``(M, *S)``, where the chain stands.
         loss: ``(M,)``, the likelihood's part of it; infinite before the first sweep.
-        known: ``(M, *S)`` bool, the positions drawn so far.
         regret: ``(M, *S)``, how much likelier, by the prior, another code would have been when each was last drawn.
         refill: The codes that are drawn anew.
         sweeps: ``(M,)`` int64, sweeps of the schedule.
         number: Steps taken.
     """
 
-    relaxed: RelaxedState
-    anchor: Tensor
-    second_order: Tensor
-    first_order: Tensor
+    start: Start
     z: Tensor
     loss: Tensor
-    known: Tensor
     regret: Tensor
     refill: Refill
     sweeps: Tensor
@@ -66,7 +52,7 @@ class GibbsState:
 
 
 @dataclass(frozen=True)
-class GibbsSearch(IterativeSearcher):
+class GibbsSearch(GridSampler):
     r"""Draw grids of codes from the posterior: candidates come from the prior, and the outputs decide among them.
 
     The goal is likelihoods in nats, such as ``Matches(x, noise="decoder")``, and
@@ -129,34 +115,18 @@ class GibbsSearch(IterativeSearcher):
         'FINISHED'
     """
 
-    explore: int = 100
-    probes: int = 16
-    reveals: int = 10
     candidates: int = 2
-    trust: float = 0.4
     temperature: tuple[float, float] = (1.0, 1.0)
     sweeps: int | None = None
     refills: int = 1
     spacing: int = 3
 
-    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
-    needs_gradient: ClassVar[bool] = False
-    samples: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (
-            ("explore", 0),
-            ("probes", 1),
-            ("reveals", 0),
-            ("candidates", 1),
-            ("refills", 0),
-            ("spacing", 1),
-        ):
+        for name, least in (("candidates", 1), ("refills", 0), ("spacing", 1)):
             self._require_count(name, least)
         if self.sweeps is not None:
             self._require_count("sweeps", 0)
-        self._require("trust", 0 <= self.trust <= 1, "a share from 0 to 1")
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) >= 0, "two numbers of at least 0, first and last")
 
@@ -165,15 +135,14 @@ class GibbsSearch(IterativeSearcher):
     def step_cost(self, space: LatentSpace) -> int:
         assert isinstance(space, Discrete)
         block = largest(space.shape, self.spacing) * self._tried(space) + 3
-        return max(block, 3 + self.probes, self._relaxation(space).step_cost(space))
+        # A refill ends with the loss of what was drawn and its expansion.
+        return max(block, 1 + self._start_step_cost(space))
 
     def evaluations_of(self, sweeps: int, space: Discrete, pass_cost: float) -> float:
         """What a chain of so many sweeps costs, beside a prior of which a pass costs so much."""
-        relaxation = self._relaxation(space)
-        first = relaxation.evaluations_of(relaxation.steps or 0, space) if self.explore else 0
-        before = first + 2 + self.probes + self.reveals * pass_cost
         refills = min(max(sweeps - 1, 0), self.refills)
-        return before + sweeps * self._sweep_cost(space, pass_cost) + refills * self._refill_cost(pass_cost)
+        drawing = sweeps * self._sweep_cost(space, pass_cost) + refills * self._refill_cost(pass_cost)
+        return self._start_cost(space, pass_cost) + drawing
 
     def _refill_cost(self, pass_cost: float) -> float:
         """A pass, the descent, and the loss of what was drawn and its expansion."""
@@ -183,44 +152,28 @@ class GibbsSearch(IterativeSearcher):
         turns = len(blocks(space.shape, self.spacing))
         return space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost)
 
-    def _swap_cost(self, goal: Goal) -> float:
-        return goal.likelihood.swap_cost
-
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
-
-    def check(self, problem: Problem) -> None:
-        super().check(problem)
-        check_grid_posterior(type(self).__name__, problem)
 
     # -- the chain ---------------------------------------------------------------------------------
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> GibbsState:
-        space, likelihood = objective.grid, likelihood_of(objective)
-        relaxed = self._relaxation(space).start(likelihood, z, noise)
-        wide = torch.promote_types(objective.generator.dtype, torch.float32)
-        nothing = torch.zeros(*z.shape, space.codebook_size, dtype=wide, device=z.device)
-        loss = torch.full((len(z),), torch.inf, dtype=wide, device=z.device)
-        known, regret = torch.ones_like(z, dtype=torch.bool), torch.zeros_like(z, dtype=wide)
-        refill, sweeps = Refill.none(z, nothing), self._schedule(objective)
-        return GibbsState(relaxed, z, nothing, nothing, z, loss, known, regret, refill, sweeps, 0)
+        start, dtype = self._start(objective, z, noise), wide(objective)
+        loss = torch.full((len(z),), torch.inf, dtype=dtype, device=z.device)
+        refill = Refill.none(z, start.first_order)
+        return GibbsState(start, z, loss, torch.zeros_like(z, dtype=dtype), refill, self._schedule(objective), 0)
 
     def step(self, objective: Objective, state: GibbsState, noise: Noise) -> tuple[GibbsState, Draw]:
         likelihood, number = likelihood_of(objective), state.number
-        anchored = has_an_anchor(likelihood.goal)
-        searched = self._relaxation(objective.grid).steps + 1 if anchored and self.explore else 0  # type: ignore[operator]
-        revealed = searched + 1 + self.reveals if anchored else 0
-        if number < searched:
-            state = self._explore(objective, state, noise)
-        elif number == searched and anchored:
-            state = self._expand(likelihood, state, noise.fold(_PROBES))
-        elif number < revealed:
-            state = self._reveal(objective, state, number - searched - 1, noise.fold(_REVEAL))
+        _, before = self._steps_before(objective)
+        if number < before:
+            start, z = self._begin(objective, state.start, state.z, number, noise)
+            state = replace(state, start=start, z=z)
         else:
-            state = self._draw(objective, likelihood, state, number - revealed, noise)
+            state = self._draw(objective, likelihood, state, number - before, noise)
         # Sweeps that end with this step.
-        swept = turn(number + 1 - revealed, *self._turns(likelihood)).sweep if number + 1 >= revealed else 0
-        ended = torch.where((swept >= state.sweeps) & (number + 1 >= revealed), Status.FINISHED, Status.RUNNING)
+        swept = turn(number + 1 - before, *self._turns(likelihood)).sweep if number + 1 >= before else 0
+        ended = torch.where((swept >= state.sweeps) & (number + 1 >= before), Status.FINISHED, Status.RUNNING)
         return replace(state, number=number + 1), Draw(state.z, status=ended)
 
     def _draw(
@@ -236,27 +189,6 @@ class GibbsSearch(IterativeSearcher):
             return self._sweep(objective, likelihood, state, now.sweep, now.block, noise)
         return self._refilled(objective, likelihood, state, now.step, noise)
 
-    def _explore(self, objective: Objective, state: GibbsState, noise: Noise) -> GibbsState:
-        """One step of the relaxation."""
-        relaxed, z = explored(self._relaxation(objective.grid), objective, state.relaxed, state.z, noise)
-        return replace(state, relaxed=relaxed, z=z)
-
-    def _expand(self, likelihood: Objective, state: GibbsState, noise: Noise) -> GibbsState:
-        dtype = state.loss.dtype
-        first, second = expansion(likelihood, state.z, self.probes, state.relaxed.fit.value, noise)
-        return replace(state, anchor=state.z, first_order=first.to(dtype), second_order=second.to(dtype))
-
-    def _reveal(self, objective: Objective, state: GibbsState, stage: int, noise: Noise) -> GibbsState:
-        """Draw a part of the positions that are not known, given those that are."""
-        if stage == 0:
-            state = replace(state, known=torch.zeros_like(state.known))
-        rise = self.trust * (state.first_order + state.second_order)
-        count = part_of(state.z[0].numel(), stage, self.reveals)
-        # There the codes on average cost most.
-        shown = state.second_order.mean(-1)
-        z, known = reveal(objective.prior, state.z, state.known, rise, shown, count, noise)
-        return replace(state, z=z, known=known)
-
     def _sweep(
         self, objective: Objective, likelihood: Objective, state: GibbsState, sweep: int, part: int, noise: Noise
     ) -> GibbsState:
@@ -266,7 +198,8 @@ class GibbsSearch(IterativeSearcher):
         outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
         known = outside.view(state.z.shape[1:]).expand_as(state.z)
         prior = objective.prior.conditionals(state.z, known).to(state.loss.dtype)
-        proposal = self._proposal(likelihood, state, prior, known).flatten(1, -2)[:, block]
+        rise = self._rise(likelihood, state.start, state.z, ~known)
+        proposal = (prior if rise is None else guided(prior, rise)).flatten(1, -2)[:, block]
         prior = prior.flatten(1, -2)[:, block]
         temperature = self._temperature(state, sweep)
         z, loss = state.z.flatten(1), state.loss
@@ -296,24 +229,14 @@ class GibbsSearch(IterativeSearcher):
             descend(likelihood, state.z, state.refill, (step + 1) / STEPS, noise)
             return state
         z = drawn(state.z, state.refill, noise.fold(_REFILL))
-        state = replace(state, z=z, loss=likelihood(z).loss.to(state.loss.dtype))
-        return self._expand(likelihood, state, noise.fold(_PROBES))
-
-    def _proposal(self, likelihood: Objective, state: GibbsState, prior: Tensor, known: Tensor) -> Tensor:
-        """``(M, *S, K)``, log q of positions that are not known; nothing in it depends on the codes they have now."""
-        if not (self.trust and has_an_anchor(likelihood.goal)):
-            return prior
-        slopes = slope(likelihood, torch.where(known, state.z, state.anchor))
-        return guided(prior, self.trust * (slopes.to(prior.dtype) + state.second_order))
+        loss = likelihood(z).loss.to(state.loss.dtype)
+        return replace(state, z=z, loss=loss, start=self._expand(likelihood, state.start, z, noise))
 
     # -- its parts ---------------------------------------------------------------------------------
 
     def _turns(self, likelihood: Objective) -> tuple[int, int]:
         """Blocks of a sweep, and how many sweeps a refill comes after."""
         return len(blocks(likelihood.grid.shape, self.spacing)), self.refills if has_an_anchor(likelihood.goal) else 0
-
-    def _relaxation(self, space: Discrete) -> RelaxedSearch:
-        return RelaxedSearch(steps=RelaxedSearch().steps_within(self.explore, space))
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the sweeps of each row's schedule."""
@@ -332,7 +255,7 @@ class GibbsSearch(IterativeSearcher):
         """Evaluations that a chain must have beside those of its sweeps, those of a sweep, and those of a refill."""
         space, pass_cost = objective.grid, objective.prior.cost
         anchored = has_an_anchor(objective.per_problem.likelihood)
-        before = self.evaluations_of(0, space, pass_cost) if anchored else 0
+        before = self._start_cost(space, pass_cost) if anchored else 0
         sweep, refill = self._sweep_cost(space, pass_cost), self._refill_cost(pass_cost) if anchored else 0
         # The last step begins only if the dearest one could be paid for.
         smallest = min(map(len, blocks(space.shape, self.spacing)))
@@ -350,11 +273,6 @@ class GibbsSearch(IterativeSearcher):
             f"a pass of the prior costs {objective.prior.cost:.3g} evaluations, and {left * self.restarts:g} a problem "
             f"pay for {paid:g} sweeps of each of {self.restarts} chains; Run(evaluations={enough}) pays for {_ENOUGH}"
         )
-
-    @property
-    def _slope_cost(self) -> int:
-        """Evaluations that a block takes for its slope."""
-        return 2 if self.trust else 0
 
     def _tried(self, space: Discrete) -> int:
         """Codes that are tried at each position: there are no more than all others."""
