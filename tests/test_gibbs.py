@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
+from latentsearch.loop import RowOptimizer
 from latentsearch.noise import Noise
+from latentsearch.objective import ChargedPrior, Ledger, Objective
+from latentsearch.priors import HistogramPrior
 from latentsearch.result import Status
 from latentsearch.searchers.gibbs._blocks import blocks, largest
 from latentsearch.searchers.gibbs._choice import distinct, log_ways
-from latentsearch.searchers.gibbs._refill import STEPS
+from latentsearch.searchers.gibbs._refill import STEPS, Refill, descend, drawn, masked
 from latentsearch.searchers.gibbs._turns import turn
+from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.testing import toys
 from latentsearch.testing._statistics import FALSE_ALARM, chance_of_counts
 
@@ -260,3 +264,52 @@ def test_a_chain_comes_out_of_what_is_impossible() -> None:
     method = ls.GibbsSearch(explore=0, reveals=0, trust=0.0, refills=0, spacing=8, sweeps=40)
     result = method.search(generator, far + ls.LogPrior(goal.prior), init=z, seed=0, run=FREE)
     assert bool(result.score.loss.isfinite().all())
+
+
+# -- refills -----------------------------------------------------------------------------------------
+
+
+class Slope(ls.Constraint):
+    """A loss that is linear in the shares of codes: of the first code nothing, of each next one a nat more."""
+
+    reads = "latent"
+
+    def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+        rise = torch.arange(4.0)
+        each = latent @ rise if latent.is_floating_point() else rise[latent]
+        return ls.Score(each.flatten(1).sum(1))
+
+
+def refilled(rows: int) -> tuple[Objective, Tensor, Tensor]:
+    """An objective, grids, and the logarithms of a prior of independent codes."""
+    generator, logs = toys.CodeGenerator((3, 3), 4), torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    goal = Slope() + ls.LogPrior(HistogramPrior(logs.expand(3, 3, 4).clone()))
+    return (
+        Objective(generator, goal.likelihood.select(torch.zeros(rows, dtype=torch.int64)), FREE, Ledger(rows)),
+        torch.zeros(rows, 3, 3, dtype=torch.int64),
+        logs,
+    )
+
+
+def test_the_codes_that_the_prior_likes_least_are_masked() -> None:
+    _, z, logs = refilled(6)
+    regret = torch.zeros(6, 9).scatter(1, torch.tensor([[0, 4, 7]]).expand(6, 3), 50.0).view(6, 3, 3)
+    found = masked(
+        ChargedPrior(HistogramPrior(logs.expand(3, 3, 4).clone()), Ledger(6)), z, regret, Noise.from_seed(5, 6)
+    )
+    assert torch.equal(~found.kept, regret > 0)
+
+
+def test_a_refill_draws_from_prior_times_likelihood_where_that_is_a_product() -> None:
+    objective, z, logs = refilled(400)
+    start = logs.expand(400, 3, 3, 4).clone()
+    kept = torch.zeros_like(z, dtype=torch.bool)
+    kept[:, 0, 0] = True
+    refill = Refill(RowOptimizer(RelaxedSearch.optimizer, start), start, kept)
+    with torch.no_grad():
+        for step in range(STEPS):
+            descend(objective, z, refill, (step + 1) / STEPS, Noise.from_seed(step, 400))
+        shares = drawn(z, refill, Noise.from_seed(99, 400))[:, 1:].flatten().bincount(minlength=4) / 2400
+    exact = (logs - torch.arange(4.0)).softmax(0)
+    assert float((shares - exact).abs().sum()) / 2 < 0.12
+    assert not drawn(z, refill, Noise.from_seed(99, 400))[:, 0, 0].any()
