@@ -73,12 +73,22 @@ def test_draws_become_as_likely_as_data(spread: float, expected: float) -> None:
     assert network.temperature == 1 and found == pytest.approx(expected, abs=0.06)
 
 
+def test_few_grids_do_not_tell_a_temperature() -> None:
+    wide = SMALL(ls.Discrete((2, 2), 8), histogram=torch.tensor([3.0, *[0.0] * 7]).expand(2, 2, 8))
+    assert typical_temperature(wide, torch.zeros(15, 2, 2, dtype=torch.int64), Noise.from_seed(0)) == 1
+    assert typical_temperature(wide, torch.zeros(16, 2, 2, dtype=torch.int64), Noise.from_seed(0)) < 1
+
+
 def test_a_temperature_can_be_given(fitted: priors.FittedPrior) -> None:
-    warm = ls.fit_prior(CODES, IMAGES, network=SMALL, steps=30, held_out=0.2, temperature=1.0)
-    assert warm.figures["temperature"] == 1
+    warm, cold = (
+        ls.fit_prior(CODES, IMAGES, network=SMALL, steps=30, held_out=0.2, temperature=temperature)
+        for temperature in (1.0, 0.5)
+    )
+    assert [each.figures["temperature"] for each in (warm, cold)] == [1, 0.5]
     codes = CODES.encode(IMAGES[:2])
     nothing = torch.zeros_like(codes, dtype=torch.bool)
     logs = warm.conditionals(codes, nothing)  # type: ignore[attr-defined]
+    torch.testing.assert_close(cold.conditionals(codes, nothing), (2 * logs).log_softmax(-1))  # type: ignore[attr-defined]
     warm.prior.set_temperature(0.5)  # type: ignore[attr-defined]
     torch.testing.assert_close(warm.conditionals(codes, nothing), (2 * logs).log_softmax(-1))  # type: ignore[attr-defined]
     with pytest.raises(InvalidArgument, match="temperature"):

@@ -249,6 +249,28 @@ def test_one_code_is_no_choice() -> None:
     assert not result.latent.any()
 
 
+class Swapped(ls.Constraint):
+    """The sum of the codes, which knows what each swap makes of it, at a price."""
+
+    reads, swap_cost = "latent", 7.0
+
+    def __call__(self, output: Tensor, latent: Tensor) -> ls.Score:
+        codes = torch.arange(latent.shape[-1], dtype=latent.dtype) if latent.is_floating_point() else None
+        return ls.Score((latent if codes is None else latent @ codes).flatten(1).sum(1).float())
+
+    def swap_losses(self, latent: Tensor) -> Tensor:
+        return torch.arange(4.0).expand(*latent.shape, 4)
+
+
+@pytest.mark.parametrize("budget", [25, 60, 170])
+@pytest.mark.parametrize("explore", [0, 20])
+def test_what_swaps_of_a_term_cost_is_within_the_budget(budget: int, explore: int) -> None:
+    generator, goal = two_sided((2, 2), 4)
+    method = ls.GibbsSearch(explore=explore, reveals=2, probes=2, spacing=2, refills=1)
+    result = method.search(generator, goal + Swapped(), seed=0, run=ls.Run(evaluations=budget))
+    assert float(result.evaluations[0]) <= budget
+
+
 def test_a_chain_comes_out_of_what_is_impossible() -> None:
     generator, goal = two_sided((2, 2), 3)
     target = torch.tensor([[[2, 2], [1, 0]]])

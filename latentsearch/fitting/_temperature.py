@@ -28,9 +28,11 @@ def typical_temperature(prior: MaskedDiffusion | PixelCNN, held_out: Tensor, noi
         noise: One row.
 
     Returns:
-        A temperature from 0.5 to 1.
+        A temperature from 0.5 to 1; 1 where fewer than 16 grids are held out, which do not tell.
     """
     least, most = _ROWS
+    if len(held_out) < least:
+        return 1.0
     rows = min(max(_PASSES // prior.space.positions**2, least), most)
     goal = float(prior.log_prob(held_out[: 2 * rows]).double().mean())
     streams = noise.split(rows)

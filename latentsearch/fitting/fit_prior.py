@@ -77,7 +77,7 @@ def fit_prior(
         augment: Other images that might be data as well, such as shifted or mirrored ones, drawn before they are
             encoded: half of each batch is of these. A shifted image has other codes, not shifted ones.
         temperature: Of a network's conditionals, 1 for what it learnt. If not given, the one at which its draws are as
-            likely as held-out grids: a network that is small for its data spreads over more than these.
+            likely as held-out grids, if there are 16 of these: a network that is small for its data spreads over more.
         checkpoint: A file to save to and to resume from if it exists.
         autocast: A dtype to train in, such as ``torch.bfloat16`` where the hardware is fast in it.
         progress: Whether to show progress.
