@@ -212,3 +212,8 @@ def test_what_cannot_work_is_refused() -> None:
         ls.GaussianEmbeddings(decoder(), flow, spread=-1.0)
     with pytest.raises(Unsupported, match=r"encode= on wrapping"):
         ls.GaussianEmbeddings(decoder(), flow).encode(torch.zeros(1, 1, 4, 4))
+
+
+def test_a_flow_is_of_the_generators_dtype() -> None:
+    with pytest.raises(InvalidArgument, match=r"one in torch.float64.*flow.to\(torch.float32\)"):
+        ls.GaussianEmbeddings(decoder(), independent(dtype=torch.float64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 import latentsearch as ls
+from latentsearch.errors import BrokenFile
 from latentsearch.loop import RowOptimizer
 from latentsearch.noise import Noise
 from latentsearch.objective import ChargedPrior, Ledger, Objective
@@ -335,3 +337,15 @@ def test_a_refill_draws_from_prior_times_likelihood_where_that_is_a_product() ->
     exact = (logs - torch.arange(4.0)).softmax(0)
     assert float((shares - exact).abs().sum()) / 2 < 0.12
     assert not drawn(z, refill, Noise.from_seed(99, 400))[:, 0, 0].any()
+
+
+def test_a_checkpoint_knows_the_generators_prior(tmp_path: Path) -> None:
+    generator, goal = two_sided((2, 2), 3)
+    path, method = tmp_path / "checkpoint", ls.GibbsSearch(explore=0, reveals=0, refills=0, sweeps=2)
+    held = {"init": torch.zeros(1, 2, 2, dtype=torch.int64), "seed": 0}
+    logs = Noise.from_seed(0).normal(3, 3, 3, 3)[0]
+    generator.prior = toys.ListedPrior(logs, (2, 2))
+    method.search(generator, goal.likelihood, run=ls.Run(evaluations=None, steps=2, checkpoint=path), **held)
+    generator.prior = toys.ListedPrior(logs.flip(0), (2, 2))
+    with pytest.raises(BrokenFile, match="prior"):
+        method.search(generator, goal.likelihood, run=ls.Run(evaluations=None, checkpoint=path), **held)

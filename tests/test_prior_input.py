@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +17,9 @@ import latentsearch as ls
 from latentsearch import priors, zoo
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.priors import MaskedDiffusion
+from latentsearch.priors import Fingerprint, MaskedDiffusion
 from latentsearch.testing import toys
+from latentsearch.training import initialised
 
 TWENTY = zoo.images()[0]
 IMAGES = torch.cat([TWENTY.roll(shift, 3) for shift in range(-5, 5)])
@@ -228,3 +230,24 @@ def test_what_can_be_saved_is_said() -> None:
     histogram = priors.HistogramPrior.from_codes(LATENTS, 40)
     with pytest.raises(InvalidArgument, match=r"got HistogramPrior, .*ls.priors.fitted\(prior, torch.zeros\(0\), {}\)"):
         priors.save(histogram, "prior")  # type: ignore[arg-type]
+
+
+class Tones(nn.Module):
+    """Sounds: every part of an output has a mean of 0 but for rounding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(8, 16, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        time = torch.linspace(0, 1, 4097)[:-1]
+        waves = (2 * math.pi * 16 * torch.arange(1, 17)[:, None] * time).sin()
+        return self.mix(z) @ waves.to(z.dtype)
+
+
+def test_a_decoder_is_known_again_where_means_cancel() -> None:
+    with initialised(0):
+        tones = Tones().eval().requires_grad_(False)
+    fingerprint = Fingerprint.of(ls.ContinuousGenerator(tones, (8,)), Noise.from_seed(0, 2).normal(8))
+    for dtype in (torch.float64, torch.bfloat16):
+        assert fingerprint.is_of(ls.ContinuousGenerator(copy.deepcopy(tones).to(dtype), (8,), dtype=dtype))

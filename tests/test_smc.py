@@ -141,3 +141,9 @@ def test_the_weight_of_the_prior_divides_the_loss() -> None:
     method = replace(ls.SMCSearch(particles=4), restarts=20)
     first, second = (method.search(generator, each, seed=1, run=FREE).candidates.latent for each in (halved, doubled))
     assert torch.equal(first, second)
+
+
+def test_an_infinite_loss_that_is_not_trusted_is_a_number() -> None:
+    loss = torch.tensor([torch.inf, 1.0])
+    found = outlook(loss, torch.zeros(2, 2, 3), torch.full((2, 2, 3), 1 / 3), 0.0)
+    assert not found[0].isnan().any()
