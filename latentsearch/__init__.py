@@ -14,6 +14,7 @@ from latentsearch.adapters import (
 from latentsearch.constraints import (
     Classified,
     Downscales,
+    HasAttributes,
     LogPrior,
     Matches,
     Near,
@@ -45,6 +46,7 @@ from latentsearch.protocols import (
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    AugmentedLagrangian,
     AutoSearch,
     BanditSearch,
     BranchAndBoundSearch,
@@ -80,6 +82,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AliasedGenerator",
+    "AugmentedLagrangian",
     "AutoEncoder",
     "AutoSearch",
     "AutoregressivePrior",
@@ -114,6 +117,7 @@ __all__ = [
     "Goal",
     "GradientSearch",
     "HalvingSearch",
+    "HasAttributes",
     "ImportanceResampling",
     "InvalidArgument",
     "JacobiSearch",

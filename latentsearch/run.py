@@ -76,6 +76,8 @@ class Run:
             more, if the generator can and if that saves something; False always decodes whole grids.
             Patches are charged by their share of a decode, and what the codes of a generator
             reach is found once, uncharged, before the first swap.
+        stop_when_satisfied: Whether a problem ends with the first row that satisfies its goal. True, unless the goal
+            says ``subject_to``; False goes on to the least loss among what satisfies it.
         compile: True to run decoder and constraint through ``torch.compile``, or a backend's name.
 
     Example:
@@ -95,6 +97,7 @@ class Run:
     compact_every: int | None = None
     autocast: torch.dtype | None = None
     patches: bool = True
+    stop_when_satisfied: bool | None = None
     compile: bool | str = False
 
     def __post_init__(self) -> None:
@@ -109,6 +112,9 @@ class Run:
                 raise InvalidArgument(f"Run.{name}", got=repr(count), expected="a whole number of at least 1")
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
             raise InvalidArgument("Run.callbacks", got=repr(self.callbacks), expected="a list of functions of one Step")
+        if self.stop_when_satisfied not in (None, True, False):
+            got = repr(self.stop_when_satisfied)
+            raise InvalidArgument("Run.stop_when_satisfied", got=got, expected="True, False, or None")
         self._check_checkpoint()
         self._check_speed()
 
@@ -120,6 +126,10 @@ class Run:
         if os.path.isdir(self.checkpoint):
             got, hint = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as search.safetensors"
             raise InvalidArgument("Run.checkpoint", got=got, expected="a path of a file", hint=hint)
+
+    def stops(self, required: bool) -> bool:
+        """Whether a problem ends with the first row that satisfies its goal, as it is said here or in the goal."""
+        return not required if self.stop_when_satisfied is None else self.stop_when_satisfied
 
     def _check_speed(self) -> None:
         dtype = self.autocast

@@ -298,8 +298,11 @@ REFUSED = {
     "metric": (lambda: ls.Near(HERE, metric="cosine"), "Near.metric: got 'cosine'"),  # type: ignore[arg-type]
     "metric of codes": (lambda: ls.Near(HERE, metric="hamming"), "Near.latent.*int64 codes for the metric 'hamming'"),
     "metric of vectors": (lambda: ls.Near(HERE.long(), metric="l2"), "Near.latent.*continuous latent for the metric"),
-    "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: got 0, expected a positive variance"),
-    "scales": (lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)), "Near.scale: got 3 values, expected 1"),
+    "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: got values down to 0, expected positive"),
+    "scales": (
+        lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)),
+        "Near.scale: got a float32 tensor of shape",
+    ),
     "no prior": (lambda: ls.LogPrior(nn.Linear(1, 1)), "LogPrior.prior: got Linear, expected an object with sample"),  # type: ignore[arg-type]
     "no function": (lambda: ls.Satisfies(3), "Satisfies.function: got int, expected a function"),  # type: ignore[arg-type]
     "of what": (lambda: ls.Satisfies(identity, of="input"), "Satisfies.of: got 'input'"),  # type: ignore[arg-type]
@@ -339,3 +342,87 @@ def test_a_band_is_a_pair_in_order() -> None:
             ls.Typical(prior, band)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="a share between 0 and 1"):
         ls.Typical.of(prior, torch.zeros(3, 2), share=1.0)
+
+
+# -- HasAttributes, and classifiers of latents ---------------------------------------------------------
+
+
+def signs(latent: Tensor) -> Tensor:
+    """A critic of two attributes: whether each number of a latent is positive."""
+    return 4 * latent
+
+
+def test_the_loss_of_attributes_is_minus_the_log_probability_of_what_is_asked() -> None:
+    term = ls.HasAttributes(signs, {0: True, 1: False}, threshold=0.6)
+    z = torch.tensor([[0.5, -0.25], [0.5, 0.25]])
+    probability = torch.sigmoid(torch.tensor([2.0, 2.0])) * torch.sigmoid(torch.tensor([1.0, -1.0]))
+    loss, satisfied = term(z, z)
+    assert torch.allclose(loss, -probability.log())
+    assert satisfied.tolist() == (probability >= 0.6).tolist() == [True, False]
+    assert term.satisfied_at == pytest.approx(-math.log(0.6)) and term.reads == "latent"
+
+
+def test_attributes_that_are_not_asked_for_are_free() -> None:
+    z = torch.tensor([[0.5, -0.25], [-3.0, 0.25]])
+    of_one = ls.HasAttributes(signs, {1: True}, threshold=None)(z, z).loss
+    by_tensor = ls.HasAttributes(signs, torch.tensor([[torch.nan, 1.0]] * 2), threshold=None)(z, z).loss
+    assert torch.allclose(of_one, by_tensor)
+    assert torch.allclose(of_one, -torch.sigmoid(4 * z[:, 1]).log())
+    # A critic of one logit approves, or not.
+    approved = ls.HasAttributes(lambda z: z.sum(1), threshold=None)(z, z).loss
+    assert torch.allclose(approved, -torch.sigmoid(z.sum(1)).log())
+
+
+def test_each_problem_has_attributes_of_its_own() -> None:
+    wanted = torch.tensor([[1.0, 0.0], [0.0, torch.nan]])
+    term, z = ls.HasAttributes(signs, wanted), torch.tensor([[0.5, -0.5], [0.5, -0.5]])
+    alone = [ls.HasAttributes(signs, row)(z[:1], z[:1]).loss for row in wanted]
+    assert torch.allclose(term(z, z).loss, torch.cat(alone))
+    picked = term.select(torch.tensor([1, 1]))
+    assert torch.equal(picked(z, z).loss, term(z, z).loss[[1, 1]])
+
+
+def test_a_classifier_of_latents_does_not_need_the_decoder() -> None:
+    decoded: list[int] = []
+
+    def decode(z: Tensor) -> Tensor:
+        decoded.append(len(z))
+        return z
+
+    generator = ls.ContinuousGenerator(decode, (2,), check=False)
+    goal = ls.Classified(lambda z: torch.stack([z.sum(1), -z.sum(1)], 1), 0, threshold=0.9, of="latent")
+    result = ls.GradientSearch().search(generator, goal, init=-torch.ones(1, 2), seed=0, run=ls.Run(evaluations=200))
+    assert result.score.satisfied.all() and result.evaluations > 10
+    # Two latents before the run, and the answer.
+    assert sum(decoded) <= 2 + 1
+
+
+REFUSED_CRITICS: dict[str, tuple[Any, str]] = {
+    "nothing asked": (lambda: ls.HasAttributes(signs, {}), "HasAttributes.wanted: got {}"),
+    "a number": (lambda: ls.HasAttributes(signs, 1), "HasAttributes.wanted: got 1, expected True, {number"),
+    "other values": (lambda: ls.HasAttributes(signs, torch.tensor([0.5, 1.0])), "HasAttributes.wanted"),
+    "all free": (lambda: ls.HasAttributes(signs, torch.tensor([torch.nan, torch.nan])), "HasAttributes.wanted"),
+    "threshold": (lambda: ls.HasAttributes(signs, threshold=1.0), "HasAttributes.threshold: got 1.0"),
+    "of": (lambda: ls.Classified(signs, 0, of="code"), "Classified.of: got 'code'"),
+    "train mode": (lambda: ls.HasAttributes(torch.nn.Dropout().train()), r"critic.eval\(\)"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED_CRITICS.values(), ids=REFUSED_CRITICS)
+def test_critics_that_cannot_work_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (torch.ones(3), r"got 3 attributes, expected attributes of a critic with 2 logits.*\{number: True\}"),
+        ({4: True}, "got attribute 4, expected attributes of a critic with 2 logits"),
+        (True, "got 1 attributes, expected attributes of a critic with 2 logits"),
+    ],
+)
+def test_attributes_that_a_critic_does_not_have_are_refused(wanted: Any, message: str) -> None:
+    generator = ls.ContinuousGenerator(lambda z: z, (2,))
+    with pytest.raises(InvalidArgument, match=message):
+        ls.RandomSearch().search(generator, ls.HasAttributes(signs, wanted), seed=0)

@@ -3,6 +3,7 @@
 from latentsearch.constraints.classified import Classified
 from latentsearch.constraints.downscales import Downscales
 from latentsearch.constraints.geocross import Geocross
+from latentsearch.constraints.has_attributes import HasAttributes
 from latentsearch.constraints.log_prior import LogPrior
 from latentsearch.constraints.matches import Matches, SquaredMatches
 from latentsearch.constraints.near import Near
@@ -17,6 +18,7 @@ __all__ = [
     "Classified",
     "Downscales",
     "Geocross",
+    "HasAttributes",
     "LogPrior",
     "Matches",
     "Near",

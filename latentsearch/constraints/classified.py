@@ -1,27 +1,31 @@
-"""A classifier recognises the output as some class."""
+"""A classifier recognises the output, or the latent, as some class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentsearch._checks import common_problems
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_threshold
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Constraint, Score
 
 
 class Classified(Constraint):
-    r"""A classifier gives the output a label.
+    r"""A classifier gives the output, or the latent, a label.
 
     Args:
-        classifier: Outputs ``(N, *O)`` to logits ``(N, classes)``; log-probabilities serve as well.
+        classifier: Outputs ``(N, *O)``, or latents, to logits ``(N, classes)``; log-probabilities serve as well.
         label: The target class, one for all problems or ``(B,)`` int64.
         loss: ``"probability"`` for $-\log p(\mathrm{label})$, or ``"logit"`` for the negative
             logit, which does not saturate but has no lower bound.
         threshold: Satisfied where the label's probability is at least this; None for no threshold.
+        of: What it reads: ``"output"``, or ``"latent"`` for a classifier of latents, such as an
+            [AttributeCritic][latentsearch.critics.AttributeCritic]: the decoder is not run for it. Codes come hard
+            ``(N, *S)``, or soft ``(N, *S, K)`` in searchers that follow gradients.
 
     Raises:
         InvalidArgument: If the classifier is in train mode, or labels or threshold are out of range.
@@ -38,22 +42,15 @@ class Classified(Constraint):
 
     def __init__(
         self,
-        classifier: Callable[[Tensor], Tensor],
+        classifier: Judge,
         label: int | Tensor,
         *,
         loss: Literal["probability", "logit"] = "probability",
         threshold: float | None = 0.9,
+        of: Of = "output",
     ) -> None:
-        if not callable(classifier):
-            raise InvalidArgument(
-                "Classified.classifier",
-                got=type(classifier).__name__,
-                expected="a module or function from outputs to logits",
-            )
-        if isinstance(classifier, nn.Module) and any(part.training for part in classifier.modules()):
-            raise InvalidArgument(
-                "Classified.classifier", got="a module in train mode", expected="a frozen one", hint="classifier.eval()"
-            )
+        require_judge("Classified.classifier", classifier, of)
+        require_threshold("Classified.threshold", threshold)
         self.label = torch.as_tensor(label).reshape(-1)
         whole = self.label.dtype in (torch.int64, torch.int32, torch.uint8)
         if not whole or not len(self.label) or int(self.label.min()) < 0:
@@ -61,45 +58,30 @@ class Classified(Constraint):
         self.label = self.label.long()
         if loss not in ("probability", "logit"):
             raise InvalidArgument("Classified.loss", got=repr(loss), expected="'probability' or 'logit'")
-        if threshold is not None and not 0 < threshold < 1:
-            raise InvalidArgument(
-                "Classified.threshold", got=repr(threshold), expected="a probability in (0, 1), or None"
-            )
         self.classifier, self.loss, self.threshold = classifier, loss, threshold
+        self.reads: Of = of
         self.problems = common_problems("Classified", (len(self.label),))
 
+    @property
+    def satisfied_at(self) -> float | None:
+        if self.threshold is None or self.loss != "probability":
+            return None
+        return -math.log(self.threshold)
+
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
-        logits = self.classifier(output)
-        label = self.label.expand(len(output))[:, None]
+        logits = self.classifier(self._read(output, latent))
+        label = self.label.expand(len(logits))[:, None]
         log_probability = logits.log_softmax(1).gather(1, label)[:, 0]
         loss = -log_probability if self.loss == "probability" else -logits.gather(1, label)[:, 0]
         if self.threshold is None:
             return Score(loss)
         return Score(loss, log_probability.exp() >= self.threshold)
 
+    def _read(self, output: Tensor, latent: Tensor) -> Tensor:
+        return latent if self.reads == "latent" else output
+
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        hint = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"
-        try:
-            logits = self.classifier(output)
-        except Exception as error:
-            weights = self.classifier.parameters() if isinstance(self.classifier, nn.Module) else ()
-            elsewhere = {weight.device for weight in weights} - {output.device}
-            if elsewhere:
-                hint = f"it is on {elsewhere.pop()}, and outputs on {output.device}: classifier.to('{output.device}')"
-            raise InvalidArgument(
-                "Classified.classifier",
-                got=f"a classifier that fails on {describe(output)} with {type(error).__name__}: {error}",
-                expected="one that takes the generator's outputs",
-                hint=hint,
-            ) from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(output):
-            got = describe(logits) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-            raise InvalidArgument(
-                "Classified.classifier",
-                got=f"{got} for {len(output)} outputs",
-                expected="logits (N, classes)",
-                hint=hint,
-            )
+        logits = logits_of("Classified.classifier", self.classifier, self._read(output, latent), self.reads)
         if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
             raise InvalidArgument(
                 "Classified.classifier",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import check_per_problem
-from latentsearch._rows import mean_rows, per_row, sum_rows
+from latentsearch._rows import mean_rows, sum_rows
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
 
@@ -18,17 +18,18 @@ Metric = Literal["l2", "log", "hamming"]
 class Near(Constraint):
     r"""The latent stays near a source.
 
-    - ``"l2"``: $\|z' - z\|^2$, for continuous latents.
+    - ``"l2"``: $\|(z' - z) / \bar\sigma\|^2$, for continuous latents.
     - ``"log"``: the mean over dimensions of $\log(1 + (z' - z)^2) / \bar\sigma^2$, the
       distance penalty of *Latent Constraints: Learning to Generate Conditionally from Unconditional
-      Generative Models* (section 3, "Identity-preserving transformations").
+      Generative Models* (section 3), <https://arxiv.org/abs/1711.05772>. The paper does not say whether it is a mean
+      or a sum.
     - ``"hamming"``: the number of positions whose code differs; of soft codes, its expectation.
 
     Args:
         latent: The source, ``(B, *S)``.
         metric: As above; None picks by the latent's dtype: ``"hamming"`` for codes, else ``"l2"``.
-        scale: $\bar\sigma^2$, a number or ``(B,)``, for ``"log"``: there the paper takes the
-            encoder's posterior variance averaged over the training data.
+        scale: $\bar\sigma^2$, a number, one a problem ``(B,)``, or one a dimension, ``(1, *S)`` or ``(B, *S)``. The
+            paper takes the square of the encoder's mean standard deviation over the training data.
 
     Raises:
         InvalidArgument: If the metric does not fit the latent, or the scale is not positive.
@@ -55,21 +56,35 @@ class Near(Constraint):
             expected = "int64 codes" if metric == "hamming" else "a continuous latent"
             raise InvalidArgument("Near.latent", got=describe(latent), expected=f"{expected} for the metric {metric!r}")
         self.metric = metric
-        self.scale = torch.as_tensor(scale, dtype=torch.get_default_dtype()).reshape(-1)
-        if not bool((self.scale > 0).all()):
-            raise InvalidArgument("Near.scale", got=repr(scale), expected="a positive variance, or one a problem")
         self.problems = latent.shape[0]
-        if len(self.scale) not in (1, self.problems):
-            raise InvalidArgument("Near.scale", got=f"{len(self.scale)} values", expected=f"1 or {self.problems}")
+        self.scale = self._checked_scale(torch.as_tensor(scale, dtype=torch.get_default_dtype()))
+
+    def _checked_scale(self, scale: Tensor) -> Tensor:
+        """Variances with one row a problem, or one for all, that broadcast against latents."""
+        if not bool((scale > 0).all()):
+            got = f"values down to {float(scale.min()):g}"
+            raise InvalidArgument("Near.scale", got=got, expected="positive variances")
+        if scale.ndim < 2:
+            scale = scale.reshape(-1, *[1] * (self.latent.ndim - 1))
+        rows, dimensions = len(scale), tuple(scale.shape[1:])
+        shape = tuple(self.latent.shape[1:])
+        if rows not in (1, self.problems) or dimensions not in (shape, (1,) * len(shape)):
+            raise InvalidArgument(
+                "Near.scale",
+                got=describe(scale),
+                expected=f"a number, one for each of {self.problems} problems, or one a dimension, {(1, *shape)}",
+                hint="scale[None] serves all problems" if tuple(scale.shape) == shape else "",
+            )
+        return scale
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         if self.metric == "hamming":
             loss = self._hamming(latent)
         elif self.metric == "l2":
-            loss = sum_rows((latent - self.latent).square())
+            loss = sum_rows((latent - self.latent).square() / self.scale)
         else:
             distance = torch.log1p((latent - self.latent).square())
-            loss = mean_rows(distance / per_row(self.scale, distance))
+            loss = mean_rows(distance / self.scale)
         return Score(loss)
 
     def _hamming(self, latent: Tensor) -> Tensor:

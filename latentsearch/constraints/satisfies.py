@@ -86,6 +86,10 @@ class Satisfies(Constraint):
         clone.problems = len(targets)
         return clone
 
+    @property
+    def satisfied_at(self) -> float | None:
+        return 0.0 if self.boolean else None
+
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         value = self.function(*self._arguments(output, latent))
         if self.boolean and value.dtype == torch.bool:

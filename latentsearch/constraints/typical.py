@@ -73,6 +73,10 @@ class Typical(Constraint):
         low, high = nats.quantile(torch.tensor([0.5 - share / 2, 0.5 + share / 2], dtype=nats.dtype).to(nats)).tolist()
         return cls(prior, (low, high))
 
+    @property
+    def satisfied_at(self) -> float | None:
+        return 0.0
+
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         nats = self._likely(output, latent).loss
         low, high = self.band

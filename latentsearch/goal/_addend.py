@@ -26,6 +26,31 @@ class Addend(ABC):
         """The same loss, satisfied where it is at most ``threshold``."""
         return self.goal.with_threshold(threshold)
 
+    def subject_to(self, *requirements: Addend) -> Goal:
+        """This loss, to be as low as it can be where other constraints are satisfied.
+
+        A search goes on after the first row that satisfies them, and its answer is the one of least loss among those
+        that do. [AugmentedLagrangian][latentsearch.AugmentedLagrangian] makes any search do so, and
+        [search][latentsearch.search] chooses it.
+
+        Args:
+            *requirements: Constraints or goals with a threshold, ``constraint.below(t)``. Their losses do not count.
+
+        Raises:
+            InvalidArgument: If one has no threshold.
+
+        Example:
+            >>> import torch
+            >>> import latentsearch as ls
+            >>> bright = ls.Satisfies(lambda x: 1 - x.mean((1, 2, 3)), name="bright").below(0.5)
+            >>> ls.Near(torch.zeros(1, 8)).subject_to(bright)
+            Near subject to bright <= 0.5
+        """
+        goal = self.goal
+        for requirement in requirements:
+            goal = goal.requiring(_as_goal(requirement))
+        return goal
+
     def __add__(self, other: object) -> Goal:
         if isinstance(other, Addend):
             return self.goal.plus(other.goal)
@@ -45,6 +70,13 @@ class Addend(ABC):
         return self.goal.times(float(weight)) if isinstance(weight, Real) else NotImplemented
 
     __rmul__ = __mul__
+
+
+def _as_goal(requirement: object) -> Goal:
+    if isinstance(requirement, Addend):
+        return requirement.goal
+    hint = "wrap the function: Satisfies(function).below(0.1)" if callable(requirement) else ""
+    raise InvalidArgument("subject_to", got=type(requirement).__name__, expected="a Constraint or a Goal", hint=hint)
 
 
 def _refuse_prior(other: object) -> None:

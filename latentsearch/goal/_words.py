@@ -18,9 +18,11 @@ def in_words(goal: Goal) -> str:
 
     text = summed(goal.weights)
     thresholds = list(goal.thresholds)
-    if len(thresholds) == 1 and thresholds[0].weights == goal.weights:
+    if not goal.required and len(thresholds) == 1 and thresholds[0].weights == goal.weights:
         text = f"({text}).below({thresholds.pop().most:g})"
     if goal.limited:
         text = f"{text} + {goal.limit!r}" if text else repr(goal.limit)
     where = " and ".join(f"{summed(weights)} <= {most:g}" for weights, most in thresholds)
+    if goal.required:
+        return f"{text} subject to {where or 'thresholds of its terms'}"
     return f"{text} where {where}" if where else text

@@ -52,6 +52,11 @@ class Constraint(Part):
         return True
 
     @property
+    def satisfied_at(self) -> float | None:
+        """The highest loss at which it is satisfied by itself; None where it never is, or the loss does not say."""
+        return None
+
+    @property
     def needs_residuals(self) -> bool:
         """Whether its noise level is the decoder's own error, which `calibrated` has yet to fill in."""
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, cast
@@ -17,6 +17,7 @@ from latentsearch.goal._addend import Addend
 from latentsearch.goal._part import Part
 from latentsearch.goal._problems import check_problems
 from latentsearch.goal._words import in_words
+from latentsearch.goal.augmentation import Augmentation
 from latentsearch.goal.capabilities import LeastSquares, Separable, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
@@ -33,10 +34,16 @@ class Goal(Addend):
     its own is, and every threshold of the goal is met; where there is none, nothing is ever satisfied. ``w * a``
     scales the loss and leaves thresholds alone. Latents beyond the limit have an infinite loss.
 
+    ``rest.subject_to(a.below(t))`` asks for more than a verdict: the least loss of ``rest`` where the loss of ``a`` is
+    at most t. A search goes on after the first row that is satisfied, and a term that is required and nothing else has
+    the weight 0.
+
     Attributes:
         terms: Weights and constraints.
         thresholds: On weighted sums of the terms' losses.
         limit: The latents that are allowed.
+        required: Whether thresholds are to be met at the least loss, as ``subject_to`` says, and a search goes on.
+        augmentation: What a search adds to the loss where thresholds are not met.
 
     Example:
         >>> import torch
@@ -49,6 +56,8 @@ class Goal(Addend):
     terms: tuple[tuple[float, Constraint], ...]
     thresholds: tuple[Threshold, ...] = ()
     limit: Limit = field(default_factory=Unlimited)
+    required: bool = False
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         check_problems(self._parts)
@@ -60,19 +69,30 @@ class Goal(Addend):
         loss = weighted(self.weights, losses)
         verdicts = [score.satisfied for score in scores if score.satisfied is not None]
         verdicts += [threshold.met(losses) for threshold in self.thresholds]
-        satisfied = torch.stack(verdicts).all(0) if verdicts else None
-        return self.limit.confine(Score(loss, satisfied), latent)
+        score = Score(loss, torch.stack(verdicts).all(0) if verdicts else None)
+        if self.augmentation is not None:
+            score = self.augmentation.of(score, self._excess(losses))
+        return self.limit.confine(score, latent)
+
+    def excess(self, output: Tensor, latent: Tensor) -> Tensor:
+        """``(N, n)``: how far the loss of each requirement is above its threshold; negative where it is below."""
+        return self._excess([constraint(output, latent).loss for constraint in self.constraints])
+
+    def _excess(self, losses: Sequence[Tensor]) -> Tensor:
+        return torch.stack([threshold.excess(losses) for threshold in self.requirements], 1)
 
     def report(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
-        """Each term's weighted loss, under a name of its own, with the thresholds that are on it alone."""
+        """Each term's weighted loss, under a name of its own, with the thresholds that are on it alone.
+
+        A term that is required and nothing else has its own loss.
+        """
         found: dict[str, Score] = {}
         for number, (weight, constraint) in enumerate(self.terms):
             loss, satisfied = constraint(output, latent)
             verdicts = [] if satisfied is None else [satisfied]
             verdicts += [w[number] * loss <= most for w, most in self.thresholds if alone(w, number)]
-            found[_unused(constraint.name, found)] = Score(
-                weight * loss, torch.stack(verdicts).all(0) if verdicts else None
-            )
+            own = loss if self.required and not weight else weight * loss
+            found[_unused(constraint.name, found)] = Score(own, torch.stack(verdicts).all(0) if verdicts else None)
         return found
 
     # -- what is known of it: one fold over the terms each ----------------------------------------
@@ -100,6 +120,16 @@ class Goal(Addend):
     def limited(self) -> bool:
         """Whether some latents are not feasible."""
         return not isinstance(self.limit, Unlimited)
+
+    @property
+    def requirements(self) -> tuple[Threshold, ...]:
+        """Its thresholds, those included that terms have of their own."""
+        own = (
+            Threshold(tuple(float(other is term) for other in self.constraints), term.satisfied_at)
+            for term in self.constraints
+            if term.satisfied_at is not None
+        )
+        return (*own, *self.thresholds)
 
     @property
     def reads_output(self) -> bool:
@@ -149,12 +179,15 @@ class Goal(Addend):
     @property
     def least_squares(self) -> bool:
         """Whether the loss is a sum of squares, which ``residuals`` gives."""
-        return all(isinstance(c, LeastSquares) and weight >= 0 for weight, c in self.terms)
+        squares = all(isinstance(c, LeastSquares) and weight >= 0 for weight, c in self.terms)
+        return squares and self.augmentation is None
 
     @property
     def cell_axes(self) -> int:
         """How many axes the cells have over which the loss is a sum, as ``loss_map`` gives it; 0 for none."""
         axes = {c.cell_axes if isinstance(c, Separable) else 0 for c in self.constraints}
+        if self.augmentation is not None:
+            return 0
         return axes.pop() if len(axes) == 1 else 0
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
@@ -203,7 +236,20 @@ class Goal(Addend):
                 *(Threshold((*before, *weights), most) for weights, most in other.thresholds),
             ),
             self.limit if self.limited else other.limit,
+            self.required or other.required,
         )
+
+    def requiring(self, other: Goal) -> Goal:
+        """The goal whose loss is to be least where the other one is satisfied; its loss does not count."""
+        if not other.requirements:
+            raise InvalidArgument(
+                "subject_to",
+                got=f"{other!r}, which no loss satisfies",
+                expected="a constraint with a threshold",
+                hint="say how low its loss must be: constraint.below(0.1)",
+            )
+        verdicts = replace(other, terms=tuple((0.0, constraint) for constraint in other.constraints))
+        return replace(self.plus(verdicts), required=True)
 
     def times(self, weight: float) -> Goal:
         """The goal with its loss scaled, and its thresholds and limit left alone."""
@@ -255,7 +301,10 @@ class Goal(Addend):
 
     def _mapped(self, function: Callable[[Part], Part]) -> Goal:
         terms = tuple((weight, cast(Constraint, function(constraint))) for weight, constraint in self.terms)
-        return replace(self, terms=terms, limit=cast(Limit, function(self.limit)))
+        augmentation = (
+            None if self.augmentation is None else cast(Augmentation, function(cast(Part, self.augmentation)))
+        )
+        return replace(self, terms=terms, limit=cast(Limit, function(self.limit)), augmentation=augmentation)
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         """Raise InvalidArgument if outputs and latents like these cannot be scored. Called once, before a run."""

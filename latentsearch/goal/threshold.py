@@ -22,17 +22,20 @@ class Threshold(NamedTuple):
 
     def met(self, losses: Sequence[Tensor]) -> Tensor:
         """``(N,)`` bool, from the loss of each term."""
-        # Terms that it is not about are left out: times 0 an infinite loss would be no number.
-        about = [(weight, loss) for weight, loss in zip(self.weights, losses, strict=True) if weight]
-        if not about:
-            return torch.full_like(losses[0], self.most >= 0, dtype=torch.bool)
-        weights, losses = zip(*about, strict=True)
-        return weighted(weights, losses) <= self.most
+        return weighted(self.weights, losses) <= self.most
+
+    def excess(self, losses: Sequence[Tensor]) -> Tensor:
+        """``(N,)``: how far the sum is above what passes, from the loss of each term."""
+        return weighted(self.weights, losses) - self.most
 
 
 def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
     """The weighted sum of losses, added in their order."""
-    parts = [loss if weight == 1 else weight * loss for weight, loss in zip(weights, losses, strict=True)]
+    # Terms that it is not about are left out: times 0 an infinite loss would be no number.
+    about = [(weight, loss) for weight, loss in zip(weights, losses, strict=True) if weight]
+    if not about:
+        return torch.zeros_like(losses[0])
+    parts = [loss if weight == 1 else weight * loss for weight, loss in about]
     total = parts[0]
     for part in parts[1:]:
         total = total + part

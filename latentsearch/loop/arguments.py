@@ -97,6 +97,13 @@ def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None
         )
 
 
+def _meeting_requirements(method: IterativeSearcher) -> str:
+    """What meets the requirements of a goal, in place of a method that does not."""
+    if method.samples:
+        return "a sampler draws from a density: add the requirement as a term, such as Classified(..., threshold=None)"
+    return f"ls.AugmentedLagrangian(ls.{type(method).__name__}(...)) meets requirements with any search"
+
+
 def check_needs(method: IterativeSearcher, problem: Problem) -> None:
     """Raise unless space and goal have what a method declares that it needs."""
     name, space, goal = type(method).__name__, problem.generator.space, problem.goal
@@ -104,6 +111,13 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
         hint = _ELSEWHERE[isinstance(space, Continuous), method.samples]
         raise Unsupported(name, got=f"a generator over {space}", expected=f"a {kinds} space", hint=hint)
+    if goal.required and goal.augmentation is None:
+        raise Unsupported(
+            name,
+            got=f"a loss that is subject to something ({goal!r})",
+            expected="a goal of terms and thresholds",
+            hint=_meeting_requirements(method),
+        )
     if method.needs_least_squares and not goal.least_squares:
         raise not_squares(name, goal)
     if method.needs_gradient and not goal.differentiable:

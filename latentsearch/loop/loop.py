@@ -136,7 +136,8 @@ class Loop:
                 self.incumbents.replace(proposal.latent, proposal.score)
             case Proposal():
                 self.incumbents.update(proposal.latent, proposal.score)
-        ledger.end(self.incumbents.solved(), Status.SATISFIED)
+        if self.settings.stops(self.objective.per_problem.required):
+            ledger.end(self.incumbents.solved(), Status.SATISFIED)
         ledger.end(self._nan_rows(proposal), Status.NONFINITE)
         if proposal is not None and proposal.status is not None:
             ledger.end(ledger.alive, proposal.status)

@@ -14,12 +14,13 @@ from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.sampling import EllipticalSliceSearch, ImportanceResampling, NormalBase
 from latentsearch.searchers.smc import SMCSearch
 from latentsearch.searchers.spherical import Schedule, SphericalSearch, one_cycle, warmup_cosine
-from latentsearch.searchers.stages import Stage, Then
+from latentsearch.searchers.stages import AugmentedLagrangian, Stage, Then
 from latentsearch.searchers.straight_through import SinglePositionSearch, StraightThroughSearch
 from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, CoordinateSearch, JacobiSearch, PursuitSearch
 
 __all__ = [
     "DEFAULT_PLANS",
+    "AugmentedLagrangian",
     "AutoSearch",
     "BanditSearch",
     "BranchAndBoundSearch",

@@ -102,6 +102,13 @@ class Subject:
         with torch.no_grad():
             return self.constraint(self.generator.decode(latent), latent).loss
 
+    def worth(self, latent: Tensor) -> Tensor:
+        """``(B,)``: by what answers are ranked: their loss, infinite where they miss what the goal requires."""
+        with torch.no_grad():
+            score = self.constraint(self.generator.decode(latent), latent)
+        required = self.constraint.goal.required
+        return torch.where(score.passed, score.loss, torch.inf) if required else score.loss
+
     @cached_property
     def start(self) -> Tensor:
         """``(B, *S)``: latents that have nothing to do with the answer."""

@@ -22,6 +22,7 @@ from latentsearch.noise import problem_seeds
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult, Status
 from latentsearch.run import Run, Step
+from latentsearch.searchers.stages import AugmentedLagrangian, Then
 from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 from latentsearch.testing._laws import Check, require, run_all
@@ -119,7 +120,7 @@ def results_are_never_worse_than_init(searcher: Searcher, subject: Subject) -> N
     init = subject.baseline.latent if known is None else known
     # Where something better may be found, a smaller budget and other draws do not, unless from there on.
     run = Run(evaluations=20) if known is None else RUN
-    least, found = subject.loss(init), subject.search(init=init, seed=SEED + 1, run=run).score.loss
+    least, found = subject.worth(init), subject.worth(subject.search(init=init, seed=SEED + 1, run=run).latent)
     detail = f"started at losses {least.tolist()} and ended at {found.tolist()}"
     require(subject.at_most(found, least), results_are_never_worse_than_init, searcher, detail)
 
@@ -150,9 +151,19 @@ def budgets_are_kept(searcher: Searcher, subject: Subject) -> None:
     counted, decoded = counting(subject.generator)
     charged = float(subject.search(generator=counted, run=replace(RUN, compact_every=1)).evaluations.sum())
     # Every row decoded is charged, but for the checks before each search and its final decoding.
-    searches = len(getattr(searcher, "stages", (searcher,)))
     detail = f"{sum(decoded):g} rows decoded and {charged:g} charged"
-    require(sum(decoded) - charged <= searches * (4 + subject.problems), budgets_are_kept, searcher, detail)
+    allowed = _searches_of(searcher) * (4 + subject.problems)
+    require(sum(decoded) - charged <= allowed, budgets_are_kept, searcher, detail)
+
+
+def _searches_of(searcher: Searcher) -> int:
+    """How many searches one is made of, each with its checks."""
+    match searcher:
+        case Then():
+            return len(searcher.stages)
+        case AugmentedLagrangian():
+            return searcher.rounds + 2  # it looks at where problems begin, and scores candidates again
+    return 1
 
 
 def seeds_decide_everything(searcher: Searcher, subject: Subject) -> None:
@@ -304,10 +315,10 @@ def hard_limits_are_kept(searcher: Searcher, subject: Subject) -> None:
         require(not outside.any(), law, searcher, detail)
     whole = Status.NONFINITE not in result.status
     require(whole, law, searcher, "a loss or a gradient at the centre of the ball is not a number")
-    least = subject.loss(source)
-    detail = f"losses {result.score.loss.tolist()}, and at the source {least.tolist()}"
+    least, worth = subject.worth(source), subject.worth(result.latent)
+    detail = f"losses {worth.tolist()}, and at the source {least.tolist()}"
     drawn = draws_its_answer(searcher)
-    require(drawn or subject.at_most(result.score.loss, least), law, searcher, detail)
+    require(drawn or subject.at_most(worth, least), law, searcher, detail)
 
 
 def steps_do_not_wait_for_the_device(searcher: Searcher, subject: Subject) -> None:

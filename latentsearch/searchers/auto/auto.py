@@ -17,6 +17,7 @@ from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.auto.plans import DEFAULT_PLANS
+from latentsearch.searchers.stages import AugmentedLagrangian
 from latentsearch.searchers.stages.stage import check_searcher
 
 
@@ -48,6 +49,9 @@ class AutoSearch(BaseSearcher):
 
     A learnt prior is one that can propose. The goal names it in a ``LogPrior``; the generator's own counts too, where
     the goal is a Gaussian likelihood alone, such as ``Matches(..., noise="decoder")``.
+
+    A goal with requirements, ``rest.subject_to(...)``, is searched in the rounds of
+    [AugmentedLagrangian][latentsearch.AugmentedLagrangian], each of which chooses by the table.
 
     [choose][latentsearch.AutoSearch.choose] tells what is chosen.
 
@@ -91,6 +95,8 @@ class AutoSearch(BaseSearcher):
         return self._chosen(Problem.of(generator, goal, None, problem_seeds(0, goal.problems)), run)
 
     def _chosen(self, problem: Problem, run: Run) -> Searcher:
+        if problem.goal.required and problem.goal.augmentation is None:
+            return AugmentedLagrangian(self)
         evaluations = min(run.limit("evaluations", problem.goal.problems))
         for plan in self.plans:
             if plan.applies(problem, evaluations):

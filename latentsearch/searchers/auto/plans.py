@@ -58,6 +58,8 @@ def _has_a_prior_that_proposes(problem: Problem, evaluations: float) -> bool:
     nobody said how much they weigh.
     """
     prior, goal = problem.prior, problem.goal
+    if goal.required:
+        return False
     if not (isinstance(prior, ConditionalPrior) and prior.cost > 0 and goal.likelihood.terms):
         return False
     if goal.prior is None:

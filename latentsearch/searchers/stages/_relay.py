@@ -23,7 +23,7 @@ from latentsearch.searchers.stages.stage import Stage
 
 _ENDED = (Status.SATISFIED, Status.NONFINITE, Status.INTERRUPTED)
 _RESTART = 5  # the stream of noise that draws starts
-_STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one run share their noise
+STAGE_SEEDS = 0x2545F4914F6CDD1D  # odd, so that no two stages of one run share their noise
 
 
 class Relay:
@@ -55,7 +55,7 @@ class Relay:
         if not problems:
             return before
         if self.listeners.stopped or Status.INTERRUPTED in before.status:
-            return _interrupted(before, problems)
+            return interrupted(before, problems)
         index = torch.tensor(problems, device=before.latent.device)
         run = self._run(number, problems, spent)
         try:
@@ -65,7 +65,7 @@ class Relay:
             raise self.files.broken(error) from root(error)
         except KeyboardInterrupt:
             # Between two stages, or while the next one is set up: keep the result so far.
-            return _interrupted(before, problems)
+            return interrupted(before, problems)
         except Exception as error:
             raise failed(error, before, index) from error
         return joined(before, after, index, if_better=stage.keep == "better")
@@ -83,16 +83,16 @@ class Relay:
     def _handed_on(self, number: int, before: SearchResult, index: Tensor) -> Problem:
         """What a later stage is to search for: some of the problems, with a start and randomness of their own."""
         leaves = sum(searcher.leaves for searcher in self.searchers[:number])
-        seeds = tuple(mix_int(self.problem.seeds[b] + leaves * _STAGE_SEEDS) for b in index.tolist())
+        seeds = tuple(mix_int(self.problem.seeds[b] + leaves * STAGE_SEEDS) for b in index.tolist())
         part = replace(self.problem, goal=self.problem.goal.select(index), init=None, seeds=seeds)
         if self.stages[number].start == "prior":
-            return replace(part, init=_drawn(part, index.device))
+            return replace(part, init=drawn(part, index.device))
         candidates = before.candidates.latent[index]
         as_many = candidates.shape[1] == self.searchers[number].restarts
         return replace(part, init=candidates if as_many else before.latent[index])
 
 
-def _drawn(problem: Problem, device: torch.device) -> Tensor:
+def drawn(problem: Problem, device: torch.device) -> Tensor:
     """A draw from the prior for each problem, ``(b, *S)``, feasible where there is a limit."""
     generator, goal = problem.generator, problem.goal
     noise = Noise.from_seed(problem.seeds, goal.problems, 1, device).fold(_RESTART)
@@ -111,7 +111,7 @@ def _cut_short(before: SearchResult, payable: list[int], done: Sequence[Status])
     return replace(before, status=tuple(status))
 
 
-def _interrupted(before: SearchResult, problems: Sequence[int]) -> SearchResult:
+def interrupted(before: SearchResult, problems: Sequence[int]) -> SearchResult:
     """The result so far; the given problems are interrupted, except those that had ended by themselves."""
     status = (
         Status.INTERRUPTED if b in problems and ended not in _ENDED else ended

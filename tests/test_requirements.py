@@ -1,0 +1,264 @@
+"""`subject_to`: the least loss where requirements are met, by any search in rounds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from torch import Tensor
+
+import latentsearch as ls
+from latentsearch.priors import StandardNormal
+from latentsearch.searchers.stages._multipliers import Multipliers
+from latentsearch.testing import TestProblem, parametrize_with_checks, toys
+
+PLANE = ls.ContinuousGenerator(lambda z: z, shape=(3,))
+SOURCE = torch.tensor([[0.0, 0.0, 0.0], [1.0, -2.0, 0.5], [3.0, 3.0, 3.0]])
+SUMS = torch.tensor([3.0, 6.0, 2.0])
+ENOUGH = ls.Run(evaluations=2100)
+
+at_least = ls.Satisfies(lambda x, least: least - x.sum(1), targets=SUMS, name="sum").below(0)
+PROJECTION = ls.Near(SOURCE).subject_to(at_least)
+
+
+def nearest() -> Tensor:
+    """The nearest points whose sum is at least so much."""
+    return SOURCE + (SUMS - SOURCE.sum(1)).clamp(min=0)[:, None] / 3
+
+
+# -- the goal ----------------------------------------------------------------------------------------
+
+
+def test_the_loss_is_the_rest_and_the_verdict_the_requirement():
+    score = PROJECTION(SOURCE, SOURCE)
+    assert score.loss.tolist() == [0, 0, 0] and score.satisfied.tolist() == [False, False, True]
+    assert PROJECTION.excess(SOURCE, SOURCE)[:, 0].tolist() == [3.0, 6.5, -7.0]
+    assert repr(PROJECTION) == "Near(3 problems) subject to sum(3 problems) <= 0"
+    report = PROJECTION.report(SOURCE, SOURCE)
+    assert report["sum"].loss.tolist() == [3.0, 6.5, -7.0] and report["sum"].satisfied.tolist() == [False, False, True]
+
+
+def test_what_is_required_is_never_added_to_the_loss_even_where_it_is_infinite():
+    broken = ls.Satisfies(lambda x: torch.full((len(x),), torch.inf), name="infinite").below(1.0)
+    score = ls.Near(SOURCE).subject_to(broken)(SOURCE, SOURCE)
+    assert score.loss.tolist() == [0, 0, 0] and not score.satisfied.any()
+
+
+def test_thresholds_that_constraints_have_of_their_own_are_requirements():
+    likely = ls.Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), 0, threshold=0.8)
+    bright = ls.Satisfies(lambda x: x.sum(1) > 1, boolean=True, differentiable=False)
+    for term in (likely, bright, ls.Typical(StandardNormal((3,)), (2.0, 5.0))):
+        goal = ls.Near(SOURCE).subject_to(term)
+        verdicts = goal(SOURCE, SOURCE).satisfied
+        assert torch.equal(verdicts, term(SOURCE, SOURCE).satisfied)
+        assert torch.equal(verdicts, goal.excess(SOURCE, SOURCE)[:, 0] <= 0)
+    assert ls.Near(SOURCE).subject_to(likely).requirements[0].most == pytest.approx(-math.log(0.8))
+
+
+def test_a_constraint_without_a_threshold_is_no_requirement():
+    match = r"got Matches.*no loss satisfies.*constraint.below\(0.1\)"
+    with pytest.raises(ls.InvalidArgument, match=match):
+        ls.Near(SOURCE).subject_to(ls.Matches(SOURCE))
+    # The verdict of a logit's loss is one of probabilities.
+    with pytest.raises(ls.InvalidArgument, match="subject_to"):
+        ls.Near(SOURCE).subject_to(ls.Classified(lambda x: x, 0, loss="logit"))
+    with pytest.raises(ls.InvalidArgument, match="wrap the function"):
+        ls.Near(SOURCE).subject_to(lambda x: x)  # type: ignore[arg-type]
+
+
+def test_several_requirements_and_sums_keep_them():
+    small = ls.Satisfies(lambda x: x.square().sum(1), name="small").below(4.0)
+    both = ls.Near(SOURCE).subject_to(at_least, small)
+    assert len(both.requirements) == 2 and both.required
+    more = 2 * (both + ls.LogPrior(StandardNormal((3,))))
+    assert more.required and len(more.requirements) == 2
+    expected = 2 * (ls.Near(SOURCE) + ls.LogPrior(StandardNormal((3,))))(SOURCE, SOURCE).loss
+    assert torch.allclose(more(SOURCE, SOURCE).loss, expected)
+    picked = both.select(torch.tensor([2, 0]))
+    assert torch.equal(picked.excess(SOURCE[[2, 0]], SOURCE[[2, 0]]), both.excess(SOURCE, SOURCE)[[2, 0]])
+
+
+@given(some.floats(-2, 2), some.floats(0, 5), some.floats(0.1, 50))
+def test_what_is_added_is_continuous_convex_and_nothing_where_no_multiplier_is(excess, multiplier, penalty):
+    numbers = Multipliers(*(torch.tensor([[value]], dtype=torch.float64) for value in (multiplier, penalty, 0.0)))
+    added = numbers.augmentation(stricter=False, judges=True, dtype=torch.float64)
+    score = added.of(ls.Score(torch.zeros(1, dtype=torch.float64)), torch.tensor([[excess]], dtype=torch.float64))
+    aimed = max(0.0, multiplier + penalty * excess)
+    assert float(score.loss) == pytest.approx((aimed**2 - multiplier**2) / (2 * penalty), abs=1e-9)
+    if multiplier == 0 and excess <= 0:
+        assert float(score.loss) == 0
+    after = numbers.after(torch.tensor([[excess]]), growth=4.0)
+    assert float(after.multiplier) == pytest.approx(aimed) and float(after.missed) == pytest.approx(max(excess, 0))
+
+
+def test_penalties_do_not_depend_on_the_unit_of_losses():
+    loss, excess = torch.tensor([2.0, 0.0, 5.0]), torch.tensor([[4.0], [0.5], [0.0]])
+    one, other = Multipliers.at(loss, excess), Multipliers.at(1000 * loss, 1000 * excess)
+    assert torch.allclose(one.penalty[:2], 1000 * other.penalty[:2])
+    assert one.penalty.isfinite().all() and (one.penalty > 0).all()
+
+
+# -- searches ----------------------------------------------------------------------------------------
+
+SEARCHES = {
+    "gradient": ls.GradientSearch(),
+    "halving": ls.HalvingSearch(draws=4, starts=2),
+    "evolution of vectors": ls.CMAESSearch(),
+    "auto": ls.AutoSearch(),
+}
+
+
+@pytest.mark.parametrize("name", ["gradient", "halving", "evolution of vectors", "auto"])
+def test_any_search_finds_the_nearest_point_that_meets_a_requirement(name):
+    search = ls.AugmentedLagrangian(SEARCHES[name])
+    result = search.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=ENOUGH)
+    assert result.score.satisfied.all()
+    assert torch.allclose(result.latent, nearest(), atol=0.1)
+    best = (nearest() - SOURCE).square().sum(1)
+    assert (result.score.loss <= 1.02 * best + 1e-6).all()
+    assert (result.evaluations <= ENOUGH.evaluations).all()
+
+
+def test_what_chooses_a_method_chooses_rounds():
+    assert isinstance(ls.AutoSearch().choose(PLANE, PROJECTION), ls.AugmentedLagrangian)
+    assert ls.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=ENOUGH).score.satisfied.all()
+
+
+def test_the_least_loss_is_found_where_stopping_at_the_first_satisfied_row_finds_another():
+    stopped = ls.GradientSearch().search(PLANE, ls.Near(SOURCE) + at_least, init=SOURCE + 4, seed=0, run=ENOUGH)
+    assert stopped.score.satisfied.all() and (stopped.latent - nearest()).abs().max() > 1
+    rounds = ls.AugmentedLagrangian(ls.GradientSearch())
+    first = rounds.search(
+        PLANE, PROJECTION, init=SOURCE - 4, seed=0, run=ls.Run(evaluations=2100, stop_when_satisfied=True)
+    )
+    assert first.score.satisfied.all() and (first.evaluations < 2100).all()
+    assert {status.name for status in first.status} == {"SATISFIED"}
+
+
+def test_without_stopping_a_search_goes_on_to_the_least_loss_among_what_satisfies():
+    goal = ls.Near(SOURCE) + ls.Satisfies(lambda x: -x.sum(1), name="high").below(-1.0)
+    run = ls.Run(evaluations=400)
+    on = ls.Run(evaluations=400, stop_when_satisfied=False)
+    start = SOURCE + 5
+    stopped, went_on = (ls.GradientSearch().search(PLANE, goal, init=start, seed=0, run=each) for each in (run, on))
+    assert stopped.score.satisfied.all() and went_on.score.satisfied.all()
+    assert (went_on.score.loss < stopped.score.loss).all() and (went_on.evaluations == 400).all()
+
+
+def test_grids_of_codes_meet_requirements_at_the_least_loss():
+    toy = toys.codes(problems=2, shape=(2, 2), codebook_size=4)
+    bright = ls.Satisfies(lambda x: 2.2 - x.flatten(1).sum(1), name="bright").below(0)
+    goal = toy.constraint.subject_to(bright)
+    grids = torch.tensor(list(itertools.product(range(4), repeat=4))).view(-1, 2, 2)
+    output = toy.generator.decode(grids)
+    best = []
+    for b in range(2):
+        score = goal.select(torch.full((len(grids),), b))(output, grids)
+        best.append(float(score.loss[score.satisfied].min()))
+    run = ls.Run(evaluations=600)
+    for inner in (ls.CoordinateSearch(), ls.EvolutionSearch(), ls.AutoSearch()):
+        result = ls.AugmentedLagrangian(inner).search(toy.generator, goal, seed=0, run=run)
+        assert result.score.satisfied.all()
+        assert result.score.loss.tolist() == pytest.approx(best, rel=1e-5)
+
+
+def test_where_nothing_meets_the_requirement_the_answer_misses_it_least():
+    never = ls.Satisfies(lambda x: 1 + x.square().sum(1), name="never").below(0.5)
+    result = ls.AugmentedLagrangian(ls.GradientSearch()).search(
+        PLANE, ls.Near(SOURCE).subject_to(never), init=SOURCE, seed=0, run=ENOUGH
+    )
+    assert not result.score.satisfied.any()
+    assert result.latent.abs().max() < 0.3 and torch.isinf(result.trace.loss).all()
+    assert torch.allclose(result.score.loss, (result.latent - SOURCE).square().sum(1))
+
+
+def test_a_start_that_meets_the_requirement_is_never_lost():
+    start = nearest() + 0.01
+    result = ls.AugmentedLagrangian(ls.RandomSearch()).search(
+        PLANE, PROJECTION, init=start, seed=0, run=ls.Run(evaluations=30)
+    )
+    assert result.score.satisfied.all()
+    assert (result.score.loss <= (start - SOURCE).square().sum(1) + 1e-6).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(some.integers(0, 2))
+def test_each_problem_is_searched_as_if_it_were_alone(b):
+    search, run = ls.AugmentedLagrangian(ls.GradientSearch(), rounds=3), ls.Run(evaluations=80)
+    together = search.search(PLANE, PROJECTION, init=SOURCE, seed=[4, 5, 6], run=run)
+    goal = PROJECTION.select(torch.tensor([b]))
+    alone = search.search(PLANE, goal, init=SOURCE[b : b + 1], seed=[4 + b], run=run)
+    assert torch.equal(alone.latent[0], together.latent[b]) and alone.score.loss[0] == together.score.loss[b]
+
+
+def test_rounds_that_were_cut_off_go_on_to_the_same_answer(tmp_path):
+    search = ls.AugmentedLagrangian(ls.GradientSearch(), rounds=3)
+    whole = search.search(PLANE, PROJECTION, init=SOURCE, seed=1, run=ls.Run(evaluations=120))
+    path = tmp_path / "rounds.safetensors"
+
+    def stop(step: ls.Step) -> bool:
+        return step.number >= 35
+
+    run = ls.Run(evaluations=120, checkpoint=path, checkpoint_every=5)
+    cut = search.search(
+        PLANE, PROJECTION, init=SOURCE, seed=1,
+        run=ls.Run(evaluations=120, checkpoint=path, checkpoint_every=5, callbacks=[stop]),
+    )  # fmt: skip
+    assert {status.name for status in cut.status} == {"INTERRUPTED"}
+    resumed = search.search(PLANE, PROJECTION, init=SOURCE, seed=1, run=run)
+    assert torch.equal(resumed.latent, whole.latent) and torch.equal(resumed.evaluations, whole.evaluations)
+
+
+# -- refusals ----------------------------------------------------------------------------------------
+
+
+def test_searches_that_know_nothing_of_requirements_name_what_does():
+    with pytest.raises(ls.Unsupported, match=r"ls\.AugmentedLagrangian\(ls\.GradientSearch"):
+        ls.GradientSearch().search(PLANE, PROJECTION, seed=0)
+    with pytest.raises(ls.Unsupported, match="draws from a density"):
+        ls.MALASearch().search(PLANE, PROJECTION, seed=0)
+    with pytest.raises(ls.Unsupported, match="without requirements"):
+        ls.AugmentedLagrangian(ls.GradientSearch()).search(PLANE, ls.Near(SOURCE), seed=0)
+    with pytest.raises(ls.Unsupported, match=r"PursuitSearch.*CoordinateSearch"):
+        toy = toys.codes(problems=1)
+        goal = toy.constraint.subject_to(toy.constraint.below(0.1))
+        ls.AugmentedLagrangian(ls.PursuitSearch()).search(toy.generator, goal, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: ls.AugmentedLagrangian(ls.GradientSearch), "write GradientSearch"),
+        (lambda: ls.AugmentedLagrangian(ls.GradientSearch(), rounds=1), "rounds: got 1, expected 2"),
+        (lambda: ls.AugmentedLagrangian(ls.GradientSearch(), growth=0.5), "growth: got 0.5"),
+        (lambda: ls.Run(stop_when_satisfied="yes"), "stop_when_satisfied: got 'yes'"),
+    ],
+)
+def test_bad_settings_are_named(make, match):
+    with pytest.raises(ls.InvalidArgument, match=match):
+        make()
+
+
+# -- the laws of searchers, on a problem of its own ------------------------------------------------------
+
+CODES = toys.codes(problems=3)
+ON_VECTORS = TestProblem(toys.ElementwiseGenerator((3,)), PROJECTION)
+ON_CODES = TestProblem(
+    CODES.generator,
+    CODES.constraint.subject_to(ls.Satisfies(lambda x: 1 - x.flatten(1).sum(1), name="bright").below(0)),
+)
+
+
+@parametrize_with_checks(
+    [
+        (ls.AugmentedLagrangian(ls.GradientSearch(), rounds=2), ON_VECTORS),
+        (ls.AugmentedLagrangian(ls.GradientSearch(restarts=2), rounds=3), ON_VECTORS),
+        (ls.AugmentedLagrangian(ls.CoordinateSearch(), rounds=2), ON_CODES),
+    ]
+)
+def test_laws(check):
+    check()
