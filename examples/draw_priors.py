@@ -15,7 +15,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch import plots, training, zoo
-from latentsearch.priors import HistogramPrior, RealismCritic, RectifiedFlow, StandardNormal, UniformCodes
+from latentsearch.priors import HistogramPrior, NoiseContrastivePrior, RectifiedFlow, StandardNormal, UniformCodes
 from latentsearch.priors import fit_gaussian_mixture as fit_mixture
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
@@ -24,7 +24,7 @@ from codes_bench import priors as trained
 torch.set_num_threads(1)
 
 
-def fitted(prior: RectifiedFlow | RealismCritic, latents: Tensor, steps: int) -> ls.Prior:
+def fitted(prior: RectifiedFlow | NoiseContrastivePrior, latents: Tensor, steps: int) -> ls.Prior:
     """The prior, trained on all latents but the first 500, and best on these."""
     plan = ls.Fit(steps=steps, batch_size=256, average=0.99, clip=1.0)
     ls.fit(prior.calibrated(latents), (latents[500:],), plan, validation=(latents[:500],))
@@ -37,7 +37,7 @@ grids = torch.cat([codes.encode(part) for part in images.split(500)])
 latents = torch.cat([vae.encode(part) for part in images.split(500)])
 mixture = fit_mixture(latents[500:], latents[:500], components=(20,), seed=0)
 with training.initialised(0):
-    flow, critic = RectifiedFlow((20,)), RealismCritic(mixture)
+    flow, critic = RectifiedFlow((20,)), NoiseContrastivePrior(mixture)
 
 of_codes = {
     "uniform": UniformCodes(codes.space),

@@ -46,6 +46,7 @@ from latentsearch.protocols import (
 from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
+    ActorSearch,
     AugmentedLagrangian,
     AutoSearch,
     BanditSearch,
@@ -81,6 +82,7 @@ from latentsearch.training import Fit, fit
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActorSearch",
     "AliasedGenerator",
     "AugmentedLagrangian",
     "AutoEncoder",

@@ -16,8 +16,8 @@ from latentsearch.noise import Noise
 from latentsearch.priors import (
     GaussianMixture,
     InnovationMixture,
+    NoiseContrastivePrior,
     PatchMixture,
-    RealismCritic,
     RealNVP,
     RectifiedFlow,
     StandardNormal,
@@ -262,7 +262,7 @@ QUICK = ls.Fit(steps=200, batch_size=256, optimizer=lambda parameters: torch.opt
 
 
 def test_an_untrained_critic_is_its_base() -> None:
-    critic, z = RealismCritic(StandardNormal((3,))), normal(5, 3)
+    critic, z = NoiseContrastivePrior(StandardNormal((3,))), normal(5, 3)
     torch.testing.assert_close(critic.log_prob(z), StandardNormal((3,)).log_prob(z))
 
 
@@ -270,7 +270,7 @@ def test_a_critic_learns_the_ratio_of_densities() -> None:
     q = StandardNormal((2,))
     latents = 0.6 * q.sample(Noise.from_seed(0, 4000)) + 0.5
     with training.initialised(0):
-        critic = RealismCritic(StandardNormal((2,)), width=32).calibrated(latents)
+        critic = NoiseContrastivePrior(StandardNormal((2,)), width=32).calibrated(latents)
     ls.fit(critic, (latents,), QUICK)
     held_out = 0.6 * q.sample(Noise.from_seed(1, 500)) + 0.5
     expected = q.log_prob((held_out - 0.5) / 0.6) - 2 * math.log(0.6)
@@ -285,7 +285,7 @@ def test_a_critic_of_codes_learns_what_positions_say_of_each_other() -> None:
     first = Noise.from_seed(0, 3000).integers(3, 1)
     second = torch.where(Noise.from_seed(1, 3000).uniform(1) < 0.8, first, (first + 1) % 3)
     with training.initialised(0):
-        critic = RealismCritic(UniformCodes(space), width=32)
+        critic = NoiseContrastivePrior(UniformCodes(space), width=32)
     ls.fit(critic, (torch.cat([first, second], 1),), QUICK)
     grids = torch.cartesian_prod(torch.arange(3), torch.arange(3))
     found = critic.log_prob(grids).softmax(0)
@@ -299,13 +299,13 @@ def test_a_critic_of_codes_learns_what_positions_say_of_each_other() -> None:
 def test_the_base_of_a_critic_stays_as_it_is_in_training() -> None:
     flow = flow_of("coupling")
     before = {name: value.clone() for name, value in flow.state_dict().items()}
-    ls.fit(RealismCritic(flow, width=16), (two_moons(500),), ls.Fit(steps=3))
+    ls.fit(NoiseContrastivePrior(flow, width=16), (two_moons(500),), ls.Fit(steps=3))
     assert all(torch.equal(value, before[name]) for name, value in flow.state_dict().items())
 
 
 def test_only_priors_are_corrected() -> None:
-    with pytest.raises(InvalidArgument, match=r"RealismCritic.base"):
-        RealismCritic(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"NoiseContrastivePrior.base"):
+        NoiseContrastivePrior(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
 
 
 # -- patches -----------------------------------------------------------------------------------------

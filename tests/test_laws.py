@@ -29,9 +29,9 @@ from latentsearch.priors import (
     HistogramPrior,
     InnovationMixture,
     MaskedDiffusion,
+    NoiseContrastivePrior,
     PatchMixture,
     PixelCNN,
-    RealismCritic,
     RealNVP,
     RectifiedFlow,
     StandardNormal,
@@ -205,7 +205,7 @@ def critics(dtype: torch.dtype) -> Iterator[ls.Prior]:
     codes = UniformCodes(ls.Discrete((2, 2), 2), dtype), HistogramPrior(draw(3, 9, dtype=dtype))
     with training.initialised(0):
         for base in (StandardNormal((2, 3), dtype), mixture, *codes):
-            critic = RealismCritic(base, width=16, depth=2, draws=16).to(dtype).eval()
+            critic = NoiseContrastivePrior(base, width=16, depth=2, draws=16).to(dtype).eval()
             nn.init.normal_(critic.network[-1].weight, 0, 0.2)
             yield critic
 

@@ -84,13 +84,13 @@ def coupling_flow(encodings: Encodings) -> ls.Prior:
 def critic_of(base: Row) -> Row:
     def fitted(encodings: Encodings) -> ls.Prior:
         with training.initialised(0):
-            critic = priors.RealismCritic(base(encodings)).calibrated(encodings.train)
+            critic = priors.NoiseContrastivePrior(base(encodings)).calibrated(encodings.train)
         return trained(critic, encodings, ls.Fit(steps=3000, batch_size=256, average=0.99, best="sum"))
 
     return fitted
 
 
-Trained = priors.RectifiedFlow | priors.RealNVP | priors.RealismCritic
+Trained = priors.RectifiedFlow | priors.RealNVP | priors.NoiseContrastivePrior
 
 
 def trained(prior: Trained, encodings: Encodings, plan: ls.Fit) -> ls.Prior:
@@ -168,7 +168,7 @@ def nats(prior: ls.Prior, latents: Tensor) -> float:
 
 def log_mass(prior: ls.Prior, draws: int = 100_000) -> float:
     """What the density of a critic integrates to, by draws of its base; the others are normalised."""
-    if not isinstance(prior, priors.RealismCritic):
+    if not isinstance(prior, priors.NoiseContrastivePrior):
         return 0.0
     drawn = prior.base.sample(ls.Noise.from_seed(20, draws))
     ratios = torch.cat([prior.logit(part) for part in drawn.split(1000)]).double()

@@ -1,5 +1,6 @@
-"""Reference networks: VAEs, a VQ-VAE and a classifier. They are trained by ``latentsearch.training``."""
+"""Reference networks: VAEs, a VQ-VAE, a classifier, and what looks at latents; trained by ``latentsearch.training``."""
 
+from latentsearch._latent_network import LatentNetwork
 from latentsearch.models._blocks import ResidualBlock
 from latentsearch.models.classifier import Classifier
 from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
@@ -13,6 +14,7 @@ __all__ = [
     "Classifier",
     "Codebook",
     "DiscreteVAE",
+    "LatentNetwork",
     "MixedVAE",
     "PictureLoss",
     "ResidualBlock",

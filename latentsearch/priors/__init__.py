@@ -10,11 +10,11 @@ from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.priors.innovation_mixture import InnovationMixture
 from latentsearch.priors.masked_diffusion import MaskedDiffusion
 from latentsearch.priors.mixture_size import fit_gaussian_mixture, fit_patch_mixture
+from latentsearch.priors.noise_contrastive import NoiseContrastivePrior
 from latentsearch.priors.normal import StandardNormal
 from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.priors.pixelcnn import PixelCNN
 from latentsearch.priors.real_nvp import RealNVP
-from latentsearch.priors.realism_critic import RealismCritic
 from latentsearch.priors.rectified_flow import RectifiedFlow
 from latentsearch.priors.simplex import from_alr, to_alr
 from latentsearch.priors.simplex_concrete import Concrete
@@ -33,10 +33,10 @@ __all__ = [
     "InnovationMixture",
     "LogisticNormal",
     "MaskedDiffusion",
+    "NoiseContrastivePrior",
     "PatchMixture",
     "PixelCNN",
     "RealNVP",
-    "RealismCritic",
     "RectifiedFlow",
     "StandardNormal",
     "StickBreakingNormal",

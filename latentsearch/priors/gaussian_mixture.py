@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._whitening import root_of_covariance
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._expectation_maximisation import Mixture, fit_mixture
-from latentsearch.priors._whitening import root_of_covariance
 from latentsearch.spaces import Continuous
 
 _COMPONENT, _NORMAL = 1, 2  # streams of noise folded in

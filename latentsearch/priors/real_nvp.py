@@ -17,10 +17,10 @@ from typing_extensions import Self
 
 from latentsearch._checks import require_count
 from latentsearch._rows import sum_rows
+from latentsearch._whitening import Whitening
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
-from latentsearch.priors._whitening import Whitening
 from latentsearch.spaces import Continuous
 
 _BOUND = 2.0  # the most that the logarithm of one coupling's scale can be

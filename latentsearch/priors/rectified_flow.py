@@ -17,9 +17,9 @@ from typing_extensions import Self
 
 from latentsearch._checks import require_count
 from latentsearch._rows import sum_rows
+from latentsearch._whitening import Whitening
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
-from latentsearch.priors._whitening import Whitening
 from latentsearch.spaces import Continuous
 
 _TIME, _BASE, _PROBES = 1, 2, 3  # streams of noise folded in

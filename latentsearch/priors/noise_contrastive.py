@@ -1,14 +1,12 @@
 """A prior corrected by a critic that tells data from it.
 
-Sources: Engel, Hoffman and Roberts, *Latent constraints* (2018), <https://arxiv.org/abs/1711.05772>, for the critic
-of realism in latent space; Aneja et al., *A contrastive learning approach for training variational autoencoder
-priors* (2021), <https://arxiv.org/abs/2010.02917>, for the critic as a ratio of densities (equation 4) and for
-resampling from it.
+Source: Aneja et al., *A contrastive learning approach for training variational autoencoder priors* (2021),
+<https://arxiv.org/abs/2010.02917>: noise contrastive priors, the critic as a ratio of densities (equation 4), and
+resampling from it. The critic of *Latent constraints* (2018), <https://arxiv.org/abs/1711.05772>, is another: it is
+trained against an actor too, and is a constraint ([RealismCritic][latentsearch.critics.RealismCritic]).
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +14,17 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from latentsearch._checks import require_count
+from latentsearch._latent_network import LatentNetwork
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
-from latentsearch.priors._whitening import Whitening
 from latentsearch.protocols import Prior, require_prior
-from latentsearch.spaces import Continuous, Discrete, LatentSpace
+from latentsearch.spaces import LatentSpace
 
 _CANDIDATES, _CHOICE = 1, 2  # streams of noise folded in
-_EMBEDDING = 16  # numbers that a code is embedded as
 _AT_ONCE = 2**14  # candidates drawn at a time
 
 
-class RealismCritic(nn.Module):
+class NoiseContrastivePrior(nn.Module):
     r"""$\log p(z) + \operatorname{logit} D(z)$ up to a constant, where D tells encodings from draws of p.
 
     The best such D is $q(z) / (q(z) + p(z))$, and the sum then is $\log q(z)$. That holds for a critic trained
@@ -52,9 +49,9 @@ class RealismCritic(nn.Module):
         >>> from functools import partial
         >>> import torch
         >>> import latentsearch as ls
-        >>> from latentsearch.priors import RealismCritic, StandardNormal
+        >>> from latentsearch.priors import NoiseContrastivePrior, StandardNormal
         >>> encodings = ls.Noise.from_seed(0, 500).normal(4) * 0.5
-        >>> critic = RealismCritic(StandardNormal((4,)), width=32).calibrated(encodings)
+        >>> critic = NoiseContrastivePrior(StandardNormal((4,)), width=32).calibrated(encodings)
         >>> plan = ls.Fit(steps=60, optimizer=partial(torch.optim.Adam, lr=1e-2))
         >>> history = ls.fit(critic, (encodings,), plan)
         >>> bool(critic.sample(ls.Noise.from_seed(1, 200)).std() < 0.6)
@@ -63,20 +60,14 @@ class RealismCritic(nn.Module):
 
     def __init__(self, base: Prior, *, width: int = 256, depth: int = 3, draws: int = 64) -> None:
         super().__init__()
-        require_prior("RealismCritic.base", base)
+        require_prior("NoiseContrastivePrior.base", base)
         for name, value in (("width", width), ("depth", depth), ("draws", draws)):
-            require_count(f"RealismCritic.{name}", value)
+            require_count(f"NoiseContrastivePrior.{name}", value)
         self.base, self.draws = base, draws
         self.settings = {"width": width, "depth": depth, "draws": draws}
-        self.features, size = _features(base.space)
-        layers: list[nn.Module] = []
-        for _ in range(depth):
-            layers += [nn.Linear(size, width), nn.SiLU()]
-            size = width
-        last = nn.Linear(size, 1)
-        for parameter in last.parameters():
+        self.network = LatentNetwork(base.space, 1, width=width, depth=depth, activation=nn.SiLU)
+        for parameter in self.network.last.parameters():
             nn.init.zeros_(parameter)
-        self.network = nn.Sequential(*layers, last)
 
     @property
     def space(self) -> LatentSpace:
@@ -84,14 +75,13 @@ class RealismCritic(nn.Module):
 
     def calibrated(self, latents: Tensor) -> Self:
         """The critic itself, which from now on looks at continuous latents made white as ``latents (T, *S)`` are."""
-        self.space.check("RealismCritic.latents", latents)
-        self.features.calibrate(latents)
+        self.network.calibrated(latents)
         return self
 
     def logit(self, z: Tensor) -> Tensor:
         """``(N,)``: how much more likely latents, hard or soft, are under q than under p, in nats up to a constant."""
-        features = self.features(z)
-        return self.network(features)[:, 0].to(z.device)  # type: ignore[no-any-return]
+        logits: Tensor = self.network(z)[:, 0]
+        return logits.to(z.device)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats, up to a constant."""
@@ -116,45 +106,3 @@ class RealismCritic(nn.Module):
         choice = noise.fold(_CHOICE).categorical(logits)
         several = candidates.view(len(noise), self.draws, *candidates.shape[1:])
         return several[torch.arange(len(noise), device=choice.device), choice]
-
-
-class _OfCodes(nn.Module):
-    """Grids of codes, hard or soft, as the embeddings of all their codes: ``(N, P * 16)``."""
-
-    def __init__(self, space: Discrete) -> None:
-        super().__init__()
-        self.space = space
-        self.table = nn.Parameter(torch.empty(space.codebook_size, _EMBEDDING))
-        nn.init.normal_(self.table)
-
-    def calibrate(self, latents: Tensor) -> None:
-        """Nothing to do: embeddings are of the same scale whatever the codes."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        z = z.to(self.table.device)
-        embedded = z.to(self.table.dtype) @ self.table if self.space.is_soft(z) else self.table[z]
-        return embedded.flatten(1)
-
-
-class _OfVectors(nn.Module):
-    """Continuous latents as white vectors: ``(N, d)``."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.whitening = Whitening(size)
-
-    def calibrate(self, latents: Tensor) -> None:
-        self.whitening.measure(latents.flatten(1))
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.whitening.white(z.flatten(1).to(self.whitening.shift))
-
-
-def _features(space: LatentSpace) -> tuple[_OfCodes | _OfVectors, int]:
-    """What the network looks at, and how many numbers that is."""
-    match space:
-        case Discrete():
-            return _OfCodes(space), space.positions * _EMBEDDING
-        case Continuous():
-            size = math.prod(space.shape)
-            return _OfVectors(size), size
