@@ -5,6 +5,7 @@ from latentsearch.constraints.downscales import Downscales
 from latentsearch.constraints.geocross import Geocross
 from latentsearch.constraints.log_prior import LogPrior
 from latentsearch.constraints.matches import Matches, SquaredMatches
+from latentsearch.constraints.matches_tokens import MatchesTokens
 from latentsearch.constraints.near import Near
 from latentsearch.constraints.observed import Observed
 from latentsearch.constraints.satisfies import Satisfies, constraint
@@ -19,6 +20,7 @@ __all__ = [
     "Geocross",
     "LogPrior",
     "Matches",
+    "MatchesTokens",
     "Near",
     "Observed",
     "Satisfies",
