@@ -87,6 +87,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     local = frozen(dtype, nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 1))
     position_by_position = frozen(dtype, nn.Conv1d(3, 2, 1), nn.Tanh())
     two_levels = TwoLevels().to(dtype).eval()
+    over_time = frozen(dtype, nn.Conv1d(3, 4, 3, padding=1), nn.Tanh(), nn.ConvTranspose1d(4, 2, 2, stride=2))
 
     wrapped = partial(ls.CodebookGenerator, channels_first, book(7, 3), (4, 4))
     yield wrapped(encode=lambda x: to_codes(x).argmax(1), check=False)
@@ -94,6 +95,8 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     yield ls.CodebookGenerator(channels_last, book(5, 3), (2, 3), layout="channels_last", output_transform=torch.tanh)
     yield ls.CodebookGenerator(local, book(5, 3), (8, 9))
     yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,))
+    yield ls.CodebookGenerator(over_time, book(5, 3), (12,))
+    yield ls.CodebookGenerator(over_time, book(5, 3), (12,), output_transform=lambda x: x.mT)
     yield ls.CodebookGenerator(local, book(7, 3), (8, 9), used=torch.arange(7) % 3 > 0)
     yield ls.CodebookGenerator(position_by_position, book(4, 5, 3), (4,), used=torch.arange(20).view(4, 5) % 3 > 0)
     yield ls.CodebookGenerator(channels_first, book(6, 2), (4, 4), project=frozen(dtype, nn.Linear(2, 3)))
@@ -237,6 +240,21 @@ def image_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constrai
         yield ls.Classified(classifier, torch.arange(problems) % 3, loss=loss, threshold=None)
 
 
+def sequence_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
+    """Constraints about signals, or logits of 4 tokens over time, ``(N, 6, 4)``."""
+    target = draw(problems, 6, 4, dtype=dtype, seed=1)
+    tokens = target.argmax(-1)
+    seen = torch.tensor([[True, True, False, True, False, True]])
+    yield ls.Matches(target, mask=seen[..., None])
+    yield ls.Matches(target, mask=draw(problems, 1, 4, dtype=dtype).sigmoid(), noise=0.3)
+    yield ls.Downscales(target[..., ::2], 2, mode="area", noise=0.3)
+    yield ls.Downscales(target[..., ::4], 4)
+    yield ls.Observed(target.cumsum(-1), lambda x: x.cumsum(-1), noise=0.2)
+    yield ls.MatchesTokens(tokens)
+    yield ls.MatchesTokens(tokens, mask=seen).below(6.0)
+    yield ls.MatchesTokens(tokens[:1], mask=draw(problems, 6, dtype=dtype).sigmoid())
+
+
 def function_constraints(dtype: torch.dtype, problems: int) -> Iterator[ls.Constraint]:
     levels = draw(problems, dtype=dtype, seed=3)
     yield ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark")
@@ -286,6 +304,8 @@ def constraints(dtype: torch.dtype) -> Iterator[tuple[ls.Constraint, ls.Generato
         # Sets of outputs, over which losses are bounded, are those of grids of codes.
         bounded = (constraint for constraint in found if isinstance(constraint, ls.Matches | ls.Downscales))
         yield from ((constraint, images) for constraint in bounded)
+        over_time = toys.CodeGenerator((6, 4), 3, dtype)
+        yield from ((constraint, over_time) for constraint in sequence_constraints(dtype, problems))
         drawn = draw(problems, 3, 2, dtype=dtype, seed=6)
         yield from ((each, layers) for each in (ls.constraints.Geocross(), ls.Near(drawn) + ls.Sphere(2.0, dims=1)))
         yield from (
@@ -451,6 +471,8 @@ SUBJECTS: list[Any] = [
 ]  # fmt: skip
 SUBJECTS += SEARCHERS
 SUBJECTS += [(ls.BranchAndBoundSearch(batch=4), provable()), (ls.CoordinateSearch(batch=4), provable())]
+# Grids of one axis: sequences.
+SUBJECTS += [(ls.ColouredSearch(spacing=2), toys.codes(3, (8,))), (ls.AutoSearch(), toys.codes(3, (7,)))]
 # A posterior, which the toys of other searchers are not.
 SUBJECTS += [(ls.MALASearch(burn_in=3, transitions=20), posterior())]
 SUBJECTS += [

@@ -44,6 +44,14 @@ def conv(size: int, channels_in: int = D, channels: int = D, **settings: Any) ->
     return partial(nn.Conv2d, channels_in, channels, size, padding=size // 2, **settings)
 
 
+def conv1(size: int, channels: int = D, dilation: int = 1) -> Callable[[], nn.Module]:
+    return partial(nn.Conv1d, D, channels, size, padding=dilation * (size - 1) // 2, dilation=dilation)
+
+
+def transposed1(size: int, stride: int, padding: int = 0) -> Callable[[], nn.Module]:
+    return partial(nn.ConvTranspose1d, D, D, size, stride, padding)
+
+
 def transposed(size: int, stride: int, padding: int = 0) -> Callable[[], nn.Module]:
     return partial(nn.ConvTranspose2d, D, D, size, stride, padding)
 
@@ -82,6 +90,24 @@ class Causal(nn.Module):
         return self.conv(F.pad(x, (2, 0, 2, 0)))
 
 
+class Causal1(nn.Module):
+    """Reaches later steps alone, four apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(D, D, 3, dilation=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (8, 0)))
+
+
+class Last(nn.Module):
+    """Logits over a vocabulary at every step, ``(N, T, V)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.movedim(1, -1).log_softmax(-1)
+
+
 class Dead(nn.Module):
     """Passes nothing but a rare spike on, so that values show no reach where there is one."""
 
@@ -110,6 +136,11 @@ LOCAL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "causal": (lambda: net(Causal, nn.Tanh, conv(1)), (12, 13)),
     "almost dead": (lambda: net(Dead), (20, 20)),
     "one axis": (lambda: net(partial(nn.Conv1d, D, 5, 5, padding=2), partial(nn.ConvTranspose1d, 5, 1, 8, 8)), (24,)),
+    "signals, dilated": (lambda: net(conv1(3), nn.Tanh, conv1(3, dilation=3), nn.GELU, conv1(1)), (35,)),
+    "signals, 8 outputs a cell": (lambda: net(conv1(3), transposed1(8, 4, 2), nn.Tanh, transposed1(4, 2, 1)), (33,)),
+    "signals, causal": (lambda: net(Causal1, nn.Tanh, conv1(1)), (40,)),
+    "tokens": (lambda: net(conv1(5), nn.Tanh, transposed1(5, 3, 1), conv1(1, 9), Last), (24,)),
+    "tokens, small steps": (lambda: net(conv1(3), nn.ReLU, conv1(1, 9), Last), (12,)),
     "three axes": (lambda: net(partial(nn.Conv3d, D, 2, 3, padding=1)), (8, 9, 8)),
     "one cell wide": (lambda: net(conv(3), nn.Tanh, conv(3)), (1, 24)),
     "small along one axis": (lambda: net(conv(3), nn.Tanh, conv(3)), (4, 24)),
@@ -157,6 +188,36 @@ def test_the_reach_is_that_of_the_kernels() -> None:
     causal = generator_of("causal").patches.axes[0]
     assert (causal.before, causal.after, causal.crop) == (0, 2, 5)
     assert generator_of("transposed, kernel as stride").patches.crop == (1, 1)
+
+
+@pytest.mark.parametrize(("size", "dilation"), [(1, 1), (3, 1), (7, 1), (3, 2), (5, 3), (3, 8)])
+def test_the_reach_along_one_axis_is_that_of_kernel_and_dilation(size: int, dilation: int) -> None:
+    make = net(conv1(size, dilation=dilation), nn.Tanh, Last)
+    (axis,) = ls.CodebookGenerator(make, book(), (80,)).patches.axes
+    reach = dilation * (size - 1) // 2
+    assert (axis.scale, axis.before, axis.after, axis.crop) == (1, reach, reach, 4 * reach + 1)
+    assert (axis.grid, axis.output) == (0, 0)  # not the vocabulary
+
+
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (4, 2), (6, 2), (5, 3), (8, 4), (16, 8)])
+def test_the_reach_along_one_axis_is_that_of_kernel_and_stride(size: int, stride: int) -> None:
+    padding = (size - stride) // 2
+    (axis,) = ls.CodebookGenerator(net(transposed1(size, stride, padding)), book(), (30,)).patches.axes
+    assert (axis.scale, axis.before, axis.after) == (stride, padding, size - 1 - padding)
+    # Two steps to each side before it, which are as many strides of outputs.
+    behind = ls.CodebookGenerator(net(conv1(5), nn.Tanh, transposed1(size, stride, padding)), book(), (50,))
+    (axis,) = behind.patches.axes
+    assert (axis.before, axis.after) == (padding + 2 * stride, size - 1 - padding + 2 * stride)
+    assert axis.output == 1  # not the channels
+
+
+def test_a_recurrent_decoder_of_sequences_is_given_up() -> None:
+    with training.initialised(3):
+        recurrent = nn.LSTM(D, 5, batch_first=True, bidirectional=True).eval()
+    generator = ls.CodebookGenerator(lambda e: recurrent(e)[0], book(), (24,), layout="channels_last")
+    assert "from border to border" in generator.patches.why
+    last = ls.CodebookGenerator(lambda e: recurrent(e)[0][:, -1], book(), (24,), layout="channels_last")
+    assert "outputs do not go with cells" in last.patches.why
 
 
 def test_what_no_sample_shows_is_found_all_the_same() -> None:

@@ -30,7 +30,8 @@ def check_goal(goal: Goal, generator: CodebookGenerator) -> None:
             raise Unsupported(
                 "IntervalBound",
                 got=f"the term {constraint.name}",
-                expected="terms with loss_interval: Matches, Downscales(mode='area'), Near, LogPrior of UniformCodes",
+                expected="terms with loss_interval: Matches, MatchesTokens, Downscales(mode='area'), Near, LogPrior of "
+                "UniformCodes",
                 hint="give BranchAndBoundSearch a bound of your own, or the constraint a loss_interval",
             )
     with torch.no_grad():

@@ -6,6 +6,7 @@ from latentsearch.constraints.geocross import Geocross
 from latentsearch.constraints.has_attributes import HasAttributes
 from latentsearch.constraints.log_prior import LogPrior
 from latentsearch.constraints.matches import Matches, SquaredMatches
+from latentsearch.constraints.matches_tokens import MatchesTokens
 from latentsearch.constraints.near import Near
 from latentsearch.constraints.observed import Observed
 from latentsearch.constraints.satisfies import Satisfies, constraint
@@ -21,6 +22,7 @@ __all__ = [
     "HasAttributes",
     "LogPrior",
     "Matches",
+    "MatchesTokens",
     "Near",
     "Observed",
     "Satisfies",

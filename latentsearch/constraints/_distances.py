@@ -28,20 +28,6 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def cell_axes(target: Tensor) -> int:
-    """How many of the last axes of ``(B, *O)`` are cells: those of images and volumes, after the channels.
-
-    ``(B, n)`` has one, ``(B, H, W)`` and ``(B, C, H, W)`` two, ``(B, C, D, H, W)`` three.
-    """
-    return max(min(target.ndim - 1, 2), target.ndim - 2)
-
-
-def over_cells(distance: Tensor) -> Tensor:
-    """``(N, *O)`` summed over all axes but rows and cells: ``(N, *cells)``."""
-    axes = cell_axes(distance)
-    return distance.reshape(len(distance), -1, *distance.shape[-axes:]).sum(1)
-
-
 def check_target(what: str, target: Tensor, output_shape: torch.Size, wanted_of: str) -> None:
     """A target of one row a problem must have the output's shape."""
     if target.shape[1:] == output_shape[1:]:

@@ -1,4 +1,4 @@
-"""The output looks like a small image when shrunk: super-resolution."""
+"""The output looks like a small image, or signal, when shrunk: super-resolution."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from typing_extensions import Self
 
 from latentsearch._checks import check_per_problem, common_problems
 from latentsearch._rows import mean_rows, per_row, sum_rows
-from latentsearch.constraints._distances import check_floating, check_target, over_cells
+from latentsearch.constraints._distances import check_floating, check_target
 from latentsearch.constraints._noise_level import in_deviations, is_open, level_of, noise_level, require_known
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
 
+_MEANS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}  # over blocks, by axes of cells
+_PLANE = 2  # the axes that F.interpolate takes for "bicubic", no more and no fewer
+
 
 class Downscales(Constraint):
-    r"""The output, shrunk by a factor, equals a small image.
+    r"""The output, shrunk by a factor, equals a small image; or a signal, a slow one.
 
     The downscaling loss of PULSE [Menon et al., *PULSE: Self-Supervised Photo Upsampling via
     Latent Space Exploration of Generative Models*, CVPR 2020, section 3.2]: the mean square of
@@ -30,9 +33,10 @@ class Downscales(Constraint):
     shrunk and then observed with Gaussian noise: $\|DS(G(z)) - I_{LR}\|^2 / 2 \sigma^2$.
 
     Args:
-        small: ``(B, C, h, w)``, in the output's range; one row a problem.
+        small: ``(B, C, h, w)``, signals ``(B, C, t)`` or volumes ``(B, C, d, h, w)``, in the output's range; one row a
+            problem.
         factor: How many times smaller it is; the output is ``(N, C, factor * h, factor * w)``.
-        mode: ``"bicubic"`` (with antialiasing) or ``"area"`` (block means).
+        mode: ``"bicubic"`` (with antialiasing; not of volumes) or ``"area"`` (block means).
         noise: The standard deviation of the noise, one for all problems or ``(B,)``; ``"decoder"`` for the error of
             the decoder itself, shrunk, which a prior of [fit_prior][latentsearch.fit_prior] knows; None for the mean
             square.
@@ -61,22 +65,30 @@ class Downscales(Constraint):
     ) -> None:
         self.small = check_per_problem("Downscales.small", small, finite=True)
         check_floating("Downscales.small", small)
-        if small.ndim != 4:
-            raise InvalidArgument("Downscales.small", got=describe(small), expected="images (B, C, h, w)")
+        if small.ndim - 2 not in _MEANS:
+            expected = "images (B, C, h, w), signals (B, C, t) or volumes (B, C, d, h, w)"
+            raise InvalidArgument("Downscales.small", got=describe(small), expected=expected)
         if not isinstance(factor, int) or factor < 2:
             raise InvalidArgument("Downscales.factor", got=repr(factor), expected="a whole number of at least 2")
         if mode not in ("bicubic", "area"):
             raise InvalidArgument("Downscales.mode", got=repr(mode), expected="'bicubic' or 'area'")
+        if mode == "bicubic" and small.ndim - 2 > _PLANE:
+            raise InvalidArgument("Downscales.mode", got=f"'bicubic' for {describe(small)}", expected="'area'")
         self.factor, self.mode = factor, mode
         self.noise = noise_level("Downscales.noise", noise, small)
         self.problems = common_problems("Downscales", (len(self.small), len(self.noise)))
 
     def shrink(self, images: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to ``(N, C, H / factor, W / factor)``, as the loss sees them."""
+        """``(N, C, H, W)`` to ``(N, C, H / factor, W / factor)``, and so with any axes, as the loss sees them."""
+        cells = images.shape[2:]
         if self.mode == "area":
-            return F.avg_pool2d(images, self.factor)
-        size = tuple(side // self.factor for side in images.shape[2:])
-        return F.interpolate(images, size=size, mode="bicubic", antialias=True)
+            return _MEANS[len(cells)](images, self.factor)
+        size = tuple(side // self.factor for side in cells)
+        # Signals are images one pixel high.
+        flat = (1,) * (_PLANE - len(cells))
+        planes = images.reshape(*images.shape[:2], *flat, *cells)
+        shrunk = F.interpolate(planes, size=flat + size, mode="bicubic", antialias=True)
+        return shrunk.reshape(*images.shape[:2], *size)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         require_known("Downscales.noise", self.noise)
@@ -109,11 +121,11 @@ class Downscales(Constraint):
 
     @property
     def cell_axes(self) -> int:
-        return 2
+        return self.small.ndim - 1
 
     def loss_map(self, output: Tensor) -> Tensor:
-        """``(N, h, w)``, over the small image."""
-        cells = over_cells((self.shrink(output) - self.small).square())
+        """``(N, C, h, w)``, over the small image."""
+        cells = (self.shrink(output) - self.small).square()
         if self.noise.numel():
             return cells / per_row(2 * self.noise.square(), cells)
         return cells / self.small[0].numel()
@@ -126,11 +138,12 @@ class Downscales(Constraint):
         return self._loss(nearest), self._loss(torch.maximum(low.abs(), high.abs()))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        if output.ndim != 4 or any(side % self.factor for side in output.shape[2:]):
+        if output.ndim != self.small.ndim or any(side % self.factor for side in output.shape[2:]):
             raise InvalidArgument(
                 "Downscales",
                 got=f"outputs that are {describe(output)}",
-                expected=f"images (N, C, H, W) with sides divisible by {self.factor}",
+                expected=f"outputs of {self.small.ndim} dimensions, as the small one has, with sides divisible by "
+                f"{self.factor} from the third on",
             )
         check_target(
             "Downscales.small", self.small, self.shrink(output).shape, f"the output shrunk {self.factor} times"

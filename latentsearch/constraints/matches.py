@@ -13,17 +13,10 @@ from typing_extensions import Self
 from latentsearch._checks import check_per_problem, common_problems
 from latentsearch._images import require_no_bytes
 from latentsearch._rows import mean_rows, per_row, sum_rows
-from latentsearch._shapes import Shape, remedy
-from latentsearch.constraints._distances import (
-    DISTANCES,
-    Distance,
-    cell_axes,
-    check_floating,
-    check_target,
-    over_cells,
-)
+from latentsearch.constraints._distances import DISTANCES, Distance, check_floating, check_target
+from latentsearch.constraints._masks import checked_mask
 from latentsearch.constraints._noise_level import in_deviations, is_open, level_of, noise_level, require_known
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Constraint, Score
 
 
@@ -39,7 +32,7 @@ class Matches(Constraint):
     Args:
         target: ``(B, *O)``, in the output's range; one row a problem.
         mask: Weights in [0, 1], ``(B, ...)`` or ``(1, ...)``, broadcast to the target; 1 where the
-            target counts. Give ``(B, 1, H, W)`` for one mask over all channels.
+            target counts. Give ``(B, 1, H, W)`` for one mask over all channels of images, ``(B, 1, T)`` of signals.
         distance: ``"l2"`` (squared), ``"l1"``, or ``"huber"`` (quadratic up to 0.1).
         noise: The standard deviation of the noise, in units of the output, one for all problems or ``(B,)``;
             ``"decoder"`` for the error of the decoder itself where the mask is, which a prior of
@@ -85,7 +78,7 @@ class Matches(Constraint):
             )
         self.distance = distance
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
-        self.mask = target.new_zeros(1, 0) if mask is None else _checked_mask(mask, target)
+        self.mask = target.new_zeros(1, 0) if mask is None else checked_mask("Matches.mask", mask, target)
         self.noise = noise_level("Matches.noise", noise, target)
         self.problems = common_problems("Matches", (len(self.target), len(self.mask), len(self.noise)))
 
@@ -119,12 +112,12 @@ class Matches(Constraint):
 
     @property
     def cell_axes(self) -> int:
-        return cell_axes(self.target)
+        return self.target.ndim - 1
 
     def loss_map(self, output: Tensor) -> Tensor:
+        """``(N, *O)``, over all elements."""
         distance = DISTANCES[self.distance](output, self.target)
-        cells = over_cells(self._masked(distance))
-        return cells / per_row(self._divisor(distance), cells)
+        return self._masked(distance) / per_row(self._divisor(distance), distance)
 
     def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
         # All distances rise with |x - t|: they are least at the nearest point of the interval.
@@ -171,30 +164,3 @@ class SquaredMatches(Matches):
         if self.mask.numel():
             return apart.flatten(1) / sum_rows(self.mask.expand_as(apart)).sqrt()[:, None]
         return apart.flatten(1) / math.sqrt(apart[0].numel())
-
-
-def _checked_mask(mask: Tensor, target: Tensor) -> Tensor:
-    mask = check_per_problem("Matches.mask", mask).to(target.dtype)
-    if mask.ndim != target.ndim or not _broadcasts(mask.shape[1:], target.shape[1:]):
-        raise InvalidArgument(
-            "Matches.mask",
-            got=describe(mask),
-            expected=f"a mask that broadcasts to {tuple(target.shape)}, with as many dimensions",
-            hint=remedy("mask", tuple(mask.shape), lambda shape: _masks(shape, target)),
-        )
-    low, high = float(mask.min()), float(mask.max())
-    if low < 0 or high > 1:
-        raise InvalidArgument("Matches.mask", got=f"values from {low:.3g} to {high:.3g}", expected="weights in [0, 1]")
-    if not bool(mask.flatten(1).any(1).all()):
-        raise InvalidArgument("Matches.mask", got="a mask that hides everything", expected="some weight in every row")
-    return mask
-
-
-def _masks(shape: Shape, target: Tensor) -> bool:
-    """Whether a mask of this shape fits a target, and serves all of its problems or each."""
-    rows = len(target) == 1 or shape[0] in (1, len(target))
-    return rows and len(shape) == target.ndim and _broadcasts(shape[1:], target.shape[1:])
-
-
-def _broadcasts(shape: Shape, target: Shape) -> bool:
-    return all(a in (1, b) for a, b in zip(shape, target, strict=True))

@@ -19,8 +19,12 @@ class LeastSquares(Protocol):
 class Separable(Protocol):
     """A constraint on outputs whose loss is a sum over cells: pixels, steps of time, voxels.
 
+    A method that searches grids of n axes takes the last n axes of the map for those of its grid, and sums over the
+    one before them, if there is one: the channels. So signals ``(N, C, T)``, images ``(N, C, H, W)`` and volumes are
+    one to it.
+
     Attributes:
-        cell_axes: How many axes the cells have: 2 for images.
+        cell_axes: How many axes the map has: for images 2, or 3 where channels are kept apart.
     """
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from latentsearch._maps import resampled
+from latentsearch._maps import resampled, with_axes
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal._addend import Addend
 from latentsearch.goal._part import Part
@@ -185,10 +185,13 @@ class Goal(Addend):
     @property
     def cell_axes(self) -> int:
         """How many axes the cells have over which the loss is a sum, as ``loss_map`` gives it; 0 for none."""
-        axes = {c.cell_axes if isinstance(c, Separable) else 0 for c in self.constraints}
         if self.augmentation is not None:
             return 0
-        return axes.pop() if len(axes) == 1 else 0
+        return min((c.cell_axes if isinstance(c, Separable) else 0 for c in self.constraints), default=0)
+
+    def separates(self, axes: int) -> bool:
+        """Whether the loss is a sum over cells of so many axes, with channels before them or without."""
+        return 0 < axes <= self.cell_axes <= axes + 1
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
         """``(N, n)``, whose squares sum to the loss of each row.
@@ -201,15 +204,20 @@ class Goal(Addend):
         parts = ((math.sqrt(weight), cast(LeastSquares, c)) for weight, c in self.terms)
         return torch.cat([scale * c.residuals(output, latent) for scale, c in parts], 1)
 
-    def loss_map(self, output: Tensor) -> Tensor:
+    def loss_map(self, output: Tensor, axes: int | None = None) -> Tensor:
         """``(N, *cells)``: what each cell of outputs ``(N, *O)`` adds to the loss; a row sums to its loss.
 
+        Args:
+            output: ``(N, *O)``.
+            axes: How many axes the cells are to have, ``cell_axes`` if not given; the map is summed over those before.
+
         Raises:
-            Unsupported: If the loss is no sum over cells.
+            Unsupported: If the loss is no sum over cells of so many axes.
         """
-        if not self.cell_axes:
-            raise not_separable("loss_map", self)
-        maps = [weight * cast(Separable, c).loss_map(output) for weight, c in self.terms]
+        axes = self.cell_axes if axes is None else axes
+        if not 0 < axes <= self.cell_axes:
+            raise not_separable("loss_map", self, axes)
+        maps = [weight * with_axes(cast(Separable, c).loss_map(output), axes) for weight, c in self.terms]
         size = tuple(max(sides) for sides in zip(*(each.shape[1:] for each in maps), strict=True))
         return torch.stack([resampled(each, size) for each in maps]).sum(0)
 

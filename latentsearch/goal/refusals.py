@@ -22,12 +22,17 @@ def not_squares(what: str, goal: Goal) -> Unsupported:
     )
 
 
-def not_separable(what: str, goal: Goal) -> Unsupported:
-    """The error for a goal whose loss is asked for by cells and that has no such map."""
+def not_separable(what: str, goal: Goal, axes: int) -> Unsupported:
+    """The error for a goal whose loss is asked for by cells of so many axes and that has no such map."""
     names = ", ".join(c.name for c in goal.constraints if not isinstance(c, Separable))
     return Unsupported(
         what,
-        got=f"{names}, whose loss is no sum over cells" if names else "outputs whose cells do not have two axes",
-        expected="terms such as Matches and Downscales, over outputs (N, C, H, W)",
+        got=f"{names}, whose loss is no sum over cells" if names else f"a loss over {_axes(goal.cell_axes)} of outputs",
+        expected="terms such as Matches, Downscales and MatchesTokens"
+        + (f", over {_axes(axes)}, after channels or without" if axes else ""),
         hint="use CoordinateSearch, which takes any differentiable goal",
     )
+
+
+def _axes(count: int) -> str:
+    return f"{count} axis" if count == 1 else f"{count} axes"

@@ -127,5 +127,5 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
             expected="differentiable terms only",
             hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on continuous latents",
         )
-    if method.needs_loss_map and goal.cell_axes != 2:
-        raise not_separable(name, goal)
+    if method.needs_loss_map and not goal.separates(len(space.shape)):
+        raise not_separable(name, goal, len(space.shape))

@@ -31,7 +31,7 @@ def gradients_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
 
 
 def maps_each(objective: Objective, z: Tensor) -> tuple[Score, Tensor]:
-    """Score ``(M, U, *S)`` latents, U a held row, ``(M, U)``, with their loss maps, ``(M, U, h, w)``."""
+    """Score ``(M, U, *S)`` latents, U a held row, ``(M, U)``, with their loss maps, ``(M, U, *cells)``."""
     rows, count = z.shape[:2]
     row = torch.arange(rows, device=z.device).repeat_interleave(count)
     score, maps = objective.maps(z.flatten(0, 1), row)

@@ -62,7 +62,9 @@ class Evaluator:
         found = (score.loss, score.passed)
         if want == "residuals":
             return *found, goal.residuals(output, latent)
-        return (*found, goal.loss_map(output)) if want == "loss_map" else found
+        if want == "loss_map":
+            return *found, goal.loss_map(output, len(self._generator.space.shape))
+        return found
 
     def decode(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Outputs ``(N, *O)``, in the generator's dtype whatever autocast decodes in."""

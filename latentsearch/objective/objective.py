@@ -124,14 +124,14 @@ class Objective:
         return Score(*self.chunks.run(part, len(z)))
 
     def maps(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
-        """The score of hard latents, and what each cell adds to the loss: ``(N, *cells)``.
+        """The score of hard latents, and what each cell adds to the loss: ``(N, *cells)``, with as many axes as S.
 
         Args:
             z: ``(N, *S)``.
             row: ``(N,)`` which held row each z serves; None where z has exactly one row for each.
 
         Raises:
-            Unsupported: If the loss is no sum over cells.
+            Unsupported: If the loss is no sum over such cells.
         """
         self.ledger.charge(row, 1)
         goal = self.goal if row is None else self.goal.select(row)

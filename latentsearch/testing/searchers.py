@@ -246,7 +246,7 @@ class _InjectedNaN(Constraint):
     tensors: ClassVar[tuple[str, ...]] = ("injected",)
 
     def __init__(self, injected: Tensor, cell_axes: int) -> None:
-        # As many axes as the other terms have, since a goal has a loss map only where all terms agree.
+        # As many axes as the other terms have, since a goal's map has the fewest of theirs.
         self.injected, self.problems, self.cell_axes = injected, len(injected), cell_axes
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:

@@ -61,7 +61,7 @@ def names(constraint: ls.Constraint | None = None, stalling: bool = True) -> lis
     barred = set(PROVING) | (set() if stalling else set(STALLING))
     if constraint is not None:
         barred |= set() if constraint.goal.least_squares else {"PursuitSearch"}
-        barred |= set() if constraint.goal.cell_axes == 2 else {"ColouredSearch"}
+        barred |= set() if constraint.goal.separates(2) else {"ColouredSearch"}
     return [name for name in found if name not in barred]
 
 

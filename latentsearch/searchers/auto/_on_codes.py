@@ -7,12 +7,11 @@ from functools import partial
 
 import torch
 
-from latentsearch.goal import Goal
 from latentsearch.problem import Problem
 from latentsearch.protocols import Searcher
 from latentsearch.searchers.relaxed import RelaxedSearch
 from latentsearch.searchers.stages import Stage, Then
-from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, PursuitSearch, fits_colours
+from latentsearch.searchers.swaps import ColouredSearch, CoordinateSearch, PursuitSearch, felt_nearby, fits_colours
 from latentsearch.spaces import Discrete
 
 # The figures below are the best of those tried on match and x4 in examples/logs/codes, on three models.
@@ -40,7 +39,7 @@ def one_relaxation(problem: Problem, evaluations: float) -> Searcher:
 def relaxation_and_swaps(problem: Problem, evaluations: float) -> Searcher:
     """Half and half; the budget is too small for searches to stall, so the quick one goes on to the end."""
     space, goal = _grid(problem), problem.goal
-    if _takes_colours(goal, space):
+    if _takes_colours(problem):
         quick: Searcher = ColouredSearch(patience=LEAST_FOR_STALLS)
     elif goal.least_squares:
         quick = PursuitSearch(batch=32, patience=None)
@@ -110,14 +109,16 @@ def _swaps(problem: Problem) -> list[Searcher]:
     """Searches by swaps, each of which ends by itself."""
     goal = problem.goal
     return [
-        *([ColouredSearch()] if _takes_colours(goal, _grid(problem)) else []),
+        *([ColouredSearch()] if _takes_colours(problem) else []),
         *([PursuitSearch(batch=64, patience=_PURSUED)] if goal.least_squares else []),
         _LAST,
     ]
 
 
-def _takes_colours(goal: Goal, space: Discrete) -> bool:
-    return goal.cell_axes == 2 and fits_colours(space.shape)
+def _takes_colours(problem: Problem) -> bool:
+    """Whether one decode tells several swaps apart, for which a code must be felt near its place."""
+    shape = _grid(problem).shape
+    return problem.goal.separates(len(shape)) and fits_colours(shape) and felt_nearby(problem.generator)
 
 
 def _grid(problem: Problem) -> Discrete:

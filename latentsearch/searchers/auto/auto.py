@@ -38,11 +38,11 @@ class AutoSearch(BaseSearcher):
     | codes | yes | no limit | the same, until the last swaps stall |
     | codes | yes | more | the same; again from the prior, with longer relaxations; more swaps |
 
-    Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over the cells
-    of a grid, then those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and
-    at last those of [CoordinateSearch][latentsearch.CoordinateSearch]. Where there are evaluations for several
-    rounds, what is left after them goes to less promising swaps; and some are kept, to see whether the best
-    grid stalls.
+    Swaps are those of [ColouredSearch][latentsearch.ColouredSearch] where the loss is a sum over pixels, or steps of a
+    sequence, and codes are felt mostly near their own places, for which seven grids are decoded beforehand; then
+    those of [PursuitSearch][latentsearch.PursuitSearch] where it is a sum of squares, and at last those of
+    [CoordinateSearch][latentsearch.CoordinateSearch]. Where there are evaluations for several rounds, what is left
+    after them goes to less promising swaps; and some are kept, to see whether the best grid stalls.
 
     The goal says whether there is a gradient. A decoder through which none flows is refused with an error; search it
     with EvolutionSearch or CMAESSearch.

@@ -16,7 +16,7 @@ from latentsearch.objective import Objective
 from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.searchers._curvature import Curvature
-from latentsearch.searchers.swaps._colours import changed_together, shares
+from latentsearch.searchers.swaps._colours import changed_together, number_of_colours, shares
 from latentsearch.searchers.swaps._criteria import predicted_change
 from latentsearch.searchers.swaps._quadratic import QuadraticModel
 from latentsearch.searchers.swaps._swaps import Swaps, combined
@@ -28,8 +28,8 @@ _SIZES = (1, 6, 36, 216)
 
 
 def fits_colours(shape: tuple[int, ...], spacing: int = 3) -> bool:
-    """Whether a grid has two axes, of two blocks at least: one decode then scores several swaps."""
-    return len(shape) == 2 and min(shape) >= 2 * spacing
+    """Whether every axis of a grid has two blocks at least: one decode then scores several swaps."""
+    return min(shape) >= 2 * spacing
 
 
 @dataclass
@@ -37,8 +37,8 @@ class ColouredState:
     """Where each row stands.
 
     Attributes:
-        z: ``(M, H, W)``, the grid.
-        loss_map: ``(M, h, w)``, of the grid; ``(M, 0, 0)`` before the first step.
+        z: ``(M, *S)``, the grid.
+        loss_map: ``(M, *cells)``, of the grid, with as many axes; of no cells before the first step.
         curvature: The curvature, fitted to what was measured.
         tabu: ``(M, T)`` int64, ids of swaps tried at this grid, filled up with the id of the code
             that position 0 holds, which is no swap.
@@ -56,12 +56,13 @@ class ColouredState:
 class ColouredSearch(IterativeSearcher):
     r"""Try a swap at every position of the grid in a few decodes.
 
-    For constraints whose loss is a sum over pixels, such as [Matches][latentsearch.Matches] and
-    [Downscales][latentsearch.Downscales], and decoders through which a code is felt mostly near
-    its own place. One gradient ranks the swaps, as in [CoordinateSearch][latentsearch.CoordinateSearch].
-    Then positions that are ``spacing`` cells apart are changed in one decode, so that
-    ``spacing ** 2`` decodes change each position once, however many there are; and the change of the loss in the
-    ``spacing`` by ``spacing`` cells around a position is attributed to the swap there.
+    For constraints whose loss is a sum over pixels or steps of time, such as [Matches][latentsearch.Matches],
+    [Downscales][latentsearch.Downscales] and [MatchesTokens][latentsearch.MatchesTokens], and decoders through which a
+    code is felt mostly near its own place: of images, of signals and sequences, of anything with as many axes as the
+    grid. One gradient ranks the swaps, as in [CoordinateSearch][latentsearch.CoordinateSearch].
+    Then positions that are ``spacing`` cells apart along every axis are changed in one decode, so that a few decodes
+    change each position once, however many there are: ``spacing`` of a sequence, ``spacing ** 2`` of an image. The
+    change of the loss in the ``spacing`` cells around a position, along every axis, is attributed to the swap there.
 
     Such shares are exact only where what codes reach does not overlap, so they only rank. The
     swaps of the largest shares are combined, the best one, the best two, the best four and so on,
@@ -73,9 +74,9 @@ class ColouredSearch(IterativeSearcher):
     estimates prove nothing: ``Then(ColouredSearch(), CoordinateSearch())`` goes on to a proof.
 
     Attributes:
-        spacing: Cells from one position to the next of its colour, along both axes; 2 is faster from random
+        spacing: Cells from one position to the next of its colour, along every axis; 2 is faster from random
             codes while rows are few, and 3 goes further.
-        codes: Swaps tried at each position a step, for ``spacing ** 2`` decodes each.
+        codes: Swaps tried at each position a step, for ``spacing ** axes`` decodes each.
         patience: Steps without improvement before a row ends; None to go on until all swaps were tried.
         restarts: Independent starts a problem.
 
@@ -104,25 +105,25 @@ class ColouredSearch(IterativeSearcher):
             self._require_count("patience")
 
     def step_cost(self, space: LatentSpace) -> int:
-        return 2 + 1 + self.codes * self.spacing**2 + len(_SIZES)
+        return 2 + 1 + self.codes * number_of_colours(len(space.shape), self.spacing) + len(_SIZES)
 
     def check(self, problem: Problem) -> None:
-        """Raise unless the grid has two axes, of two blocks at least."""
+        """Raise unless every axis of the grid has two blocks at least."""
         super().check(problem)
         shape = problem.generator.space.shape
         if fits_colours(shape, self.spacing):
             return
-        smaller = len(shape) == 2 and min(shape) >= 4
+        smaller = min(shape) >= 4
         raise Unsupported(
             type(self).__name__,
             got=f"a grid of shape {tuple(shape)}",
-            expected=f"two axes of at least {2 * self.spacing} cells, twice the spacing",
+            expected=f"at least {2 * self.spacing} cells along every axis, twice the spacing",
             hint=f"use spacing={min(shape) // 2}" if smaller else "use CoordinateSearch, which takes any grid",
         )
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> ColouredState:
         curvature, failures = Curvature.unknown(objective, len(z)), z.new_zeros(len(z))
-        loss_map = curvature.value.new_zeros(len(z), 0, 0)
+        loss_map = curvature.value.new_zeros(len(z), *(0 for _ in z.shape[1:]))
         return ColouredState(z, loss_map, curvature, failures.new_zeros(len(z), 0), failures)
 
     def step(self, objective: Objective, state: ColouredState, noise: Noise) -> tuple[ColouredState, Proposal]:
@@ -165,7 +166,7 @@ class ColouredSearch(IterativeSearcher):
 
 
 def _combinations(model: QuadraticModel, swaps: Swaps, share: Tensor) -> Tensor:
-    """Feasible grids that combine the swaps with the largest shares of a fall of the loss: ``(M, U, H, W)``."""
+    """Feasible grids that combine the swaps with the largest shares of a fall of the loss: ``(M, U, *S)``."""
     gain = torch.where(swaps.new & ~share.isnan(), -share, -torch.inf)
     gain, rank = gain.max(2)
     best = Swaps(*(part.gather(2, rank[..., None])[..., 0] for part in swaps))
