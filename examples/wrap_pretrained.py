@@ -52,12 +52,16 @@ class LeNet(nn.Module):
         self.convnet = nn.ModuleDict(convolutions)
         self.fc = nn.ModuleDict({"f6": nn.Linear(120, 84), "f7": nn.Linear(84, 10)})
 
-    def forward(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
+        """``(N, 84)``, what the last layer sees."""
         x = F.interpolate(images, size=(32, 32), mode="bilinear")
         x = F.max_pool2d(F.relu(self.convnet["c1"](x)), 2)
         x = F.max_pool2d(F.relu(self.convnet["c3"](x)), 2)
         x = F.relu(self.convnet["c5"](x)).flatten(1)
-        return F.log_softmax(self.fc["f7"](F.relu(self.fc["f6"](x))), dim=1)
+        return F.relu(self.fc["f6"](x))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.log_softmax(self.fc["f7"](self.features(images)), dim=1)
 
 
 def test_images(digits: list[int]) -> Tensor:

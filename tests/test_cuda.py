@@ -135,11 +135,12 @@ def test_noise_is_that_of_the_cpu() -> None:
 IMAGES = (torch.arange(8 * 64).view(8, 1, 8, 8) % 3 == 0).float()
 
 
-@pytest.mark.parametrize("model", ["discrete", "mixed", "vae", "vqvae"])
+@pytest.mark.parametrize("model", ["dense", "discrete", "mixed", "vae", "vqvae"])
 def test_fits_go_where_the_model_is(model: str, tmp_path) -> None:
     def trained() -> torch.nn.Module:
         with training.initialised(0):
             net = {
+                "dense": lambda: models.DenseVAE((1, 8, 8), width=3, hidden=8),
                 "discrete": lambda: models.DiscreteVAE((1, 8, 8), variables=3, categories=4,
                                                        estimator=lambda e: relaxations.DirectArgmax(-e)),
                 "mixed": lambda: models.MixedVAE((1, 8, 8)),

@@ -46,6 +46,15 @@ def test_fitting_lowers_the_loss(kind):
     assert sum(values[-1] for values in history.validation.values()) < gain * before
 
 
+def test_the_divergence_of_a_vae_is_that_of_its_posterior():
+    model, images = build("vae"), blobs(5)
+    mean, std = model.posterior(images)
+    normal = torch.distributions.Normal(mean, std)
+    exact = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+    torch.testing.assert_close(model.training_terms(images, ls.Noise.from_seed(0))["kl"], exact)
+    assert torch.equal(model.encode(images), mean)
+
+
 @pytest.mark.parametrize("kind", ["vae", "vqvae"])
 def test_a_killed_fit_resumes_to_the_same_weights(kind, tmp_path):
     data = data_for(kind)

@@ -143,14 +143,7 @@ class Ruler:
     @torch.no_grad()
     def features(self, latents: Tensor) -> Tensor:
         """``(N, 84)`` of what latents decode to, float64."""
-        return torch.cat([self._features(self.vae.decode(part)) for part in latents.split(1000)]).double()
-
-    def _features(self, images: Tensor) -> Tensor:
-        net = self.judge.convnet
-        x = F.interpolate(images, size=(32, 32), mode="bilinear")
-        x = F.max_pool2d(F.relu(net["c1"](x)), 2)
-        x = F.max_pool2d(F.relu(net["c3"](x)), 2)
-        return F.relu(self.judge.fc["f6"](F.relu(net["c5"](x)).flatten(1)))
+        return torch.cat([self.judge.features(self.vae.decode(part)) for part in latents.split(1000)]).double()
 
 
 def frechet_distance(one: Tensor, other: Tensor) -> float:

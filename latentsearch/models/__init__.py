@@ -3,6 +3,7 @@
 from latentsearch._latent_network import LatentNetwork
 from latentsearch.models._blocks import ResidualBlock
 from latentsearch.models.classifier import Classifier
+from latentsearch.models.dense_vae import DenseAutoencoder, DenseVAE
 from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
 from latentsearch.models.mixed_vae import MixedVAE
 from latentsearch.models.vae import VAE
@@ -13,6 +14,8 @@ __all__ = [
     "VQVAE",
     "Classifier",
     "Codebook",
+    "DenseAutoencoder",
+    "DenseVAE",
     "DiscreteVAE",
     "LatentNetwork",
     "MixedVAE",

@@ -66,9 +66,9 @@ class VAE(nn.Module):
         )
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), each ``(N, width)``."""
+        """Mean and standard deviation of q(z|x), each ``(N, width)``."""
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
-        return mean, log_variance
+        return mean, (0.5 * log_variance).exp()
 
     def encode(self, images: Tensor) -> Tensor:
         """The mean of q(z|x): ``(N, C, H, W)`` to ``(N, width)``."""
@@ -80,7 +80,8 @@ class VAE(nn.Module):
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
         """The two terms of the negative bound, scalars in nats an image."""
-        mean, log_variance = self.posterior(images)
+        # Not by `posterior`: the divergence needs the log-variance, which the encoder gives to full precision.
+        mean, log_variance = self.encoder(images).chunk(2, dim=1)
         draw = noise.normal(*mean.shape, dtype=mean.dtype)[0]
         logits = self.decoder(mean + (0.5 * log_variance).exp() * draw)
         rows = images.shape[0]
