@@ -28,7 +28,7 @@ from latentsearch.constraints import (
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
-from latentsearch.fitting import FitWarning, fit_prior
+from latentsearch.fitting import FitWarning, fit_actor, fit_actor_by_rule, fit_critic, fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.problem import Problem
@@ -48,6 +48,7 @@ from latentsearch.result import Candidates, SearchResult, Status, Trace
 from latentsearch.run import Callback, Run, Step
 from latentsearch.searchers import (
     ActorSearch,
+    AttributeVectorSearch,
     AugmentedLagrangian,
     AutoSearch,
     BanditSearch,
@@ -85,6 +86,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActorSearch",
     "AliasedGenerator",
+    "AttributeVectorSearch",
     "AugmentedLagrangian",
     "AutoEncoder",
     "AutoSearch",
@@ -168,6 +170,9 @@ __all__ = [
     "WrapWarning",
     "constraint",
     "fit",
+    "fit_actor",
+    "fit_actor_by_rule",
+    "fit_critic",
     "fit_prior",
     "problem_seeds",
     "search",

@@ -159,7 +159,7 @@ def test_grids_of_codes_meet_requirements_at_the_least_loss():
     for b in range(2):
         score = goal.select(torch.full((len(grids),), b))(output, grids)
         best.append(float(score.loss[score.satisfied].min()))
-    run = ls.Run(evaluations=600)
+    run = ls.Run(evaluations=1500)
     for inner in (ls.CoordinateSearch(), ls.EvolutionSearch(), ls.AutoSearch()):
         result = ls.AugmentedLagrangian(inner).search(toy.generator, goal, seed=0, run=run)
         assert result.score.satisfied.all()

@@ -26,6 +26,8 @@ class ContinuousGenerator:
         decoder: ``(N, *S)`` to outputs ``(N, *O)``: a module in evaluation mode, or any function.
         shape: S, the shape of one latent.
         encode: Outputs to latents, for ``encode`` as a source of starting points.
+        posterior: Outputs to the mean and the standard deviation of q(z|x), ``(N, *S)`` each, if the encoder is one of
+            a VAE: what critics and actors are fitted to are draws of it.
         output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
         output_range: Where outputs must lie, for the check, and images for [fit_prior][latentsearch.fit_prior]; None
             does not look.
@@ -54,6 +56,7 @@ class ContinuousGenerator:
         shape: tuple[int, ...],
         *,
         encode: Callable[[Tensor], Tensor] | None = None,
+        posterior: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         output_transform: Callable[[Tensor], Tensor] | None = None,
         output_range: tuple[float, float] | None = None,
         prior: Prior | None = None,
@@ -74,7 +77,11 @@ class ContinuousGenerator:
         # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
         self.dtype = torch.promote_types(self._native, torch.float32)
         self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
+        if posterior is not None and not callable(posterior):
+            expected = "a function from outputs to mean and standard deviation"
+            raise InvalidArgument("ContinuousGenerator.posterior", got=type(posterior).__name__, expected=expected)
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
+        self._posterior = posterior
         self.output_range = output_range
         if check:
             with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
@@ -99,6 +106,18 @@ class ContinuousGenerator:
         if self._encoder is None:
             raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
         return raised(self._encoder(output.to(self._native)), self.dtype)
+
+    def posterior(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs ``(N, *O)`` to the mean and the standard deviation of q(z|x), ``(N, *S)`` each.
+
+        Raises:
+            Unsupported: If the generator was made without ``posterior``.
+        """
+        if self._posterior is None:
+            expected = "posterior= on wrapping"
+            raise Unsupported("ContinuousGenerator.posterior", got="no posterior", expected=expected)
+        mean, deviation = self._posterior(output.to(self._native))
+        return raised(mean, self.dtype), raised(deviation, self.dtype)
 
     def _try_decoder(self) -> None:
         shape = (2, *self.space.shape)

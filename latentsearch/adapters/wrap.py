@@ -47,7 +47,8 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
     Args:
         model: A [VQVAE][latentsearch.models.VQVAE] or [VAE][latentsearch.models.VAE], or a model
             with the same methods, in evaluation mode.
-            A `used_codes` mask and a `prior` that it has, as VQVAE does, become the generator's unless you give others.
+            A `used_codes` mask and a `prior` that it has, as VQVAE does, become the generator's unless you give others;
+            so does the `posterior` of a VAE.
         **settings: Passed on to the generator's constructor, such as ``output_transform``. ``prior=None`` is the
             uniform prior of codes, whatever the model has.
 
@@ -68,6 +69,7 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
             model.decode_embedding, model.codebook, model.latent_shape, encode=model.encode, **settings
         )
     if isinstance(model, ContinuousModel):
+        settings.setdefault("posterior", getattr(model, "posterior", None))
         return ContinuousGenerator(model.decode, model.latent_shape, encode=model.encode, **settings)
     own = [f"model.{name}(...)" for name in dir(type(model)) if name.endswith("_generator")]
     parts = "name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)"

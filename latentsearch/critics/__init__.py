@@ -5,6 +5,7 @@ from latentsearch.critics.actor_critic import ActorCritic
 from latentsearch.critics.attribute_critic import AttributeCritic
 from latentsearch.critics.critic import Critic
 from latentsearch.critics.realism_critic import RealismCritic
+from latentsearch.critics.rewarded import RewardedActor
 from latentsearch.critics.value_critic import ValueCritic
 
-__all__ = ["Actor", "ActorCritic", "AttributeCritic", "Critic", "RealismCritic", "ValueCritic"]
+__all__ = ["Actor", "ActorCritic", "AttributeCritic", "Critic", "RealismCritic", "RewardedActor", "ValueCritic"]

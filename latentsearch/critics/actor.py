@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch._latent_network import LatentNetwork
@@ -29,6 +31,7 @@ class Actor(nn.Module):
     Attributes:
         space: Of the latents.
         labels: Numbers that a label is.
+        figures: What it came to on fresh draws, where a rule says how good they are; else empty.
         settings: What it was made with.
 
     Raises:
@@ -53,8 +56,13 @@ class Actor(nn.Module):
                 hint="codes behind a prior have one: ls.GaussianCodes(generator, prior)",
             )
         self.space, self.labels = space, labels
+        self.figures: dict[str, float] = {}
         self.settings = {"labels": labels, "width": width, "depth": depth}
         self.network = LatentNetwork(space, 2 * math.prod(space.shape), labels=labels, width=width, depth=depth)
+
+    def one_hot(self, label: int | Tensor) -> Tensor:
+        """The label of a class, ``(labels,)``, or of one a problem, ``(B, labels)``."""
+        return F.one_hot(torch.as_tensor(label), self.labels).float()
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, *S)``, and labels ``(N, labels)`` if it has any, to latents."""

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from latentsearch._rows import mean_rows
 from latentsearch.critics._adversarial import Divergence, as_data, as_made, gradient_penalty
+from latentsearch.critics._distance import distance_penalty
 from latentsearch.critics.actor import Actor
 from latentsearch.critics.critic import Critic
 from latentsearch.errors import InvalidArgument
@@ -27,8 +27,8 @@ class ActorCritic(nn.Module):
 
     The critic learns to tell latents of data, $z \sim q(z \mid x)$, from what the actor makes of draws of the prior
     and, a tenth of these, from the draws themselves (equation 2). The actor learns to be taken for data, at little
-    distance from where it started (equation 3): $\lambda / d \sum_i \log(1 + (z'_i - z_i)^2) / \bar\sigma_i^2$, a mean over
-    dimensions. With labels both see them, and the actor is asked for those of other data of the batch.
+    distance from where it started (equation 3), $\lambda \log(1 + (z' - z)^2) / \bar\sigma^2$, a mean over dimensions.
+    With labels both see them, and the actor is asked for those of other data of the batch.
 
     The loss is a cross-entropy of logits; or, with ``divergence="wasserstein"``, the difference of their means. Either
     has the penalty on the critic's gradient between data and what was made.
@@ -96,7 +96,7 @@ class ActorCritic(nn.Module):
         self.register_buffer("spread", torch.as_tensor(spread).expand(actor.space.shape).clone())
 
     def training_terms(self, latents: Tensor, *labels_and_noise: Any) -> dict[str, Callable[[], Terms]]:
-        """Terms of ``"critic"`` and ``"actor"``, on latents of data ``(N, *S)``, labels ``(N, L)`` if any, and noise."""
+        """Terms of ``"critic"`` and ``"actor"``, on latents of data ``(N, *S)``, labels ``(N, L)`` if any, noise."""
         *labels, noise = labels_and_noise
         own = labels[0] if labels else None
         return {
@@ -123,10 +123,9 @@ class ActorCritic(nn.Module):
     def _terms_of_actor(self, latents: Tensor, labels: Tensor | None, noise: Noise) -> Terms:
         z, wanted = self._asked(latents, labels, noise)
         made = self.actor(z, wanted)
-        away = torch.log1p((made - z).square()) / self.spread.square()
         return {
             "critic": as_data(self.critic(made, wanted), self.divergence),
-            "distance": self.distance * mean_rows(away).mean(),
+            "distance": self.distance * distance_penalty(z, made, self.spread),
         }
 
     def _asked(self, latents: Tensor, labels: Tensor | None, noise: Noise) -> tuple[Tensor, Tensor | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,21 +11,21 @@ from typing_extensions import Self
 
 from latentsearch._latent_network import LatentNetwork
 from latentsearch._rows import per_row
-from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.spaces import Continuous, LatentSpace
 
-_LEVEL, _NOISE = 1, 2  # streams of noise folded in
-_LEVELS = torch.tensor([0.0, 0.5, 1.0])  # of the spread, that latents are noised by in training
-_COLDEST, _HOTTEST = 0.05, 20.0
+_LEVEL, _NOISE, _OTHERS = 1, 2, 3  # streams of noise folded in
+_LEVELS = (0.0, 0.5, 1.0)  # of the spread: how much noise rows get
+_TEMPERATURES = (0.05, 20.0)
 
 
 class AttributeCritic(nn.Module):
     r"""D(z): the logits of a class, or of several attributes, from a latent alone.
 
-    It is trained on latents of labelled data with noise of 0, half and once the spread of q(z|x) added, so that its
-    gradients mean something beside the manifold of encodings, too. ``heated`` then sets the temperature at which its
-    probabilities fit held-out labels best.
+    It is trained on latents of labelled data with noise of 0, half and once the ``spread`` added, so that its gradients
+    mean something beside the manifold of encodings, too; of codes, a share are exchanged for those of other data.
+    ``heated`` then sets the temperature at which its probabilities fit held-out labels best.
+    [fit_critic][latentsearch.fit_critic] does all of this.
 
     In a goal it is the classifier of a [Classified][latentsearch.Classified] or the critic of
     [HasAttributes][latentsearch.HasAttributes], with ``of="latent"``: the decoder is not run for it.
@@ -42,7 +44,9 @@ class AttributeCritic(nn.Module):
         space: Of the latents.
         exclusive: Whether these are classes.
         temperature: What the network's logits are divided by, a tensor of no dimension.
-        spread: ``(*S)``, the scale of the noise in training; 0 until ``calibrated`` says more.
+        spread: The scale of the noise in training, ``(*S)``; of codes, the share exchanged. 0 until ``calibrated`` says
+            more.
+        figures: What it came to on held-out latents; empty until ``judged``.
         settings: What it was made with.
 
     Example:
@@ -66,17 +70,17 @@ class AttributeCritic(nn.Module):
         self.space, self.exclusive = space, exclusive
         self.settings = {"outputs": outputs, "exclusive": exclusive, "width": width, "depth": depth}
         self.network = LatentNetwork(space, outputs, width=width, depth=depth)
+        self.figures: dict[str, float] = {}
         self.register_buffer("temperature", torch.tensor(1.0))
-        shape = space.shape if isinstance(space, Continuous) else ()
-        self.register_buffer("spread", torch.zeros(shape))
+        self.register_buffer("spread", torch.zeros(space.shape if isinstance(space, Continuous) else ()))
 
     def calibrated(self, latents: Tensor, *, spread: float | Tensor = 0.0) -> Self:
         """The critic itself, which looks at latents made white as ``(T, *S)`` are, and learns from noised ones.
 
         Args:
             latents: What it will be trained on.
-            spread: The scale of the noise in training, a number or ``(*S)``: of a VAE the mean standard deviation of
-                q(z|x). There is none on codes.
+            spread: The scale of the noise in training, a number or ``(*S)``: of a VAE some times the mean standard
+                deviation of q(z|x). Of codes, the share exchanged.
         """
         self.network.calibrated(latents)
         self.spread.copy_(torch.as_tensor(spread).to(self.spread).expand_as(self.spread))
@@ -88,12 +92,19 @@ class AttributeCritic(nn.Module):
         return logits / self.temperature
 
     def training_terms(self, latents: Tensor, labels: Tensor, noise: Noise) -> dict[str, Tensor]:
-        """Cross-entropy in nats a latent: of the class, or the sum over attributes."""
-        if self.training and latents.is_floating_point():
-            level = _LEVELS.to(latents)[noise.fold(_LEVEL).integers(len(_LEVELS), len(latents))[0]]
+        """Cross-entropy in nats a latent: of classes ``(N,)``, or summed over attributes ``(N, outputs)`` in [0, 1]."""
+        seen = self.noised(latents, noise) if self.training else latents
+        return {"cross_entropy": self._cross_entropy(self(seen), labels).mean()}
+
+    def noised(self, latents: Tensor, noise: Noise) -> Tensor:
+        """Latents ``(N, *S)`` with as much noise as in training, from one row of noise."""
+        levels = torch.tensor(_LEVELS, dtype=self.spread.dtype, device=latents.device)
+        level = per_row(levels[noise.fold(_LEVEL).integers(len(levels), len(latents))[0]], latents)
+        if latents.is_floating_point():
             away = noise.fold(_NOISE).normal(*latents.shape, dtype=latents.dtype)[0]
-            latents = latents + per_row(level, latents) * self.spread * away
-        return {"cross_entropy": self._cross_entropy(self(latents), labels).mean()}
+            return latents + level * self.spread * away
+        others = latents[noise.fold(_OTHERS).uniform(len(latents))[0].argsort()]
+        return torch.where(noise.fold(_NOISE).uniform(*latents.shape)[0] < level * self.spread, others, latents)
 
     @torch.no_grad()
     def heated(self, latents: Tensor, labels: Tensor) -> Self:
@@ -103,29 +114,22 @@ class AttributeCritic(nn.Module):
         logits = self(latents) * self.temperature
 
         def nats(log_temperature: float) -> float:
-            scaled = logits / torch.tensor(log_temperature).exp()
-            return float(self._cross_entropy(scaled, labels.to(logits.device)).double().mean())
+            return float(self._cross_entropy(logits / math.exp(log_temperature), labels).double().mean())
 
-        bounds = tuple(torch.tensor([_COLDEST, _HOTTEST]).log().tolist())
-        found = minimize_scalar(nats, bounds=bounds, method="bounded")
-        self.temperature.copy_(torch.tensor(float(found.x)).exp())
+        bounds = tuple(math.log(temperature) for temperature in _TEMPERATURES)
+        self.temperature.fill_(math.exp(minimize_scalar(nats, bounds=bounds, method="bounded").x))
         return self
 
-    def check_labels(self, labels: Tensor, rows: int) -> None:
-        """Raise InvalidArgument unless labels are classes ``(T,)`` int64, or attributes ``(T, outputs)`` in [0, 1]."""
-        outputs = int(self.settings["outputs"])
-        if self.exclusive:
-            good = tuple(labels.shape) == (rows,) and not labels.is_floating_point() and labels.dtype != torch.bool
-            good = good and int(labels.min()) >= 0 and int(labels.max()) < outputs
-            expected = f"classes ({rows},), whole numbers in [0, {outputs})"
-        else:
-            good = tuple(labels.shape) == (rows, outputs) and float(labels.min()) >= 0 and float(labels.max()) <= 1
-            expected = f"attributes ({rows}, {outputs}), from 0 to 1"
-        if not good:
-            raise InvalidArgument("labels", got=describe(labels), expected=expected)
+    @torch.no_grad()
+    def judged(self, latents: Tensor, labels: Tensor) -> Self:
+        """The critic itself, whose ``figures`` are now its ``accuracy`` on these latents ``(T, *S)``."""
+        logits = self(latents)
+        right = logits.argmax(1) == labels if self.exclusive else (logits > 0) == (labels > 0.5)
+        self.figures = {"accuracy": float(right.double().mean())}
+        return self
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``(N,)``."""
         if self.exclusive:
             return F.cross_entropy(logits, labels, reduction="none")
-        wanted = labels.to(logits)
-        return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(1)
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none").sum(1)

@@ -49,13 +49,17 @@ def check_settings(space: LatentSpace, **for_codes: object) -> None:
 
 
 @torch.no_grad()
-def check_given(generator: Generator, data: object, held_out: float) -> Tensor:
-    """Data that a prior of the generator's latents can be fitted to.
+def check_given(
+    generator: Generator, data: object, held_out: float, *, caller: str = "fit_prior", covariance: bool = False
+) -> Tensor:
+    """Data that a prior, or a critic, of the generator's latents can be fitted to.
 
     Args:
         generator: The decoder.
         data: Images ``(N, *O)``, or latents ``(N, *S)``.
         held_out: The share that is held out.
+        caller: The function on whose behalf errors are raised.
+        covariance: Whether continuous latents get a density with a covariance, which takes some for each element.
 
     Returns:
         The data; latents where the generator's are.
@@ -64,19 +68,20 @@ def check_given(generator: Generator, data: object, held_out: float) -> Tensor:
         InvalidArgument: If they are neither images as the decoder gives them nor its latents, or too few.
         Unsupported: If they are images, and the generator has no encoder.
     """
-    space, data = generator.space, require_tensor("fit_prior.images", data)
+    what = f"{caller}.images"
+    space, data = generator.space, require_tensor(what, data)
     if are_latents(generator, data):
-        space.check("fit_prior.images", data)
-        _check_number(generator, data, held_out)
+        space.check(what, data)
+        _check_number(what, space, data, held_out, covariance)
         return data.to(generator.device)
     if not isinstance(generator, AutoEncoder):
-        raise no_encoder(generator)
-    images = require_images("fit_prior.images", data, example_output(generator))
-    _check_number(generator, images, held_out)
+        raise no_encoder(generator, caller)
+    images = require_images(what, data, example_output(generator))
+    _check_number(what, space, images, held_out, covariance)
     few = images[:: math.ceil(len(images) / _LOOKED_AT)]
     again = generator.decode(encoded(generator, few))
-    require_range("fit_prior.images", few, again, getattr(generator, "output_range", None))
-    _warn_of_strangers(few.to(again), again)
+    require_range(what, few, again, getattr(generator, "output_range", None))
+    _warn_of_strangers(what, few.to(again), again)
     return images
 
 
@@ -135,33 +140,51 @@ def changed(augment: Augment, images: Tensor, noise: Noise, latents: bool = Fals
     return found
 
 
-def no_encoder(generator: Generator) -> Unsupported:
+def labels_of(caller: str, labels: object, rows: int) -> Tensor:
+    """Labels of images: classes as int64, attributes as floating numbers.
+
+    Raises:
+        InvalidArgument: If they are neither, or not one an image.
+    """
+    expected = f"classes ({rows},) int64, or attributes ({rows}, A), bools or numbers from 0 to 1"
+    if not isinstance(labels, Tensor):
+        raise InvalidArgument(f"{caller}.labels", got=type(labels).__name__, expected=expected)
+    whole = not labels.is_floating_point() and labels.dtype != torch.bool
+    classes = labels.ndim == 1 and whole and len(labels) == rows and int(labels.min()) >= 0
+    attributes = labels.ndim == 2 and len(labels) == rows and float(labels.min()) >= 0 and float(labels.max()) <= 1
+    if not (classes or attributes):
+        hint = "labels[:, None] is one attribute" if labels.ndim == 1 and len(labels) == rows and not whole else ""
+        raise InvalidArgument(f"{caller}.labels", got=describe(labels), expected=expected, hint=hint)
+    return labels.long() if classes else labels.float()
+
+
+def no_encoder(generator: Generator, caller: str = "fit_prior") -> Unsupported:
     """The error for images, and nothing to encode them."""
     shape = ", ".join(map(str, generator.space.shape))
     kind = "floating latents" if isinstance(generator.space, Continuous) else "int64 codes"
     return Unsupported(
-        "fit_prior.generator",
+        f"{caller}.generator",
         got=f"a {type(generator).__name__} without an encoder, and images",
         expected="an encoder, encode= on wrapping",
         hint=f"or give latents in place of images: {kind} (N, {shape})",
     )
 
 
-def _check_number(generator: Generator, data: Tensor, held_out: float) -> None:
+def _check_number(what: str, space: LatentSpace, data: Tensor, held_out: float, covariance: bool) -> None:
     """Refuse so few that nothing can be fitted to them, and warn of few."""
     out = held_out_of(len(data), held_out)
-    train, shape = len(data) - out, generator.space.shape
+    train, shape = len(data) - out, space.shape
     size = shape[0] if is_spatial(shape) else math.prod(shape)
-    continuous = isinstance(generator.space, Continuous)
+    continuous = covariance and isinstance(space, Continuous)
     least, enough = (max(_LEAST, LEAST_EACH * size), max(_FEW, _FEW_EACH * size)) if continuous else (_LEAST, _FEW)
     got = f"{len(data)}, of which {out} {'is' if out == 1 else 'are'} held out"
     whose = f", for latents of {size} {'channels' if is_spatial(shape) else 'elements'}" if continuous else ""
     if train < least:
         expected = f"at least {least} to fit to{whose}; better {enough:,}"
-        raise InvalidArgument("fit_prior.images", got=got, expected=expected)
+        raise InvalidArgument(what, got=got, expected=expected)
     if len(data) < enough:
         warnings.warn(
-            f"fit_prior.images: got {got}, by which the figures and noise='decoder' go; they are few. Give {enough:,} "
+            f"{what}: got {got}, by which the figures go; they are few. Give {enough:,} "
             f"at least{whose}, and better thousands",
             FitWarning,
             stacklevel=5,
@@ -173,13 +196,13 @@ def held_out_of(count: int, share: float) -> int:
     return max(int(share * count), 1)
 
 
-def _warn_of_strangers(images: Tensor, again: Tensor) -> None:
+def _warn_of_strangers(what: str, images: Tensor, again: Tensor) -> None:
     """Warn if what images are encoded to decodes to something farther from them than their mean is."""
     off, spread = float((again - images).square().mean()), float((images - images.mean(0)).square().mean())
     if off > spread > 0:
         low, high = float(again.min()), float(again.max())
         warnings.warn(
-            f"fit_prior.images: decode(encode(x)) is farther from the images (mean square {off:.3g}) than their mean "
+            f"{what}: decode(encode(x)) is farther from the images (mean square {off:.3g}) than their mean "
             f"is ({spread:.3g}). Images lie in {bulk_of(images)}, outputs in [{low:.3g}, {high:.3g}]: are these images "
             "in the range that the encoder takes, and such as it was trained on?",
             FitWarning,

@@ -114,7 +114,7 @@ def fit_prior(
     space = generator.space
     for_codes = {"network": network, "augment": augment, "checkpoint": checkpoint, "autocast": autocast}
     check_settings(space, **for_codes, temperature=temperature)
-    images = check_given(generator, images, held_out)
+    images = check_given(generator, images, held_out, covariance=True)
     if augment is not None:
         changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), are_latents(generator, images))
     parts = _split(images, held_out, seed)

@@ -1,6 +1,7 @@
 """Methods of search: one a file, or a folder where a family shares helpers; `latentsearch.loop` runs them."""
 
 from latentsearch.searchers.actor import ActorSearch
+from latentsearch.searchers.attribute_vector import AttributeVectorSearch
 from latentsearch.searchers.auto import DEFAULT_PLANS, AutoSearch, Plan, search
 from latentsearch.searchers.branch_and_bound import BranchAndBoundSearch
 from latentsearch.searchers.cmaes import CMAESSearch
@@ -22,6 +23,7 @@ from latentsearch.searchers.swaps import BanditSearch, ColouredSearch, Coordinat
 __all__ = [
     "DEFAULT_PLANS",
     "ActorSearch",
+    "AttributeVectorSearch",
     "AugmentedLagrangian",
     "AutoSearch",
     "BanditSearch",

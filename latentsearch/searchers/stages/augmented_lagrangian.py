@@ -21,8 +21,8 @@ class AugmentedLagrangian(BaseSearcher):
 
     A round is a search for the least sum of the loss and
     $(\max(0, \lambda + \rho g)^2 - \lambda^2) / 2\rho$ of each requirement, g being how far it is from being met.
-    After it $\lambda \leftarrow \max(0, \lambda + \rho g)$, and $\rho$ grows where g has not fallen to a quarter. Each round
-    starts where the one before ended. In the last, which has twice the evaluations of the others, what meets all
+    After it $\lambda \leftarrow \max(0, \lambda + \rho g)$, and $\rho$ grows where g has not fallen to a quarter. Each
+    round starts where the one before ended. In the last, which has twice the evaluations of the others, what meets all
     requirements counts as better than what does not, and requirements are a little stricter, by what the round before
     missed them by.
 

@@ -1,0 +1,1 @@
+"""The parts of `latent_constraints.py`, one idea a file."""

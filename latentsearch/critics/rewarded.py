@@ -1,0 +1,82 @@
+"""An actor that moves latents to where a rule rewards what they decode to, and the critic that has learnt the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from latentsearch.critics._adversarial import as_data
+from latentsearch.critics._distance import distance_penalty
+from latentsearch.critics.actor import Actor
+from latentsearch.critics.value_critic import ValueCritic
+from latentsearch.errors import InvalidArgument
+from latentsearch.noise import Noise
+from latentsearch.protocols import Prior, require_prior
+
+_PRIOR = 1  # the stream of noise that draws of the prior take
+
+Terms = dict[str, Tensor]
+
+
+class RewardedActor(nn.Module):
+    r"""An actor and the value critic that it follows; they work together.
+
+    The critic learns the rewards of latents by cross-entropy. The actor learns to be rewarded by the critic, softplus
+    of minus its logit, at little distance from where it started: $\lambda \log(1 + (z' - z)^2) / \bar\sigma^2$, a mean
+    over dimensions. [fit_actor_by_rule][latentsearch.fit_actor_by_rule] trains both, and scores what the actor makes.
+
+    Source: Engel, Hoffman and Roberts, *Latent constraints* (2018), section 6, <https://arxiv.org/abs/1711.05772>.
+
+    Args:
+        actor: G, without labels.
+        critic: D, over the same latents.
+        prior: p(z), of which the actor's inputs are draws.
+        spread: $\bar\sigma$, ``(*S)``, or a number: the mean standard deviation of q(z|x).
+        distance: $\lambda$.
+
+    Raises:
+        InvalidArgument: If actor, critic and prior are over other latents, or there are labels.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch.critics import Actor, RewardedActor, ValueCritic
+        >>> from latentsearch.priors import StandardNormal
+        >>> space = ls.Continuous((2,))
+        >>> pair = RewardedActor(Actor(space, width=8), ValueCritic(space, width=8), StandardNormal((2,)), spread=1.0)
+        >>> z = ls.Noise.from_seed(0, 4).normal(2)
+        >>> sorted(pair.training_terms(z, (z[:, 0] > 0).float(), ls.Noise.from_seed(1)))
+        ['actor', 'critic']
+    """
+
+    spread: Tensor
+
+    def __init__(
+        self, actor: Actor, critic: ValueCritic, prior: Prior, *, spread: Tensor | float, distance: float = 0.1
+    ) -> None:
+        super().__init__()
+        require_prior("RewardedActor.prior", prior)
+        if not actor.space == critic.space == prior.space:
+            got = f"an actor over {actor.space}, a critic over {critic.space} and a prior over {prior.space}"
+            raise InvalidArgument("RewardedActor", got=got, expected="one space for all")
+        if actor.labels or critic.labels:
+            got = f"an actor with {actor.labels} and a critic with {critic.labels}"
+            raise InvalidArgument("RewardedActor", got=got, expected="none with labels")
+        self.actor, self.critic, self.prior, self.distance = actor, critic, prior, distance
+        self.register_buffer("spread", torch.as_tensor(spread).expand(actor.space.shape).clone())
+
+    def training_terms(self, latents: Tensor, rewards: Tensor, noise: Noise) -> dict[str, Callable[[], Terms]]:
+        """The terms of ``"critic"`` and ``"actor"``, on latents ``(N, *S)`` and their rewards ``(N,)``."""
+        return {
+            "critic": lambda: self.critic.training_terms(latents, rewards, noise),
+            "actor": lambda: self._terms_of_actor(len(latents), latents, noise),
+        }
+
+    def _terms_of_actor(self, rows: int, like: Tensor, noise: Noise) -> Terms:
+        z = self.prior.sample(noise.fold(_PRIOR).split(rows)).to(like)
+        made = self.actor(z)
+        return {
+            "critic": as_data(self.critic(made), "cross-entropy"),
+            "distance": self.distance * distance_penalty(z, made, self.spread),
+        }

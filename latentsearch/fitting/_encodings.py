@@ -1,0 +1,77 @@
+"""What critics and actors are fitted to: draws of q(z|x), and how far these spread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.fitting._given import are_latents, encoded
+from latentsearch.noise import Noise
+from latentsearch.protocols import AutoEncoder, Generator
+from latentsearch.spaces import Continuous
+
+_BATCH = 256  # images encoded at once
+_OF_ALL = 0.25  # of the standard deviation of encodings, for the spread of q(z|x) where nothing is known of it
+
+
+class Encodings(NamedTuple):
+    """Latents of data.
+
+    Attributes:
+        latents: ``(N, *S)``, one draw of q(z|x) an image.
+        spread: The mean standard deviation of q(z|x), ``(*S)``; a quarter of that of all latents where an encoder has
+            none; 0 of codes.
+    """
+
+    latents: Tensor
+    spread: Tensor
+
+
+@torch.no_grad()
+def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
+    """Latents of images ``(N, *O)``; latents as they are.
+
+    Args:
+        generator: The decoder.
+        data: Images, or latents.
+        noise: One row, for draws of q(z|x).
+    """
+    if are_latents(generator, data):
+        return Encodings(data, _guessed(generator, data))
+    assert isinstance(generator, AutoEncoder)
+    posterior = getattr(generator, "posterior", None)
+    if posterior is None:
+        latents = torch.cat([encoded(generator, part) for part in data.split(_BATCH)])
+        return Encodings(latents, _guessed(generator, latents))
+    try:
+        parts = [posterior(part.to(generator.device)) for part in data.split(_BATCH)]
+    except Unsupported:
+        latents = torch.cat([encoded(generator, part) for part in data.split(_BATCH)])
+        return Encodings(latents, _guessed(generator, latents))
+    mean, deviation = (torch.cat(both) for both in zip(*parts, strict=True))
+    _check_posterior(generator, mean, deviation, len(data))
+    drawn = noise.to(mean.device).normal(*mean.shape, dtype=mean.dtype)[0]
+    return Encodings(mean + deviation * drawn, deviation.mean(0))
+
+
+def _guessed(generator: Generator, latents: Tensor) -> Tensor:
+    if not isinstance(generator.space, Continuous):
+        return torch.zeros(())
+    return _OF_ALL * latents.std(0)
+
+
+def _check_posterior(generator: Generator, mean: Tensor, deviation: Tensor, rows: int) -> None:
+    what, shape = f"{type(generator).__name__}.posterior", (rows, *generator.space.shape)
+    for name, part in (("mean", mean), ("standard deviation", deviation)):
+        if tuple(part.shape) != shape:
+            raise InvalidArgument(what, got=f"a {name} of shape {tuple(part.shape)}", expected=f"one of shape {shape}")
+    if not bool((deviation > 0).all()):
+        raise InvalidArgument(
+            what,
+            got=f"standard deviations down to {float(deviation.min()):.3g}",
+            expected="positive ones",
+            hint="of log-variances they are (log_variance / 2).exp()",
+        )

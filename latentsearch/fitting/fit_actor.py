@@ -1,0 +1,116 @@
+"""One line from a generator and images to an actor that makes data of draws of the prior."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Real
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentsearch._checks import require_count
+from latentsearch.critics import Actor, ActorCritic, Critic
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.fitting._encodings import encodings
+from latentsearch.fitting._given import check_given, labels_of
+from latentsearch.noise import Noise
+from latentsearch.protocols import Generator
+from latentsearch.spaces import Continuous
+from latentsearch.training import Fit, Group, fit, initialised
+
+_DRAW = 1  # the stream of noise that draws of q(z|x) take
+
+
+def fit_actor(
+    generator: Generator,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    distance: float = 0.1,
+    critic_steps: int = 1,
+    width: int = 256,
+    depth: int = 3,
+    steps: int = 24_000,
+    batch_size: int = 256,
+    progress: bool = False,
+    seed: int = 0,
+) -> Actor:
+    """Fit an actor that moves draws of the generator's prior to where encodings of data are, with their labels.
+
+    Images are encoded, and an actor and a critic learn against each other
+    ([ActorCritic][latentsearch.critics.ActorCritic]). The actor ends with the average of its last weights. One pass of
+    it makes a sample of a draw, or an edit of an encoding: [ActorSearch][latentsearch.ActorSearch].
+
+    Args:
+        generator: The decoder, over continuous latents, with ``encode``, and better with the ``posterior`` of a VAE.
+        images: ``(N, *O)``, as the decoder gives them, thousands at best; or latents, ``(N, *S)``.
+        labels: ``(N,)`` int64 classes, or ``(N, A)`` attributes from 0 to 1; None for data as they are. The actor is
+            asked for one-hot classes, ``actor.one_hot(7)``, or for attributes.
+        distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws.
+        critic_steps: Steps of the critic to one of the actor; the paper takes 10.
+        width: Hidden units of a layer, of both networks.
+        depth: Hidden layers.
+        steps: Gradient steps in all. 24,000 take some minutes of one core.
+        batch_size: Latents a step.
+        progress: Whether to show progress.
+        seed: For draws, first weights, and the order of the data.
+
+    Returns:
+        The actor, frozen.
+
+    Raises:
+        Unsupported: If latents are codes, or there is no encoder and the data are no latents.
+        InvalidArgument: If images are too few or not the decoder's, or labels are none, or not one an image.
+
+    Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch import zoo
+        >>> generator, (images, labels) = ls.wrap(zoo.load("mnist-vae")), zoo.images()
+        >>> images, labels = torch.cat([images.roll(shift, 3) for shift in range(-5, 5)]), labels.repeat(10)
+        >>> actor = ls.fit_actor(generator, images, labels, steps=4)
+        >>> sevens = ls.ActorSearch(actor, actor.one_hot(7))
+    """
+    if not isinstance(generator, Generator):
+        got = type(generator).__name__
+        raise InvalidArgument("fit_actor.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    for name, value in (("critic_steps", critic_steps), ("steps", steps), ("batch_size", batch_size)):
+        require_count(f"fit_actor.{name}", value)
+    if not isinstance(distance, Real) or distance < 0:
+        raise InvalidArgument("fit_actor.distance", got=repr(distance), expected="a number of at least 0")
+    if not isinstance(generator.space, Continuous):
+        raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")
+    images = check_given(generator, images, 0.0, caller="fit_actor")
+    latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
+    data = (latents,) if labels is None else (latents, _as_numbers(labels_of("fit_actor", labels, len(images))))
+    count = 0 if labels is None else data[1].shape[1]
+    with initialised(seed):
+        actor = Actor(generator.space, labels=count, width=width, depth=depth)
+        critic = Critic(generator.space, labels=count, width=width, depth=depth).calibrated(latents)
+        pair = ActorCritic(actor, critic, generator.prior, spread=spread, distance=distance)
+    plan = Fit(
+        steps,
+        batch_size=batch_size,
+        optimizer=taking_turns(critic_steps),
+        schedule=None,
+        average=min(max(1 - 20 / steps, 0.5), 0.99),
+        log_every=steps,
+        progress=progress,
+    )
+    fit(pair.to(generator.device), data, plan, seed=seed)
+    return actor.requires_grad_(False)
+
+
+def taking_turns(critic_steps: int) -> dict[str, Group]:
+    """Steps of a critic to one of an actor, both by Adam with little momentum."""
+    adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
+    return {
+        "critic": Group(lambda pair: pair.critic.parameters(), adam, critic_steps),
+        "actor": Group(lambda pair: pair.actor.parameters(), adam),
+    }
+
+
+def _as_numbers(labels: Tensor) -> Tensor:
+    """``(N, A)``: classes as one-hot vectors."""
+    return F.one_hot(labels).float() if labels.ndim == 1 else labels

@@ -1,0 +1,155 @@
+"""One line from a generator and a rule to an actor whose samples keep it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from latentsearch._checks import require_count
+from latentsearch._memory import Chunks
+from latentsearch._rounding import same_losses
+from latentsearch.critics import Actor, RewardedActor, ValueCritic
+from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.fitting.fit_actor import taking_turns
+from latentsearch.noise import Noise
+from latentsearch.protocols import Generator
+from latentsearch.spaces import Continuous
+from latentsearch.training import Fit, fit, initialised
+
+Rule = Callable[[Tensor], Tensor]
+"""Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1; it needs no gradient."""
+
+_PRIOR_SHARE = 0.1  # of draws of the prior among what is scored anew
+_KEPT = 8  # rounds whose latents the critic learns from
+_FIRST, _ROUND, _FRESH = 1, 2, 3  # streams of noise folded in
+
+
+def fit_actor_by_rule(
+    generator: Generator,
+    rule: Rule,
+    *,
+    distance: float = 0.1,
+    spread: Tensor | float = 1.0,
+    rounds: int = 20,
+    draws: int = 2000,
+    width: int = 256,
+    depth: int = 3,
+    steps: int = 10_000,
+    progress: bool = False,
+    seed: int = 0,
+) -> Actor:
+    """Fit an actor that moves draws of the generator's prior to where a rule rewards what they decode to.
+
+    There are no labels, and no gradient through rule or decoder: draws are decoded and scored, a critic learns the
+    scores from latents, and the actor follows the critic. In rounds, what the actor makes is decoded and scored by the
+    rule itself, and learnt from: where the critic was fooled, it is put right.
+
+    Args:
+        generator: The decoder, over continuous latents.
+        rule: Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1, each of its own row alone.
+        distance: The weight of the distance penalty.
+        spread: The unit of distance, ``(*S)`` or a number: of a VAE the mean standard deviation of q(z|x).
+        rounds: How often what the actor makes is scored.
+        draws: Latents decoded and scored in each round.
+        width: Hidden units of a layer, of both networks.
+        depth: Hidden layers.
+        steps: Gradient steps in all, half of them the critic's.
+        progress: Whether to show progress.
+        seed: For draws, first weights, and the order of what is learnt from.
+
+    Returns:
+        The actor, frozen. Its ``figures`` are of fresh draws, as many as a round has: the mean ``reward``, the share
+        with a reward of 1 as ``satisfied``, and both of the draws themselves as ``reward before`` and
+        ``satisfied before``.
+
+    Raises:
+        Unsupported: If latents are codes.
+        InvalidArgument: If the rule gives anything but a number from 0 to 1 a row, or mixes rows.
+
+    Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> generator = ls.ContinuousGenerator(lambda z: z, (2,))
+        >>> actor = ls.fit_actor_by_rule(generator, lambda x: (x[:, 0] > 0).float(), rounds=2, draws=200, steps=400)
+        >>> actor.figures["reward"] > actor.figures["reward before"]
+        True
+    """
+    if not isinstance(generator, Generator):
+        got, what = type(generator).__name__, "fit_actor_by_rule.generator"
+        raise InvalidArgument(what, got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    for name, value in (("rounds", rounds), ("draws", draws), ("steps", steps)):
+        require_count(f"fit_actor_by_rule.{name}", value)
+    if not isinstance(distance, Real) or distance < 0:
+        raise InvalidArgument("fit_actor_by_rule.distance", got=repr(distance), expected="a number of at least 0")
+    if not isinstance(generator.space, Continuous):
+        raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
+    streams = Noise.from_seed(seed)
+    latents = [generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)]
+    _check_rule(generator, rule, latents[0][:2])
+    rewards = [scored(generator, rule, latents[0])]
+    with initialised(seed):
+        actor = Actor(generator.space, width=width, depth=depth)
+        critic = ValueCritic(generator.space, width=width, depth=depth)
+        pair = RewardedActor(actor, critic, generator.prior, spread=spread, distance=distance)
+    pair = pair.to(generator.device)
+    plan = Fit(math.ceil(steps / rounds), batch_size=256, optimizer=taking_turns(1), schedule=None, average=0.99)
+    plan = replace(plan, log_every=plan.steps, progress=progress)
+    for number in range(rounds):
+        recent = torch.cat(latents[-_KEPT:]), torch.cat(rewards[-_KEPT:])
+        fit(pair, recent, plan, seed=seed + number)
+        made = _made(generator, actor, streams.fold(_ROUND).fold(number).split(draws))
+        latents.append(made)
+        rewards.append(scored(generator, rule, made))
+    return _with_figures(generator, actor, rule, streams.fold(_FRESH).split(draws)).requires_grad_(False)
+
+
+@torch.no_grad()
+def scored(generator: Generator, rule: Rule, latents: Tensor) -> Tensor:
+    """``(N,)``: the rewards of what latents ``(N, *S)`` decode to, a part of them at a time."""
+
+    def part(rows: slice) -> tuple[Tensor]:
+        return (rule(generator.decode(latents[rows])).to(torch.float32),)
+
+    return Chunks(None).run(part, len(latents))[0]
+
+
+@torch.no_grad()
+def _made(generator: Generator, actor: Actor, noise: Noise) -> Tensor:
+    """What the actor makes of draws, but for some of the draws themselves."""
+    z = generator.prior.sample(noise).to(generator.device)
+    few = int(_PRIOR_SHARE * len(z))
+    return torch.cat([z[:few], actor(z[few:])])
+
+
+@torch.no_grad()
+def _with_figures(generator: Generator, actor: Actor, rule: Rule, noise: Noise) -> Actor:
+    z = generator.prior.sample(noise).to(generator.device)
+    for name, latents in ((" before", z), ("", actor(z))):
+        found = scored(generator, rule, latents)
+        actor.figures[f"reward{name}"] = float(found.double().mean())
+        actor.figures[f"satisfied{name}"] = float((found == 1).double().mean())
+    return actor
+
+
+@torch.no_grad()
+def _check_rule(generator: Generator, rule: Rule, two: Tensor) -> None:
+    what, expected = "fit_actor_by_rule.rule", "a function from outputs (N, *O) to rewards (N,) from 0 to 1"
+    if not callable(rule):
+        raise InvalidArgument(what, got=type(rule).__name__, expected=expected)
+    output = generator.decode(two)
+    found: object = rule(output)
+    if not isinstance(found, Tensor) or tuple(found.shape) != (2,):
+        got = describe(found) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise InvalidArgument(f"{what}'s result", got=f"{got} for 2 outputs", expected=expected)
+    if not bool(((found >= 0) & (found <= 1)).all()):
+        got, hint = f"rewards {found.tolist()}", "a bounded one of a loss is torch.exp(-loss)"
+        raise InvalidArgument(f"{what}'s result", got=got, expected=expected, hint=hint)
+    alone = torch.cat([rule(output[:1]), rule(output[1:])]).to(torch.float32)
+    if not same_losses(alone, found.to(torch.float32)):
+        got = f"rewards {found.tolist()} for two rows together, and {alone.tolist()} for each alone"
+        raise InvalidArgument(what, got=got, expected="rewards of each row alone")

@@ -1,0 +1,110 @@
+"""One line from a generator, images and labels to a critic of latents."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from latentsearch._checks import require_count
+from latentsearch.critics import AttributeCritic
+from latentsearch.errors import InvalidArgument
+from latentsearch.fitting._encodings import encodings
+from latentsearch.fitting._given import check_given, held_out_of, labels_of
+from latentsearch.noise import Noise
+from latentsearch.protocols import Generator
+from latentsearch.training import Fit, fit, initialised
+
+_DRAW, _SPLIT, _HELD_OUT = 1, 2, 3  # streams of noise folded in
+
+
+def fit_critic(
+    generator: Generator,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    noise: float = 4.0,
+    width: int = 256,
+    depth: int = 3,
+    steps: int = 4000,
+    held_out: float = 0.1,
+    progress: bool = False,
+    seed: int = 0,
+) -> AttributeCritic:
+    """Fit a critic that tells labels from latents, for searches in which the decoder is not run.
+
+    Images are encoded, a part of them is held out, and a network learns the labels of the others from draws of q(z|x)
+    and from the same with noise added: a search leaves the encodings, and what a critic says there is what it has
+    learnt of noised ones. It ends with the weights that held-out labels were likeliest under, and its probabilities are
+    those of held-out latents with as much noise.
+
+    Args:
+        generator: The decoder, with ``encode``, and better with the ``posterior`` of a VAE.
+        images: ``(N, *O)``, as the decoder gives them, hundreds at least; or latents, ``(N, *S)``.
+        labels: ``(N,)`` int64 classes, or ``(N, A)`` attributes, bools or numbers from 0 to 1.
+        noise: The most noise in training. Over continuous latents in units of the mean standard deviation of q(z|x), or
+            of a quarter of that of all latents where there is no posterior; over codes a share of those that are
+            exchanged for other data's is a tenth of it. 0 for a critic that is right on encodings and easily fooled.
+        width: Hidden units of a layer.
+        depth: Hidden layers.
+        steps: Gradient steps, 256 latents each.
+        held_out: The share of images that is held out.
+        progress: Whether to show progress.
+        seed: For draws, the split, first weights, and the order of the data.
+
+    Returns:
+        The critic, frozen. Its ``figures`` are of held-out latents without noise: the ``accuracy``, of classes or of
+        attributes one by one.
+
+    Raises:
+        Unsupported: If the generator has no encoder and the data are no latents.
+        InvalidArgument: If images are too few or not the decoder's, or labels are none, or not one an image.
+
+    Example:
+        >>> import torch
+        >>> import latentsearch as ls
+        >>> from latentsearch import zoo
+        >>> generator, (images, labels) = ls.wrap(zoo.load("mnist-vae")), zoo.images()
+        >>> images, labels = torch.cat([images.roll(shift, 3) for shift in range(-5, 5)]), labels.repeat(10)
+        >>> critic = ls.fit_critic(generator, images, labels, steps=20)
+        >>> seven = ls.Classified(critic, 7, of="latent")
+        >>> ls.search(generator, seven, seed=0).latent.shape
+        torch.Size([1, 20])
+    """
+    if not isinstance(generator, Generator):
+        got = type(generator).__name__
+        raise InvalidArgument("fit_critic.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_count("fit_critic.steps", steps)
+    if not isinstance(held_out, Real) or not 0 < held_out < 1:
+        raise InvalidArgument("fit_critic.held_out", got=repr(held_out), expected="a share between 0 and 1")
+    if not isinstance(noise, Real) or noise < 0:
+        raise InvalidArgument("fit_critic.noise", got=repr(noise), expected="a number of at least 0")
+    images = check_given(generator, images, held_out, caller="fit_critic")
+    labels = labels_of("fit_critic", labels, len(images)).to(generator.device)
+    streams = Noise.from_seed(seed)
+    latents, spread = encodings(generator, images, streams.fold(_DRAW))
+    order = streams.fold(_SPLIT).uniform(len(latents))[0].argsort().to(latents.device)
+    out, rest = order[: (count := held_out_of(len(latents), held_out))], order[count:]
+    with initialised(seed):
+        outputs = int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1]
+        critic = AttributeCritic(generator.space, outputs, exclusive=labels.ndim == 1, width=width, depth=depth)
+    critic = critic.to(generator.device).calibrated(latents[rest], spread=_noise_of(spread, noise))
+    validation = critic.noised(latents[out], streams.fold(_HELD_OUT)), labels[out]
+    plan = Fit(
+        steps,
+        batch_size=256,
+        optimizer=partial(torch.optim.AdamW, lr=1e-3, weight_decay=1e-2),
+        average=min(max(1 - 20 / steps, 0.5), 0.999),
+        best="sum",
+        log_every=max(steps // 20, 1),
+        progress=progress,
+    )
+    fit(critic, (latents[rest], labels[rest]), plan, validation=validation, seed=seed)
+    return critic.heated(*validation).judged(latents[out], labels[out]).requires_grad_(False)
+
+
+def _noise_of(spread: Tensor, noise: float) -> Tensor:
+    """The scale of the noise: of codes, the share that is exchanged."""
+    return noise * spread if spread.ndim else torch.tensor(min(noise / 10, 1.0))
