@@ -83,6 +83,13 @@ def test_the_layers_are_those_of_the_paper() -> None:
     assert sum(isinstance(layer, torch.nn.ReLU) for layer in model.modules()) == 6
 
 
+def test_the_first_weights_let_the_latents_through() -> None:
+    with training.initialised(0):
+        model = models.DenseVAE(SHAPE, width=64, hidden=64)
+    # 0.03 by torch's own first weights.
+    assert model.decoder(ls.Noise.from_seed(0, 100).normal(64)).std(0).mean() > 0.3
+
+
 @pytest.mark.parametrize("model", [build(), plain()], ids=lambda model: type(model).__name__)
 def test_it_learns_in_half_precision_and_gives_full(model: Model) -> None:
     model, images = copy.deepcopy(model), blobs(4).round().repeat(16, 1, 1, 1)

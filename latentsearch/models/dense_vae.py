@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -183,9 +184,17 @@ def _decoder(image_shape: tuple[int, ...], hidden: int, layers: int, width: int)
 
 def _stack(inputs: int, hidden: int, layers: int, outputs: int) -> Iterator[nn.Module]:
     for layer in range(layers):
-        yield nn.Linear(hidden if layer else inputs, hidden)
+        yield _linear(hidden if layer else inputs, hidden, "relu")
         yield nn.ReLU()
-    yield nn.Linear(hidden, outputs)
+    yield _linear(hidden, outputs, "linear")
+
+
+def _linear(inputs: int, outputs: int, followed_by: Literal["relu", "linear"]) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    # torch's own first weights shrink what passes eight layers to almost nothing: the decoder sees no latent at first.
+    nn.init.kaiming_normal_(layer.weight, nonlinearity=followed_by)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _wide(outputs: Tensor) -> Tensor:
