@@ -77,6 +77,7 @@ def continuous_generators(dtype: torch.dtype) -> Iterator[ls.ContinuousGenerator
     yield ls.ContinuousGenerator(halves[0], (2, 3), encode=lambda x: halves[1](x.atanh()), check=False)
     yield ls.wrap(models.VAE(IMAGE, width=3, channels=8, residual_blocks=1).to(dtype).eval())
     yield ls.wrap(models.DenseVAE(IMAGE, width=3, hidden=8).to(dtype).eval())
+    yield ls.wrap(models.MelodyVAE(8, bars=2, states=7, latent=3, width=5, embedding=4).to(dtype).eval(), check=False)
 
 
 def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:

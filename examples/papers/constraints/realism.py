@@ -25,8 +25,9 @@ def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
     """A row a method."""
     start = StandardNormal((20,)).sample(ls.Noise.from_seed(8, COUNT))
     found = {"encodings": setting.latents[:COUNT], "N(0, I)": start}
+    actors = {distance: fits.actor(distance, labelled=False) for distance in (0.0, 0.1)}
     with torch.no_grad():
-        found |= {f"actor, λ = {d:g}": fits.actor(d, labelled=False)(start) for d in (0.0, 0.1)}
+        found |= {f"actor, λ = {distance:g}": actor(start) for distance, actor in actors.items()}
     approved = ls.HasAttributes(fits.realism(), threshold=0.5)
     run = ls.Run(evaluations=200, stop_when_satisfied=False)
     result = ls.GradientSearch().search(setting.generator, approved, init=start[:2000], seed=0, run=run)
