@@ -27,8 +27,11 @@ from constraints import conditional, edits, realism
 from constraints.fits import Fits
 from constraints.setting import Setting
 
+from latentsearch import plots
+
 LOG = Path(__file__).parents[1] / "logs" / "latent_constraints.json"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "latent_constraints.md"
+PICTURE = PAGE.parent / "img" / "latent_constraints.png"
 KEPT = Path(__file__).parents[1] / "logs" / "latent_constraints"
 TABLES = {"conditional": conditional, "edits": edits, "realism": realism}
 
@@ -59,6 +62,15 @@ def report(log: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def draw(options: argparse.Namespace) -> None:
+    """Samples of all digits by some methods, and edits of test digits, each into another."""
+    setting = Setting()
+    fits = Fits(setting, options.kept)
+    rows = conditional.strips(setting, fits) | edits.strips(setting, fits)
+    titles = {0: "from nothing: 0 to 9", len(conditional.STRIPS): "edits: each into the next digit"}
+    plots.save_grid(PICTURE, list(rows.values()), list(rows), titles=titles, scale=2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "report"))
@@ -74,6 +86,8 @@ def main() -> None:
         print(name, text)
         if options.write:
             put(PAGE, name, text)
+    if options.write:
+        draw(options)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from .fits import Fits
 from .setting import Setting
 
 EACH = 200
+REJECTION = "a mixture a class, rejection by the critic"
+STRIPS = ("N(0, I)", "attribute alone", "the nearest of the class", "actor, λ = 0", "actor, λ = 0.1", REJECTION)
 COLUMNS = {
     "read right": ("accuracy", "{:.1%}"),
     "Fréchet": ("frechet", "{:.1f}"),
@@ -25,56 +28,79 @@ COLUMNS = {
 }
 
 
-def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
-    """A row a method. Searches of latents begin at draws of N(0, I), and no decoder runs before they end."""
-    labels = torch.arange(10).repeat_interleave(EACH)
-    critic, spread = fits.critic(), setting.spread
+@dataclass(frozen=True)
+class Method:
+    """A search of latents that begins at draws of N(0, I); no decoder runs before it ends."""
+
+    searcher: ls.Searcher
+    goal: ls.Goal
+    evaluations: int = 400
+
+
+def methods(setting: Setting, fits: Fits, start: Tensor, labels: Tensor) -> dict[str, Method]:
+    critic, mixture = fits.critic(), fits.mixture()
     asked = ls.Classified(critic, labels, of="latent", threshold=0.97)
-    start = StandardNormal((20,)).sample(ls.Noise.from_seed(7, len(labels)))
-    test, digits = setting.test_latents, setting.test[1]
-    yield {"method": "encodings of test digits"} | judged(setting, test, digits)
-    yield {"method": "N(0, I)"} | judged(setting, start, labels)
-
-    def searched(name: str, searcher: ls.Searcher, goal: ls.Goal, evaluations: int = 400) -> dict[str, Any]:
-        run = ls.Run(evaluations=evaluations)
-        result = searcher.search(setting.generator, goal, init=start, seed=0, run=run)
-        spent = {"evaluations": float(result.evaluations.mean()), "seconds": result.seconds}
-        return {"method": name} | judged(setting, result.latent, labels, start) | spent
-
-    yield searched("attribute alone", ls.GradientSearch(), asked)
-    approved = ls.HasAttributes(fits.realism(), threshold=0.5)
-    yield searched("attribute + 0.1 realism, as the paper", ls.GradientSearch(), asked + 0.1 * approved)
-    near = 0.5 * ls.Near(start, scale=spread.square()[None])
-    rounds = ls.AugmentedLagrangian(ls.GradientSearch())
-    yield searched("the nearest that is of the class", rounds, near.subject_to(asked), 600)
-    density = ls.LogPrior(fits.mixture()).below(float(-fits.mixture().log_prob(test).quantile(0.1)))
-    yield searched("the nearest of the class, as likely as data", rounds, near.subject_to(asked, density), 1000)
-    for distance in (0.0, 0.1):
-        actor = ls.ActorSearch(fits.actor(distance), fits.actor(distance).one_hot(labels))
-        yield searched(f"actor, λ = {distance:g}", actor, asked)
     free = ls.Classified(critic, labels, of="latent", threshold=None)
-    prior = ls.LogPrior(StandardNormal((20,)))
-    yield searched("importance resampling of 2,000", ls.ImportanceResampling(), free + prior, 2000)
-    yield searched("MALA, a mixture and the critic", ls.MALASearch(), free + ls.LogPrior(fits.mixture()), 1000)
-    yield by_class(setting, fits, "a mixture a class", None, labels)
-    yield by_class(setting, fits, "a mixture a class, rejection by the critic", 0.9, labels)
+    approved = ls.HasAttributes(fits.realism(), threshold=0.5)
+    near = 0.5 * ls.Near(start, scale=setting.spread.square()[None])
+    likely = ls.LogPrior(mixture).below(float(-mixture.log_prob(setting.test_latents).quantile(0.1)))
+    rounds = ls.AugmentedLagrangian(ls.GradientSearch())
+    actors = {d: ls.ActorSearch(fits.actor(d), fits.actor(d).one_hot(labels)) for d in (0.0, 0.1)}
+    return {
+        "attribute alone": Method(ls.GradientSearch(), asked),
+        "attribute + 0.1 realism, as the paper": Method(ls.GradientSearch(), asked + 0.1 * approved),
+        "the nearest of the class": Method(rounds, near.subject_to(asked), 600),
+        "the nearest of the class, as likely as data": Method(rounds, near.subject_to(asked, likely), 1000),
+        "actor, λ = 0": Method(actors[0.0], asked),
+        "actor, λ = 0.1": Method(actors[0.1], asked),
+        "N(0, I) and the critic, 1 of 2,000": Method(
+            ls.ImportanceResampling(), free + ls.LogPrior(StandardNormal((20,))), 2000
+        ),
+        "a mixture and the critic, MALA": Method(ls.MALASearch(), free + ls.LogPrior(mixture), 1000),
+    }
 
 
-def by_class(setting: Setting, fits: Fits, name: str, threshold: float | None, labels: Tensor) -> dict[str, Any]:
-    """Draws of a mixture for each class; with a threshold, the first that the critic takes for one of the class."""
-    drawn, spent, seconds = [], [], 0.0
+def searched(setting: Setting, method: Method, start: Tensor) -> ls.SearchResult:
+    run = ls.Run(evaluations=method.evaluations)
+    return method.searcher.search(setting.generator, method.goal, init=start, seed=0, run=run)
+
+
+def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
+    """A row a method."""
+    labels = torch.arange(10).repeat_interleave(EACH)
+    start = StandardNormal((20,)).sample(ls.Noise.from_seed(7, len(labels)))
+    yield {"method": "encodings of test digits"} | judged(setting, setting.test_latents, setting.test[1])
+    yield {"method": "N(0, I)"} | judged(setting, start, labels)
+    for name, method in methods(setting, fits, start, labels).items():
+        result = searched(setting, method, start)
+        spent = {"evaluations": float(result.evaluations.mean()), "seconds": result.seconds}
+        yield {"method": name} | judged(setting, result.latent, labels, start) | spent
+    plain = torch.cat([fits.mixture(label).sample(ls.Noise.from_seed(label, EACH)) for label in range(10)])
+    yield {"method": "a mixture a class"} | judged(setting, plain, labels)
+    found, evaluations, seconds = rejected(setting, fits, EACH)
+    row = {"method": REJECTION} | judged(setting, found, labels)
+    yield row | {"evaluations": evaluations, "seconds": seconds}
+
+
+def rejected(setting: Setting, fits: Fits, each: int) -> tuple[Tensor, float, float]:
+    """Of a mixture for each class the first draws that the critic takes for one of the class."""
+    results = []
     for label in range(10):
-        generator = setting.with_prior(fits.mixture(label))
-        if threshold is None:
-            drawn.append(generator.prior.sample(ls.Noise.from_seed(label, EACH)))
-            continue
-        goal = ls.Classified(fits.critic(), torch.full((EACH,), label), of="latent", threshold=threshold)
-        result = ls.RandomSearch(batch=1).search(generator, goal, seed=label, run=ls.Run(evaluations=100))
-        drawn.append(result.latent)
-        spent.append(float(result.evaluations.mean()))
-        seconds += result.seconds
-    row = {"method": name} | judged(setting, torch.cat(drawn), labels)
-    return row | ({"evaluations": sum(spent) / len(spent), "seconds": seconds} if spent else {})
+        goal = ls.Classified(fits.critic(), torch.full((each,), label), of="latent", threshold=0.9)
+        generator, run = setting.with_prior(fits.mixture(label)), ls.Run(evaluations=100)
+        results.append(ls.RandomSearch(batch=1).search(generator, goal, seed=label, run=run))
+    evaluations = torch.cat([result.evaluations for result in results]).mean()
+    return torch.cat([result.latent for result in results]), float(evaluations), sum(r.seconds for r in results)
+
+
+def strips(setting: Setting, fits: Fits) -> dict[str, Tensor]:
+    """A digit of each class by some methods, all from the same draws."""
+    labels = torch.arange(10)
+    start = StandardNormal((20,)).sample(ls.Noise.from_seed(11, 10))
+    found = methods(setting, fits, start, labels)
+    latents = {"N(0, I)": start} | {name: searched(setting, found[name], start).latent for name in STRIPS[1:-1]}
+    latents[REJECTION] = rejected(setting, fits, 1)[0]
+    return {name: setting.images(z) for name, z in latents.items()}
 
 
 def judged(setting: Setting, latents: Tensor, labels: Tensor, start: Tensor | None = None) -> dict[str, float]:

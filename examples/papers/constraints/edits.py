@@ -31,10 +31,12 @@ def problem(setting: Setting, count: int = COUNT) -> tuple[Tensor, Tensor]:
     return start, (own + 1 + torch.arange(count) % 9) % 10
 
 
-def methods(setting: Setting, fits: Fits, start: Tensor, asked: Tensor) -> Iterator[tuple[str, ls.Searcher, ls.Goal]]:
+def methods(
+    setting: Setting, fits: Fits, start: Tensor, asked: Tensor, own: Tensor
+) -> Iterator[tuple[str, ls.Searcher, ls.Goal]]:
+    """Each with what it searches for: another class, asked of latents of a class of their own."""
     critic = fits.critic()
     attribute = {at: ls.Classified(critic, asked, of="latent", threshold=at) for at in (0.9, 0.97, 0.98, 0.99)}
-    own = setting.test[1][: len(start)]
     vector = means(setting)[asked] - means(setting)[own]
     yield "attribute vectors", ls.AttributeVectorSearch(vector, most=4.0, steps=40), attribute[0.97]
     slow = ls.GradientSearch(partial(torch.optim.Adam, lr=0.02))
@@ -51,11 +53,27 @@ def methods(setting: Setting, fits: Fits, start: Tensor, asked: Tensor) -> Itera
         yield f"actor, λ = {distance:g}", ls.ActorSearch(actor, actor.one_hot(asked)), attribute[0.97]
 
 
+STRIPS = ("attribute vectors", "attribute + 0.1 realism, as the paper", "the nearest at 0.99", "actor, λ = 0")
+
+
+def strips(setting: Setting, fits: Fits) -> dict[str, Tensor]:
+    """Test digits from 0 to 9, and what some methods make of each when the next digit is asked."""
+    latents, labels = setting.test_latents, setting.test[1]
+    start = torch.stack([latents[labels == digit][3] for digit in range(10)])
+    asked = (torch.arange(10) + 1) % 10
+    found = {"test digits": setting.images(start)}
+    for name, searcher, goal in methods(setting, fits, start, asked, torch.arange(10)):
+        if name in STRIPS:
+            result = searcher.search(setting.generator, goal, init=start, seed=0, run=ls.Run(evaluations=1000))
+            found[f"{name} "] = result.output
+    return found
+
+
 def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
     """A row a method."""
     start, asked = problem(setting)
     before = setting.vae.decode(start)
-    for name, searcher, goal in methods(setting, fits, start, asked):
+    for name, searcher, goal in methods(setting, fits, start, asked, setting.test[1][:COUNT]):
         result = searcher.search(setting.generator, goal, init=start, seed=0, run=ls.Run(evaluations=1000))
         yield {
             "method": name,

@@ -78,6 +78,10 @@ class Setting:
         read = torch.cat([self.judge(self.vae.decode(part)).argmax(1) for part in latents.split(1000)])
         return float((read == labels).double().mean())
 
+    @torch.no_grad()
+    def images(self, latents: Tensor) -> Tensor:
+        return self.vae.decode(latents)
+
     def frechet(self, latents: Tensor) -> float:
         """The distance to the reconstructions of the test images, in the LeNet's features."""
         return frechet_distance(self._features(latents), self._features_of_test)
