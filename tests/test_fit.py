@@ -110,3 +110,15 @@ def test_dropout_draws_from_the_seed_and_a_resumed_fit_ends_as_an_uninterrupted_
     saved = {"checkpoint": tmp_path / "fit", "checkpoint_every": 2}
     fitted(log_every=3, callbacks=[lambda entry: entry.step == 3], **saved)
     assert torch.equal(fitted(**saved), first)
+
+
+def test_what_is_around_a_fit_changes_nothing_in_it() -> None:
+    def trained() -> torch.Tensor:
+        with initialised(0):
+            model = models.VAE((1, 8, 8), width=2, channels=8)
+        fit(model, (torch.ones(8, 1, 8, 8),), Fit(steps=2, batch_size=4))
+        return model.decoder[0].weight.detach().clone()
+
+    plain = trained()
+    with torch.no_grad():
+        assert torch.equal(trained(), plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral
 
+import torch
 from torch import nn
 
 from latentsearch.errors import InvalidArgument
@@ -64,7 +65,9 @@ def fit(model: nn.Module, data: Data, plan: Fit, *, validation: Data | None = No
         >>> history.step, sorted(history.train), history.status.name
         ([2, 4], ['kl', 'reconstruction'], 'FINISHED')
     """
-    return Loop(model, data, plan, validation, seed).run()
+    # Whatever is around a fit changes nothing inside it.
+    with torch.inference_mode(False), torch.enable_grad():
+        return Loop(model, data, plan, validation, seed).run()
 
 
 class Loop:
