@@ -28,7 +28,7 @@ def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
     actors = {distance: fits.actor(distance, labelled=False) for distance in (0.0, 0.1)}
     with torch.no_grad():
         found |= {f"actor, λ = {distance:g}": actor(start) for distance, actor in actors.items()}
-    approved = ls.HasAttributes(fits.realism(), threshold=0.5)
+    approved = ls.HasAttributes(fits.realism(), torch.ones(2000, 1), threshold=0.5)
     run = ls.Run(evaluations=200, stop_when_satisfied=False)
     result = ls.GradientSearch().search(setting.generator, approved, init=start[:2000], seed=0, run=run)
     found["100 steps on the critic"] = result.latent
