@@ -33,10 +33,10 @@ class MelodyVAE(nn.Module):
     What a bar is to know of its neighbours comes through the conductor. Little is lost: in folk tunes 0.4% of bars
     begin with anything but a note.
 
-    Three more things are other than in the paper, so that a small network learns in an hour what it is to say: the
-    encoder hands on all its states, not the last two alone, and the conductor and the writer get readings of z and of
-    the embedding at every step, not a first state alone; both LSTMs that see events also see the note that a hold
-    holds; and pitches that are near, or octaves apart, begin with embeddings that are alike.
+    Three more things are other than in the paper, so that a small network learns soon what z is to say. Around each
+    LSTM there is a linear path: from all events and states of a bar to z, and from z to every bar and every event. The
+    LSTMs that see events also see the note that a hold holds. And pitches that are near, or octaves apart, begin with
+    embeddings that are alike.
 
     The training loss is $-\log p(m|z) + \beta\max(\mathrm{KL}(q(z|m)\,\|\,N(0, I)) - \lambda, 0)$ in nats a melody,
     with $\beta$ = ``kl_weight`` and $\lambda$ = ``free_nats``, by melody.
@@ -96,24 +96,30 @@ class MelodyVAE(nn.Module):
     def _build(self, latent: int, width: int, embedding: int) -> None:
         """The layers, which keep the size of what goes through them at first."""
         bars, events = self.bars, embedding // 2
+        length = self.steps // bars
         self.read = nn.Embedding(self.states, events)
         self.encoder = nn.LSTM(2 * events, width, batch_first=True, bidirectional=True)
-        self.from_bar = nn.Sequential(nn.Linear(2 * width * (self.steps // bars), embedding), nn.LayerNorm(embedding))
+        self.from_bar = _normalised(length * (2 * events + 2 * width), embedding)
         self.to_posterior = nn.Linear(bars * embedding, 2 * latent)
         self.to_conductor = nn.Linear(latent, 4 * width)
-        self.to_conducted = nn.Linear(latent, bars * events)
-        self.conductor = nn.LSTM(events, width, 2, batch_first=True)
-        self.to_bar = nn.Sequential(nn.Linear(width, embedding), nn.LayerNorm(embedding))
+        self.to_conducted = nn.Linear(latent, bars * embedding)
+        self.conductor = nn.LSTM(embedding, width, 2, batch_first=True)
+        self.to_bar = _normalised(embedding + width, embedding)
         self.to_writer = nn.Linear(embedding, 4 * width)
-        self.to_step = nn.Linear(embedding, self.steps // bars * events)
+        self.to_step = nn.Linear(embedding, length * events)
         self.written = nn.Embedding(self.states + 1, events)  # the last one stands before a bar
         self.writer = nn.LSTM(3 * events, width, 2, batch_first=True)
-        self.to_logits = nn.Linear(width, self.states)
+        self.to_logits = nn.Linear(events + width, self.states)
         for lstm in (self.encoder, self.conductor, self.writer):
             _initialise(lstm)
         _relate_pitches(self.read.weight, self.written.weight, self.to_logits.weight)
-        with torch.no_grad():  # a narrow posterior at first, or z is drowned before it says anything
-            self.to_posterior.bias[latent:] -= 2.0
+        with torch.no_grad():
+            # As wide as the prior, and a narrow posterior at first: else z is drowned before it says anything.
+            self.to_posterior.weight[:latent] *= 3**0.5
+            self.to_posterior.weight[latent:] *= 0.1
+            self.to_posterior.bias[latent:] -= 1.5
+            for layer in (self.to_conducted, self.to_step):
+                layer.weight *= 3**0.5
 
     # -- encoding ----------------------------------------------------------------------------------
 
@@ -124,8 +130,9 @@ class MelodyVAE(nn.Module):
             melody: Events ``(N, T)``, or logits ``(N, T, V)``, whose arg-max is read.
         """
         tokens = self._tokens(melody)
-        hidden, _ = self.encoder(torch.cat([self.read(tokens), self.read(sounding_of(tokens))], dim=2))
-        read = self.from_bar(hidden.unflatten(1, (self.bars, -1)).flatten(2))
+        events = torch.cat([self.read(tokens), self.read(sounding_of(tokens))], dim=2)
+        hidden, _ = self.encoder(events)
+        read = self.from_bar(torch.cat([events, hidden], dim=2).unflatten(1, (self.bars, -1)).flatten(2))
         mean, raw = _raised(self.to_posterior(read.flatten(1))).chunk(2, dim=1)
         return mean, F.softplus(raw)
 
@@ -158,7 +165,7 @@ class MelodyVAE(nn.Module):
         for step in range(length):
             before = torch.cat([bar[:, step, None], self.written(event), self.written(sounding)], dim=2)
             hidden, state = self.writer(before, state)
-            now = self.to_logits(hidden)
+            now = self.to_logits(torch.cat([bar[:, step, None], hidden], dim=2))
             perturbed = now if noise is None else now + self._gumbel(noise.fold(step), now)
             event = perturbed.detach().argmax(2)
             sounding = sounding.where(event == HOLD, event)
@@ -176,7 +183,7 @@ class MelodyVAE(nn.Module):
         """What bars tell their steps, ``(N * bars, T / bars, embedding / 2)``, and the first state of the writer."""
         conducted = self.to_conducted(z).unflatten(1, (self.bars, -1))
         hidden, _ = self.conductor(conducted, _state(self.to_conductor(z)))
-        embedding = self.to_bar(hidden).flatten(0, 1)
+        embedding = self.to_bar(torch.cat([conducted, hidden], dim=2)).flatten(0, 1)
         told = self.to_step(embedding).unflatten(1, (self.steps // self.bars, -1))
         return told, _state(self.to_writer(embedding))
 
@@ -205,7 +212,7 @@ class MelodyVAE(nn.Module):
             before = before.where(noise.uniform(*before.shape)[0] >= self.token_dropout, self.start)
         events = torch.cat([bar, self.written(before), self.written(sounding_of(before))], dim=2)
         hidden, _ = self.writer(events, state)
-        logits: Tensor = self.to_logits(hidden)
+        logits: Tensor = self.to_logits(torch.cat([bar, hidden], dim=2))
         return logits.reshape(len(tokens), self.steps, self.states)
 
     def _tokens(self, melody: Tensor) -> Tensor:
@@ -214,6 +221,10 @@ class MelodyVAE(nn.Module):
             expected = f"events (N, {self.steps}) or logits (N, {self.steps}, {self.states})"
             raise InvalidArgument("MelodyVAE.melody", got=describe(melody), expected=expected)
         return tokens
+
+
+def _normalised(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
 
 
 def _state(flat: Tensor) -> State:
