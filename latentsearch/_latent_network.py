@@ -76,9 +76,12 @@ class LatentNetwork(nn.Module):
         """Latents, hard or soft, and labels ``(N, labels)`` if it has any, to ``(N, outputs)``."""
         seen = self.features(z)
         if self.beside is not None:
-            if labels is None or tuple(labels.shape) != (len(z), self.labels):
-                got = "none" if labels is None else describe(labels)
-                raise InvalidArgument("labels", got=got, expected=f"one a row, ({len(z)}, {self.labels})")
+            if not isinstance(labels, Tensor) or tuple(labels.shape) not in ((len(z), self.labels), (self.labels,)):
+                got = "none" if labels is None else describe(labels) if isinstance(labels, Tensor) else repr(labels)
+                expected = f"({self.labels},), or one a row, ({len(z)}, {self.labels})"
+                hint = "actor.one_hot(7) is that of a class"
+                raise InvalidArgument("labels", got=got, expected=expected, hint=hint)
+            labels = labels.expand(len(z), -1)
             seen = torch.cat([seen, self.beside(labels.to(seen.dtype))], 1)
         return self.last(self.layers(seen))  # type: ignore[no-any-return]
 

@@ -176,12 +176,23 @@ class SearchResult:
 
     def __repr__(self) -> str:
         problems = [
-            f"  {b}: loss {loss:.6g}, {status.name}, {round(spent, 2):.12g} evaluations"
-            for b, (loss, status, spent) in enumerate(
-                zip(self.score.loss.tolist(), self.status, self.evaluations.tolist(), strict=True)
+            f"  {b}: loss {loss:.6g}, {_in_words(status, passed)}, {round(spent, 2):.12g} evaluations"
+            for b, (loss, passed, status, spent) in enumerate(
+                zip(
+                    self.score.loss.tolist(),
+                    self.score.passed.tolist(),
+                    self.status,
+                    self.evaluations.tolist(),
+                    strict=True,
+                )
             )
         ]
         if len(problems) > 8:
             problems = [*problems[:7], f"  ... and {len(problems) - 7} more"]
         head = f"SearchResult of {len(self.status)} problems, {self.steps} steps, {self.seconds:.2f} s"
         return "\n".join([head, *problems])
+
+
+def _in_words(status: Status, passed: bool) -> str:
+    """How a problem ended, and whether it is satisfied where its status does not say so."""
+    return f"{status.name}, satisfied" if passed and status is not Status.SATISFIED else status.name

@@ -52,7 +52,7 @@ def test_labels_are_asked_for_and_matter():
     one, other = (actor(z, actor.one_hot(k).expand(4, -1)) for k in (0, 1))
     assert not torch.allclose(one, other)
     assert actor.one_hot(2).tolist() == [0, 0, 1]
-    with pytest.raises(ls.InvalidArgument, match=r"labels: got none, expected one a row, \(4, 3\)"):
+    with pytest.raises(ls.InvalidArgument, match=r"labels: got none, expected \(3,\), or one a row, \(4, 3\)"):
         actor(z)
     with pytest.raises(ls.InvalidArgument, match="labels"):
         actor(z, torch.ones(4, 2))
@@ -346,7 +346,7 @@ def searched(search: ls.Searcher) -> ls.SearchResult:
         ),
         (
             lambda: searched(ls.AttributeVectorSearch(torch.ones(3))),
-            r"AttributeVectorSearch.vector: got .*latents \(4,\)",
+            r"AttributeVectorSearch.vector: got .*expected \(1, 4\)",
         ),
     ],
 )
@@ -357,7 +357,7 @@ def test_searches_that_do_not_fit_are_refused(make, match):
 
 def test_an_attribute_vector_ends_with_the_least_of_it_that_is_enough():
     enough = ls.Satisfies(lambda x, least: least - x[:, 0], targets=torch.tensor([0.35, 1.0, 9.0])).below(0)
-    search = ls.AttributeVectorSearch(torch.tensor([1.0, 0.0]), steps=20, most=2.0)
+    search = ls.AttributeVectorSearch(torch.tensor([[1.0, 0.0]]), steps=20, most=2.0)
     result = search.search(FLAT, enough, init=torch.zeros(1, 2), seed=0)
     assert torch.allclose(result.latent[:, 0], torch.tensor([0.4, 1.0, 2.0]))
     assert [status.name for status in result.status] == ["SATISFIED", "SATISFIED", "FINISHED"]
@@ -394,7 +394,7 @@ SPACE = LINE.generator.space
     [
         (ls.ActorSearch(made(Actor, SPACE, width=8).eval(), restarts=2), LINE),
         (ls.ActorSearch(made(Actor, SPACE, labels=2, width=8).eval(), torch.tensor([1.0, 0.0])), LINE),
-        (ls.AttributeVectorSearch(torch.tensor([1.0, 0.5, 0.0, -1.0]), steps=7), LINE),
+        (ls.AttributeVectorSearch(torch.tensor([[1.0, 0.5, 0.0, -1.0]]), steps=7), LINE),
     ]
 )
 def test_laws(check):

@@ -56,7 +56,7 @@ def test_thresholds_that_constraints_have_of_their_own_are_requirements():
         verdicts = goal(SOURCE, SOURCE).satisfied
         assert torch.equal(verdicts, term(SOURCE, SOURCE).satisfied)
         assert torch.equal(verdicts, goal.excess(SOURCE, SOURCE)[:, 0] <= 0)
-    assert ls.Near(SOURCE).subject_to(likely).requirements[0].most == pytest.approx(-math.log(0.8))
+    assert ls.Near(SOURCE).subject_to(likely).thresholds[0].most == pytest.approx(-math.log(0.8))
 
 
 def test_a_constraint_without_a_threshold_is_no_requirement():
@@ -73,9 +73,9 @@ def test_a_constraint_without_a_threshold_is_no_requirement():
 def test_several_requirements_and_sums_keep_them():
     small = ls.Satisfies(lambda x: x.square().sum(1), name="small").below(4.0)
     both = ls.Near(SOURCE).subject_to(at_least, small)
-    assert len(both.requirements) == 2 and both.required
+    assert len(both.thresholds) == 2 and both.required
     more = 2 * (both + ls.LogPrior(StandardNormal((3,))))
-    assert more.required and len(more.requirements) == 2
+    assert more.required and len(more.thresholds) == 2
     expected = 2 * (ls.Near(SOURCE) + ls.LogPrior(StandardNormal((3,))))(SOURCE, SOURCE).loss
     assert torch.allclose(more(SOURCE, SOURCE).loss, expected)
     picked = both.select(torch.tensor([2, 0]))
@@ -85,7 +85,7 @@ def test_several_requirements_and_sums_keep_them():
 @given(some.floats(-2, 2), some.floats(0, 5), some.floats(0.1, 50))
 def test_what_is_added_is_continuous_convex_and_nothing_where_no_multiplier_is(excess, multiplier, penalty):
     numbers = Multipliers(*(torch.tensor([[value]], dtype=torch.float64) for value in (multiplier, penalty, 0.0)))
-    added = numbers.augmentation(stricter=False, judges=True, dtype=torch.float64)
+    added = numbers.augmentation(stricter=False, dtype=torch.float64)
     score = added.of(ls.Score(torch.zeros(1, dtype=torch.float64)), torch.tensor([[excess]], dtype=torch.float64))
     aimed = max(0.0, multiplier + penalty * excess)
     assert float(score.loss) == pytest.approx((aimed**2 - multiplier**2) / (2 * penalty), abs=1e-9)
@@ -96,10 +96,13 @@ def test_what_is_added_is_continuous_convex_and_nothing_where_no_multiplier_is(e
 
 
 def test_penalties_do_not_depend_on_the_unit_of_losses():
-    loss, excess = torch.tensor([2.0, 0.0, 5.0]), torch.tensor([[4.0], [0.5], [0.0]])
-    one, other = Multipliers.at(loss, excess), Multipliers.at(1000 * loss, 1000 * excess)
+    losses, excess = torch.tensor([[2.0, 0.0, 5.0], [8.0, 3.0, 5.0]]), torch.tensor([[4.0], [0.5], [0.0]])
+    one, other = Multipliers.at(losses, excess), Multipliers.at(1000 * losses, 1000 * excess)
     assert torch.allclose(one.penalty[:2], 1000 * other.penalty[:2])
     assert one.penalty.isfinite().all() and (one.penalty > 0).all()
+    # What is infinite says nothing of a scale, and is missed all the same.
+    endless = Multipliers.at(losses, torch.full((3, 1), torch.inf))
+    assert (endless.penalty == 1).all() and (endless.after(torch.full((3, 1), torch.inf), 4.0).penalty == 4).all()
 
 
 # -- searches ----------------------------------------------------------------------------------------
@@ -213,6 +216,152 @@ def test_rounds_that_were_cut_off_go_on_to_the_same_answer(tmp_path):
     assert torch.equal(resumed.latent, whole.latent) and torch.equal(resumed.evaluations, whole.evaluations)
 
 
+# -- nothing is lost, and nothing is claimed -----------------------------------------------------------
+
+
+def best_met(seen: list[ls.Step], goal: ls.Goal) -> float:
+    """The least loss of what steps proposed, among what met the requirements: one problem."""
+    found = [torch.inf]
+    for step in seen:
+        loss, satisfied = goal(step.latent, step.latent)
+        found += loss[satisfied].tolist()
+    return min(found)
+
+
+@pytest.mark.parametrize("evaluations", [60, 200, 450])
+def test_the_best_that_met_the_requirement_is_kept_whichever_round_passed_it(evaluations):
+    goal, seen = PROJECTION.select(torch.tensor([1])), []
+    result = ls.AugmentedLagrangian(ls.GradientSearch(), rounds=3).search(
+        PLANE, goal, init=SOURCE[1:2] + 3, seed=0, run=ls.Run(evaluations=evaluations, callbacks=[seen.append])
+    )
+    start = goal(SOURCE[1:2] + 3, SOURCE[1:2] + 3)
+    least = min(best_met(seen, goal), float(start.loss) if bool(start.satisfied) else torch.inf)
+    assert float(result.score.loss) <= least + 1e-5
+
+
+def test_no_round_claims_a_proof_about_the_goal():
+    """Each round of swaps is proved the lowest of its own sum; where all grids are decoded the proof is of the goal."""
+    book = torch.tensor([[1.0, 0.0], [1.34, -0.15], [0.0, 0.07], [5.0, 3.0]])
+    generator = ls.CodebookGenerator(lambda e: e.flatten(1), book, shape=(1,))
+    goal = ls.Satisfies(lambda x: x[:, 0]).subject_to(ls.Satisfies(lambda x: x[:, 1]).below(0.0))
+    start = torch.tensor([[2]])
+    for rounds in (2, 3, 10):
+        search = ls.AugmentedLagrangian(ls.ExhaustiveSearch(), rounds=rounds)
+        result = search.search(generator, goal, init=start, seed=0)
+        assert result.score.loss.tolist() == [1.0] and result.status[0] is ls.Status.OPTIMAL
+        swaps = ls.AugmentedLagrangian(ls.CoordinateSearch(), rounds=rounds)
+        assert swaps.search(generator, goal, init=start, seed=0).status[0] is not ls.Status.OPTIMAL
+    # Where all grids are decoded, the search itself meets requirements, and proves it.
+    proved = ls.search(generator, goal, init=start, seed=0)
+    assert proved.score.loss.tolist() == [1.0] and proved.status[0] is ls.Status.OPTIMAL
+
+
+class Breaking:
+    """A decoder that raises at some call."""
+
+    def __init__(self, at: int, error: type[BaseException]) -> None:
+        self.at, self.error, self.calls = at, error, 0
+
+    def __call__(self, z: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == self.at:
+            raise self.error("broken")
+        return z
+
+
+def broken_at(call: int, error: type[BaseException]) -> ls.SearchResult:
+    generator = ls.ContinuousGenerator(Breaking(call, error), (3,), check=False)
+    goal = PROJECTION.select(torch.tensor([0]))
+    return ls.AugmentedLagrangian(ls.GradientSearch(), rounds=3).search(
+        generator, goal, init=nearest()[:1] + 2, seed=0, run=ls.Run(evaluations=60)
+    )
+
+
+@pytest.mark.parametrize("call", [12, 16, 25, 32, 40, 41, 42])
+def test_an_error_in_any_round_hands_over_the_best_that_met_the_requirement(call):
+    goal, start = PROJECTION.select(torch.tensor([0])), nearest()[:1] + 2
+    try:
+        broken_at(call, RuntimeError)
+    except ls.SearchFailed as failure:
+        score = goal(failure.latent, failure.latent)
+        assert score.satisfied.all() and torch.allclose(score.loss, failure.loss)
+        assert float(score.loss) <= float(goal(start, start).loss)
+
+
+@pytest.mark.parametrize("call", [12, 16, 25, 32, 40, 41, 42, 43])
+def test_an_interrupt_anywhere_hands_over_the_best_and_ends_the_search(call):
+    result = broken_at(call, KeyboardInterrupt)
+    assert result.score.satisfied.all()
+    if float(result.evaluations) < 55:
+        assert result.status[0] is ls.Status.INTERRUPTED
+
+
+def test_an_interrupt_while_a_stage_reports_ends_the_stages_to_come():
+    for call in range(3, 40):
+        decode = Breaking(call, KeyboardInterrupt)
+        generator = ls.ContinuousGenerator(decode, (3,), check=False)
+        both = ls.Then(ls.GradientSearch(), ls.GradientSearch())
+        try:
+            result = both.search(
+                generator, ls.Near(SOURCE) + ls.Matches(SOURCE), init=SOURCE + 1, seed=0, run=ls.Run(evaluations=40)
+            )
+        except KeyboardInterrupt:
+            continue  # before the first step there is nothing to hand over
+        if decode.calls >= call and float(result.evaluations[0]) < 40:
+            assert set(result.status) == {ls.Status.INTERRUPTED}, call
+
+
+@pytest.mark.parametrize("limits", [{"steps": 300}, {"evaluations": None, "steps": 600}])
+def test_rounds_share_steps_as_they_share_evaluations(limits):
+    run = ls.Run(**({"evaluations": 10**6} | limits))
+    result = ls.AugmentedLagrangian(ls.GradientSearch()).search(PLANE, PROJECTION, init=SOURCE, seed=0, run=run)
+    assert result.score.satisfied.all() and len(result.trace.loss) == 10
+    assert torch.allclose(result.latent, nearest(), atol=0.2)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e4])
+def test_the_unit_of_distance_does_not_matter(scale):
+    goal = ls.Near(SOURCE, scale=scale).subject_to(at_least)
+    result = ls.search(PLANE, goal, init=SOURCE, seed=0, run=ENOUGH)
+    assert result.score.satisfied.all() and torch.allclose(result.latent, nearest(), atol=0.15)
+
+
+def test_a_requirement_that_is_infinite_at_the_start_is_met():
+    beyond = ls.Satisfies(lambda x: -x[:, 0].clamp(min=0).log(), name="beyond").below(0)
+    result = ls.AugmentedLagrangian(ls.CMAESSearch()).search(
+        PLANE,
+        ls.Near(torch.zeros(1, 3)).subject_to(beyond),
+        init=torch.full((1, 3), -0.5),
+        seed=0,
+        run=ls.Run(evaluations=3000),
+    )
+    assert result.score.satisfied.all() and float(result.score.loss) < 1.2
+
+
+def test_settings_of_one_problem_each_go_with_the_problems_that_are_left():
+    targets = torch.tensor([0.0, 3.0, 3.0])
+    goal = ls.Satisfies(lambda x, t: (x.sum(1) - t).square(), targets=targets).below(1e-2)
+    along = ls.AttributeVectorSearch(torch.stack([torch.ones(3), torch.ones(3), torch.zeros(3)]), steps=30)
+    both = ls.Then(ls.Stage(ls.RandomSearch(batch=1), share=0.05), along)
+    result = both.search(PLANE, goal, init=torch.zeros(3, 3), seed=0, run=ls.Run(evaluations=60))
+    assert result.score.satisfied.tolist() == [True, True, False]
+
+
+def test_a_threshold_that_the_rest_has_of_its_own_is_no_requirement_but_one_that_is_said_is():
+    likely = ls.Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), 0)
+    goal = likely.subject_to(ls.Near(SOURCE).below(1.0))
+    assert repr(goal) == "Classified subject to Near(3 problems) <= 1" and goal(SOURCE, SOURCE).satisfied.all()
+    said = likely.below(0.1).subject_to(ls.Near(SOURCE).below(1.0))
+    assert len(said.thresholds) == 2 and not said(SOURCE, SOURCE).satisfied.all()
+
+
+def test_a_result_says_whether_it_is_satisfied():
+    run = ls.Run(evaluations=5)
+    text = repr(ls.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=run))
+    assert "0: loss 0, BUDGET, 5" in text.replace(" 4 ", " 5 ") or "satisfied" not in text.splitlines()[1]
+    assert "satisfied" in repr(ls.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=ENOUGH)).splitlines()[1]
+
+
 # -- refusals ----------------------------------------------------------------------------------------
 
 
@@ -221,6 +370,12 @@ def test_searches_that_know_nothing_of_requirements_name_what_does():
         ls.GradientSearch().search(PLANE, PROJECTION, seed=0)
     with pytest.raises(ls.Unsupported, match="draws from a density"):
         ls.MALASearch().search(PLANE, PROJECTION, seed=0)
+    with pytest.raises(ls.Unsupported, match="ImportanceResampling, which samples"):
+        ls.AugmentedLagrangian(ls.ImportanceResampling()).search(PLANE, PROJECTION, seed=0)
+    with pytest.raises(ls.InvalidArgument, match=r"a limit, .*goal \+ limit"):
+        ls.Near(SOURCE).subject_to(ls.Within(SOURCE, 1.0))
+    with pytest.raises(ls.InvalidArgument, match=r"the class Near.*make one"):
+        ls.Near(SOURCE).subject_to(ls.Near)
     with pytest.raises(ls.Unsupported, match="without requirements"):
         ls.AugmentedLagrangian(ls.GradientSearch()).search(PLANE, ls.Near(SOURCE), seed=0)
     with pytest.raises(ls.Unsupported, match=r"PursuitSearch.*CoordinateSearch"):

@@ -71,7 +71,8 @@ def scored(tokens: Tensor, rewards: dict[str, Reward]) -> dict[str, float]:
 
 def variety(tokens: Tensor) -> dict[str, float]:
     """The share of distinct melodies, and in how many of their steps two of them differ on average."""
-    first, second = tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]
+    half = len(tokens) // 2
+    first, second = tokens[:half], tokens[half : 2 * half]
     return {
         "distinct": len(tokens.unique(dim=0)) / len(tokens),
         "apart": float((first != second).double().mean()),

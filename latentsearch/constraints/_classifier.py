@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.spaces import Continuous, Discrete
 
 Of = Literal["output", "latent"]
 Judge = Callable[[Tensor], Tensor]
@@ -26,6 +27,15 @@ def require_judge(what: str, network: object, of: object) -> None:
         raise InvalidArgument(f"{name}.of", got=repr(of), expected="'output' or 'latent'")
 
 
+def require_kind(what: str, network: object, *, exclusive: bool) -> None:
+    """Raise if a critic that says whether its logits are of classes says the other thing."""
+    said = getattr(network, "exclusive", None)
+    if isinstance(said, bool) and said != exclusive:
+        kinds = {True: "classes, of which one holds", False: "attributes, of which each may hold"}
+        hint = "ls.HasAttributes takes it" if exclusive else "ls.Classified takes it"
+        raise InvalidArgument(what, got=f"a critic of {kinds[said]}", expected=f"one of {kinds[exclusive]}", hint=hint)
+
+
 def require_threshold(what: str, threshold: float | None) -> None:
     """Raise unless a threshold is a probability, or None."""
     if threshold is not None and not 0 < threshold < 1:
@@ -42,6 +52,8 @@ def logits_of(what: str, network: Judge, seen: Tensor, of: Of, *, alone: bool = 
     try:
         logits: object = network(seen)
     except Exception as error:
+        if of == "output" and isinstance(getattr(network, "space", None), (Continuous, Discrete)):
+            hint = 'it looks at latents: say of="latent"'
         weights = network.parameters() if isinstance(network, nn.Module) else ()
         elsewhere = {weight.device for weight in weights} - {seen.device}
         if elsewhere:

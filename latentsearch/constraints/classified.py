@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import common_problems
-from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_threshold
+from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_kind, require_threshold
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Constraint, Score
 
@@ -50,6 +50,7 @@ class Classified(Constraint):
         of: Of = "output",
     ) -> None:
         require_judge("Classified.classifier", classifier, of)
+        require_kind("Classified.classifier", classifier, exclusive=True)
         require_threshold("Classified.threshold", threshold)
         self.label = torch.as_tensor(label).reshape(-1)
         whole = self.label.dtype in (torch.int64, torch.int32, torch.uint8)

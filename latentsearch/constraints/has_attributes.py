@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_threshold
+from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_kind, require_threshold
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Constraint, Score
 
@@ -55,6 +55,7 @@ class HasAttributes(Constraint):
         of: Of = "latent",
     ) -> None:
         require_judge("HasAttributes.critic", critic, of)
+        require_kind("HasAttributes.critic", critic, exclusive=False)
         require_threshold("HasAttributes.threshold", threshold)
         self.critic, self.threshold = critic, threshold
         self.reads: Of = of
@@ -68,6 +69,7 @@ class HasAttributes(Constraint):
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         logits = self.critic(latent if self.reads == "latent" else output)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         logits = logits[:, None] if logits.ndim == 1 else logits
         logits = logits if self.numbers is None else logits[:, self.numbers]
         sign = 2 * self.wanted.nan_to_num().to(logits) - 1

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch._latent_network import LatentNetwork
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.spaces import Continuous, LatentSpace
 
 
@@ -62,7 +62,10 @@ class Actor(nn.Module):
 
     def one_hot(self, label: int | Tensor) -> Tensor:
         """The label of a class, ``(labels,)``, or of one a problem, ``(B, labels)``."""
-        return F.one_hot(torch.as_tensor(label), self.labels).float()
+        classes = torch.as_tensor(label)
+        if classes.is_floating_point() or bool(((classes < 0) | (classes >= self.labels)).any()):
+            raise InvalidArgument("label", got=repr(label), expected=f"whole numbers in [0, {self.labels})")
+        return F.one_hot(classes.long(), self.labels).float()
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents ``(N, *S)``, and labels ``(N, labels)`` if it has any, to latents."""

@@ -75,8 +75,12 @@ class Addend(ABC):
 def _as_goal(requirement: object) -> Goal:
     if isinstance(requirement, Addend):
         return requirement.goal
-    hint = "wrap the function: Satisfies(function).below(0.1)" if callable(requirement) else ""
-    raise InvalidArgument("subject_to", got=type(requirement).__name__, expected="a Constraint or a Goal", hint=hint)
+    if isinstance(requirement, type):
+        got, hint = f"the class {requirement.__name__}", f"make one: {requirement.__name__}(...)"
+    else:
+        got = type(requirement).__name__
+        hint = "wrap the function: Satisfies(function).below(0.1)" if callable(requirement) else ""
+    raise InvalidArgument("subject_to", got=got, expected="a Constraint or a Goal", hint=hint)
 
 
 def _refuse_prior(other: object) -> None:

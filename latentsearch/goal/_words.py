@@ -24,5 +24,5 @@ def in_words(goal: Goal) -> str:
         text = f"{text} + {goal.limit!r}" if text else repr(goal.limit)
     where = " and ".join(f"{summed(weights)} <= {most:g}" for weights, most in thresholds)
     if goal.required:
-        return f"{text} subject to {where or 'thresholds of its terms'}"
+        return f"{text or 'nothing'} subject to {where}"
     return f"{text} where {where}" if where else text

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
-if TYPE_CHECKING:
-    from latentsearch.goal.score import Score
+from latentsearch.goal.score import Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,25 +26,22 @@ class Augmentation:
         multiplier: $\lambda$, ``(B, n)``, at least 0.
         penalty: $\rho$, ``(B, n)``, above 0.
         margin: ``(B, n)``, how far below its threshold each loss is to be.
-        judges: Whether rows that meet the requirements count as satisfied, and so come before all others; else rows
-            are ranked by the sum alone.
         problems: B.
     """
 
     multiplier: Tensor
     penalty: Tensor
     margin: Tensor
-    judges: bool = True
 
     @property
     def problems(self) -> int:
         return len(self.multiplier)
 
     def of(self, score: Score, excess: Tensor) -> Score:
-        """The score with these terms, from what requirements exceed their thresholds by, ``(N, n)``."""
+        """What a search goes by, from what requirements exceed their thresholds by, ``(N, n)``, and the goal's own."""
         aimed = self.multiplier + self.penalty * (excess + self.margin)
         added = (aimed.clamp(min=0).square() - self.multiplier.square()) / (2 * self.penalty)
-        return score._replace(loss=score.loss + added.sum(1), satisfied=score.satisfied if self.judges else None)
+        return Score.of(score.loss + added.sum(1), None, torch.where(score.passed, score.loss, torch.inf))
 
     def select(self, index: Tensor) -> Self:
         """The rows that serve problems ``index``."""

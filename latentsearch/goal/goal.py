@@ -23,7 +23,7 @@ from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
 from latentsearch.goal.refusals import not_separable, not_squares
 from latentsearch.goal.score import Score
-from latentsearch.goal.threshold import Threshold, alone, weighted
+from latentsearch.goal.threshold import Threshold, alone, weighted, weighted_without_zeros
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +42,8 @@ class Goal(Addend):
         terms: Weights and constraints.
         thresholds: On weighted sums of the terms' losses.
         limit: The latents that are allowed.
-        required: Whether thresholds are to be met at the least loss, as ``subject_to`` says, and a search goes on.
+        required: Whether all thresholds are to be met at the least loss, as ``subject_to`` says, and a search goes on.
+            Thresholds that terms have of their own are among them where the term is required, and do not count else.
         augmentation: What a search adds to the loss where thresholds are not met.
 
     Example:
@@ -66,20 +67,21 @@ class Goal(Addend):
         """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
         scores = [constraint(output, latent) for constraint in self.constraints]
         losses = [score.loss for score in scores]
-        loss = weighted(self.weights, losses)
-        verdicts = [score.satisfied for score in scores if score.satisfied is not None]
-        verdicts += [threshold.met(losses) for threshold in self.thresholds]
+        loss = (weighted_without_zeros if self.required else weighted)(self.weights, losses)
+        verdicts = [threshold.met(losses) for threshold in self.thresholds]
+        if not self.required:
+            verdicts += [score.satisfied for score in scores if score.satisfied is not None]
         score = Score(loss, torch.stack(verdicts).all(0) if verdicts else None)
         if self.augmentation is not None:
             score = self.augmentation.of(score, self._excess(losses))
         return self.limit.confine(score, latent)
 
     def excess(self, output: Tensor, latent: Tensor) -> Tensor:
-        """``(N, n)``: how far the loss of each requirement is above its threshold; negative where it is below."""
+        """``(N, n)``: how far above each threshold its losses are; negative where they are below."""
         return self._excess([constraint(output, latent).loss for constraint in self.constraints])
 
     def _excess(self, losses: Sequence[Tensor]) -> Tensor:
-        return torch.stack([threshold.excess(losses) for threshold in self.requirements], 1)
+        return torch.stack([threshold.excess(losses) for threshold in self.thresholds], 1)
 
     def report(self, output: Tensor, latent: Tensor) -> dict[str, Score]:
         """Each term's weighted loss, under a name of its own, with the thresholds that are on it alone.
@@ -89,7 +91,7 @@ class Goal(Addend):
         found: dict[str, Score] = {}
         for number, (weight, constraint) in enumerate(self.terms):
             loss, satisfied = constraint(output, latent)
-            verdicts = [] if satisfied is None else [satisfied]
+            verdicts = [] if satisfied is None or self.required else [satisfied]
             verdicts += [w[number] * loss <= most for w, most in self.thresholds if alone(w, number)]
             own = loss if self.required and not weight else weight * loss
             found[_unused(constraint.name, found)] = Score(own, torch.stack(verdicts).all(0) if verdicts else None)
@@ -120,16 +122,6 @@ class Goal(Addend):
     def limited(self) -> bool:
         """Whether some latents are not feasible."""
         return not isinstance(self.limit, Unlimited)
-
-    @property
-    def requirements(self) -> tuple[Threshold, ...]:
-        """Its thresholds, those included that terms have of their own."""
-        own = (
-            Threshold(tuple(float(other is term) for other in self.constraints), term.satisfied_at)
-            for term in self.constraints
-            if term.satisfied_at is not None
-        )
-        return (*own, *self.thresholds)
 
     @property
     def reads_output(self) -> bool:
@@ -249,15 +241,22 @@ class Goal(Addend):
 
     def requiring(self, other: Goal) -> Goal:
         """The goal whose loss is to be least where the other one is satisfied; its loss does not count."""
-        if not other.requirements:
+        own = tuple(
+            Threshold(tuple(float(n == number) for n in range(len(other.terms))), constraint.satisfied_at)
+            for number, constraint in enumerate(other.constraints)
+            if constraint.satisfied_at is not None
+        )
+        if not (other.thresholds or own):
+            hint = "say how low its loss must be: constraint.below(0.1)"
             raise InvalidArgument(
                 "subject_to",
-                got=f"{other!r}, which no loss satisfies",
+                got=f"{other!r}, which no loss satisfies" if other.terms else f"a limit, {other!r}",
                 expected="a constraint with a threshold",
-                hint="say how low its loss must be: constraint.below(0.1)",
+                hint=hint if other.terms else "a limit holds as it is: goal + limit",
             )
-        verdicts = replace(other, terms=tuple((0.0, constraint) for constraint in other.constraints))
-        return replace(self.plus(verdicts), required=True)
+        without = tuple((0.0, constraint) for constraint in other.constraints)
+        needed = replace(other, terms=without, thresholds=(*own, *other.thresholds))
+        return replace(self.plus(needed), required=True)
 
     def times(self, weight: float) -> Goal:
         """The goal with its loss scaled, and its thresholds and limit left alone."""

@@ -71,7 +71,8 @@ class Limit(Part):
         """The score with an infinite loss where latents are not feasible, which satisfies nobody."""
         inside = self.contains(latent)
         loss = torch.where(inside, score.loss, torch.inf)
-        return Score(loss, None if score.satisfied is None else score.satisfied & inside)
+        own = None if score.own is None else torch.where(inside, score.own, torch.inf)
+        return Score.of(loss, None if score.satisfied is None else score.satisfied & inside, own)
 
     @property
     def goal(self) -> Goal:

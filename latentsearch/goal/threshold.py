@@ -22,24 +22,26 @@ class Threshold(NamedTuple):
 
     def met(self, losses: Sequence[Tensor]) -> Tensor:
         """``(N,)`` bool, from the loss of each term."""
-        return weighted(self.weights, losses) <= self.most
+        return weighted_without_zeros(self.weights, losses) <= self.most
 
     def excess(self, losses: Sequence[Tensor]) -> Tensor:
         """``(N,)``: how far the sum is above what passes, from the loss of each term."""
-        return weighted(self.weights, losses) - self.most
+        return weighted_without_zeros(self.weights, losses) - self.most
 
 
 def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
     """The weighted sum of losses, added in their order."""
-    # Terms that it is not about are left out: times 0 an infinite loss would be no number.
-    about = [(weight, loss) for weight, loss in zip(weights, losses, strict=True) if weight]
-    if not about:
-        return torch.zeros_like(losses[0])
-    parts = [loss if weight == 1 else weight * loss for weight, loss in about]
+    parts = [loss if weight == 1 else weight * loss for weight, loss in zip(weights, losses, strict=True)]
     total = parts[0]
     for part in parts[1:]:
         total = total + part
     return total
+
+
+def weighted_without_zeros(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
+    """The weighted sum of losses that have a weight: times 0 an infinite loss would be no number."""
+    about = [(weight, loss) for weight, loss in zip(weights, losses, strict=True) if weight]
+    return weighted(*zip(*about, strict=True)) if about else torch.zeros_like(losses[0])
 
 
 def alone(weights: tuple[float, ...], number: int) -> bool:

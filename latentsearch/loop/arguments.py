@@ -111,7 +111,7 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
         kinds = " or ".join(kind.__name__ for kind in method.spaces)
         hint = _ELSEWHERE[isinstance(space, Continuous), method.samples]
         raise Unsupported(name, got=f"a generator over {space}", expected=f"a {kinds} space", hint=hint)
-    if goal.required and goal.augmentation is None:
+    if goal.required and goal.augmentation is None and not method.meets_requirements:
         raise Unsupported(
             name,
             got=f"a loss that is subject to something ({goal!r})",

@@ -43,13 +43,15 @@ class Incumbents:
 
     Attributes:
         best: The best of all rows, those no longer held included.
+        met: Of rows that are searched by another loss than the goal's own, the best by their own that met its
+            thresholds; with infinite losses where none did.
         scored: Whether the scores of all of them are known.
     """
 
     def __init__(self, z: Tensor, dtype: torch.dtype, ledger: Ledger) -> None:
         self.ledger = ledger
         loss = torch.full((len(z),), torch.inf, dtype=dtype, device=z.device)
-        self.best = Best(z, loss, torch.zeros_like(loss, dtype=torch.bool))
+        self.best = self.met = Best(z, loss, torch.zeros_like(loss, dtype=torch.bool))
         self.scored = True
         self._history: list[tuple[Tensor, Tensor, Tensor, float]] = []
 
@@ -80,20 +82,43 @@ class Incumbents:
         self._history.append((rows, self.best.loss, self.ledger.spent, seconds))
 
     def update(self, latent: Tensor, score: Score) -> None:
-        """Take what is better for held rows that are alive; satisfied beats unsatisfied."""
-        own, satisfied = self.held, score.passed & ~score.loss.isnan()
-        better = improves(score.loss, own.loss) & (satisfied | ~own.satisfied)
+        """Take what is better for held rows that are alive; satisfied beats unsatisfied.
+
+        Where a search adds something to the goal's own loss, what it goes by is the sum alone; what meets the goal's
+        thresholds is kept beside it, by the goal's own loss.
+        """
+        best = self._updated(self.best, latent, score.loss, score.passed & ~score.loss.isnan())
+        met = self.met
+        if score.own is not None:
+            met = self._updated(met, latent, score.own, score.own.isfinite() & ~score.loss.isnan())
+        self.best, self.met = best, met
+
+    def _updated(self, whole: Best, latent: Tensor, loss: Tensor, satisfied: Tensor) -> Best:
+        own = Best(*map(self.ledger.of_held, whole))
+        better = improves(loss, own.loss) & (satisfied | ~own.satisfied)
         better = (better | (satisfied & ~own.satisfied)) & self.ledger.alive
         held = Best(
             torch.where(per_row(better, latent), latent, own.latent),
-            torch.where(better, score.loss, own.loss),
+            torch.where(better, loss.to(own.loss.dtype), own.loss),
             torch.where(better, satisfied, own.satisfied),
         )
-        self.best = Best(*map(self.ledger.with_held, self.best, held))
+        return Best(*map(self.ledger.with_held, whole, held))
 
     def solved(self) -> Tensor:
         """``(M,)`` bool: held rows whose problem is satisfied by any of its restarts."""
-        return self.ledger.by_problem(self.best.satisfied).any(1)[self.ledger.problem]
+        satisfied = self.best.satisfied | self.met.satisfied
+        return self.ledger.by_problem(satisfied).any(1)[self.ledger.problem]
+
+    def answers(self) -> tuple[Tensor, Best]:
+        """The row of each problem's answer, ``(B,)``, and the answers.
+
+        Where a search adds something to the goal's own loss, that is what met the goal's thresholds, if anything did.
+        """
+        met = self.ledger.by_problem(self.met.satisfied).any(1)
+        own = self.ledger.by_problem(self.met.loss).argmin(1) + self.firsts()
+        rows = torch.where(met, own, self.winners())
+        best, kept = (Best(*(part[rows] for part in whole)) for whole in (self.best, self.met))
+        return rows, Best(*(torch.where(per_row(met, a), b, a) for a, b in zip(best, kept, strict=True)))
 
     def log(self, seconds: float) -> None:
         """One entry of the trace."""
@@ -143,6 +168,7 @@ class Incumbents:
     def tensors(self) -> dict[str, Tensor]:
         """Incumbents and trace, for a checkpoint."""
         saved: dict[str, Tensor] = self.best._asdict() | {"scored": torch.tensor(self.scored)}
+        saved |= {f"met.{name}": part for name, part in self.met._asdict().items()}
         columns = zip(*(entry[:3] for entry in self._history), strict=True)
         for name, column in zip(("held", "loss", "spent"), columns, strict=False):
             saved[f"history.{name}"] = torch.cat(column)
@@ -153,6 +179,7 @@ class Incumbents:
     def restore(self, saved: dict[str, Tensor]) -> None:
         """Restore what ``tensors`` gave."""
         self.best, self.scored = Best(*(saved[name] for name in Best._fields)), bool(saved["scored"])
+        self.met = Best(*(saved[f"met.{name}"] for name in Best._fields))
         lengths = saved["history.length"].tolist()
         columns = (saved[f"history.{name}"].split(lengths) for name in ("held", "loss", "spent") if lengths)
         self._history = list(zip(*columns, saved["history.seconds"].tolist(), strict=True)) if lengths else []

@@ -47,6 +47,7 @@ class IterativeSearcher(BaseSearcher):
     needs_least_squares: ClassVar[bool] = False
     needs_loss_map: ClassVar[bool] = False
     linearises: ClassVar[bool] = False  # a step of it takes what `Objective.linearise` says of the whole goal
+    meets_requirements: ClassVar[bool] = False  # whether what it ranks first is the least loss that meets thresholds
     samples: ClassVar[bool] = False  # its answer is a draw: where a chain stands, and not the best it has been
 
     def __post_init__(self) -> None:

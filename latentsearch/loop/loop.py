@@ -19,7 +19,7 @@ from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
 from latentsearch.loop.checkpoint import SavedSearch
 from latentsearch.loop.draws import drawn_from
-from latentsearch.loop.incumbents import Incumbents
+from latentsearch.loop.incumbents import Best, Incumbents
 from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.preflight import preflight
 from latentsearch.loop.progress import Progress
@@ -92,7 +92,9 @@ class Loop:
         try:
             return self._finish()
         except KeyboardInterrupt:
-            return self._finish()  # what was found is worth the moment that it takes to hand it over
+            # What was found is worth the moment that it takes to hand it over; a stage to come is to know of it.
+            self.ledger.interrupt()
+            return self._finish()
 
     def _finish(self) -> SearchResult:
         try:
@@ -212,8 +214,8 @@ class Loop:
         )
 
     def _result(self) -> SearchResult:
-        ledger, winners = self.ledger, self._winners()
-        latent = self.incumbents.best.latent[winners]
+        ledger = self.ledger
+        winners, latent = self._answers()
         output, score, terms = self.objective.report(latent)
         return SearchResult(
             latent=latent,
@@ -228,18 +230,26 @@ class Loop:
             trace=self.incumbents.trace(),
         )
 
-    def _winners(self) -> Tensor:
-        """``(B,)``: the row of each problem whose latent is the answer: the best; of samples the first."""
+    def _answers(self) -> tuple[Tensor, Tensor]:
+        """The row of each problem whose latent is the answer, ``(B,)``, and it: the best; of samples the first."""
         if not self.method.samples:
-            return self.incumbents.winners()
+            rows, answers = self.incumbents.answers()
+            return rows, answers.latent
         if not self.incumbents.scored:
             self.incumbents.score(self.objective.rescore(self.incumbents.best.latent), self.elapsed)
-        return self.incumbents.firsts()
+        rows = self.incumbents.firsts()
+        return rows, self.incumbents.best.latent[rows]
 
     def _failure(self, error: Exception) -> SearchFailed:
-        winners, best = self.incumbents.winners(), self.incumbents.best
+        _, answers = self.incumbents.answers()
         message = f"{type(error).__name__} after {self.number} steps: {error}"
-        return SearchFailed(message, latent=best.latent[winners], loss=best.loss[winners])
+        return SearchFailed(message, latent=answers.latent, loss=self._known(answers))
+
+    def _known(self, answers: Best) -> Tensor:
+        """``(B,)``: the goal's own loss of answers; where it is not known, infinity."""
+        if self.objective.per_problem.augmentation is None:
+            return answers.loss
+        return torch.where(answers.satisfied, answers.loss, torch.inf)
 
 
 def _padded(held: Tensor, alive: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch.goal import AnyGoal
 from latentsearch.loop.arguments import check_priors, check_run, check_types
@@ -34,6 +35,10 @@ class BaseSearcher(ABC):
     def leaves(self) -> int:
         """How many searches it is made of, at most: each has randomness of its own."""
         return _MOST_LEAVES
+
+    def select(self, index: Tensor) -> Self:
+        """The searcher for some of the problems ``index``; itself where its settings serve all problems alike."""
+        return self
 
     def check(self, problem: Problem) -> None:
         """Raise if this problem cannot be searched with these settings; before a run, and nothing is decoded for it."""

@@ -59,7 +59,7 @@ class Evaluator:
         if goal.reads_output or want != "score":
             output = self.decode(entry, entered, patch)
         score = goal(output, self._codes.canonical(latent) if goal.reads_latent or goal.limited else latent)
-        found = (score.loss, score.passed)
+        found = score.parts
         if want == "residuals":
             return *found, goal.residuals(output, latent)
         if want == "loss_map":

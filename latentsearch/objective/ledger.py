@@ -83,6 +83,10 @@ class Ledger:
         ended = torch.where(rows & (held == Status.RUNNING), status, held)
         self.status = self.with_held(self.status, ended)
 
+    def interrupt(self) -> None:
+        """Say of all rows that a budget ended that they were interrupted."""
+        self.status = torch.where(self.status == Status.BUDGET, Status.INTERRUPTED, self.status)
+
     def revive(self) -> bool:
         """Let held rows go on that a budget or an interrupt had ended; whether there were any."""
         held = self.of_held(self.status)

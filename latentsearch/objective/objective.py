@@ -121,7 +121,7 @@ class Objective:
             with torch.no_grad():
                 return self._evaluate("decode", z[rows], z[rows], _slice(goal, rows, len(z)))
 
-        return Score(*self.chunks.run(part, len(z)))
+        return Score.of(*self.chunks.run(part, len(z)))
 
     def maps(self, z: Tensor, row: Tensor | None = None) -> tuple[Score, Tensor]:
         """The score of hard latents, and what each cell adds to the loss: ``(N, *cells)``, with as many axes as S.
@@ -151,15 +151,15 @@ class Objective:
         def part(rows: slice) -> tuple[Tensor, ...]:
             leaf = z[rows].detach().requires_grad_()
             with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode", leaf, leaf, _slice(goal, rows, len(z)))
-                check_differentiable(loss)
-                (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+                score = Score.of(*self._evaluate("decode", leaf, leaf, _slice(goal, rows, len(z))))
+                check_differentiable(score.loss)
+                (gradient,) = torch.autograd.grad(score.loss.sum(), leaf, allow_unused=True)
             if gradient is None:
                 raise no_gradient()
-            return loss.detach(), satisfied, gradient
+            return gradient, *_detached(score)
 
-        loss, satisfied, gradient = self.chunks.run(part, len(z))
-        return Score(loss, satisfied), goal.limit.tangent(z, gradient)
+        gradient, *found = self.chunks.run(part, len(z))
+        return Score.of(*found), goal.limit.tangent(z, gradient)
 
     def linearise(self, z: Tensor) -> Linear:
         """The score of hard grids ``(N, *S)``, one a held row, and its first-order change for any swap.
@@ -176,16 +176,17 @@ class Objective:
                 latent = self.grid.one_hot(latent, leaves[0].dtype).requires_grad_()
                 leaves.append(latent)
             with torch.enable_grad():
-                loss, satisfied = self._evaluate("decode_embedding", leaves[0], latent, goal)
-                check_differentiable(loss)
-                found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
+                score = Score.of(*self._evaluate("decode_embedding", leaves[0], latent, goal))
+                check_differentiable(score.loss)
+                found = torch.autograd.grad(score.loss.sum(), leaves, allow_unused=True)
             if found[0] is None and goal.reads_output:
                 raise no_gradient()
             gradients = [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, found, strict=True)]
-            return loss.detach(), satisfied, *gradients
+            return *gradients, *_detached(score)
 
-        loss, satisfied, gradient, *tables = self.chunks.run(part, len(z))
-        return Linear(Score(loss, satisfied), gradient, tables[0] if tables else None)
+        count = 2 if self.goal.reads_latent else 1
+        parts = self.chunks.run(part, len(z))
+        return Linear(Score.of(*parts[count:]), parts[0], parts[1] if count == 2 else None)
 
     def embedding_gradient(self, z: Tensor) -> tuple[Score, Tensor]:
         """The score of hard grids and dL/de of each embedding, ``(N, *S, D)``.
@@ -289,7 +290,7 @@ class Objective:
 
         pasted = _PASTED.get(output.device.type, _PASTED_ELSEWHERE)
         most = max(pasted // max(output[0].numel(), 1), 1)
-        return Score(*self.chunks.run(part, len(grids), most))
+        return Score.of(*self.chunks.run(part, len(grids), most))
 
     @property
     def _patch_share(self) -> float:
@@ -378,7 +379,7 @@ class Objective:
             with torch.no_grad():
                 return self._evaluate("decode", z[rows], z[rows], self.per_problem.select(problem[rows]))
 
-        return Score(*self.chunks.run(part, len(z)))
+        return Score.of(*self.chunks.run(part, len(z)))
 
     def report(self, z: Tensor) -> tuple[Tensor, Score, dict[str, Score]]:
         """Outputs, score and terms of one hard latent a problem ``(B, *S)``; not charged to anyone."""
@@ -398,6 +399,11 @@ class Objective:
         output, loss, satisfied, *terms = self.chunks.run(part, len(z))
         pairs = zip(names, terms[::2], terms[1::2], strict=True)
         return output, Score(loss, satisfied), {name: Score(a, b) for name, a, b in pairs}
+
+
+def _detached(score: Score) -> tuple[Tensor, ...]:
+    """The tensors of a score, as what it was decoded for is over."""
+    return tuple(part.detach() for part in score.parts)
 
 
 def _slice(goal: Goal, rows: slice, count: int) -> Goal:

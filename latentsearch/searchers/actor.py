@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch.critics import Actor
 from latentsearch.errors import InvalidArgument, describe
@@ -69,7 +70,12 @@ class ActorSearch(IterativeSearcher):
         if not good or (label is not None and label.ndim not in (1, 2)):
             got = "None" if label is None else describe(label) if isinstance(label, Tensor) else repr(label)
             expected = f"({asked},) or (B, {asked})" if asked else "None: this actor takes no labels"
-            raise InvalidArgument("ActorSearch.label", got=got, expected=expected)
+            hint = "actor.one_hot(7) is that of a class" if asked else ""
+            raise InvalidArgument("ActorSearch.label", got=got, expected=expected, hint=hint)
+
+    def select(self, index: Tensor) -> Self:
+        own = self.label
+        return self if own is None or own.ndim == 1 or len(own) == 1 else replace(self, label=own[index])
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from latentsearch._rows import per_row
 from latentsearch.errors import InvalidArgument, describe
@@ -37,7 +39,7 @@ class AttributeVectorSearch(IterativeSearcher):
     are differences of means: of latents of data with an attribute, minus those without.
 
     Attributes:
-        vector: ``(*S)`` or ``(B, *S)``.
+        vector: ``(B, *S)``, or ``(1, *S)`` for all problems.
         steps: How many, after the start.
         most: How often the vector is added at the last step.
         restarts: Independent starts a problem.
@@ -47,7 +49,7 @@ class AttributeVectorSearch(IterativeSearcher):
         >>> import latentsearch as ls
         >>> generator = ls.ContinuousGenerator(lambda z: z, shape=(2,))
         >>> right = ls.Satisfies(lambda x: 1.2 - x[:, 0], name="right").below(0)
-        >>> search = ls.AttributeVectorSearch(torch.tensor([1.0, 0.0]), steps=20)
+        >>> search = ls.AttributeVectorSearch(torch.tensor([[1.0, 0.0]]), steps=20)
         >>> search.search(generator, right, init=torch.zeros(1, 2), seed=0).latent
         tensor([[1.2000, 0.0000]])
     """
@@ -62,10 +64,14 @@ class AttributeVectorSearch(IterativeSearcher):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_count("steps")
-        self._require("most", self.most > 0, "a number above 0")
+        good = isinstance(self.most, (int, float)) and 0 < self.most < math.inf
+        self._require("most", good, "a number above 0")
         if not isinstance(self.vector, Tensor) or not self.vector.is_floating_point():
             got = describe(self.vector) if isinstance(self.vector, Tensor) else type(self.vector).__name__
             raise InvalidArgument("AttributeVectorSearch.vector", got=got, expected="a floating tensor")
+
+    def select(self, index: Tensor) -> Self:
+        return self if len(self.vector) == 1 else replace(self, vector=self.vector[index])
 
     def step_cost(self, space: LatentSpace) -> int:
         return 1
@@ -73,13 +79,16 @@ class AttributeVectorSearch(IterativeSearcher):
     def check(self, problem: Problem) -> None:
         super().check(problem)
         shape, problems = problem.generator.space.shape, problem.goal.problems
-        if tuple(self.vector.shape) not in (shape, (1, *shape), (problems, *shape)):
-            expected = f"latents {shape}, or one for each of {problems} problems"
-            raise InvalidArgument("AttributeVectorSearch.vector", got=describe(self.vector), expected=expected)
+        if tuple(self.vector.shape) not in ((1, *shape), (problems, *shape)):
+            expected = f"{(1, *shape)}, or one for each of {problems} problems"
+            hint = "vector[None] serves all problems" if tuple(self.vector.shape) == shape else ""
+            raise InvalidArgument(
+                "AttributeVectorSearch.vector", got=describe(self.vector), expected=expected, hint=hint
+            )
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> AlongVector:
         problems = objective.per_problem.problems
-        vector = self.vector.to(z).view(-1, *z.shape[1:]).expand(problems, *z.shape[1:])
+        vector = self.vector.to(z).expand(problems, *z.shape[1:])
         return AlongVector(z, vector[objective.ledger.problem], torch.zeros_like(z.flatten(1)[:, 0], dtype=torch.int64))
 
     def step(self, objective: Objective, state: AlongVector, noise: Noise) -> tuple[AlongVector, Proposal]:

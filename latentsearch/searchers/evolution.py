@@ -37,6 +37,7 @@ class EvolutionState:
     Attributes:
         z: ``(M, P, *S)``.
         loss, satisfied: ``(M, P)``; the loss is infinite where nothing has been scored yet.
+        own: ``(M, P)``, the goal's own loss of those that meet it, where the search goes by another.
         seen: ``(M, T)`` int64, hashes of the grids that were scored last.
         gains: ``(M, 3)``, how far the children of each operator fell below their parents; older ones fade.
         trials: ``(M, 3)``, how many children each operator made; older ones fade.
@@ -46,6 +47,7 @@ class EvolutionState:
     z: Tensor
     loss: Tensor
     satisfied: Tensor
+    own: Tensor
     seen: Tensor
     gains: Tensor
     trials: Tensor
@@ -139,6 +141,7 @@ class EvolutionSearch(IterativeSearcher):
             z=z[:, None].repeat(1, self.population, *(1,) * (z.ndim - 1)),
             loss=loss,
             satisfied=torch.zeros_like(loss, dtype=torch.bool),
+            own=loss,
             seen=torch.zeros(rows, _SEEN, dtype=torch.int64, device=device),
             gains=gains,
             trials=torch.ones_like(gains),
@@ -155,17 +158,18 @@ class EvolutionSearch(IterativeSearcher):
 
         # Children first: of equals the ranking keeps the earlier.
         z = torch.cat([offspring.z, state.z], 1)
-        loss = torch.cat([score.loss, state.loss.to(score.loss.dtype)], 1)
-        satisfied = torch.cat([score.passed, state.satisfied], 1)
-        fittest = ranking(Score(loss, satisfied))[:, : self.population]
-        z, loss, satisfied = take(z, fittest), take(loss, fittest), take(satisfied, fittest)
+        held = Score.of(state.loss.to(score.loss.dtype), state.satisfied, None if score.own is None else state.own)
+        both = Score.cat([score, held], 1)
+        fittest = ranking(both)[:, : self.population]
+        z, both = take(z, fittest), both.map(lambda t: take(t, fittest))
 
         gains, trials = _credited(state, offspring, score.loss)
         seen = torch.cat([state.seen[:, self.children :], _hashes(generator, offspring.z)[:, -_SEEN:]], 1)
         # A NaN ends its row, but only as a proposal: where nothing else was found.
-        unbroken = torch.where(loss.isnan(), torch.inf, loss)
-        state = EvolutionState(z, unbroken, satisfied, seen, gains, trials, state.number + 1)
-        return state, Proposal(z[:, 0], Score(loss[:, 0], satisfied[:, 0]))
+        unbroken = torch.where(both.loss.isnan(), torch.inf, both.loss)
+        own = unbroken if both.own is None else both.own
+        state = EvolutionState(z, unbroken, both.passed, own, seen, gains, trials, state.number + 1)
+        return state, Proposal(z[:, 0], both.map(lambda t: t[:, 0]))
 
     def _initial_population(self, objective: Objective, state: EvolutionState, noise: Noise) -> _Offspring:
         """The first generation: the initial grid and draws from the prior, or what a costly one makes of the grid."""

@@ -53,6 +53,7 @@ class ExhaustiveSearch(IterativeSearcher):
     batch: int = 32
 
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    meets_requirements: ClassVar[bool] = True
     needs_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

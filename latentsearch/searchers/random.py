@@ -44,6 +44,7 @@ class RandomSearch(IterativeSearcher):
 
     batch: int = 16
 
+    meets_requirements: ClassVar[bool] = True
     needs_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

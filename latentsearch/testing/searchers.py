@@ -333,7 +333,8 @@ def steps_do_not_wait_for_the_device(searcher: Searcher, subject: Subject) -> No
         return step.number >= 8
 
     try:
-        subject.search(run=Run(evaluations=None, steps=8, compact_every=1000, callbacks=[watch]))
+        # Not by a limit of steps, of which a search of rounds gives each its share.
+        subject.search(run=Run(evaluations=None, compact_every=1000, callbacks=[watch]))
     finally:
         mode.stop()
     require(not mode.seen, steps_do_not_wait_for_the_device, searcher, f"a step called {sorted(set(mode.seen))}")

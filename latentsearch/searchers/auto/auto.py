@@ -17,7 +17,6 @@ from latentsearch.result import SearchResult
 from latentsearch.run import Run
 from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.auto.plans import DEFAULT_PLANS
-from latentsearch.searchers.stages import AugmentedLagrangian
 from latentsearch.searchers.stages.stage import check_searcher
 
 
@@ -51,7 +50,9 @@ class AutoSearch(BaseSearcher):
     the goal is a Gaussian likelihood alone, such as ``Matches(..., noise="decoder")``.
 
     A goal with requirements, ``rest.subject_to(...)``, is searched in the rounds of
-    [AugmentedLagrangian][latentsearch.AugmentedLagrangian], each of which chooses by the table.
+    [AugmentedLagrangian][latentsearch.AugmentedLagrangian]: of [GradientSearch][latentsearch.GradientSearch] in
+    continuous spaces and of [CoordinateSearch][latentsearch.CoordinateSearch] on codes, or without a gradient of
+    CMAESSearch and EvolutionSearch; few grids are decoded one by one.
 
     [choose][latentsearch.AutoSearch.choose] tells what is chosen.
 
@@ -95,8 +96,6 @@ class AutoSearch(BaseSearcher):
         return self._chosen(Problem.of(generator, goal, None, problem_seeds(0, goal.problems)), run)
 
     def _chosen(self, problem: Problem, run: Run) -> Searcher:
-        if problem.goal.required and problem.goal.augmentation is None:
-            return AugmentedLagrangian(self)
         evaluations = min(run.limit("evaluations", problem.goal.problems))
         for plan in self.plans:
             if plan.applies(problem, evaluations):

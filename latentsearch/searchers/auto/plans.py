@@ -20,7 +20,10 @@ from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
 from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gibbs import GibbsSearch
+from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
+from latentsearch.searchers.stages import AugmentedLagrangian
+from latentsearch.searchers.swaps import CoordinateSearch
 from latentsearch.spaces import Continuous, Discrete
 
 _FEW = 4096  # so many grids are decoded one by one where there is no limit
@@ -58,13 +61,23 @@ def _has_a_prior_that_proposes(problem: Problem, evaluations: float) -> bool:
     nobody said how much they weigh.
     """
     prior, goal = problem.prior, problem.goal
-    if goal.required:
-        return False
     if not (isinstance(prior, ConditionalPrior) and prior.cost > 0 and goal.likelihood.terms):
         return False
     if goal.prior is None:
         return goal.least_squares and all(term.in_nats for term in goal.constraints)
     return goal.prior_weight > 0
+
+
+def _has_requirements(problem: Problem, evaluations: float) -> bool:
+    return problem.goal.required and problem.goal.augmentation is None
+
+
+def _rounds_of_one(problem: Problem, evaluations: float) -> Searcher:
+    """Rounds that begin where the one before ended, which is what a requirement is met from."""
+    continuous = isinstance(problem.generator.space, Continuous)
+    if not problem.goal.differentiable:
+        return AugmentedLagrangian(CMAESSearch() if continuous else EvolutionSearch())
+    return AugmentedLagrangian(GradientSearch() if continuous else CoordinateSearch())
 
 
 def _always(problem: Problem, evaluations: float) -> bool:
@@ -99,6 +112,8 @@ def _evolution(problem: Problem, evaluations: float) -> Searcher:
 
 
 DEFAULT_PLANS = (
+    Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof at the cost of a search"),
+    Plan("requirements", _has_requirements, _rounds_of_one, "tests/test_requirements.py"),
     Plan(
         "continuous latents, no gradient",
         _is_continuous_without_gradient,
@@ -111,7 +126,6 @@ DEFAULT_PLANS = (
         _halving,
         "examples/logs/continuous.json, docs/results/continuous.md",
     ),
-    Plan("codes, few grids", _pays_for_all_grids, _exhaustive, "a proof at the cost of a search"),
     Plan("codes, a prior that proposes", _has_a_prior_that_proposes, _gibbs, "docs/results/posterior.md"),
     Plan("codes, no gradient", _has_no_gradient, _evolution, f"{_CODES}: bright"),
     Plan(

@@ -193,7 +193,7 @@ class HalvingSearch(IterativeSearcher):
         gradient = gradient.flatten(2).to(points.dtype)
         broken = score.loss.isnan() | gradient.isnan().any(2)
         # A point whose loss is NaN was only a step too far: the member stays where it was.
-        score = Score(torch.where(broken, torch.inf, score.loss), score.passed & ~broken)
+        score = Score.of(torch.where(broken, torch.inf, score.loss), score.passed & ~broken, score.own)
         gradient = torch.where(broken[..., None], 0, gradient)
         # Where the limit moved a point, the projected one was scored.
         points = torch.where((z != rounded).flatten(2), z.flatten(2).to(points.dtype), points)

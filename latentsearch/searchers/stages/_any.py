@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from latentsearch.loop import BaseSearcher
 from latentsearch.problem import Problem
 from latentsearch.protocols import Searcher
@@ -25,6 +27,10 @@ class AnySearcher(BaseSearcher):
     @property
     def restarts(self) -> int:
         return int(getattr(self.searcher, "restarts", 1))
+
+    def select(self, index: Tensor) -> AnySearcher:
+        select = getattr(self.searcher, "select", None)
+        return self if select is None else AnySearcher(select(index))
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
         return self.searcher.search(problem.generator, problem.goal, init=problem.init, seed=problem.seeds, run=run)

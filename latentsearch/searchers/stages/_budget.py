@@ -32,9 +32,11 @@ class Budget:
         run: The run.
         problems: B, how many it is for.
         shares: The part of the evaluations that each stage may spend, besides what is left of earlier parts.
+        all_limits: Whether steps and seconds are cut into such parts, too.
     """
 
-    def __init__(self, run: Run, problems: int, shares: Sequence[float]) -> None:
+    def __init__(self, run: Run, problems: int, shares: Sequence[float], *, all_limits: bool = False) -> None:
+        self.all_limits = all_limits
         self.evaluations, self.steps, self.seconds = (
             run.limit(name, problems) for name in ("evaluations", "steps", "seconds")
         )
@@ -54,10 +56,11 @@ class Budget:
 
     def limits(self, number: int, problems: Sequence[int], spent: Spent) -> dict[str, Any]:
         """What is left for a stage and these problems, as limits of a Run."""
+        until = self.until[number] if self.all_limits else 1.0
         return {
             "evaluations": _limit(self.of_stage(number, problems, spent)),
-            "steps": _limit([self.steps[b] - spent.steps for b in problems]),
-            "seconds": _limit([self.seconds[b] - spent.seconds for b in problems]),
+            "steps": _limit([_part(self.steps[b], until) - spent.steps for b in problems]),
+            "seconds": _limit([until * self.seconds[b] - spent.seconds for b in problems]),
         }
 
 

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from latentsearch.goal.augmentation import Augmentation
 
 _ENOUGH = 0.25  # of what was missed before; where more is still missed, the penalty grows
-_MOST = 1e12  # of a penalty
+_MOST = 1e18  # of a penalty: squares of it fit single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,30 +29,32 @@ class Multipliers:
     missed: Tensor
 
     @classmethod
-    def at(cls, loss: Tensor, excess: Tensor) -> Self:
-        """Those of the first round, from the loss ``(B,)`` and what exceeds thresholds, ``(B, n)``, at some latents.
+    def at(cls, losses: Tensor, excess: Tensor) -> Self:
+        r"""Those of the first round.
 
-        What a requirement is missed by then weighs as much as the loss, or as itself where there is hardly a loss: the
-        units of losses do not matter.
+        What a requirement is missed by is to weigh about as much as the loss does: as the geometric mean of the loss
+        where the search starts, or of the excess if that is more, and of the loss elsewhere. The former is 0 for an
+        edit, which starts at the source; the latter may be far too much.
+
+        Args:
+            losses: ``(2, B)``, where the search starts, and elsewhere.
+            excess: ``(B, n)``, above the thresholds, where it starts.
         """
-        loss, excess = finite(loss).abs()[:, None], finite(excess).abs()
-        scale = torch.maximum(loss, excess)
+        known = finite(excess).abs()
+        here, elsewhere = finite(losses).abs()[..., None]
+        here = torch.maximum(here, known)
+        scale = (here * torch.maximum(elsewhere, here)).sqrt()
         tiny = torch.finfo(scale.dtype).tiny
-        penalty = torch.where(excess > 0, 2 * scale / excess.square().clamp(min=tiny), 1.0)
-        return cls(torch.zeros_like(excess), penalty.clamp(max=_MOST), excess)
+        penalty = torch.where(known > 0, 2 * scale / known.square().clamp(min=tiny), 1.0)
+        return cls(torch.zeros_like(known), penalty.clamp(1 / _MOST, _MOST), _missed(excess))
 
     def after(self, excess: Tensor, growth: float) -> Self:
         """Those of the next round, from what still exceeds thresholds."""
-        excess = finite(excess)
-        multiplier = (self.multiplier + self.penalty * excess).clamp(min=0)
-        missed = excess.clamp(min=0)
+        multiplier = (self.multiplier + self.penalty * finite(excess)).clamp(0, _MOST)
+        missed = _missed(excess)
         grown = (self.penalty * growth).clamp(max=_MOST)
-        return replace(
-            self,
-            multiplier=multiplier,
-            penalty=torch.where(missed > _ENOUGH * self.missed, grown, self.penalty),
-            missed=missed,
-        )
+        penalty = torch.where(missed > _ENOUGH * self.missed, grown, self.penalty)
+        return replace(self, multiplier=multiplier, penalty=penalty, missed=missed)
 
     def put(self, index: Tensor, part: Multipliers) -> Self:
         """With the rows of some problems replaced."""
@@ -67,12 +69,16 @@ class Multipliers:
         """Those of some problems."""
         return replace(self, multiplier=self.multiplier[index], penalty=self.penalty[index], missed=self.missed[index])
 
-    def augmentation(self, *, stricter: bool, judges: bool, dtype: torch.dtype) -> Augmentation:
+    def augmentation(self, *, stricter: bool, dtype: torch.dtype) -> Augmentation:
         """What a round adds to the loss; stricter by what the round before missed."""
-        margin = self.missed if stricter else torch.zeros_like(self.missed)
-        return Augmentation(self.multiplier, self.penalty, margin, judges).to(self.multiplier.device, dtype)
+        margin = finite(self.missed) if stricter else torch.zeros_like(self.missed)
+        return Augmentation(self.multiplier, self.penalty, margin).to(self.multiplier.device, dtype)
 
 
 def finite(values: Tensor) -> Tensor:
-    """In float64, with numbers where there are none."""
-    return torch.nan_to_num(values.double(), nan=0.0, posinf=_MOST, neginf=-_MOST)
+    """In float64, with 0 where there is no number: what is infinite says nothing of a scale."""
+    return torch.nan_to_num(values.double(), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _missed(excess: Tensor) -> Tensor:
+    return torch.nan_to_num(excess.double(), nan=torch.inf).clamp(min=0)

@@ -40,7 +40,7 @@ class Relay:
         problem, problems = self.problem, list(range(self.problem.goal.problems))
         run = self._run(0, problems, Spent([0.0] * len(problems)))
         try:
-            return self._search(0, problem, run)
+            return self._search(0, problem, problems, run)
         except BrokenFile as error:
             raise self.files.broken(error) from root(error)
 
@@ -59,7 +59,7 @@ class Relay:
         index = torch.tensor(problems, device=before.latent.device)
         run = self._run(number, problems, spent)
         try:
-            after = self._search(number, self._handed_on(number, before, index), run)
+            after = self._search(number, self._handed_on(number, before, index), problems, run)
         except BrokenFile as error:
             # Nothing is done yet, and the files of all stages are unchanged.
             raise self.files.broken(error) from root(error)
@@ -70,9 +70,9 @@ class Relay:
             raise failed(error, before, index) from error
         return joined(before, after, index, if_better=stage.keep == "better")
 
-    def _search(self, number: int, part: Problem, run: Run) -> SearchResult:
-        search = self.stages[number].searcher.search
-        return search(part.generator, part.goal, init=part.init, seed=part.seeds, run=run)
+    def _search(self, number: int, part: Problem, problems: list[int], run: Run) -> SearchResult:
+        searcher = self.searchers[number].select(torch.tensor(problems))
+        return searcher.search(part.generator, part.goal, init=part.init, seed=part.seeds, run=run)
 
     def _run(self, number: int, problems: list[int], spent: Spent) -> Run:
         """The run of one stage: what is left of the limits, and callbacks that see the whole run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.loop import BaseSearcher
+from latentsearch.loop import BaseSearcher, IterativeSearcher
 from latentsearch.problem import Problem
 from latentsearch.protocols import Searcher
 from latentsearch.result import SearchResult
@@ -22,17 +22,20 @@ class AugmentedLagrangian(BaseSearcher):
     A round is a search for the least sum of the loss and
     $(\max(0, \lambda + \rho g)^2 - \lambda^2) / 2\rho$ of each requirement, g being how far it is from being met.
     After it $\lambda \leftarrow \max(0, \lambda + \rho g)$, and $\rho$ grows where g has not fallen to a quarter. Each
-    round starts where the one before ended. In the last, which has twice the evaluations of the others, what meets all
-    requirements counts as better than what does not, and requirements are a little stricter, by what the round before
-    missed them by.
+    round starts where the one before ended. In the last, which has twice the evaluations, steps and seconds of the
+    others, requirements are a little stricter, by what the round before missed them by.
 
-    The answer is the one of least loss that any round found among those that meet all requirements; where there is
-    none, the one that misses them least. Multipliers and penalties belong to problems, so that a batch of problems is
-    each of them alone. The first penalty is such that the terms of what an initial latent misses weigh as much as the
-    loss there.
+    The answer is the one of least loss that any round met on its way among those that meet all requirements, ``init``
+    included; where there is none, the one that misses them least. Multipliers and penalties belong to problems, so that
+    a batch of problems is each of them alone. A status says how the last round ended, and proves nothing.
 
     The trace has an entry a round: the loss of the best answer so far that meets the requirements, infinity before.
     ``Run(stop_when_satisfied=True)`` ends a problem with the first row that meets them.
+
+    A search that looks at all it decodes, [ExhaustiveSearch][latentsearch.ExhaustiveSearch] or
+    [RandomSearch][latentsearch.RandomSearch], needs no rounds, and has none.
+
+    A requirement should say how far it is from being met: one that is only met or not gives a search nothing to go by.
 
     Sources: Powell (1969) and Hestenes (1969), *Multiplier and gradient methods*,
     <https://doi.org/10.1007/BF00927673>; Birgin and Martínez, *Practical augmented Lagrangian methods for constrained
@@ -88,6 +91,13 @@ class AugmentedLagrangian(BaseSearcher):
                 hint="rest.subject_to(constraint.below(t)) is one; other goals need no rounds: search with "
                 f"{type(self.searcher).__name__} itself",
             )
+        if isinstance(self.searcher, IterativeSearcher) and self.searcher.samples:
+            raise Unsupported(
+                "AugmentedLagrangian.searcher",
+                got=f"{type(self.searcher).__name__}, which samples",
+                expected="a search for the least loss",
+                hint="a sampler draws from a density: add the requirement as a term",
+            )
         # A searcher's own checks are of what a round asks of it.
         known(self.searcher).check(Rounds.first_problem(problem))
 
@@ -95,4 +105,7 @@ class AugmentedLagrangian(BaseSearcher):
         return known(self.searcher).least_evaluations(Rounds.first_problem(problem))
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
+        if isinstance(self.searcher, IterativeSearcher) and self.searcher.meets_requirements:
+            goal, init, seeds = problem.goal, problem.init, problem.seeds
+            return self.searcher.search(problem.generator, goal, init=init, seed=seeds, run=run)
         return Rounds(self.searcher, self.rounds, self.growth, problem, run).run()
