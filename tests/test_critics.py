@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 
 import pytest
@@ -214,9 +215,16 @@ SIDES = torch.arange(600) % 2
 FLAT = ls.ContinuousGenerator(lambda z: z, (2,))
 
 
+DROPOUT = nn.Dropout()
+
+
 def with_posterior(posterior):
     """A decoder that says everything twice."""
     return ls.ContinuousGenerator(lambda z: z.repeat(1, 2), (2,), encode=lambda x: x[:, :2], posterior=posterior)
+
+
+def sometimes_nan(outputs: Tensor) -> Tensor:
+    return torch.where(outputs[:, 0] > 2.5, torch.nan, outputs[:, 0].sigmoid())
 
 
 def mixing(outputs: Tensor) -> Tensor:
@@ -264,6 +272,11 @@ def test_fit_actor_by_rule_keeps_a_rule_that_has_no_gradient():
 
 REFUSED = {
     "no generator": (lambda: ls.fit_critic(nn.Linear(1, 1), BLOBS, SIDES), "expected a Generator"),
+    "classes of nothing": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES * 10**7), "numbers them from 0"),
+    "labels out of range": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES - 3), "from -3 to -2"),
+    "endless noise": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES, noise=math.inf), "fit_critic.noise"),
+    "spread": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0].sigmoid(), spread=0.0), "fit_actor_by_rule.spread"),
+    "a rule without a number": (lambda: ls.fit_actor_by_rule(FLAT, sometimes_nan), "a reward of nan"),
     "labels of other images": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES[:5]), "fit_critic.labels: got an int64"),
     "floating classes": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES.float()), r"labels\[:, None\] is one attribute"),
     "noise": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES, noise=-1), "fit_critic.noise: got -1"),
@@ -275,7 +288,7 @@ REFUSED = {
     "rule that mixes": (lambda: ls.fit_actor_by_rule(FLAT, mixing), "each alone"),
     "no rule": (lambda: ls.fit_actor_by_rule(FLAT, 3), "got int"),
     "log-variances": (
-        lambda: ls.fit_critic(with_posterior(lambda x: (x[:, :2], -x[:, :2].abs())), BLOBS.repeat(1, 2), SIDES),
+        lambda: with_posterior(lambda x: (x[:, :2], -x[:, :2].abs() - 1)),
         r"\(log_variance / 2\).exp\(\)",
     ),
 }
@@ -285,6 +298,34 @@ REFUSED = {
 def test_what_cannot_work_is_refused_before_any_training(call, match):
     with pytest.raises(ls.LatentSearchError, match=match):
         call()
+
+
+@pytest.mark.parametrize(
+    ("posterior", "match"),
+    [
+        (lambda x: x[:, :2], "got a Tensor"),
+        (lambda x: torch.distributions.Normal(x[:, :2], 1.0), "q(x).mean"),
+        (lambda x: (x, x), "mean and standard deviation"),
+        (lambda x: x.no_such_thing(), "AttributeError"),
+        (lambda x: (DROPOUT(x[:, :2]), torch.ones(len(x), 2)), "train mode"),
+    ],
+)
+def test_a_posterior_is_looked_at_on_wrapping(posterior, match):
+    with pytest.raises(ls.InvalidArgument, match=re.escape(match)):
+        with_posterior(posterior)
+    with pytest.raises(ls.InvalidArgument, match="posterior= for mean and standard deviation"):
+        ls.ContinuousGenerator(lambda z: z, (2,), encode=lambda x: (x, x))
+
+
+def test_critics_of_classes_and_of_attributes_are_not_taken_for_each_other():
+    classes, attributes = (made(AttributeCritic, PLANE, 2, exclusive=each, width=8).eval() for each in (True, False))
+    with pytest.raises(ls.InvalidArgument, match=r"ls\.Classified takes it"):
+        ls.HasAttributes(classes, {0: True})
+    with pytest.raises(ls.InvalidArgument, match=r"ls\.HasAttributes takes it"):
+        ls.Classified(attributes, 0, of="latent")
+    images = ls.ContinuousGenerator(lambda z: z.repeat(1, 2), (2,))
+    with pytest.raises(ls.InvalidArgument, match='say of="latent"'):
+        ls.RandomSearch().search(images, ls.Classified(classes, 0), seed=0)
 
 
 def test_codes_have_critics_and_no_actors():

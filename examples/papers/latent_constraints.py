@@ -68,7 +68,8 @@ def draw(options: argparse.Namespace) -> None:
     fits = Fits(setting, options.kept)
     rows = conditional.strips(setting, fits) | edits.strips(setting, fits)
     titles = {0: "from nothing: 0 to 9", len(conditional.STRIPS): "edits: each into the next digit"}
-    plots.save_grid(PICTURE, list(rows.values()), list(rows), titles=titles, scale=2)
+    labels = [name.replace("λ", "lambda") for name in rows]  # the font has no Greek
+    plots.save_grid(PICTURE, list(rows.values()), labels, titles=titles, scale=2)
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def check_generator(
     _check_prior(f"{name}.prior", generator)
     z, others = _trial_latents(name, generator).split(_ROWS)
     output = _decoded(name, generator, z)
-    _check_frozen(f"{name}.decoder", watch)
+    check_frozen(f"{name}.decoder", watch)
     _check_again(name, generator, watch, z, output)
     _check_rows(name, generator, z, others, output)
     if output_range is not None:
@@ -130,7 +130,7 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
     return output
 
 
-def _check_frozen(what: str, watch: Watch) -> None:
+def check_frozen(what: str, watch: Watch) -> None:
     """Raise if a layer drops values or mixes rows. Here that is certain to be seen; outputs show it only by chance."""
     if watch.stateful():
         raise InvalidArgument(
@@ -210,9 +210,12 @@ def _check_encode(
     """Encode, decode again: the result must look more like where it came from than like other rows."""
     what = f"{name}.encode"
     try:
-        code = encode(output)
+        code: object = encode(output)
+        if not isinstance(code, Tensor):
+            hint = "of the encoder of a VAE: encode=lambda x: net(x)[0], and posterior= for mean and standard deviation"
+            raise InvalidArgument(what, got=f"a {type(code).__name__}", expected="latents, a tensor", hint=hint)
         # The decoder has been looked at: what is found now is the encoder's.
-        _check_frozen(what, watch)
+        check_frozen(what, watch)
         generator.space.check(what, code)
         _check_encoder(what, encode, watch, output, code)
         again = generator.decode(code)

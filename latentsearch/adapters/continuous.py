@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentsearch.adapters._check import check_generator, home_of, modules_behind
+from latentsearch.adapters._check import check_frozen, check_generator, home_of, modules_behind
+from latentsearch.adapters._moments import moments
 from latentsearch.adapters._precision import raised
 from latentsearch.adapters._watch import Watch
 from latentsearch.errors import InvalidArgument, Unsupported
@@ -84,9 +85,11 @@ class ContinuousGenerator:
         self._posterior = posterior
         self.output_range = output_range
         if check:
-            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
+            with Watch([*modules_behind(decoder), *modules_behind(encode), *modules_behind(posterior)]) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
+                if posterior is not None:
+                    self._try_posterior(watch)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.space})"
@@ -112,12 +115,31 @@ class ContinuousGenerator:
 
         Raises:
             Unsupported: If the generator was made without ``posterior``.
+            InvalidArgument: If it gives something else, such as a log-variance.
         """
         if self._posterior is None:
             expected = "posterior= on wrapping"
             raise Unsupported("ContinuousGenerator.posterior", got="no posterior", expected=expected)
-        mean, deviation = self._posterior(output.to(self._native))
+        found: object = self._posterior(output.to(self._native))
+        mean, deviation = moments("ContinuousGenerator.posterior", found, (len(output), *self.space.shape))
         return raised(mean, self.dtype), raised(deviation, self.dtype)
+
+    def _try_posterior(self, watch: Watch) -> None:
+        """Ask it of a few outputs, as a fit will."""
+        what, shape = "ContinuousGenerator.posterior", (2, *self.space.shape)
+        with torch.no_grad():
+            output = self.decode(torch.zeros(shape, device=self.device, dtype=self.dtype))
+            try:
+                self.posterior(output)
+            except InvalidArgument:
+                raise
+            except Exception as error:
+                raise InvalidArgument(
+                    what,
+                    got=f"a function that fails on the decoder's outputs with {type(error).__name__}: {error}",
+                    expected="outputs (N, *O) to mean and standard deviation, (N, *S) each",
+                ) from error
+        check_frozen(what, watch)
 
     def _try_decoder(self) -> None:
         shape = (2, *self.space.shape)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.errors import Unsupported
 from latentsearch.fitting._given import are_latents, encoded
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, Generator
@@ -52,7 +52,6 @@ def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
         latents = torch.cat([encoded(generator, part) for part in data.split(_BATCH)])
         return Encodings(latents, _guessed(generator, latents))
     mean, deviation = (torch.cat(both) for both in zip(*parts, strict=True))
-    _check_posterior(generator, mean, deviation, len(data))
     drawn = noise.to(mean.device).normal(*mean.shape, dtype=mean.dtype)[0]
     return Encodings(mean + deviation * drawn, deviation.mean(0))
 
@@ -60,18 +59,6 @@ def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
 def _guessed(generator: Generator, latents: Tensor) -> Tensor:
     if not isinstance(generator.space, Continuous):
         return torch.zeros(())
-    return _OF_ALL * latents.std(0)
-
-
-def _check_posterior(generator: Generator, mean: Tensor, deviation: Tensor, rows: int) -> None:
-    what, shape = f"{type(generator).__name__}.posterior", (rows, *generator.space.shape)
-    for name, part in (("mean", mean), ("standard deviation", deviation)):
-        if tuple(part.shape) != shape:
-            raise InvalidArgument(what, got=f"a {name} of shape {tuple(part.shape)}", expected=f"one of shape {shape}")
-    if not bool((deviation > 0).all()):
-        raise InvalidArgument(
-            what,
-            got=f"standard deviations down to {float(deviation.min()):.3g}",
-            expected="positive ones",
-            hint="of log-variances they are (log_variance / 2).exp()",
-        )
+    # A dimension in which all latents are the same has no scale of its own.
+    spread = latents.std(0)
+    return _OF_ALL * torch.where(spread > 0, spread, 1.0)

@@ -149,12 +149,18 @@ def labels_of(caller: str, labels: object, rows: int) -> Tensor:
     expected = f"classes ({rows},) int64, or attributes ({rows}, A), bools or numbers from 0 to 1"
     if not isinstance(labels, Tensor):
         raise InvalidArgument(f"{caller}.labels", got=type(labels).__name__, expected=expected)
-    whole = not labels.is_floating_point() and labels.dtype != torch.bool
-    classes = labels.ndim == 1 and whole and len(labels) == rows and int(labels.min()) >= 0
-    attributes = labels.ndim == 2 and len(labels) == rows and float(labels.min()) >= 0 and float(labels.max()) <= 1
+    shaped = labels.ndim in (1, 2) and len(labels) == rows and labels.numel() > 0 and not labels.is_complex()
+    whole = shaped and not labels.is_floating_point() and labels.dtype != torch.bool
+    low, high = (float(labels.min()), float(labels.max())) if shaped else (0.0, 0.0)
+    classes = shaped and labels.ndim == 1 and whole and low >= 0
+    attributes = shaped and labels.ndim == 2 and low >= 0 and high <= 1
     if not (classes or attributes):
-        hint = "labels[:, None] is one attribute" if labels.ndim == 1 and len(labels) == rows and not whole else ""
-        raise InvalidArgument(f"{caller}.labels", got=describe(labels), expected=expected, hint=hint)
+        hint = "labels[:, None] is one attribute" if shaped and labels.ndim == 1 and not whole else ""
+        got = f"{describe(labels)}, from {low:g} to {high:g}" if shaped else describe(labels)
+        raise InvalidArgument(f"{caller}.labels", got=got, expected=expected, hint=hint)
+    if classes and high >= rows:
+        got, hint = f"classes up to {high:,.0f}", "labels.unique(return_inverse=True)[1] numbers them from 0"
+        raise InvalidArgument(f"{caller}.labels", got=got, expected=f"classes below {rows:,}", hint=hint)
     return labels.long() if classes else labels.float()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from numbers import Real
 
@@ -77,7 +78,7 @@ def fit_actor(
         raise InvalidArgument("fit_actor.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
     for name, value in (("critic_steps", critic_steps), ("steps", steps), ("batch_size", batch_size)):
         require_count(f"fit_actor.{name}", value)
-    if not isinstance(distance, Real) or distance < 0:
+    if not isinstance(distance, Real) or not 0 <= distance < math.inf:
         raise InvalidArgument("fit_actor.distance", got=repr(distance), expected="a number of at least 0")
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")

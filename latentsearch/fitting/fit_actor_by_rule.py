@@ -84,10 +84,11 @@ def fit_actor_by_rule(
         raise InvalidArgument(what, got=got, expected="a Generator", hint="ls.wrap(model) makes one")
     for name, value in (("rounds", rounds), ("draws", draws), ("steps", steps)):
         require_count(f"fit_actor_by_rule.{name}", value)
-    if not isinstance(distance, Real) or distance < 0:
+    if not isinstance(distance, Real) or not 0 <= distance < math.inf:
         raise InvalidArgument("fit_actor_by_rule.distance", got=repr(distance), expected="a number of at least 0")
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
+    scale = _checked_spread(spread, generator.space.shape)
     streams = Noise.from_seed(seed)
     latents = [generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)]
     _check_rule(generator, rule, latents[0][:2])
@@ -95,7 +96,7 @@ def fit_actor_by_rule(
     with initialised(seed):
         actor = Actor(generator.space, width=width, depth=depth)
         critic = ValueCritic(generator.space, width=width, depth=depth)
-        pair = RewardedActor(actor, critic, generator.prior, spread=spread, distance=distance)
+        pair = RewardedActor(actor, critic, generator.prior, spread=scale, distance=distance)
     pair = pair.to(generator.device)
     plan = Fit(math.ceil(steps / rounds), batch_size=256, optimizer=taking_turns(1), schedule=None, average=0.99)
     plan = replace(plan, log_every=plan.steps, progress=progress)
@@ -108,6 +109,14 @@ def fit_actor_by_rule(
     return _with_figures(generator, actor, rule, streams.fold(_FRESH).split(draws)).requires_grad_(False)
 
 
+def _checked_spread(spread: Tensor | float, shape: tuple[int, ...]) -> Tensor:
+    scale = torch.as_tensor(spread, dtype=torch.get_default_dtype())
+    if tuple(scale.shape) not in ((), shape) or not bool((scale > 0).all()) or not bool(scale.isfinite().all()):
+        got, expected = f"{describe(scale)}, from {float(scale.min()):g}", f"a positive number, or {shape} of these"
+        raise InvalidArgument("fit_actor_by_rule.spread", got=got, expected=expected)
+    return scale
+
+
 @torch.no_grad()
 def scored(generator: Generator, rule: Rule, latents: Tensor) -> Tensor:
     """``(N,)``: the rewards of what latents ``(N, *S)`` decode to, a part of them at a time."""
@@ -115,7 +124,12 @@ def scored(generator: Generator, rule: Rule, latents: Tensor) -> Tensor:
     def part(rows: slice) -> tuple[Tensor]:
         return (rule(generator.decode(latents[rows])).to(torch.float32),)
 
-    return Chunks(None).run(part, len(latents))[0]
+    rewards = Chunks(None).run(part, len(latents))[0]
+    outside = ~((rewards >= 0) & (rewards <= 1))
+    if bool(outside.any()):
+        got, expected = f"a reward of {float(rewards[outside][0]):g}", "numbers from 0 to 1 for all outputs"
+        raise InvalidArgument("fit_actor_by_rule.rule's result", got=got, expected=expected)
+    return rewards
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from numbers import Real
 
@@ -79,7 +80,7 @@ def fit_critic(
     require_count("fit_critic.steps", steps)
     if not isinstance(held_out, Real) or not 0 < held_out < 1:
         raise InvalidArgument("fit_critic.held_out", got=repr(held_out), expected="a share between 0 and 1")
-    if not isinstance(noise, Real) or noise < 0:
+    if not isinstance(noise, Real) or not 0 <= noise < math.inf:
         raise InvalidArgument("fit_critic.noise", got=repr(noise), expected="a number of at least 0")
     images = check_given(generator, images, held_out, caller="fit_critic")
     labels = labels_of("fit_critic", labels, len(images)).to(generator.device)

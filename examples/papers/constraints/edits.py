@@ -48,6 +48,8 @@ def methods(
     rounds = ls.AugmentedLagrangian(ls.GradientSearch())
     for at in (0.9, 0.97, 0.98, 0.99):
         yield f"the nearest at {at:g}", rounds, near.subject_to(attribute[at])
+    plain = ls.Classified(fits.critic(noise=0.0), asked, of="latent", threshold=0.99)
+    yield "the nearest at 0.99, a critic trained without noise", rounds, near.subject_to(plain)
     for distance in (0.0, 0.1):
         actor = fits.actor(distance)
         yield f"actor, λ = {distance:g}", ls.ActorSearch(actor, actor.one_hot(asked)), attribute[0.97]
