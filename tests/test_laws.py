@@ -18,6 +18,7 @@ from typing_extensions import is_protocol
 import latentsearch as ls
 from latentsearch import adapters, goal, models, relaxations, testing, training
 from latentsearch.bounds import Bounded
+from latentsearch.critics import Actor
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
 from latentsearch.priors import (
@@ -211,7 +212,7 @@ def critics(dtype: torch.dtype) -> Iterator[ls.Prior]:
     with training.initialised(0):
         for base in (StandardNormal((2, 3), dtype), mixture, *codes):
             critic = NoiseContrastivePrior(base, width=16, depth=2, draws=16).to(dtype).eval()
-            nn.init.normal_(critic.network[-1].weight, 0, 0.2)
+            nn.init.normal_(critic.network.last.weight, 0, 0.2)
             yield critic
 
 
@@ -278,6 +279,11 @@ def latent_constraints(prior: ls.Prior, latent: Tensor) -> Iterator[ls.Constrain
         yield ls.Sphere()
         yield ls.Near(latent) + ls.Sphere(2.0)
         yield ls.Near(latent, metric="log", scale=0.3)
+        yield ls.Near(latent, scale=draw(1, *latent.shape[1:], dtype=latent.dtype).exp())
+        yield ls.HasAttributes(lambda z: z[:, :3], {0: True, 2: False}, threshold=0.5)
+        yield ls.HasAttributes(lambda z: z[:, 0], threshold=None)
+        yield ls.Classified(lambda z: z[:, :3], torch.arange(len(latent)) % 3, of="latent", threshold=0.4)
+        yield ls.Near(latent).subject_to(ls.HasAttributes(lambda z: z[:, 0], threshold=0.5))
         yield ls.Near(latent, metric="log", scale=draw(len(latent), dtype=latent.dtype).exp())
 
 
@@ -407,6 +413,17 @@ def provable() -> TestProblem:
     return TestProblem(generator, ls.Matches(target))
 
 
+def rounding(toy: toys.Toy) -> TestProblem:
+    """A toy to a method whose own network rounds by batch."""
+    return TestProblem(toy.generator, toy.constraint)
+
+
+def requirements(toy: toys.Toy) -> TestProblem:
+    """A toy whose outputs must be large on average."""
+    large = ls.Satisfies(lambda x: 0.3 - x.flatten(1).mean(1), name="large").below(0)
+    return TestProblem(toy.generator, toy.constraint.subject_to(large))
+
+
 def posterior() -> TestProblem:
     """A measurement in nats and a prior."""
     toy = toys.bowl(3)
@@ -489,6 +506,16 @@ SUBJECTS += [
 SUBJECTS += [
     (ls.SMCSearch(particles=4, reveals=2), grids()),
     (ls.SMCSearch(particles=3, trust=None, transitions=3, restarts=2), grids()),
+]
+with training.initialised(0):
+    ACTOR, ASKED = (Actor(toys.bowl().generator.space, labels=labels, width=8).eval() for labels in (0, 2))
+SUBJECTS += [
+    (ls.AugmentedLagrangian(ls.GradientSearch(), rounds=2), requirements(toys.bowl(3))),
+    (ls.AugmentedLagrangian(ls.GradientSearch(restarts=2), rounds=3), requirements(toys.bowl(3))),
+    (ls.AugmentedLagrangian(ls.CoordinateSearch(), rounds=2), requirements(toys.codes(3))),
+    (ls.ActorSearch(ACTOR, restarts=2), rounding(toys.bowl(3))),
+    (ls.ActorSearch(ASKED, torch.tensor([1.0, 0.0])), rounding(toys.bowl(3))),
+    (ls.AttributeVectorSearch(torch.tensor([[1.0, 0.5, 0.0, -1.0]]), steps=7), toys.bowl(3)),
 ]
 SUBJECTS += ESTIMATORS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from numbers import Real
 
 import torch
@@ -25,8 +24,10 @@ Rule = Callable[[Tensor], Tensor]
 """Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1; it needs no gradient."""
 
 _PRIOR_SHARE = 0.1  # of draws of the prior among what is scored anew
-_KEPT = 8  # rounds whose latents the critic learns from
-_FIRST, _ROUND, _FRESH = 1, 2, 3  # streams of noise folded in
+_ROUND_SHARE = 8  # a round scores so many times fewer latents than are scored at first
+_RECENT = 8  # rounds whose latents are learnt from
+_BATCH = 256
+_FIRST, _ROUND, _FRESH, _CHOICE = 1, 2, 3, 4  # streams of noise folded in
 
 
 def fit_actor_by_rule(
@@ -36,7 +37,7 @@ def fit_actor_by_rule(
     distance: float = 0.1,
     spread: Tensor | float = 1.0,
     rounds: int = 20,
-    draws: int = 2000,
+    draws: int = 8000,
     width: int = 256,
     depth: int = 3,
     steps: int = 10_000,
@@ -46,8 +47,8 @@ def fit_actor_by_rule(
     """Fit an actor that moves draws of the generator's prior to where a rule rewards what they decode to.
 
     There are no labels, and no gradient through rule or decoder: draws are decoded and scored, a critic learns the
-    scores from latents, and the actor follows the critic. In rounds, what the actor makes is decoded and scored by the
-    rule itself, and learnt from: where the critic was fooled, it is put right.
+    scores from latents, and the actor follows the critic. Again and again what the actor makes is decoded and scored by
+    the rule itself, and learnt from: where the critic was fooled, it is put right.
 
     Args:
         generator: The decoder, over continuous latents.
@@ -55,7 +56,7 @@ def fit_actor_by_rule(
         distance: The weight of the distance penalty.
         spread: The unit of distance, ``(*S)`` or a number: of a VAE the mean standard deviation of q(z|x).
         rounds: How often what the actor makes is scored.
-        draws: Latents decoded and scored in each round.
+        draws: Latents decoded and scored at first; each round scores an eighth as many.
         width: Hidden units of a layer, of both networks.
         depth: Hidden layers.
         steps: Gradient steps in all, half of them the critic's.
@@ -63,9 +64,9 @@ def fit_actor_by_rule(
         seed: For draws, first weights, and the order of what is learnt from.
 
     Returns:
-        The actor, frozen. Its ``figures`` are of fresh draws, as many as a round has: the mean ``reward``, the share
-        with a reward of 1 as ``satisfied``, and both of the draws themselves as ``reward before`` and
-        ``satisfied before``.
+        The actor, frozen. Its ``figures`` are of fresh draws, as many as two rounds have: the mean ``reward``, the
+        share with a reward of 1 as ``satisfied``, and both of the draws themselves as ``reward before`` and ``satisfied
+        before``.
 
     Raises:
         Unsupported: If latents are codes.
@@ -75,7 +76,7 @@ def fit_actor_by_rule(
         >>> import torch
         >>> import latentsearch as ls
         >>> generator = ls.ContinuousGenerator(lambda z: z, (2,))
-        >>> actor = ls.fit_actor_by_rule(generator, lambda x: (x[:, 0] > 0).float(), rounds=2, draws=200, steps=400)
+        >>> actor = ls.fit_actor_by_rule(generator, lambda x: (x[:, 0] > 0).float(), rounds=4, draws=400, steps=400)
         >>> actor.figures["reward"] > actor.figures["reward before"]
         True
     """
@@ -90,23 +91,73 @@ def fit_actor_by_rule(
         raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
     scale = _checked_spread(spread, generator.space.shape)
     streams = Noise.from_seed(seed)
-    latents = [generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)]
-    _check_rule(generator, rule, latents[0][:2])
-    rewards = [scored(generator, rule, latents[0])]
+    first = generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)
+    _check_rule(generator, rule, first[:2])
     with initialised(seed):
         actor = Actor(generator.space, width=width, depth=depth)
         critic = ValueCritic(generator.space, width=width, depth=depth)
         pair = RewardedActor(actor, critic, generator.prior, spread=scale, distance=distance)
     pair = pair.to(generator.device)
-    plan = Fit(math.ceil(steps / rounds), batch_size=256, optimizer=taking_turns(1), schedule=None, average=0.99)
-    plan = replace(plan, log_every=plan.steps, progress=progress)
-    for number in range(rounds):
-        recent = torch.cat(latents[-_KEPT:]), torch.cat(rewards[-_KEPT:])
-        fit(pair, recent, plan, seed=seed + number)
-        made = _made(generator, actor, streams.fold(_ROUND).fold(number).split(draws))
-        latents.append(made)
-        rewards.append(scored(generator, rule, made))
-    return _with_figures(generator, actor, rule, streams.fold(_FRESH).split(draws)).requires_grad_(False)
+    plan = Fit(
+        steps,
+        batch_size=_BATCH,
+        optimizer=taking_turns(1),
+        schedule=None,
+        average=min(max(1 - 20 / steps, 0.5), 0.99),
+        log_every=steps,
+        progress=progress,
+    )
+    fit(
+        pair,
+        _Scored(generator, rule, actor, first, max(steps // (rounds + 1), 1), streams.fold(_ROUND)),
+        plan,
+        seed=seed,
+    )
+    fresh = streams.fold(_FRESH).split(max(2 * draws // _ROUND_SHARE, 1))
+    return _with_figures(generator, actor, rule, fresh).requires_grad_(False)
+
+
+class _Scored:
+    """Batches of latents and rewards: half of the first draws, half of what the actor made of others in rounds.
+
+    Args:
+        generator: The decoder.
+        rule: What scores its outputs.
+        actor: As it is when a round begins.
+        first: ``(N, *S)``, draws of the prior.
+        every: Steps between rounds.
+        noise: One row, for the draws of rounds.
+    """
+
+    def __init__(self, generator: Generator, rule: Rule, actor: Actor, first: Tensor, every: int, noise: Noise) -> None:
+        self.generator, self.rule, self.actor, self.every, self.noise = generator, rule, actor, every, noise
+        self.first = first, scored(generator, rule, first)
+        self.made: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, step: int, noise: Noise) -> tuple[Tensor, Tensor]:
+        if step and step % self.every == 0:
+            latents = self._round(step)
+            self.made = [*self.made[1 - _RECENT :], (latents, scored(self.generator, self.rule, latents))]
+        if not self.made:
+            return _some(self.first, _BATCH, noise)
+        recent = torch.cat([z for z, _ in self.made]), torch.cat([rewards for _, rewards in self.made])
+        halves = [_some(part, _BATCH // 2, noise.fold(n)) for n, part in enumerate((self.first, recent))]
+        return torch.cat([z for z, _ in halves]), torch.cat([rewards for _, rewards in halves])
+
+    @torch.no_grad()
+    def _round(self, step: int) -> Tensor:
+        """What the actor makes of fresh draws, but for some of the draws themselves."""
+        count = max(len(self.first[0]) // _ROUND_SHARE, 1)
+        z = self.generator.prior.sample(self.noise.fold(step).split(count)).to(self.generator.device)
+        few = int(_PRIOR_SHARE * count)
+        return torch.cat([z[:few], self.actor(z[few:])])
+
+
+def _some(data: tuple[Tensor, Tensor], count: int, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Some rows of latents and their rewards."""
+    latents, rewards = data
+    rows = noise.fold(_CHOICE).integers(len(latents), count)[0].to(latents.device)
+    return latents[rows], rewards[rows]
 
 
 def _checked_spread(spread: Tensor | float, shape: tuple[int, ...]) -> Tensor:
@@ -130,14 +181,6 @@ def scored(generator: Generator, rule: Rule, latents: Tensor) -> Tensor:
         got, expected = f"a reward of {float(rewards[outside][0]):g}", "numbers from 0 to 1 for all outputs"
         raise InvalidArgument("fit_actor_by_rule.rule's result", got=got, expected=expected)
     return rewards
-
-
-@torch.no_grad()
-def _made(generator: Generator, actor: Actor, noise: Noise) -> Tensor:
-    """What the actor makes of draws, but for some of the draws themselves."""
-    z = generator.prior.sample(noise).to(generator.device)
-    few = int(_PRIOR_SHARE * len(z))
-    return torch.cat([z[:few], actor(z[few:])])
 
 
 @torch.no_grad()

@@ -165,10 +165,14 @@ def sums_add_losses(constraint: Scored, generator: Generator) -> None:
 
 
 def terms_add_up(constraint: Scored, generator: Generator) -> None:
-    """The losses of the report sum to the loss."""
+    """The losses of the report sum to the loss, but for those of terms that are required and nothing else."""
     output, z = _rows(constraint, generator)
-    terms = constraint.goal.report(output, z)
-    total = torch.stack([score.loss for score in terms.values()]).sum(0)
+    goal = constraint.goal
+    terms = goal.report(output, z)
+    counted = [
+        score.loss for weight, score in zip(goal.weights, terms.values(), strict=True) if weight or not goal.required
+    ]
+    total = torch.stack(counted).sum(0)
     require(
         close(constraint.goal.limit.confine(Score(total), z).loss, constraint(output, z).loss),
         terms_add_up,
