@@ -151,7 +151,7 @@ def test_an_actor_learns_to_make_data_and_a_penalty_keeps_it_near():
     for distance in (0.0, 3.0):
         actor, critic = made(Actor, PLANE, width=32), made(Critic, PLANE, width=32).calibrated(data)
         pair = ActorCritic(actor, critic, PRIOR, spread=1.0, distance=distance)
-        ls.fit(pair, (data,), ls.Fit(600, batch_size=64, optimizer=turns(), schedule=None, average=0.98, log_every=600))
+        ls.fit(pair, (data,), ls.Fit(400, batch_size=64, optimizer=turns(), schedule=None, average=0.98, log_every=400))
         with torch.no_grad():
             moved[distance] = pair.actor(z)
     made_mean, made_spread = moved[0.0].mean(0), moved[0.0].std(0)

@@ -169,9 +169,9 @@ def terms_add_up(constraint: Scored, generator: Generator) -> None:
     output, z = _rows(constraint, generator)
     goal = constraint.goal
     terms = goal.report(output, z)
-    counted = [
-        score.loss for weight, score in zip(goal.weights, terms.values(), strict=True) if weight or not goal.required
-    ]
+    # Terms that are only required have the weight 0, and come in their order.
+    uncounted = {n for n, weight in enumerate(goal.weights) if goal.required and not weight}
+    counted = [score.loss for n, score in enumerate(terms.values()) if n not in uncounted]
     total = torch.stack(counted).sum(0)
     require(
         close(constraint.goal.limit.confine(Score(total), z).loss, constraint(output, z).loss),
