@@ -119,6 +119,14 @@ def test_a_pair_of_equal_critics_pays_what_a_coin_costs():
     assert float(actor["distance"]) == pytest.approx(0.3 * float(away))
 
 
+def test_an_actor_is_asked_for_the_labels_of_other_data():
+    actor, critic = made(Actor, PLANE, labels=40, width=8), made(Critic, PLANE, labels=40, width=8)
+    labels = torch.eye(40)
+    z, asked = ActorCritic(actor, critic, PRIOR, spread=1.0)._asked(normal(40, 2), labels, ls.Noise.from_seed(0))
+    assert z.shape == (40, 2) and not torch.equal(asked, labels)
+    assert torch.equal(asked.sum(0), torch.ones(40)) and torch.equal(asked.sum(1), torch.ones(40))
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [

@@ -348,6 +348,28 @@ def test_settings_of_one_problem_each_go_with_the_problems_that_are_left():
     assert result.score.satisfied.tolist() == [True, True, False]
 
 
+def test_settings_of_one_problem_each_go_with_the_problems_of_a_round():
+    vectors = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    axis = ls.Satisfies(lambda x, least: least - x.sum(1), targets=torch.tensor([0.1, 0.2, 50.0]), name="sum").below(0)
+    search = ls.AugmentedLagrangian(ls.AttributeVectorSearch(vectors, steps=20), rounds=3)
+    run = ls.Run(evaluations=200, stop_when_satisfied=True)
+    goal = ls.Near(torch.zeros(3, 3)).subject_to(axis)
+    result = search.search(PLANE, goal, init=torch.zeros(3, 3), seed=0, run=run)
+    assert result.score.satisfied.tolist() == [True, True, False]
+    assert (result.latent.abs() > 0).tolist() == [[True, False, False], [False, True, False], [False, False, True]]
+
+
+def test_an_interrupt_while_the_answer_is_decoded_is_told():
+    whole = Breaking(0, KeyboardInterrupt)
+    goal, run = ls.Near(SOURCE) + ls.Matches(SOURCE), ls.Run(evaluations=10)
+    for decode in (whole, None):
+        decode = decode or Breaking(whole.calls, KeyboardInterrupt)
+        generator = ls.ContinuousGenerator(decode, (3,), check=False)
+        result = ls.GradientSearch().search(generator, goal, init=SOURCE, seed=0, run=run)
+        expected = ls.Status.BUDGET if decode is whole else ls.Status.INTERRUPTED
+        assert set(result.status) == {expected}
+
+
 def test_a_threshold_that_the_rest_has_of_its_own_is_no_requirement_but_one_that_is_said_is():
     likely = ls.Classified(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), 0)
     goal = likely.subject_to(ls.Near(SOURCE).below(1.0))
