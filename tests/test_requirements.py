@@ -381,7 +381,7 @@ def test_a_threshold_that_the_rest_has_of_its_own_is_no_requirement_but_one_that
 def test_a_result_says_whether_it_is_satisfied():
     run = ls.Run(evaluations=5)
     text = repr(ls.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=run))
-    assert "0: loss 0, BUDGET, 5" in text.replace(" 4 ", " 5 ") or "satisfied" not in text.splitlines()[1]
+    assert "BUDGET" in text.splitlines()[1] and "satisfied" not in text.splitlines()[1]
     assert "satisfied" in repr(ls.search(PLANE, PROJECTION, init=SOURCE, seed=0, run=ENOUGH)).splitlines()[1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,25 @@ Augment = Callable[[Tensor, Noise], Tensor]
 
 class FitWarning(UserWarning):
     """Something about what a prior is fitted to that works, and is probably not what was meant."""
+
+
+def require_generator(caller: str, generator: object) -> None:
+    """Raise InvalidArgument unless this is a generator."""
+    if not isinstance(generator, Generator):
+        got, hint = type(generator).__name__, "ls.wrap(model) makes one"
+        raise InvalidArgument(f"{caller}.generator", got=got, expected="a Generator", hint=hint)
+
+
+def require_share(what: str, share: object) -> None:
+    """Raise InvalidArgument unless this is a share between 0 and 1."""
+    if not isinstance(share, Real) or not 0 < float(share) < 1:
+        raise InvalidArgument(what, got=repr(share), expected="a share between 0 and 1")
+
+
+def require_weight(what: str, weight: object) -> None:
+    """Raise InvalidArgument unless this is a finite number of at least 0."""
+    if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
+        raise InvalidArgument(what, got=repr(weight), expected="a number of at least 0")
 
 
 def check_settings(space: LatentSpace, **for_codes: object) -> None:

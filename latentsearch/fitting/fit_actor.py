@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +10,9 @@ from torch import Tensor
 
 from latentsearch._checks import require_count
 from latentsearch.critics import Actor, ActorCritic, Critic
-from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.errors import Unsupported
 from latentsearch.fitting._encodings import encodings
-from latentsearch.fitting._given import check_given, labels_of
+from latentsearch.fitting._given import check_given, labels_of, require_generator, require_weight
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
@@ -73,19 +71,16 @@ def fit_actor(
         >>> actor = ls.fit_actor(generator, images, labels, steps=4)
         >>> sevens = ls.ActorSearch(actor, actor.one_hot(7))
     """
-    if not isinstance(generator, Generator):
-        got = type(generator).__name__
-        raise InvalidArgument("fit_actor.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_generator("fit_actor", generator)
     for name, value in (("critic_steps", critic_steps), ("steps", steps), ("batch_size", batch_size)):
         require_count(f"fit_actor.{name}", value)
-    if not isinstance(distance, Real) or not 0 <= distance < math.inf:
-        raise InvalidArgument("fit_actor.distance", got=repr(distance), expected="a number of at least 0")
+    require_weight("fit_actor.distance", distance)
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")
     images = check_given(generator, images, 0.0, caller="fit_actor")
     latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
-    data = (latents,) if labels is None else (latents, _as_numbers(labels_of("fit_actor", labels, len(images))))
-    count = 0 if labels is None else data[1].shape[1]
+    asked = [] if labels is None else [_as_numbers(labels_of("fit_actor", labels, len(images)))]
+    count = asked[0].shape[1] if asked else 0
     with initialised(seed):
         actor = Actor(generator.space, labels=count, width=width, depth=depth)
         critic = Critic(generator.space, labels=count, width=width, depth=depth).calibrated(latents)
@@ -99,7 +94,7 @@ def fit_actor(
         log_every=steps,
         progress=progress,
     )
-    fit(pair.to(generator.device), data, plan, seed=seed)
+    fit(pair.to(generator.device), (latents, *asked), plan, seed=seed)
     return actor.requires_grad_(False)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import Tensor
@@ -14,6 +12,7 @@ from latentsearch._memory import Chunks
 from latentsearch._rounding import same_losses
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
 from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.fitting._given import require_generator, require_weight
 from latentsearch.fitting.fit_actor import taking_turns
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
@@ -80,13 +79,10 @@ def fit_actor_by_rule(
         >>> actor.figures["reward"] > actor.figures["reward before"]
         True
     """
-    if not isinstance(generator, Generator):
-        got, what = type(generator).__name__, "fit_actor_by_rule.generator"
-        raise InvalidArgument(what, got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_generator("fit_actor_by_rule", generator)
     for name, value in (("rounds", rounds), ("draws", draws), ("steps", steps)):
         require_count(f"fit_actor_by_rule.{name}", value)
-    if not isinstance(distance, Real) or not 0 <= distance < math.inf:
-        raise InvalidArgument("fit_actor_by_rule.distance", got=repr(distance), expected="a number of at least 0")
+    require_weight("fit_actor_by_rule.distance", distance)
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
     scale = _checked_spread(spread, generator.space.shape)

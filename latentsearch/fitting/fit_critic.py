@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from numbers import Real
 
 import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count
 from latentsearch.critics import AttributeCritic
-from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._encodings import encodings
-from latentsearch.fitting._given import check_given, held_out_of, labels_of
+from latentsearch.fitting._given import (
+    check_given,
+    held_out_of,
+    labels_of,
+    require_generator,
+    require_share,
+    require_weight,
+)
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.training import Fit, fit, initialised
@@ -74,14 +78,10 @@ def fit_critic(
         >>> ls.search(generator, seven, seed=0).latent.shape
         torch.Size([1, 20])
     """
-    if not isinstance(generator, Generator):
-        got = type(generator).__name__
-        raise InvalidArgument("fit_critic.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_generator("fit_critic", generator)
     require_count("fit_critic.steps", steps)
-    if not isinstance(held_out, Real) or not 0 < held_out < 1:
-        raise InvalidArgument("fit_critic.held_out", got=repr(held_out), expected="a share between 0 and 1")
-    if not isinstance(noise, Real) or not 0 <= noise < math.inf:
-        raise InvalidArgument("fit_critic.noise", got=repr(noise), expected="a number of at least 0")
+    require_share("fit_critic.held_out", held_out)
+    require_weight("fit_critic.noise", noise)
     images = check_given(generator, images, held_out, caller="fit_critic")
     labels = labels_of("fit_critic", labels, len(images)).to(generator.device)
     streams = Noise.from_seed(seed)

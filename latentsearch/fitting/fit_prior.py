@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,17 @@ from latentsearch._checks import require_count, require_positive
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
 from latentsearch.fitting._density import fit_density, nats
-from latentsearch.fitting._given import Augment, are_latents, changed, check_given, check_settings, encoded, held_out_of
+from latentsearch.fitting._given import (
+    Augment,
+    are_latents,
+    changed,
+    check_given,
+    check_settings,
+    encoded,
+    held_out_of,
+    require_generator,
+    require_share,
+)
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
 from latentsearch.priors import (
@@ -103,12 +112,9 @@ def fit_prior(
         >>> sorted(prior.figures)
         ['bits', 'histogram', 'temperature', 'uniform']
     """
-    if not isinstance(generator, Generator):
-        got = type(generator).__name__
-        raise InvalidArgument("fit_prior.generator", got=got, expected="a Generator", hint="ls.wrap(model) makes one")
+    require_generator("fit_prior", generator)
     require_count("fit_prior.steps", steps)
-    if not isinstance(held_out, Real) or not 0 < held_out < 1:
-        raise InvalidArgument("fit_prior.held_out", got=repr(held_out), expected="a share between 0 and 1")
+    require_share("fit_prior.held_out", held_out)
     if temperature is not None:
         require_positive("fit_prior.temperature", temperature)
     space = generator.space
