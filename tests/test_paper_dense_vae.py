@@ -1,7 +1,8 @@
-"""examples/papers/train_dense_vae.py: what it reads off the bound."""
+"""examples/papers/train_dense_vae.py: what it reads off the bound, and its log."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -32,3 +33,10 @@ def test_the_best_variance_is_where_the_error_equals_it() -> None:
     assert script.best_variance(rows) == pytest.approx(4e-4)
     with pytest.raises(ValueError, match="wider range"):
         script.best_variance({"1": {"held_out": {"mse": 0.1}}, "0.5": {"held_out": {"mse": 0.1}}})
+
+
+def test_the_log_holds_the_sweep() -> None:
+    log = json.loads(script.LOG.read_text())
+    assert {float(name) for name in log["sweep"]} == {*script.VARIANCES, log["best_variance"]}
+    elbos = {name: row["test"]["elbo"] for name, row in log["sweep"].items()}
+    assert float(max(elbos, key=lambda name: elbos[name])) == log["best_variance"]

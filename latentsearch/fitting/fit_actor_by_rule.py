@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,11 +15,10 @@ from latentsearch._rounding import same_losses
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.fitting._given import require_generator, require_weight
-from latentsearch.fitting.fit_actor import taking_turns
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
-from latentsearch.training import Fit, fit, initialised
+from latentsearch.training import Fit, Group, fit, initialised
 
 Rule = Callable[[Tensor], Tensor]
 """Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1; it needs no gradient."""
@@ -26,6 +27,8 @@ _PRIOR_SHARE = 0.1  # of draws of the prior among what is scored anew
 _ROUND_SHARE = 8  # a round scores so many times fewer latents than are scored at first
 _RECENT = 8  # rounds whose latents are learnt from
 _BATCH = 256
+_CRITIC = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1)
+_ACTOR = partial(torch.optim.Adam, lr=1e-3)
 _FIRST, _ROUND, _FRESH, _CHOICE = 1, 2, 3, 4  # streams of noise folded in
 
 
@@ -47,7 +50,9 @@ def fit_actor_by_rule(
 
     There are no labels, and no gradient through rule or decoder: draws are decoded and scored, a critic learns the
     scores from latents, and the actor follows the critic. Again and again what the actor makes is decoded and scored by
-    the rule itself, and learnt from: where the critic was fooled, it is put right.
+    the rule itself, and learnt from: where the critic was fooled, it is put right. The critic learns before the actor
+    moves, and they take turns of hundreds of steps: an actor that follows a critic from its first step on leaves the
+    data before there is anything to follow.
 
     Args:
         generator: The decoder, over continuous latents.
@@ -58,7 +63,7 @@ def fit_actor_by_rule(
         draws: Latents decoded and scored at first; each round scores an eighth as many.
         width: Hidden units of a layer, of both networks.
         depth: Hidden layers.
-        steps: Gradient steps in all, half of them the critic's.
+        steps: Gradient steps in all. A quarter of them teaches the critic the first draws; then they take turns.
         progress: Whether to show progress.
         seed: For draws, first weights, and the order of what is learnt from.
 
@@ -94,21 +99,17 @@ def fit_actor_by_rule(
         critic = ValueCritic(generator.space, width=width, depth=depth)
         pair = RewardedActor(actor, critic, generator.prior, spread=scale, distance=distance)
     pair = pair.to(generator.device)
-    plan = Fit(
-        steps,
-        batch_size=_BATCH,
-        optimizer=taking_turns(1),
-        schedule=None,
-        average=min(max(1 - 20 / steps, 0.5), 0.99),
-        log_every=steps,
-        progress=progress,
-    )
-    fit(
-        pair,
-        _Scored(generator, rule, actor, first, max(steps // (rounds + 1), 1), streams.fold(_ROUND)),
-        plan,
-        seed=seed,
-    )
+    alone = max(steps // 4, 1)
+    block = max((steps - alone) // (2 * rounds + 2), 1)
+    known = _Scored(generator, rule, actor, first, 2 * block, streams.fold(_ROUND))
+    plan = Fit(alone, batch_size=_BATCH, optimizer=_CRITIC, schedule=None, log_every=alone, progress=progress)
+    fit(critic, known.first, plan, seed=seed)
+    turns = {
+        "critic": Group(lambda pair: pair.critic.parameters(), _CRITIC, block),
+        "actor": Group(lambda pair: pair.actor.parameters(), _ACTOR, block),
+    }
+    both, average = 2 * block * (rounds + 1), min(max(1 - 10 / block, 0.5), 0.99)
+    fit(pair, known, replace(plan, steps=both, optimizer=turns, average=average, log_every=both), seed=seed)
     fresh = streams.fold(_FRESH).split(max(2 * draws // _ROUND_SHARE, 1))
     return _with_figures(generator, actor, rule, fresh).requires_grad_(False)
 

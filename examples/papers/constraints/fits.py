@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
+from argmax.attributes import measures
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -46,6 +47,25 @@ class Fits:
         name = f"actor-{'labels' if labelled else 'none'}-{distance:g}-{steps}"
         return self._kept(name, lambda: Actor(ls.Continuous((20,)), labels=10 if labelled else 0), fit)
 
+    def attributes(self, limit: Tensor) -> AttributeCritic:
+        """Of the eight that rules read off images, present where a measure is above its limit."""
+        images = self.setting.train[0]
+        made = partial(AttributeCritic, ls.Continuous((20,)), len(limit), exclusive=False)
+        return self._kept(
+            "critic-attributes", made, lambda: ls.fit_critic(self.setting.generator, images, _read(images, limit))
+        )
+
+    def actor_of_attributes(self, distance: float, limit: Tensor, steps: int = 24_000) -> Actor:
+        """Asked for combinations of these."""
+        images = self.setting.train[0]
+        made = partial(Actor, ls.Continuous((20,)), labels=len(limit))
+
+        def fit() -> Actor:
+            generator, labels = self.setting.generator, _read(images, limit)
+            return ls.fit_actor(generator, images, labels, distance=distance, steps=steps)
+
+        return self._kept(f"actor-attributes-{distance:g}-{steps}", made, fit)
+
     def realism(self) -> RealismCritic:
         """The paper's, with an inner loop of up to 20 steps."""
 
@@ -79,6 +99,12 @@ class Fits:
         print(f"{name}: fitted in {self.seconds[name]:.0f} s", flush=True)
         save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
         return model.eval().requires_grad_(False)
+
+
+@cache
+def _read(images: Tensor, limit: Tensor) -> Tensor:
+    """``(N, 8)``, 0 or 1."""
+    return (measures(images) > limit).float()
 
 
 def means(setting: Setting) -> Tensor:
