@@ -82,14 +82,14 @@ def variety(tokens: Tensor) -> dict[str, float]:
     }
 
 
-def actor_of(generator: ls.Generator, name: str, reward: Reward, spread: Tensor, options: argparse.Namespace) -> Actor:
+def actor_of(generator: ls.Generator, name: str, reward: Reward, options: argparse.Namespace) -> Actor:
     path = options.kept / f"{name.replace(' ', '-').replace(',', '')}-{options.distance:g}.safetensors"
     if path.exists():
         actor = Actor(generator.space)
         actor.load_state_dict(load_file(path))
         return actor.eval()
     actor = ls.fit_actor_by_rule(
-        generator, reward, distance=options.distance, spread=spread, steps=options.steps, rounds=options.rounds
+        generator, reward, distance=options.distance, steps=options.steps, rounds=options.rounds
     )
     print(name, actor.figures, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     log["rows"].append({"method": "prior"} | scored(before, every) | variety(before))
     for name, rewards in wanted.items():
         start = time.perf_counter()
-        actor = actor_of(generator, name, all_of(rewards), spread, options)
+        actor = actor_of(generator, name, all_of(rewards), options)
         with torch.no_grad():
             moved = actor(z)
         after = tokens_of(generator, moved)
@@ -150,12 +150,12 @@ def report(options: argparse.Namespace) -> None:
 
 def draw(options: argparse.Namespace) -> None:
     """Three draws of the prior, what each actor makes of them, and the same as MIDI files."""
-    generator, spread, dense = prepared()
+    generator, _, dense = prepared()
     z = generator.prior.sample(ls.Noise.from_seed(2, 1))
     found = {"prior": tokens_of(generator, z)}
     for name, rewards in rules(dense).items():
         with torch.no_grad():
-            found[name] = tokens_of(generator, actor_of(generator, name, all_of(rewards), spread, options)(z))
+            found[name] = tokens_of(generator, actor_of(generator, name, all_of(rewards), options)(z))
     plots.save_piano_roll(PICTURE, torch.cat(list(found.values())), list(found), highlight=scale("C major"))
     save_midi(options.kept / "melodies.mid", torch.cat(list(found.values())))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch.critics._adversarial import as_data
@@ -25,7 +26,9 @@ class RewardedActor(nn.Module):
 
     The critic learns the rewards of latents by cross-entropy. The actor learns to be rewarded by the critic, softplus
     of minus its logit, at little distance from where it started: $\lambda \log(1 + (z' - z)^2) / \bar\sigma^2$, a mean
-    over dimensions. [fit_actor_by_rule][latentsearch.fit_actor_by_rule] trains both, and scores what the actor makes.
+    over dimensions. Beyond the paper, latents are to be no less likely than the draws that they are made of,
+    $\max(0, \log p(z) - \log p(z'))$: no critic of rewards says where data end, and an actor that nothing holds leaves
+    them. [fit_actor_by_rule][latentsearch.fit_actor_by_rule] trains both, and scores what the actor makes.
 
     Source: Engel, Hoffman and Roberts, *Latent constraints* (2018), section 6, <https://arxiv.org/abs/1711.05772>.
 
@@ -79,4 +82,5 @@ class RewardedActor(nn.Module):
         return {
             "critic": as_data(self.critic(made), "cross-entropy"),
             "distance": self.distance * distance_penalty(z, made, self.spread),
+            "unlikely": F.relu(self.prior.log_prob(z) - self.prior.log_prob(made)).mean(),
         }

@@ -36,7 +36,7 @@ def fit_actor_by_rule(
     generator: Generator,
     rule: Rule,
     *,
-    distance: float = 0.1,
+    distance: float = 0.5,
     spread: Tensor | float = 1.0,
     rounds: int = 20,
     draws: int = 8000,
