@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from latentsearch.critics._adversarial import Divergence, as_data, as_made, gradient_penalty
-from latentsearch.critics._distance import distance_penalty
+from latentsearch.critics._distance import Metric, distance_penalty
 from latentsearch.critics.actor import Actor
+from latentsearch.critics.attribute_critic import AttributeCritic
 from latentsearch.critics.critic import Critic
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.protocols import Prior, require_prior
+from latentsearch.spaces import LatentSpace
 
 _PRIOR, _ORDER, _PENALTY = 1, 2, 3  # streams of noise folded in
 _PRIOR_SHARE = 0.1  # of draws of the prior beside what the actor makes of them
@@ -28,7 +30,9 @@ class ActorCritic(nn.Module):
     The critic learns to tell latents of data, $z \sim q(z \mid x)$, from what the actor makes of draws of the prior
     and, a tenth of these, from the draws themselves (equation 2). The actor learns to be taken for data, at little
     distance from where it started (equation 3), $\lambda \log(1 + (z' - z)^2) / \bar\sigma^2$, a mean over dimensions.
-    With labels both see them, and the actor is asked for those of other data of the batch.
+    With labels both see them, and the actor is asked for those of other data of the batch. Beyond the paper an
+    [AttributeCritic][latentsearch.critics.AttributeCritic] that has learnt the labels before may say, too, whether a
+    latent has them.
 
     The loss is a cross-entropy of logits; or, with ``divergence="wasserstein"``, the difference of their means. Either
     has the penalty on the critic's gradient between data and what was made.
@@ -45,6 +49,9 @@ class ActorCritic(nn.Module):
         prior: p(z), of which the actor's inputs are draws.
         spread: $\bar\sigma$, ``(*S)``, or a number: the mean standard deviation of q(z|x).
         distance: $\lambda$.
+        metric: ``"log"``, or ``"squares"`` for $(z' - z)^2 / 2$ in the place of the logarithm: moves are shorter.
+        attributes: A trained critic of the labels, whose cross-entropy the actor pays as well; None for none.
+        realism: The weight of what the actor pays to the critic that it learns against.
         penalty: The weight of the gradient penalty.
         divergence: ``"cross-entropy"`` or ``"wasserstein"``.
 
@@ -77,6 +84,9 @@ class ActorCritic(nn.Module):
         *,
         spread: Tensor | float,
         distance: float = 0.1,
+        metric: Metric = "log",
+        attributes: AttributeCritic | None = None,
+        realism: float = 1.0,
         penalty: float = 10.0,
         divergence: Divergence = "cross-entropy",
     ) -> None:
@@ -88,11 +98,12 @@ class ActorCritic(nn.Module):
         if actor.labels != critic.labels:
             got = f"an actor with {actor.labels} labels and a critic with {critic.labels}"
             raise InvalidArgument("ActorCritic", got=got, expected="as many for both")
-        if divergence not in get_args(Divergence):
-            expected = " or ".join(map(repr, get_args(Divergence)))
-            raise InvalidArgument("ActorCritic.divergence", got=repr(divergence), expected=expected)
+        require_attributes("ActorCritic.attributes", attributes, actor.space, actor.labels)
+        _require_one_of("divergence", divergence, get_args(Divergence))
+        _require_one_of("metric", metric, get_args(Metric))
         self.actor, self.critic, self.prior = actor, critic, prior
-        self.distance, self.penalty, self.divergence = distance, penalty, divergence
+        self.attributes, self.realism, self.penalty, self.divergence = attributes, realism, penalty, divergence
+        self.distance, self.metric = distance, metric
         self.register_buffer("spread", torch.as_tensor(spread).expand(actor.space.shape).clone())
 
     def training_terms(self, latents: Tensor, *labels_and_noise: Any) -> dict[str, Callable[[], Terms]]:
@@ -123,10 +134,13 @@ class ActorCritic(nn.Module):
     def _terms_of_actor(self, latents: Tensor, labels: Tensor | None, noise: Noise) -> Terms:
         z, wanted = self._asked(latents, labels, noise)
         made = self.actor(z, wanted)
-        return {
-            "critic": as_data(self.critic(made, wanted), self.divergence),
-            "distance": self.distance * distance_penalty(z, made, self.spread),
+        terms = {
+            "critic": self.realism * as_data(self.critic(made, wanted), self.divergence),
+            "distance": self.distance * distance_penalty(z, made, self.spread, self.metric),
         }
+        if self.attributes is not None and wanted is not None:
+            terms["attributes"] = self.attributes.cross_entropy(self.attributes(made), wanted).mean()
+        return terms
 
     def _asked(self, latents: Tensor, labels: Tensor | None, noise: Noise) -> tuple[Tensor, Tensor | None]:
         """Draws of the prior, and what is asked of each: the labels of other data."""
@@ -135,3 +149,17 @@ class ActorCritic(nn.Module):
             return z, None
         order = noise.fold(_ORDER).uniform(len(latents))[0].argsort()
         return z, labels[order]
+
+
+def require_attributes(what: str, critic: AttributeCritic | None, space: LatentSpace, labels: int) -> None:
+    """Refuse a critic of other labels, or over other latents, than an actor has."""
+    expected = f"an AttributeCritic of {labels} labels over {space}, as the actor has"
+    if critic is not None and not isinstance(critic, AttributeCritic):
+        raise InvalidArgument(what, got=f"a {type(critic).__name__}", expected=expected)
+    if critic is not None and (critic.space, critic.outputs) != (space, labels):
+        raise InvalidArgument(what, got=f"one of {critic.outputs} labels over {critic.space}", expected=expected)
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidArgument(f"ActorCritic.{name}", got=repr(value), expected=" or ".join(map(repr, choices)))

@@ -42,6 +42,7 @@ class AttributeCritic(nn.Module):
 
     Attributes:
         space: Of the latents.
+        outputs: The number of classes, or of attributes.
         exclusive: Whether these are classes.
         temperature: What the network's logits are divided by, a tensor of no dimension.
         spread: The scale of the noise in training, ``(*S)``; of codes, the share exchanged. 0 until ``calibrated`` says
@@ -67,7 +68,7 @@ class AttributeCritic(nn.Module):
         self, space: LatentSpace, outputs: int, *, exclusive: bool = True, width: int = 256, depth: int = 3
     ) -> None:
         super().__init__()
-        self.space, self.exclusive = space, exclusive
+        self.space, self.outputs, self.exclusive = space, outputs, exclusive
         self.settings = {"outputs": outputs, "exclusive": exclusive, "width": width, "depth": depth}
         self.network = LatentNetwork(space, outputs, width=width, depth=depth)
         self.figures: dict[str, float] = {}
@@ -94,7 +95,7 @@ class AttributeCritic(nn.Module):
     def training_terms(self, latents: Tensor, labels: Tensor, noise: Noise) -> dict[str, Tensor]:
         """Cross-entropy in nats a latent: of classes ``(N,)``, or summed over attributes ``(N, outputs)`` in [0, 1]."""
         seen = self.noised(latents, noise) if self.training else latents
-        return {"cross_entropy": self._cross_entropy(self(seen), labels).mean()}
+        return {"cross_entropy": self.cross_entropy(self(seen), labels).mean()}
 
     def noised(self, latents: Tensor, noise: Noise) -> Tensor:
         """Latents ``(N, *S)`` with as much noise as in training, from one row of noise."""
@@ -114,7 +115,7 @@ class AttributeCritic(nn.Module):
         logits = self(latents) * self.temperature
 
         def nats(log_temperature: float) -> float:
-            return float(self._cross_entropy(logits / math.exp(log_temperature), labels).double().mean())
+            return float(self.cross_entropy(logits / math.exp(log_temperature), labels).double().mean())
 
         bounds = tuple(math.log(temperature) for temperature in _TEMPERATURES)
         self.temperature.fill_(math.exp(minimize_scalar(nats, bounds=bounds, method="bounded").x))
@@ -128,8 +129,8 @@ class AttributeCritic(nn.Module):
         self.figures = {"accuracy": float(right.double().mean())}
         return self
 
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """``(N,)``."""
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``(N,)``, in nats: of classes ``(N,)`` or their shares ``(N, outputs)``, or summed over attributes."""
         if self.exclusive:
             return F.cross_entropy(logits, labels, reduction="none")
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none").sum(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
@@ -9,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch._checks import require_count
-from latentsearch.critics import Actor, ActorCritic, Critic
+from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
+from latentsearch.critics._distance import Metric
+from latentsearch.critics.actor_critic import require_attributes
 from latentsearch.errors import Unsupported
 from latentsearch.fitting._encodings import encodings
 from latentsearch.fitting._given import check_given, labels_of, require_generator, require_weight
@@ -18,6 +21,7 @@ from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
 from latentsearch.training import Fit, Group, fit, initialised
 
+_REALISM = 0.3  # of the critic that learns beside the actor, where another says what the labels are
 _DRAW = 1  # the stream of noise that draws of q(z|x) take
 
 
@@ -26,7 +30,9 @@ def fit_actor(
     images: Tensor,
     labels: Tensor | None = None,
     *,
+    attributes: AttributeCritic | None = None,
     distance: float = 0.1,
+    metric: Metric = "log",
     critic_steps: int = 1,
     width: int = 256,
     depth: int = 3,
@@ -38,15 +44,20 @@ def fit_actor(
     """Fit an actor that moves draws of the generator's prior to where encodings of data are, with their labels.
 
     Images are encoded, and an actor and a critic learn against each other
-    ([ActorCritic][latentsearch.critics.ActorCritic]). The actor ends with the average of its last weights. One pass of
-    it makes a sample of a draw, or an edit of an encoding: [ActorSearch][latentsearch.ActorSearch].
+    ([ActorCritic][latentsearch.critics.ActorCritic]). For edits that stay near, give the ``attributes`` that
+    [fit_critic][latentsearch.fit_critic] has learnt, and ``metric="squares"``. The actor ends with the average of its
+    last weights. One pass of it makes a sample of a draw, or an edit of an encoding:
+    [ActorSearch][latentsearch.ActorSearch].
 
     Args:
         generator: The decoder, over continuous latents, with ``encode``, and better with the ``posterior`` of a VAE.
         images: ``(N, *O)``, as the decoder gives them, thousands at best; or latents, ``(N, *S)``.
         labels: ``(N,)`` int64 classes, or ``(N, A)`` attributes from 0 to 1; None for data as they are. The actor is
             asked for one-hot classes, ``actor.one_hot(7)``, or for attributes.
+        attributes: A critic of the labels, from fit_critic: the actor follows it, and the critic that it learns against
+            with a weight of 0.3. None for the latter alone, as in the paper.
         distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws.
+        metric: ``"log"``, as in the paper, or ``"squares"``, which hold far moves more.
         critic_steps: Steps of the critic to one of the actor; the paper takes 10.
         width: Hidden units of a layer, of both networks.
         depth: Hidden layers.
@@ -78,17 +89,27 @@ def fit_actor(
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")
     images = check_given(generator, images, 0.0, caller="fit_actor")
-    latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
     asked = [] if labels is None else [_as_numbers(labels_of("fit_actor", labels, len(images)))]
     count = asked[0].shape[1] if asked else 0
+    require_attributes("fit_actor.attributes", attributes, generator.space, count)
+    latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
     with initialised(seed):
         actor = Actor(generator.space, labels=count, width=width, depth=depth)
         critic = Critic(generator.space, labels=count, width=width, depth=depth).calibrated(latents)
-        pair = ActorCritic(actor, critic, generator.prior, spread=spread, distance=distance)
+        pair = ActorCritic(
+            actor,
+            critic,
+            generator.prior,
+            spread=spread,
+            distance=distance,
+            metric=metric,
+            attributes=copy.deepcopy(attributes),  # it is the caller's, who may have it elsewhere
+            realism=1.0 if attributes is None else _REALISM,
+        )
     plan = Fit(
         steps,
         batch_size=batch_size,
-        optimizer=taking_turns(critic_steps),
+        optimizer=_taking_turns(critic_steps),
         schedule=None,
         average=min(max(1 - 20 / steps, 0.5), 0.99),
         log_every=steps,
@@ -98,7 +119,7 @@ def fit_actor(
     return actor.requires_grad_(False)
 
 
-def taking_turns(critic_steps: int) -> dict[str, Group]:
+def _taking_turns(critic_steps: int) -> dict[str, Group]:
     """Steps of a critic to one of an actor, both by Adam with little momentum."""
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
     return {

@@ -45,14 +45,13 @@ def methods(setting: Setting, fits: Fits, start: Tensor, labels: Tensor) -> dict
     near = 0.5 * ls.Near(start, scale=setting.spread.square()[None])
     likely = ls.LogPrior(mixture).below(float(-mixture.log_prob(setting.test_latents).quantile(0.1)))
     rounds = ls.AugmentedLagrangian(ls.GradientSearch())
-    actors = {d: ls.ActorSearch(fits.actor(d), fits.actor(d).one_hot(labels)) for d in (0.0, 0.1)}
+    actors = {name: ls.ActorSearch(actor, actor.one_hot(labels)) for name, actor in fits.actors().items()}
     return {
         "attribute alone": Method(ls.GradientSearch(), asked),
         "attribute + 0.1 realism, as the paper": Method(ls.GradientSearch(), asked + 0.1 * approved),
         "the nearest of the class": Method(rounds, near.subject_to(asked), 600),
         "the nearest of the class, as likely as data": Method(rounds, near.subject_to(asked, likely), 1000),
-        "actor, λ = 0": Method(actors[0.0], asked),
-        "actor, λ = 0.1": Method(actors[0.1], asked),
+        **{name: Method(actor, asked) for name, actor in actors.items()},
         "N(0, I) and the critic, 1 of 2,000": Method(
             ls.ImportanceResampling(), free + ls.LogPrior(StandardNormal((20,))), 2000
         ),

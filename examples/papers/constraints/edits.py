@@ -50,9 +50,8 @@ def methods(
         yield f"the nearest at {at:g}", rounds, near.subject_to(attribute[at])
     plain = ls.Classified(fits.critic(noise=0.0), asked, of="latent", threshold=0.99)
     yield "the nearest at 0.99, a critic trained without noise", rounds, near.subject_to(plain)
-    for distance in (0.0, 0.1):
-        actor = fits.actor(distance)
-        yield f"actor, λ = {distance:g}", ls.ActorSearch(actor, actor.one_hot(asked)), attribute[0.97]
+    for name, actor in fits.actors().items():
+        yield name, ls.ActorSearch(actor, actor.one_hot(asked)), attribute[0.97]
 
 
 STRIPS = ("attribute vectors", "attribute + 0.1 realism, as the paper", "the nearest at 0.99", "actor, λ = 0")

@@ -19,6 +19,8 @@ from latentsearch.priors import GaussianMixture, StandardNormal
 
 from .setting import Setting
 
+NEAR = 0.12  # the weight of half the squares that an actor pays for
+
 
 class Fits:
     """What the rows search with.
@@ -46,6 +48,24 @@ class Fits:
         fit = partial(ls.fit_actor, self.setting.generator, images, asked, distance=distance, steps=steps)
         name = f"actor-{'labels' if labelled else 'none'}-{distance:g}-{steps}"
         return self._kept(name, lambda: Actor(ls.Continuous((20,)), labels=10 if labelled else 0), fit)
+
+    def near_actor(self, steps: int = 24_000) -> Actor:
+        """Beyond the paper: it follows the critic of the search too, and pays for squares."""
+        fit = partial(
+            ls.fit_actor,
+            self.setting.generator,
+            *self.setting.train,
+            attributes=self.critic(),
+            metric="squares",
+            distance=NEAR,
+            steps=steps,
+        )
+        return self._kept(f"actor-near-{NEAR:g}-{steps}", lambda: Actor(ls.Continuous((20,)), labels=10), fit)
+
+    def actors(self) -> dict[str, Actor]:
+        """Those of classes, by the names of their rows."""
+        found = {f"actor, λ = {distance:g}": self.actor(distance) for distance in (0.0, 0.1)}
+        return found | {"actor, near": self.near_actor()}
 
     def attributes(self, limit: Tensor) -> AttributeCritic:
         """Of the eight that rules read off images, present where a measure is above its limit."""
