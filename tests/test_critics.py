@@ -119,6 +119,19 @@ def test_a_pair_of_equal_critics_pays_what_a_coin_costs():
     assert float(actor["distance"]) == pytest.approx(0.3 * float(away))
 
 
+def test_an_actor_pays_a_critic_of_attributes_too_and_for_squares_where_asked():
+    actor, critic = made(Actor, PLANE, labels=2, width=8), made(Critic, PLANE, labels=2, width=8)
+    known = made(AttributeCritic, PLANE, 2, width=8)
+    pair = ActorCritic(actor, critic, PRIOR, spread=0.5, distance=0.3, metric="l2", attributes=known, realism=0.25)
+    labels, noise = F.one_hot(torch.arange(40) % 2).float(), ls.Noise.from_seed(0)
+    terms = pair.training_terms(normal(40, 2), labels, noise)["actor"]()
+    z, asked = pair._asked(normal(40, 2), labels, noise)
+    made_of = actor(z, asked)
+    assert torch.allclose(terms["attributes"], F.cross_entropy(known(made_of), asked.argmax(1)))
+    assert torch.allclose(terms["distance"], 0.3 * ((made_of - z) / 0.5).square().mean())
+    assert torch.allclose(terms["critic"], 0.25 * F.softplus(-critic(made_of, asked)).mean())
+
+
 def test_an_actor_is_asked_for_the_labels_of_other_data():
     actor, critic = made(Actor, PLANE, labels=40, width=8), made(Critic, PLANE, labels=40, width=8)
     labels = torch.eye(40)
@@ -134,6 +147,9 @@ def test_an_actor_is_asked_for_the_labels_of_other_data():
         ({"critic": Critic(PLANE, labels=2, width=8)}, "actor with 0 labels and a critic with 2"),
         ({"prior": nn.Linear(1, 1)}, "ActorCritic.prior"),
         ({"divergence": "hinge"}, "'cross-entropy' or 'wasserstein'"),
+        ({"metric": "l1"}, "ActorCritic.metric: got 'l1', expected 'log' or 'l2'"),
+        ({"attributes": AttributeCritic(PLANE, 3, width=8)}, "one of 3 labels over"),
+        ({"attributes": Critic(PLANE, width=8)}, "got a Critic, expected an AttributeCritic of 0 labels"),
     ],
 )
 def test_pairs_that_do_not_fit_are_refused(settings, match):
@@ -263,10 +279,25 @@ def test_what_is_fitted_to_are_draws_of_the_posterior_and_its_spread_is_the_unit
 
 
 def test_fit_actor_makes_samples_of_a_class():
-    actor = ls.fit_actor(FLAT, BLOBS, SIDES, distance=0.0, steps=1400, batch_size=64, width=32)
+    actor = ls.fit_actor(FLAT, BLOBS, SIDES, distance=0.0, steps=1000, batch_size=64, width=32)
     z = PRIOR.sample(ls.Noise.from_seed(5, 200))
     left, right = (actor(z, actor.one_hot(k).expand(200, -1))[:, 0] for k in (0, 1))
     assert (left < 0).double().mean() > 0.9 and (right > 0).double().mean() > 0.9
+
+
+def test_an_actor_that_follows_a_critic_of_attributes_makes_them_of_nearer_latents():
+    critic = ls.fit_critic(FLAT, BLOBS, SIDES, steps=200, width=32)
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    z, wanted = PRIOR.sample(ls.Noise.from_seed(5, 200)), (torch.arange(200) % 2)
+    moved, right = {}, {}
+    for name, settings in {"plain": {}, "near": {"attributes": critic, "metric": "l2"}}.items():
+        actor = ls.fit_actor(FLAT, BLOBS, SIDES, distance=0.02, steps=500, batch_size=64, width=32, **settings)
+        made_of = actor(z, actor.one_hot(wanted))
+        moved[name] = float((made_of - z).square().mean())
+        right[name] = float(((made_of[:, 0] > 0).long() == wanted).double().mean())
+    assert moved["near"] < moved["plain"] and right["near"] > max(right["plain"], 0.95)
+    assert all(torch.equal(value, before[name]) for name, value in critic.state_dict().items())
+    assert not critic.training
 
 
 def test_fit_actor_by_rule_keeps_a_rule_that_has_no_gradient():
@@ -290,6 +321,10 @@ REFUSED = {
     "noise": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES, noise=-1), "fit_critic.noise: got -1"),
     "held out": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES, held_out=1.0), "fit_critic.held_out"),
     "distance": (lambda: ls.fit_actor(FLAT, BLOBS, distance=-0.1), "fit_actor.distance"),
+    "a critic of other labels": (
+        lambda: ls.fit_actor(FLAT, BLOBS, SIDES, attributes=AttributeCritic(PLANE, 3)),
+        "fit_actor.attributes: got one of 3 labels",
+    ),
     "attributes": (lambda: ls.fit_actor(FLAT, BLOBS, torch.full((600, 2), 2.0)), "fit_actor.labels"),
     "reward": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0]), r"torch.exp\(-loss\)"),
     "rule of one number": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x.mean().sigmoid()), "rewards"),
@@ -431,5 +466,7 @@ def test_a_rewarded_actor_pays_for_what_its_critic_says():
     z = PRIOR.sample(ls.Noise.from_seed(0).fold(1).split(30))
     disapproved = F.softplus(-pair.critic(pair.actor(z))).mean()
     assert torch.allclose(terms["critic"], disapproved)
+    less_likely = (PRIOR.log_prob(z) - PRIOR.log_prob(pair.actor(z).detach())).clamp(min=0).mean()
+    assert float(less_likely) > 0 and torch.allclose(terms["unlikely"], less_likely)
     with pytest.raises(ls.InvalidArgument, match="none with labels"):
         RewardedActor(Actor(PLANE, labels=2), ValueCritic(PLANE), PRIOR, spread=1.0)

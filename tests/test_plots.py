@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from PIL import Image
 
 import latentsearch as ls
 from latentsearch import plots
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.testing import toys
 
 
@@ -118,3 +121,56 @@ def test_an_empty_film_says_so() -> None:
         _ = plots.Film().latents
     with pytest.raises(ls.InvalidArgument, match=r"Film\.every"):
         plots.Film(0)
+
+
+# -- figures ------------------------------------------------------------------------------------------
+
+
+def test_a_contour_map_shows_what_the_function_says_there() -> None:
+    corners = torch.tensor([[1.0, 2.0, 0.0], [4.0, 2.0, 0.0], [1.0, 5.0, 0.0]])
+    seen: list[torch.Tensor] = []
+
+    def height(z: torch.Tensor) -> torch.Tensor:
+        seen.append(z)
+        return z[:, 0] + 10 * z[:, 1]
+
+    figure = plots.contour_map(height, corners, ["x", "y", "z"], margin=0.0, steps=4, path=corners[:2])
+    z = torch.cat(seen)
+    assert z.shape == (16, 3) and torch.equal(z[:, 2], torch.zeros(16))  # all in the plane
+    assert torch.allclose(z[0], corners[0]) and torch.allclose(z[3], corners[1]) and torch.allclose(z[12], corners[2])
+    (line,) = figure.axes[0].lines
+    assert line.get_xydata().round(4).tolist() == [[0, 0], [3, 0]]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("function", "corners", "says"),
+    [
+        (lambda z: z[:, 0], torch.eye(3)[:2], "three latents"),
+        (lambda z: z[:, 0], torch.tensor([[0.0, 0], [1, 1], [2, 2]]), "one line"),
+        (lambda z: z[:, 0], torch.ones(3, 2), "one line"),
+        (lambda z: z, torch.eye(3), "of several outputs take one"),
+    ],
+)
+def test_a_contour_map_refuses(function: Any, corners: torch.Tensor, says: str) -> None:
+    with pytest.raises(InvalidArgument, match=says):
+        plots.contour_map(function, corners)
+
+
+def test_training_curves_have_a_line_a_term_and_dashes_for_what_is_held_out() -> None:
+    history = ls.training.History([10, 20], {"a": [3.0, 2.0], "b": [1.0, 1.0]}, {"a": [4.0, 5.0]})
+    lines = plots.training_curves(history).axes[0].lines
+    assert [(line.get_label(), line.get_linestyle()) for line in lines] == [
+        ("a", "-"),
+        ("a, held out", "--"),
+        ("b", "-"),
+    ]
+    assert lines[1].get_xydata().tolist() == [[10, 4], [20, 5]]
+    with pytest.raises(InvalidArgument, match="log_every"):
+        plots.training_curves(ls.training.History())
+
+
+def test_figures_say_which_extra_has_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(Unsupported, match=r"latentsearch\[plot\]"):
+        plots.contour_map(lambda z: z[:, 0], torch.eye(3))

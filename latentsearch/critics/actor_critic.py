@@ -49,7 +49,7 @@ class ActorCritic(nn.Module):
         prior: p(z), of which the actor's inputs are draws.
         spread: $\bar\sigma$, ``(*S)``, or a number: the mean standard deviation of q(z|x).
         distance: $\lambda$.
-        metric: ``"log"``, or ``"squares"`` for $(z' - z)^2 / 2$ in the place of the logarithm: moves are shorter.
+        metric: ``"log"``, or ``"l2"`` for $(z' - z)^2$ in the place of the logarithm: moves are shorter.
         attributes: A trained critic of the labels, whose cross-entropy the actor pays as well; None for none.
         realism: The weight of what the actor pays to the critic that it learns against.
         penalty: The weight of the gradient penalty.

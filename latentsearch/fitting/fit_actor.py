@@ -45,7 +45,7 @@ def fit_actor(
 
     Images are encoded, and an actor and a critic learn against each other
     ([ActorCritic][latentsearch.critics.ActorCritic]). For edits that stay near, give the ``attributes`` that
-    [fit_critic][latentsearch.fit_critic] has learnt, and ``metric="squares"``. The actor ends with the average of its
+    [fit_critic][latentsearch.fit_critic] has learnt, and ``metric="l2"``. The actor ends with the average of its
     last weights. One pass of it makes a sample of a draw, or an edit of an encoding:
     [ActorSearch][latentsearch.ActorSearch].
 
@@ -57,7 +57,7 @@ def fit_actor(
         attributes: A critic of the labels, from fit_critic: the actor follows it, and the critic that it learns against
             with a weight of 0.3. None for the latter alone, as in the paper.
         distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws.
-        metric: ``"log"``, as in the paper, or ``"squares"``, which hold far moves more.
+        metric: ``"log"``, as in the paper, or ``"l2"``, which minds far moves more.
         critic_steps: Steps of the critic to one of the actor; the paper takes 10.
         width: Hidden units of a layer, of both networks.
         depth: Hidden layers.

@@ -19,7 +19,7 @@ from latentsearch.priors import GaussianMixture, StandardNormal
 
 from .setting import Setting
 
-NEAR = 0.12  # the weight of half the squares that an actor pays for
+NEAR = 0.06  # the weight of the squares that an actor pays for
 
 
 class Fits:
@@ -56,7 +56,7 @@ class Fits:
             self.setting.generator,
             *self.setting.train,
             attributes=self.critic(),
-            metric="squares",
+            metric="l2",
             distance=NEAR,
             steps=steps,
         )
