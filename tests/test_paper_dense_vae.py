@@ -35,6 +35,13 @@ def test_the_best_variance_is_where_the_error_equals_it() -> None:
         script.best_variance({"1": {"held_out": {"mse": 0.1}}, "0.5": {"held_out": {"mse": 0.1}}})
 
 
+def test_the_page_shows_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    script.report(write=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    page = script.PAGE.read_text().splitlines()
+    assert len(lines) > 8 and all(line in page for line in lines), "run train_dense_vae.py report --write"
+
+
 def test_the_log_holds_the_sweep() -> None:
     log = json.loads(script.LOG.read_text())
     assert {float(name) for name in log["sweep"]} == {*script.VARIANCES, log["best_variance"]}

@@ -5,7 +5,8 @@
     python examples/papers/train_dense_vae.py train --noise 0.1     # at another
     python examples/papers/train_dense_vae.py train --plain         # the plain autoencoder of Figure 15
     python examples/papers/train_dense_vae.py draw FILE.png         # data, reconstructions and samples of the sweep
-    python examples/papers/train_dense_vae.py report                # the tables of the log
+    python examples/papers/train_dense_vae.py constrain             # an actor for the VAE, and for the autoencoder
+    python examples/papers/train_dense_vae.py report --write        # the tables of the log, into the manual
 
 Trained on MNIST's first 55,000 training images; the next 5,000 choose the weights and the standard deviation; the
 figures are of the 10,000 test images. At the best variance the mean squared error of a pixel under q(z|x) is the
@@ -35,18 +36,21 @@ from torch import Tensor
 
 sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "benchmarks")]
 from codes_bench.generators import judge
+from codes_bench.pages import put, table
 from data import mnist
 
 import latentsearch as ls
 from latentsearch import _checkpoint, models, plots, training
+from latentsearch.priors import StandardNormal
 
 LOG = Path(__file__).parents[1] / "logs" / "dense_vae.json"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "pixel_noise.md"
 WEIGHTS = Path(__file__).parents[1] / "benchmarks" / "weights"
 SHAPE = (1, 28, 28)
 VARIANCES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 HELD_OUT = 5000  # training images that no model is fitted to
 SAMPLES = 10_000
-SWEEP, LONG, PLAIN = 700, 3500, 1000  # steps
+SWEEP, LONG, PLAIN, CONSTRAIN = 700, 3500, 1000, 8000  # steps
 
 Model = models.DenseVAE | models.DenseAutoencoder
 
@@ -141,27 +145,36 @@ def encodings(model: Model, images: Tensor, seed: int) -> Tensor:
 def judged(model: Model, data: Data) -> dict[str, Any]:
     """How well the judge reads reconstructions, and how far draws of the prior and encodings are from data."""
     net = judge("mnist")
-
-    def features(latents: Tensor) -> Tensor:
-        return over(lambda part: net.features(model.decode(part)), latents)
-
     means = over(lambda part: model.decode(model.encode(part)), data.test)
-    references = {
-        "reconstructions": features(encodings(model, data.test, 11)),
-        "images": over(net.features, data.test),
-    }
-    drawn = {
-        "prior": features(ls.Noise.from_seed(0, SAMPLES).normal(*model.latent_shape)),
-        "encodings": features(encodings(model, data.train[:SAMPLES], 10)),
-    }
+    drawn = {"prior": draws(model), "encodings": encodings(model, data.train[:SAMPLES], 10)}
     return {
         "accuracy": (over(net, means).argmax(1) == data.labels).double().mean().item(),
         "accuracy_of_images": (over(net, data.test).argmax(1) == data.labels).double().mean().item(),
         "mse_of_means": (means - data.test).square().mean().item(),
-        "frechet": {
-            to: {name: ls.judge.frechet_distance(found, reference) for name, found in drawn.items()}
-            for to, reference in references.items()
-        },
+        "frechet": distances(model, data, drawn),
+    }
+
+
+def draws(model: Model) -> Tensor:
+    """Of N(0, I)."""
+    return ls.Noise.from_seed(0, SAMPLES).normal(*model.latent_shape)
+
+
+def distances(model: Model, data: Data, latents: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    """Fréchet distances in the judge's features, to reconstructions and to images, of what latents decode to."""
+    net = judge("mnist")
+
+    def features(latents: Tensor) -> Tensor:
+        return over(lambda part: net.features(model.decode(part)), latents)
+
+    references = {
+        "reconstructions": features(encodings(model, data.test, 11)),
+        "images": over(net.features, data.test),
+    }
+    found = {name: features(rows) for name, rows in latents.items()}
+    return {
+        to: {name: ls.judge.frechet_distance(rows, reference) for name, rows in found.items()}
+        for to, reference in references.items()
     }
 
 
@@ -249,30 +262,66 @@ def draw(path: Path, runs: Path) -> Path:
     return plots.save_grid(path, rows, names, titles=titles, scale=2)
 
 
-def report() -> None:
+def constrain(steps: int) -> None:
+    """An actor that makes latents of data of draws of N(0, I), for the VAE and for the plain autoencoder: Figure 15."""
+    data, log = Data.load(), read_log()
+    for name in ("dense-vae-0.1", "dense-ae"):
+        model = load(WEIGHTS / f"{name}.safetensors")
+        generator = ls.wrap(model, prior=StandardNormal(model.latent_shape))
+        start = time.perf_counter()
+        actor = ls.fit_actor(generator, data.train, distance=0.0, steps=steps)
+        seconds, z = round(time.perf_counter() - start), draws(model)
+        moved = over(actor, z)
+        row = {"steps": steps, "seconds": seconds, "z_MSE": (moved - z).square().mean().item()}
+        log.setdefault("constrained", {})[name] = row | {"frechet": distances(model, data, {"actor": moved})}
+        print(name, log["constrained"][name], flush=True)
+        write_log(log)
+
+
+COLUMNS = {
+    "ELBO": ("elbo", "{:,.0f}"),
+    "log-likelihood": ("log_likelihood", "{:,.0f}"),
+    "KL": ("kl", "{:,.0f}"),
+    "MSE": ("mse", "{:.4f}"),
+    "read right": ("accuracy", "{:.1%}"),
+    "prior": ("prior", "{:.0f}"),
+    "actor": ("actor", "{:.0f}"),
+}
+
+
+def report(write: bool) -> None:
+    """The sweep, and the two models that were trained longer."""
     log = read_log()
-    print("| variance | steps | LL | KL | ELBO | MSE | read as its digit | prior | encodings | widths below ½ |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    grid = sorted(log["sweep"].items(), key=lambda item: -float(item[0]))
-    for name, row in [*grid, *log.get("trained", {}).items()]:
-        test, read, distances = row.get("test"), row["judged"], row["judged"]["frechet"]["reconstructions"]
-        nats = ["", "", ""] if test is None else [f"{test[key]:.1f}" for key in ("log_likelihood", "kl", "elbo")]
-        error = read["mse_of_means"] if test is None else test["mse"]
-        frechet = [f"{distances[name]:.1f}" for name in ("prior", "encodings")]
-        cells = [name, row["steps"], *nats, f"{error:.5f}", f"{read['accuracy']:.4f}", *frechet]
-        print("|", " | ".join(map(str, [*cells, row.get("widths_below_half", "")])), "|")
-    found, refined = log["best_variance"], log["refined_variance"]
-    print(f"\nBest variance: {found:g}, refined {refined:.4g}: standard deviation {math.sqrt(refined):.4f}.")
+    found = {}
+    for name, row in sorted(log["sweep"].items(), key=lambda item: -float(item[0])):
+        found[f"σ² = {name}"] = shown(row)
+    for name, row in log["trained"].items():
+        actor = log.get("constrained", {}).get(name)
+        more = {} if actor is None else {"actor": actor["frechet"]["reconstructions"]["actor"]}
+        found[f"{name}, {row['steps']} steps"] = shown(row) | more
+    text = table("model", found, COLUMNS)
+    best, refined = log["best_variance"], log["refined_variance"]
+    print(text, f"\n\nBest variance: {best:g}, refined {refined:.4g}: standard deviation {math.sqrt(refined):.4f}.")
+    if write:
+        put(PAGE, "sweep", f"\n{text}\n\n")
+
+
+def shown(row: dict[str, Any]) -> dict[str, float]:
+    """The columns of a row of the log; distances are to reconstructions."""
+    read = row["judged"]
+    found = {"mse": read["mse_of_means"], "accuracy": read["accuracy"]}
+    return found | row.get("test", {}) | {"prior": read["frechet"]["reconstructions"]["prior"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["sweep", "train", "draw", "report"])
+    parser.add_argument("command", choices=["sweep", "train", "draw", "constrain", "report"])
     parser.add_argument("image", nargs="?", type=Path, help="the file that `draw` writes")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="for the weights of the sweep and checkpoints")
     parser.add_argument("--noise", type=float, help="of `train`; the best of the sweep if not given")
     parser.add_argument("--plain", action="store_true", help="`train` the plain autoencoder")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--write", action="store_true", help="put the table of `report` into the manual")
     parser.add_argument("--output", type=Path, help="for the weights of `train`")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -288,8 +337,10 @@ def main() -> None:
             train_one(noise, options.steps or LONG, output, runs)
         case "draw":
             print(draw(options.image, runs))
+        case "constrain":
+            constrain(options.steps or CONSTRAIN)
     if options.command in ("sweep", "report"):
-        report()
+        report(options.write)
 
 
 if __name__ == "__main__":
