@@ -9,7 +9,7 @@ demo: $(VENV)/.done
 	$(BIN)/python -m latentsearch demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

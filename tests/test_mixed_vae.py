@@ -89,7 +89,7 @@ def test_bad_labels_are_refused(labels, expected):
         {"image_shape": (28, 28)},
         {"estimator": lambda width: width},
     ],
-    ids=str,
+    ids=lambda settings: f"{next(iter(settings))}",
 )
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ls.InvalidArgument, match=f"MixedVAE.{next(iter(settings))}"):
