@@ -298,6 +298,7 @@ REFUSED = {
     "metric": (lambda: ls.Near(HERE, metric="cosine"), "Near.metric: got 'cosine'"),  # type: ignore[arg-type]
     "metric of codes": (lambda: ls.Near(HERE, metric="hamming"), "Near.latent.*int64 codes for the metric 'hamming'"),
     "metric of vectors": (lambda: ls.Near(HERE.long(), metric="l2"), "Near.latent.*continuous latent for the metric"),
+    "scale of codes": (lambda: ls.Near(HERE.long(), scale=2), r"Near.scale.*none for 'hamming'.*0.5 \* Near"),
     "scale": (lambda: ls.Near(HERE, metric="log", scale=0), "Near.scale: got values down to 0, expected positive"),
     "scales": (
         lambda: ls.Near(HERE, metric="log", scale=torch.ones(3)),

@@ -32,7 +32,7 @@ class Near(Constraint):
             paper takes the square of the encoder's mean standard deviation over the training data.
 
     Raises:
-        InvalidArgument: If the metric does not fit the latent, or the scale is not positive.
+        InvalidArgument: If the metric does not fit the latent, the scale is not positive, or codes are given one.
 
     Example:
         >>> import torch
@@ -58,6 +58,9 @@ class Near(Constraint):
         self.metric = metric
         self.problems = latent.shape[0]
         self.scale = self._checked_scale(torch.as_tensor(scale, dtype=torch.get_default_dtype()))
+        if metric == "hamming" and not bool((self.scale == 1).all()):
+            hint = "codes differ or do not; a weight is for the whole term: 0.5 * Near(codes)"
+            raise InvalidArgument("Near.scale", got=describe(self.scale), expected="none for 'hamming'", hint=hint)
 
     def _checked_scale(self, scale: Tensor) -> Tensor:
         """Variances with one row a problem, or one for all, that broadcast against latents."""
