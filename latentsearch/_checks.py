@@ -43,6 +43,18 @@ def require_count(name: str, value: int, least: int = 1) -> None:
         raise InvalidArgument(name, got=repr(value), expected=f"a whole number of at least {least}")
 
 
+def require_weight(name: str, value: object) -> None:
+    """Raise unless a setting is a finite number of at least 0."""
+    if not (_finite(value) and float(value) >= 0):  # type: ignore[arg-type]
+        raise InvalidArgument(name, got=repr(value), expected="a number of at least 0")
+
+
+def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise unless a setting is one of a few."""
+    if value not in choices:
+        raise InvalidArgument(name, got=repr(value), expected=" or ".join(map(repr, choices)))
+
+
 def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 

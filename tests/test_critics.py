@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from functools import partial
@@ -140,6 +141,9 @@ def test_an_actor_is_asked_for_the_labels_of_other_data():
     assert torch.equal(asked.sum(0), torch.ones(40)) and torch.equal(asked.sum(1), torch.ones(40))
 
 
+LABELLED = {"actor": Actor(PLANE, labels=2, width=8), "critic": Critic(PLANE, labels=2, width=8)}
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
@@ -148,8 +152,13 @@ def test_an_actor_is_asked_for_the_labels_of_other_data():
         ({"prior": nn.Linear(1, 1)}, "ActorCritic.prior"),
         ({"divergence": "hinge"}, "'cross-entropy' or 'wasserstein'"),
         ({"metric": "l1"}, "ActorCritic.metric: got 'l1', expected 'log' or 'l2'"),
-        ({"attributes": AttributeCritic(PLANE, 3, width=8)}, "one of 3 labels over"),
-        ({"attributes": Critic(PLANE, width=8)}, "got a Critic, expected an AttributeCritic of 0 labels"),
+        ({"attributes": AttributeCritic(PLANE, 3, width=8)}, "critic of attributes, and no labels"),
+        ({"attributes": AttributeCritic(PLANE, 3, width=8)} | LABELLED, "one of 3 labels over"),
+        ({"attributes": Critic(PLANE, width=8)} | LABELLED, "got a Critic, expected an AttributeCritic of 2 labels"),
+        ({"spread": 0.0}, "ActorCritic.spread.*from 0, expected a positive number"),
+        ({"spread": torch.ones(3)}, "ActorCritic.spread"),
+        ({"distance": -1.0}, "ActorCritic.distance: got -1.0"),
+        ({"realism": math.nan}, "ActorCritic.realism"),
     ],
 )
 def test_pairs_that_do_not_fit_are_refused(settings, match):
@@ -309,6 +318,78 @@ def test_fit_actor_by_rule_keeps_a_rule_that_has_no_gradient():
     assert actor.figures["reward"] == actor.figures["satisfied"]
 
 
+class Dice:
+    """A rule that throws anew each time."""
+
+    def __init__(self) -> None:
+        self.thrown = 0
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        self.thrown += 1
+        return torch.full((len(outputs),), (self.thrown % 7) / 7)
+
+
+def silent() -> ls.ContinuousGenerator:
+    """Its prior gives draws and no density."""
+
+    class Silent(StandardNormal):
+        def log_prob(self, z: Tensor) -> Tensor:
+            raise NotImplementedError("no density")
+
+    return ls.ContinuousGenerator(lambda z: z, (2,), prior=Silent((2,)))
+
+
+def test_an_actor_of_a_prior_with_an_edge_learns_and_a_flow_keeps_its_mode():
+    square = torch.distributions.Independent(torch.distributions.Uniform(-torch.ones(2), torch.ones(2)), 1)
+    generator = ls.ContinuousGenerator(lambda z: z, (2,), prior=ls.priors.DistributionPrior(square))
+    actor = ls.fit_actor_by_rule(generator, lambda x: (x[:, 0] > 0.5).float(), **SHORT | {"steps": 600})
+    assert actor.figures["reward"] > actor.figures["reward before"]
+    flow = ls.priors.RealNVP((2,)).train()
+    generator = ls.ContinuousGenerator(lambda z: z, (2,), prior=flow)
+    ls.fit_actor_by_rule(generator, lambda x: (x[:, 0] > 0.5).float(), **SHORT)
+    assert flow.training
+
+
+SHORT = {"rounds": 2, "draws": 200, "steps": 120, "width": 16, "depth": 2}
+
+
+def test_a_rule_may_write_into_what_it_is_given_and_sees_a_few_hundred_rows_at_a_time():
+    seen = []
+
+    def spoils(outputs: Tensor) -> Tensor:
+        seen.append(len(outputs))
+        rewards = (outputs[:, 0] > 0.5).float()
+        outputs.zero_()
+        return rewards
+
+    plain = ls.fit_actor_by_rule(FLAT, lambda x: (x[:, 0] > 0.5).float(), **SHORT | {"draws": 1200})
+    spoilt = ls.fit_actor_by_rule(FLAT, spoils, **SHORT | {"draws": 1200})
+    assert spoilt.figures == plain.figures and max(seen) <= 500
+
+
+def test_ctrl_c_ends_a_fit_by_rule_at_once_or_with_a_warning(monkeypatch):
+    module = importlib.import_module("latentsearch.fitting.fit_actor_by_rule")
+    calls = []
+
+    def interrupted(at: int):
+        def fit(model, data, plan, **settings):
+            calls.append(plan.steps)
+            history = ls.fit(model, data, plan, **settings)
+            history.status = ls.Status.INTERRUPTED if len(calls) == at else history.status
+            return history
+
+        return fit
+
+    monkeypatch.setattr(module, "fit", interrupted(1))
+    with pytest.raises(KeyboardInterrupt, match="before the actor"):
+        ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0].sigmoid(), **SHORT)
+    assert len(calls) == 1
+    calls.clear()
+    monkeypatch.setattr(module, "fit", interrupted(2))
+    with pytest.warns(ls.FitWarning, match="interrupted"):
+        ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0].sigmoid(), **SHORT)
+
+
 REFUSED = {
     "no generator": (lambda: ls.fit_critic(nn.Linear(1, 1), BLOBS, SIDES), "expected a Generator"),
     "classes of nothing": (lambda: ls.fit_critic(FLAT, BLOBS, SIDES * 10**7), "numbers them from 0"),
@@ -329,6 +410,17 @@ REFUSED = {
     "reward": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0]), r"torch.exp\(-loss\)"),
     "rule of one number": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x.mean().sigmoid()), "rewards"),
     "rule that mixes": (lambda: ls.fit_actor_by_rule(FLAT, mixing), "each alone"),
+    "random rule": (lambda: ls.fit_actor_by_rule(FLAT, Dice()), "the same rewards every time"),
+    "rule of one column": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, :1].sigmoid()), r"shape \(3, 1\)"),
+    "rule that squeezes": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, :1].sigmoid().squeeze()), "for 1 outputs"),
+    "few draws": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0].sigmoid(), draws=1), "fit_actor_by_rule.draws"),
+    "few steps": (lambda: ls.fit_actor_by_rule(FLAT, lambda x: x[:, 0].sigmoid(), steps=83), "at least 84"),
+    "no density": (lambda: ls.fit_actor_by_rule(silent(), lambda x: x[:, 0].sigmoid()), "a prior whose log_prob fails"),
+    "a critic of attributes for classes": (
+        lambda: ls.fit_actor(FLAT, BLOBS, SIDES, attributes=AttributeCritic(PLANE, 2, exclusive=False)),
+        "a critic of attributes, and labels that are classes",
+    ),
+    "the metric of an actor": (lambda: ls.fit_actor(FLAT, BLOBS, metric="l1"), "fit_actor.metric: got 'l1'"),
     "no rule": (lambda: ls.fit_actor_by_rule(FLAT, 3), "got int"),
     "log-variances": (
         lambda: with_posterior(lambda x: (x[:, :2], -x[:, :2].abs() - 1)),

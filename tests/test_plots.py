@@ -143,12 +143,32 @@ def test_a_contour_map_shows_what_the_function_says_there() -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["x", "y", "z"]
 
 
+def _rounded_line() -> torch.Tensor:
+    a, b = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
+    return torch.stack([a, a + 0.3 * (b - a), b])
+
+
+def test_a_path_far_off_does_not_shrink_the_map() -> None:
+    figure = plots.contour_map(lambda z: z[:, 0], torch.eye(3), path=50 * torch.eye(3), margin=0.0)
+    low, high = figure.axes[0].get_xlim()
+    assert high - low == pytest.approx(2**0.5)
+    with pytest.raises(InvalidArgument, match=r"contour_map\.path"):
+        plots.contour_map(lambda z: z[:, 0], torch.eye(3), path=torch.eye(3)[:, None])
+    with pytest.raises(InvalidArgument, match=r"contour_map\.margin"):
+        plots.contour_map(lambda z: z[:, 0], torch.eye(3), margin=-3.0)
+
+
 @pytest.mark.parametrize(
     ("function", "corners", "says"),
     [
-        (lambda z: z[:, 0], torch.eye(3)[:2], "three latents"),
+        (lambda z: z[:, 0], torch.eye(3)[:2], "three floating latents"),
         (lambda z: z[:, 0], torch.tensor([[0.0, 0], [1, 1], [2, 2]]), "one line"),
         (lambda z: z[:, 0], torch.ones(3, 2), "one line"),
+        (lambda z: z[:, 0], torch.arange(3.0)[:, None], "one line"),
+        (lambda z: z[:, 0], _rounded_line(), "one line"),
+        (lambda z: z[:, 0], torch.eye(3) * torch.nan, "NaN or infinity"),
+        (lambda z: z[:, 0], torch.eye(3).long(), "floating"),
+        (lambda z: z[:, 0], [0, 1, 2], "got list"),
         (lambda z: z, torch.eye(3), "of several outputs take one"),
     ],
 )
@@ -158,14 +178,21 @@ def test_a_contour_map_refuses(function: Any, corners: torch.Tensor, says: str) 
 
 
 def test_training_curves_have_a_line_a_term_and_dashes_for_what_is_held_out() -> None:
-    history = ls.training.History([10, 20], {"a": [3.0, 2.0], "b": [1.0, 1.0]}, {"a": [4.0, 5.0]})
-    lines = plots.training_curves(history).axes[0].lines
-    assert [(line.get_label(), line.get_linestyle()) for line in lines] == [
-        ("a", "-"),
-        ("a, held out", "--"),
-        ("b", "-"),
-    ]
-    assert lines[1].get_xydata().tolist() == [[10, 4], [20, 5]]
+    history = ls.training.History()
+    history.add(10, {"a": 3.0}, {"a": 4.0, "c": 0.0})
+    history.add(20, {"b": 1.0}, {"a": 5.0, "c": 1.0})  # the turn of another group
+    history.add(30, {"a": 2.0}, {"a": 6.0, "c": 2.0})
+    lines = {line.get_label(): line for line in plots.training_curves(history).axes[0].lines}
+    drawn = {name: (line.get_linestyle(), line.get_xydata().tolist()) for name, line in lines.items()}
+    assert drawn == {
+        "a": ("-", [[10, 3], [30, 2]]),
+        "b": ("-", [[20, 1]]),
+        "a, held out": ("--", [[10, 4], [20, 5], [30, 6]]),
+        "c, held out": ("--", [[10, 0], [20, 1], [30, 2]]),
+    }
+    assert lines["a"].get_color() == lines["a, held out"].get_color() != lines["b"].get_color()
+    with pytest.raises(InvalidArgument, match="got Linear"):
+        plots.training_curves(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="log_every"):
         plots.training_curves(ls.training.History())
 

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from latentsearch._checks import require_one_of, require_weight
 from latentsearch.critics._adversarial import Divergence, as_data, as_made, gradient_penalty
-from latentsearch.critics._distance import Metric, distance_penalty
+from latentsearch.critics._distance import Metric
+from latentsearch.critics._pair import Pair
 from latentsearch.critics.actor import Actor
 from latentsearch.critics.attribute_critic import AttributeCritic
 from latentsearch.critics.critic import Critic
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.protocols import Prior, require_prior
+from latentsearch.protocols import Prior
 from latentsearch.spaces import LatentSpace
 
 _PRIOR, _ORDER, _PENALTY = 1, 2, 3  # streams of noise folded in
@@ -24,7 +26,7 @@ _PRIOR_SHARE = 0.1  # of draws of the prior beside what the actor makes of them
 Terms = dict[str, Tensor]
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(Pair):
     r"""An actor that makes data of draws of the prior, and the critic that tells them from encodings of data.
 
     The critic learns to tell latents of data, $z \sim q(z \mid x)$, from what the actor makes of draws of the prior
@@ -37,7 +39,8 @@ class ActorCritic(nn.Module):
     The loss is a cross-entropy of logits; or, with ``divergence="wasserstein"``, the difference of their means. Either
     has the penalty on the critic's gradient between data and what was made.
 
-    Training takes turns, ten steps of the critic to one of the actor; [fit_actor][latentsearch.fit_actor] does so.
+    Training takes turns: the paper takes ten steps of the critic to one of the actor,
+    [fit_actor][latentsearch.fit_actor] one by default.
 
     Source: Engel, Hoffman and Roberts, *Latent constraints* (2018), sections 3, 4 and 9.2,
     <https://arxiv.org/abs/1711.05772>. As printed, what the critic pays for taking made latents for data is unbounded
@@ -74,8 +77,6 @@ class ActorCritic(nn.Module):
         torch.Size([3, 2])
     """
 
-    spread: Tensor
-
     def __init__(
         self,
         actor: Actor,
@@ -90,21 +91,15 @@ class ActorCritic(nn.Module):
         penalty: float = 10.0,
         divergence: Divergence = "cross-entropy",
     ) -> None:
-        super().__init__()
-        require_prior("ActorCritic.prior", prior)
-        if not actor.space == critic.space == prior.space:
-            got = f"an actor over {actor.space}, a critic over {critic.space} and a prior over {prior.space}"
-            raise InvalidArgument("ActorCritic", got=got, expected="one space for all")
+        super().__init__(actor, critic, prior, spread, distance, metric)
         if actor.labels != critic.labels:
             got = f"an actor with {actor.labels} labels and a critic with {critic.labels}"
             raise InvalidArgument("ActorCritic", got=got, expected="as many for both")
         require_attributes("ActorCritic.attributes", attributes, actor.space, actor.labels)
-        _require_one_of("divergence", divergence, get_args(Divergence))
-        _require_one_of("metric", metric, get_args(Metric))
-        self.actor, self.critic, self.prior = actor, critic, prior
+        require_one_of("ActorCritic.divergence", divergence, get_args(Divergence))
+        for name, value in (("realism", realism), ("penalty", penalty)):
+            require_weight(f"ActorCritic.{name}", value)
         self.attributes, self.realism, self.penalty, self.divergence = attributes, realism, penalty, divergence
-        self.distance, self.metric = distance, metric
-        self.register_buffer("spread", torch.as_tensor(spread).expand(actor.space.shape).clone())
 
     def training_terms(self, latents: Tensor, *labels_and_noise: Any) -> dict[str, Callable[[], Terms]]:
         """Terms of ``"critic"`` and ``"actor"``, on latents of data ``(N, *S)``, labels ``(N, L)`` if any, noise."""
@@ -136,7 +131,7 @@ class ActorCritic(nn.Module):
         made = self.actor(z, wanted)
         terms = {
             "critic": self.realism * as_data(self.critic(made, wanted), self.divergence),
-            "distance": self.distance * distance_penalty(z, made, self.spread, self.metric),
+            "distance": self.away(z, made),
         }
         if self.attributes is not None and wanted is not None:
             terms["attributes"] = self.attributes.cross_entropy(self.attributes(made), wanted).mean()
@@ -154,12 +149,9 @@ class ActorCritic(nn.Module):
 def require_attributes(what: str, critic: AttributeCritic | None, space: LatentSpace, labels: int) -> None:
     """Refuse a critic of other labels, or over other latents, than an actor has."""
     expected = f"an AttributeCritic of {labels} labels over {space}, as the actor has"
+    if critic is not None and not labels:
+        raise InvalidArgument(what, got="a critic of attributes, and no labels", expected="both or neither")
     if critic is not None and not isinstance(critic, AttributeCritic):
         raise InvalidArgument(what, got=f"a {type(critic).__name__}", expected=expected)
     if critic is not None and (critic.space, critic.outputs) != (space, labels):
         raise InvalidArgument(what, got=f"one of {critic.outputs} labels over {critic.space}", expected=expected)
-
-
-def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidArgument(f"ActorCritic.{name}", got=repr(value), expected=" or ".join(map(repr, choices)))

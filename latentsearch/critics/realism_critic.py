@@ -70,8 +70,14 @@ class RealismCritic(Critic):
             raise InvalidArgument("RealismCritic.prior", got=got, expected="one over continuous latents", hint=hint)
         require_count("RealismCritic.inner_steps", inner_steps)
         super().__init__(prior.space, width=width, depth=depth)
-        self.prior, self.inner_steps, self.inner_rate = prior, inner_steps, inner_rate
+        self._priors = (prior,)  # not a part of the module: training leaves it as it is
+        self.inner_steps, self.inner_rate = inner_steps, inner_rate
         self.penalty, self.divergence = penalty, divergence
+
+    @property
+    def prior(self) -> Prior:
+        """p(z)."""
+        return self._priors[0]
 
     def training_terms(self, latents: Tensor, noise: Noise) -> dict[str, Tensor]:
         """The terms of equation 2, and the penalty, on latents of data ``(N, *S)``."""

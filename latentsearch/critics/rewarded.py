@@ -6,22 +6,23 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from latentsearch._rows import per_row
 from latentsearch.critics._adversarial import as_data
-from latentsearch.critics._distance import distance_penalty
+from latentsearch.critics._pair import Pair
 from latentsearch.critics.actor import Actor
 from latentsearch.critics.value_critic import ValueCritic
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.protocols import Prior, require_prior
+from latentsearch.protocols import Prior
 
 _PRIOR = 1  # the stream of noise that draws of the prior take
 
 Terms = dict[str, Tensor]
 
 
-class RewardedActor(nn.Module):
+class RewardedActor(Pair):
     r"""An actor and the value critic that it follows; they work together.
 
     The critic learns the rewards of latents by cross-entropy. The actor learns to be rewarded by the critic, softplus
@@ -53,21 +54,15 @@ class RewardedActor(nn.Module):
         ['actor', 'critic']
     """
 
-    spread: Tensor
+    critic: ValueCritic
 
     def __init__(
         self, actor: Actor, critic: ValueCritic, prior: Prior, *, spread: Tensor | float, distance: float = 0.1
     ) -> None:
-        super().__init__()
-        require_prior("RewardedActor.prior", prior)
-        if not actor.space == critic.space == prior.space:
-            got = f"an actor over {actor.space}, a critic over {critic.space} and a prior over {prior.space}"
-            raise InvalidArgument("RewardedActor", got=got, expected="one space for all")
+        super().__init__(actor, critic, prior, spread, distance, "log")
         if actor.labels or critic.labels:
             got = f"an actor with {actor.labels} and a critic with {critic.labels}"
             raise InvalidArgument("RewardedActor", got=got, expected="none with labels")
-        self.actor, self.critic, self.prior, self.distance = actor, critic, prior, distance
-        self.register_buffer("spread", torch.as_tensor(spread).expand(actor.space.shape).clone())
 
     def training_terms(self, latents: Tensor, rewards: Tensor, noise: Noise) -> dict[str, Callable[[], Terms]]:
         """The terms of ``"critic"`` and ``"actor"``, on latents ``(N, *S)`` and their rewards ``(N,)``."""
@@ -81,6 +76,13 @@ class RewardedActor(nn.Module):
         made = self.actor(z)
         return {
             "critic": as_data(self.critic(made), "cross-entropy"),
-            "distance": self.distance * distance_penalty(z, made, self.spread),
-            "unlikely": F.relu(self.prior.log_prob(z) - self.prior.log_prob(made)).mean(),
+            "distance": self.away(z, made),
+            "unlikely": self._less_likely(z, made),
         }
+
+    def _less_likely(self, z: Tensor, made: Tensor) -> Tensor:
+        """The mean of max(0, log p(z) - log p(z')); where p(z') is 0, and has no slope, nothing is paid."""
+        with torch.no_grad():
+            possible = per_row(self.prior.log_prob(made).isfinite(), made)
+        moved = torch.where(possible, made, z)
+        return F.relu(self.prior.log_prob(z) - self.prior.log_prob(moved)).mean()

@@ -15,7 +15,9 @@ from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported,
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
 from latentsearch.noise import Noise
 from latentsearch.protocols import AutoEncoder, Generator
+from latentsearch.result import Status
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
+from latentsearch.training import History
 
 _LOOKED_AT = 64  # images that are encoded and decoded beforehand
 _LEAST, _FEW = 10, 200  # images: refused, and warned of
@@ -41,12 +43,6 @@ def require_share(what: str, share: object) -> None:
     """Raise InvalidArgument unless this is a share between 0 and 1."""
     if not isinstance(share, Real) or not 0 < float(share) < 1:
         raise InvalidArgument(what, got=repr(share), expected="a share between 0 and 1")
-
-
-def require_weight(what: str, weight: object) -> None:
-    """Raise InvalidArgument unless this is a finite number of at least 0."""
-    if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
-        raise InvalidArgument(what, got=repr(weight), expected="a number of at least 0")
 
 
 def check_settings(space: LatentSpace, **for_codes: object) -> None:
@@ -158,6 +154,12 @@ def changed(augment: Augment, images: Tensor, noise: Noise, latents: bool = Fals
         got = f"{describe(found) if isinstance(found, Tensor) else type(found).__name__} for {describe(images)}"
         raise InvalidArgument("fit_prior.augment's result", got=got, expected="as many images of the same shape")
     return found
+
+
+def warn_if_interrupted(caller: str, history: History) -> None:
+    """Warn that Ctrl-C ended a fit, and that what it had learnt until then is what is returned."""
+    if history.status is Status.INTERRUPTED:
+        warnings.warn(f"{caller}: interrupted; this is what it had learnt by then", FitWarning, stacklevel=3)
 
 
 def labels_of(caller: str, labels: object, rows: int) -> Tensor:

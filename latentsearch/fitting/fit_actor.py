@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_one_of, require_weight
 from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
 from latentsearch.critics._distance import Metric
 from latentsearch.critics.actor_critic import require_attributes
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.fitting._encodings import encodings
-from latentsearch.fitting._given import check_given, labels_of, require_generator, require_weight
+from latentsearch.fitting._given import check_given, labels_of, require_generator, warn_if_interrupted
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
@@ -56,7 +56,8 @@ def fit_actor(
             asked for one-hot classes, ``actor.one_hot(7)``, or for attributes.
         attributes: A critic of the labels, from fit_critic: the actor follows it, and the critic that it learns against
             with a weight of 0.3. None for the latter alone, as in the paper.
-        distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws.
+        distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws;
+            with ``attributes`` and ``metric="l2"`` 0.06 moves digits a quarter as far as 0 does.
         metric: ``"log"``, as in the paper, or ``"l2"``, which minds far moves more.
         critic_steps: Steps of the critic to one of the actor; the paper takes 10.
         width: Hidden units of a layer, of both networks.
@@ -86,12 +87,17 @@ def fit_actor(
     for name, value in (("critic_steps", critic_steps), ("steps", steps), ("batch_size", batch_size)):
         require_count(f"fit_actor.{name}", value)
     require_weight("fit_actor.distance", distance)
+    require_one_of("fit_actor.metric", metric, ("log", "l2"))
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")
     images = check_given(generator, images, 0.0, caller="fit_actor")
     asked = [] if labels is None else [_as_numbers(labels_of("fit_actor", labels, len(images)))]
     count = asked[0].shape[1] if asked else 0
     require_attributes("fit_actor.attributes", attributes, generator.space, count)
+    if attributes is not None and labels is not None and attributes.exclusive != (labels.ndim == 1):
+        given, learnt = ("classes", "attributes") if labels.ndim == 1 else ("attributes", "classes")
+        got, expected = f"a critic of {learnt}, and labels that are {given}", "the labels that it was fitted to"
+        raise InvalidArgument("fit_actor.attributes", got=got, expected=expected)
     latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
     with initialised(seed):
         actor = Actor(generator.space, labels=count, width=width, depth=depth)
@@ -115,7 +121,7 @@ def fit_actor(
         log_every=steps,
         progress=progress,
     )
-    fit(pair.to(generator.device), (latents, *asked), plan, seed=seed)
+    warn_if_interrupted("fit_actor", fit(pair.to(generator.device), (latents, *asked), plan, seed=seed))
     return actor.requires_grad_(False)
 
 

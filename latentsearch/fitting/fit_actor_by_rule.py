@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
-from latentsearch._memory import Chunks
-from latentsearch._rounding import same_losses
+from latentsearch._checks import require_count, require_weight
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
-from latentsearch.errors import InvalidArgument, Unsupported, describe
-from latentsearch.fitting._given import require_generator, require_weight
+from latentsearch.critics._pair import checked_spread
+from latentsearch.errors import Unsupported
+from latentsearch.fitting._given import require_generator, warn_if_interrupted
+from latentsearch.fitting._rewards import Rewards, Rule
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, Prior
+from latentsearch.result import Status
 from latentsearch.spaces import Continuous
 from latentsearch.training import Fit, Group, fit, initialised
-
-Rule = Callable[[Tensor], Tensor]
-"""Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1; it needs no gradient."""
 
 _PRIOR_SHARE = 0.1  # of draws of the prior among what is scored anew
 _ROUND_SHARE = 8  # a round scores so many times fewer latents than are scored at first
 _RECENT = 8  # rounds whose latents are learnt from
 _BATCH = 256
+_CHECKED = 3  # draws that the rule is tried on
 _CRITIC = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1)
 _ACTOR = partial(torch.optim.Adam, lr=1e-3)
 _FIRST, _ROUND, _FRESH, _CHOICE = 1, 2, 3, 4  # streams of noise folded in
@@ -58,12 +56,14 @@ def fit_actor_by_rule(
         generator: The decoder, over continuous latents.
         rule: Outputs ``(N, *O)`` to rewards ``(N,)`` from 0 to 1, each of its own row alone.
         distance: The weight of the distance penalty.
-        spread: The unit of distance, ``(*S)`` or a number: of a VAE the mean standard deviation of q(z|x).
+        spread: The unit of distance, ``(*S)`` or a number. With 1, that of the latents, all dimensions weigh the same;
+            the paper takes the mean standard deviation of q(z|x), by which those that a VAE does not use weigh little.
         rounds: How often what the actor makes is scored.
-        draws: Latents decoded and scored at first; each round scores an eighth as many.
+        draws: Latents decoded and scored at first, at least 3; each round scores an eighth as many.
         width: Hidden units of a layer, of both networks.
         depth: Hidden layers.
         steps: Gradient steps in all. A quarter of them teaches the critic the first draws; then they take turns.
+            At least 4 (rounds + 1).
         progress: Whether to show progress.
         seed: For draws, first weights, and the order of what is learnt from.
 
@@ -74,7 +74,8 @@ def fit_actor_by_rule(
 
     Raises:
         Unsupported: If latents are codes.
-        InvalidArgument: If the rule gives anything but a number from 0 to 1 a row, or mixes rows.
+        InvalidArgument: If the rule gives anything but a number from 0 to 1 a row, is random, or mixes rows.
+        KeyboardInterrupt: By Ctrl-C, until the actor begins to learn; later an actor is returned, with a warning.
 
     Example:
         >>> import torch
@@ -85,56 +86,59 @@ def fit_actor_by_rule(
         True
     """
     require_generator("fit_actor_by_rule", generator)
-    for name, value in (("rounds", rounds), ("draws", draws), ("steps", steps)):
-        require_count(f"fit_actor_by_rule.{name}", value)
+    require_count("fit_actor_by_rule.rounds", rounds)
+    require_count("fit_actor_by_rule.draws", draws, _CHECKED)
+    require_count("fit_actor_by_rule.steps", steps, 4 * (rounds + 1))
     require_weight("fit_actor_by_rule.distance", distance)
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
-    scale = _checked_spread(spread, generator.space.shape)
-    streams = Noise.from_seed(seed)
+    scale = checked_spread("fit_actor_by_rule.spread", spread, generator.space)
+    rewards, streams = Rewards("fit_actor_by_rule", generator, rule), Noise.from_seed(seed)
     first = generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)
-    _check_rule(generator, rule, first[:2])
+    rewards.check(first[:_CHECKED])
+    _check_density(generator.prior, first[:_CHECKED])
     with initialised(seed):
         actor = Actor(generator.space, width=width, depth=depth)
         critic = ValueCritic(generator.space, width=width, depth=depth)
         pair = RewardedActor(actor, critic, generator.prior, spread=scale, distance=distance)
     pair = pair.to(generator.device)
-    alone = max(steps // 4, 1)
-    block = max((steps - alone) // (2 * rounds + 2), 1)
-    known = _Scored(generator, rule, actor, first, 2 * block, streams.fold(_ROUND))
+    alone = steps // 4
+    block = (steps - alone) // (2 * rounds + 2)
+    known = _Scored(rewards, actor, first, 2 * block, streams.fold(_ROUND))
     plan = Fit(alone, batch_size=_BATCH, optimizer=_CRITIC, schedule=None, log_every=alone, progress=progress)
-    fit(critic, known.first, plan, seed=seed)
+    if fit(critic, known.first, plan, seed=seed).status is Status.INTERRUPTED:
+        raise KeyboardInterrupt("fit_actor_by_rule: before the actor had learnt anything")
     turns = {
         "critic": Group(lambda pair: pair.critic.parameters(), _CRITIC, block),
         "actor": Group(lambda pair: pair.actor.parameters(), _ACTOR, block),
     }
     both, average = 2 * block * (rounds + 1), min(max(1 - 10 / block, 0.5), 0.99)
-    fit(pair, known, replace(plan, steps=both, optimizer=turns, average=average, log_every=both), seed=seed)
+    plan = replace(plan, steps=both, optimizer=turns, average=average, log_every=both)
+    warn_if_interrupted("fit_actor_by_rule", fit(pair, known, plan, seed=seed))
     fresh = streams.fold(_FRESH).split(max(2 * draws // _ROUND_SHARE, 1))
-    return _with_figures(generator, actor, rule, fresh).requires_grad_(False)
+    return _with_figures(rewards, actor, fresh).requires_grad_(False)
 
 
 class _Scored:
     """Batches of latents and rewards: half of the first draws, half of what the actor made of others in rounds.
 
     Args:
-        generator: The decoder.
-        rule: What scores its outputs.
+        rewards: Of latents.
         actor: As it is when a round begins.
         first: ``(N, *S)``, draws of the prior.
         every: Steps between rounds.
         noise: One row, for the draws of rounds.
     """
 
-    def __init__(self, generator: Generator, rule: Rule, actor: Actor, first: Tensor, every: int, noise: Noise) -> None:
-        self.generator, self.rule, self.actor, self.every, self.noise = generator, rule, actor, every, noise
-        self.first = first, scored(generator, rule, first)
+    def __init__(self, rewards: Rewards, actor: Actor, first: Tensor, every: int, noise: Noise) -> None:
+        self.rewards, self.actor, self.every, self.noise = rewards, actor, every, noise
+        self.first = first, rewards(first)
         self.made: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, step: int, noise: Noise) -> tuple[Tensor, Tensor]:
         if step and step % self.every == 0:
             latents = self._round(step)
-            self.made = [*self.made[1 - _RECENT :], (latents, scored(self.generator, self.rule, latents))]
+            self.made = [*self.made[1 - _RECENT :], (latents, self.rewards(latents))]
         if not self.made:
             return _some(self.first, _BATCH, noise)
         recent = torch.cat([z for z, _ in self.made]), torch.cat([rewards for _, rewards in self.made])
@@ -145,7 +149,7 @@ class _Scored:
     def _round(self, step: int) -> Tensor:
         """What the actor makes of fresh draws, but for some of the draws themselves."""
         count = max(len(self.first[0]) // _ROUND_SHARE, 1)
-        z = self.generator.prior.sample(self.noise.fold(step).split(count)).to(self.generator.device)
+        z = self.rewards.generator.prior.sample(self.noise.fold(step).split(count)).to(self.first[0].device)
         few = int(_PRIOR_SHARE * count)
         return torch.cat([z[:few], self.actor(z[few:])])
 
@@ -157,53 +161,24 @@ def _some(data: tuple[Tensor, Tensor], count: int, noise: Noise) -> tuple[Tensor
     return latents[rows], rewards[rows]
 
 
-def _checked_spread(spread: Tensor | float, shape: tuple[int, ...]) -> Tensor:
-    scale = torch.as_tensor(spread, dtype=torch.get_default_dtype())
-    if tuple(scale.shape) not in ((), shape) or not bool((scale > 0).all()) or not bool(scale.isfinite().all()):
-        got, expected = f"{describe(scale)}, from {float(scale.min()):g}", f"a positive number, or {shape} of these"
-        raise InvalidArgument("fit_actor_by_rule.spread", got=got, expected=expected)
-    return scale
-
-
 @torch.no_grad()
-def scored(generator: Generator, rule: Rule, latents: Tensor) -> Tensor:
-    """``(N,)``: the rewards of what latents ``(N, *S)`` decode to, a part of them at a time."""
-
-    def part(rows: slice) -> tuple[Tensor]:
-        return (rule(generator.decode(latents[rows])).to(torch.float32),)
-
-    rewards = Chunks(None).run(part, len(latents))[0]
-    outside = ~((rewards >= 0) & (rewards <= 1))
-    if bool(outside.any()):
-        got, expected = f"a reward of {float(rewards[outside][0]):g}", "numbers from 0 to 1 for all outputs"
-        raise InvalidArgument("fit_actor_by_rule.rule's result", got=got, expected=expected)
-    return rewards
-
-
-@torch.no_grad()
-def _with_figures(generator: Generator, actor: Actor, rule: Rule, noise: Noise) -> Actor:
-    z = generator.prior.sample(noise).to(generator.device)
+def _with_figures(rewards: Rewards, actor: Actor, noise: Noise) -> Actor:
+    z = rewards.generator.prior.sample(noise).to(rewards.generator.device)
     for name, latents in ((" before", z), ("", actor(z))):
-        found = scored(generator, rule, latents)
+        found = rewards(latents)
         actor.figures[f"reward{name}"] = float(found.double().mean())
         actor.figures[f"satisfied{name}"] = float((found == 1).double().mean())
     return actor
 
 
 @torch.no_grad()
-def _check_rule(generator: Generator, rule: Rule, two: Tensor) -> None:
-    what, expected = "fit_actor_by_rule.rule", "a function from outputs (N, *O) to rewards (N,) from 0 to 1"
-    if not callable(rule):
-        raise InvalidArgument(what, got=type(rule).__name__, expected=expected)
-    output = generator.decode(two)
-    found: object = rule(output)
-    if not isinstance(found, Tensor) or tuple(found.shape) != (2,):
-        got = describe(found) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise InvalidArgument(f"{what}'s result", got=f"{got} for 2 outputs", expected=expected)
-    if not bool(((found >= 0) & (found <= 1)).all()):
-        got, hint = f"rewards {found.tolist()}", "a bounded one of a loss is torch.exp(-loss)"
-        raise InvalidArgument(f"{what}'s result", got=got, expected=expected, hint=hint)
-    alone = torch.cat([rule(output[:1]), rule(output[1:])]).to(torch.float32)
-    if not same_losses(alone, found.to(torch.float32)):
-        got = f"rewards {found.tolist()} for two rows together, and {alone.tolist()} for each alone"
-        raise InvalidArgument(what, got=got, expected="rewards of each row alone")
+def _check_density(prior: Prior, latents: Tensor) -> None:
+    """Refuse a prior that cannot say how likely latents are, before anything is learnt."""
+    try:
+        prior.log_prob(latents)
+    except Exception as error:
+        raise Unsupported(
+            "fit_actor_by_rule",
+            got=f"a prior whose log_prob fails with {type(error).__name__}: {error}",
+            expected="one with a density, that the actor may not leave it",
+        ) from error

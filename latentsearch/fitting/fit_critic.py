@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_weight
 from latentsearch.critics import AttributeCritic
 from latentsearch.fitting._encodings import encodings
 from latentsearch.fitting._given import (
@@ -16,7 +16,7 @@ from latentsearch.fitting._given import (
     labels_of,
     require_generator,
     require_share,
-    require_weight,
+    warn_if_interrupted,
 )
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
@@ -102,7 +102,8 @@ def fit_critic(
         log_every=max(steps // 20, 1),
         progress=progress,
     )
-    fit(critic, (latents[rest], labels[rest]), plan, validation=validation, seed=seed)
+    history = fit(critic, (latents[rest], labels[rest]), plan, validation=validation, seed=seed)
+    warn_if_interrupted("fit_critic", history)
     return critic.heated(*validation).judged(latents[out], labels[out]).requires_grad_(False)
 
 

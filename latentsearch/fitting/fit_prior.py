@@ -24,6 +24,7 @@ from latentsearch.fitting._given import (
     held_out_of,
     require_generator,
     require_share,
+    warn_if_interrupted,
 )
 from latentsearch.fitting._temperature import typical_temperature
 from latentsearch.noise import Noise
@@ -145,7 +146,8 @@ def fit_prior(
         checkpoint=checkpoint,
     )
     model = _untrained(generator, space, train, network or MaskedDiffusion, seed)
-    fit(model, (train,) if stream is None else stream, plan, validation=(validation,), seed=seed)
+    history = fit(model, (train,) if stream is None else stream, plan, validation=(validation,), seed=seed)
+    warn_if_interrupted("fit_prior", history)
     prior = model.requires_grad_(False)
     prior.set_cost(cost_beside(generator, prior, validation[:1]))
     figures = _bits(prior, space, train, validation)

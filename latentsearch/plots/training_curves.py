@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latentsearch.errors import InvalidArgument
 from latentsearch.plots._figure import new_figure
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def training_curves(history: History) -> Figure:
     """Draw each term of a fit by step, and of the validation data with dashes.
 
+    A one-line fit, such as [fit_critic][latentsearch.fit_critic], keeps no history: its parts and ``ls.fit`` do.
+
     Args:
         history: What [fit][latentsearch.fit] returned, or a callback's entry holds.
 
@@ -22,7 +24,7 @@ def training_curves(history: History) -> Figure:
         A matplotlib figure, for ``figure.savefig("curves.png")``; the extra ``plot`` has the package.
 
     Raises:
-        InvalidArgument: If nothing was logged.
+        InvalidArgument: If it is no history, or nothing was logged.
         Unsupported: If matplotlib is not installed.
 
     Example:
@@ -35,14 +37,17 @@ def training_curves(history: History) -> Figure:
         >>> [line.get_label() for line in plots.training_curves(history).axes[0].lines]
         ['cross_entropy']
     """
-    if not history.step:
-        hint = "Fit(log_every=) says how often a fit logs"
-        raise InvalidArgument("training_curves.history", got="no entries", expected="some", hint=hint)
+    if not isinstance(history, History) or not history.step:
+        got = "no entries" if isinstance(history, History) else type(history).__name__
+        hint = "ls.fit returns one; Fit(log_every=) says how often it logs"
+        raise InvalidArgument("training_curves.history", got=got, expected="a History with entries", hint=hint)
     figure, axes = new_figure("training_curves", 6.0, 3.6)
+    colours: dict[str, Any] = {}
     for name, values in history.train.items():
-        (line,) = axes.plot(history.step[-len(values) :], values, label=name)
-        if held_out := history.validation.get(name):
-            axes.plot(history.step[-len(held_out) :], held_out, "--", color=line.get_color(), label=f"{name}, held out")
+        (line,) = axes.plot(history.train_step[name], values, label=name)
+        colours[name] = line.get_color()
+    for name, values in history.validation.items():
+        axes.plot(history.step, values, "--", color=colours.get(name), label=f"{name}, held out")
     axes.set_xlabel("step")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

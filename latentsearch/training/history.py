@@ -17,11 +17,13 @@ class History:
 
     Attributes:
         step: The steps logged at.
-        train: Each term's mean over the steps since the last entry.
+        train: Each term's mean over the steps since the last entry, where it had some: where groups take long turns it
+            has fewer entries than there are steps logged at, and ``train_step`` says which.
         validation: Each term on the validation data, in evaluation mode.
         best: The step whose weights scored best, where the plan asks for them.
         status: FINISHED, STALLED where patience ran out, INTERRUPTED by Ctrl-C or by a callback, or
             RUNNING.
+        train_step: For each term of ``train`` the steps that its entries are of.
     """
 
     step: list[int] = field(default_factory=list)
@@ -29,10 +31,13 @@ class History:
     validation: dict[str, list[float]] = field(default_factory=dict)
     best: int | None = None
     status: Status = Status.RUNNING
+    train_step: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, step: int, train: Mapping[str, float], validation: Mapping[str, float]) -> None:
         """One more entry."""
         self.step.append(step)
+        for name in train:
+            self.train_step.setdefault(name, []).append(step)
         for terms, values in ((self.train, train), (self.validation, validation)):
             for name, value in values.items():
                 terms.setdefault(name, []).append(value)
