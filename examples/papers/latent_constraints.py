@@ -63,11 +63,13 @@ def report(log: dict[str, Any]) -> dict[str, str]:
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Samples of all digits by some methods, and edits of test digits, each into another."""
+    """Samples of all digits by some methods, edits of test digits, each into another, and sevens made of codes."""
     setting = Setting()
     fits = Fits(setting, options.kept)
-    rows = conditional.strips(setting, fits) | edits.strips(setting, fits)
-    titles = {0: "from nothing: 0 to 9", len(conditional.STRIPS): "edits: each into the next digit"}
+    nothing, edited, sevens = conditional.strips(setting, fits), edits.strips(setting, fits), codes.strips()
+    rows = nothing | edited | sevens
+    titles = {0: "from nothing: 0 to 9", len(nothing): "edits: each into the next digit"}
+    titles[len(nothing) + len(edited)] = "codes: sevens"
     labels = [name.replace("λ", "lambda") for name in rows]  # the font has no Greek
     plots.save_grid(PICTURE, list(rows.values()), labels, titles=titles, scale=2)
 

@@ -101,7 +101,7 @@ def _meeting_requirements(method: IterativeSearcher) -> str:
     """What meets the requirements of a goal, in place of a method that does not."""
     if method.samples:
         return "a sampler draws from a density: add the requirement as a term, such as Classified(..., threshold=None)"
-    return f"ls.AugmentedLagrangian(ls.{type(method).__name__}(...)) meets requirements with any search, and with a Then"
+    return f"ls.AugmentedLagrangian(ls.{type(method).__name__}(...)) meets requirements with any search, Then too"
 
 
 def check_needs(method: IterativeSearcher, problem: Problem) -> None:

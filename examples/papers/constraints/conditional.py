@@ -17,7 +17,7 @@ from .setting import Setting
 
 EACH = 200
 REJECTION = "a mixture a class, rejection by the critic"
-STRIPS = ("N(0, I)", "attribute alone", "the nearest of the class", "actor, λ = 0", "actor, λ = 0.1", REJECTION)
+STRIPS = ("N(0, I)", "attribute alone", "the nearest of the class", "actor, λ = 0", "actor, near", REJECTION)
 COLUMNS = {
     "read right": ("accuracy", "{:.1%}"),
     "Fréchet": ("frechet", "{:.1f}"),

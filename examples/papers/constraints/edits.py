@@ -54,7 +54,7 @@ def methods(
         yield name, ls.ActorSearch(actor, actor.one_hot(asked)), attribute[0.97]
 
 
-STRIPS = ("attribute vectors", "attribute + 0.1 realism, as the paper", "the nearest at 0.99", "actor, λ = 0")
+STRIPS = ("attribute vectors", "attribute + 0.1 realism, as the paper", "the nearest at 0.99", "actor, near")
 
 
 def strips(setting: Setting, fits: Fits) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ class EllipticalSliceSearch(Chain):
 
     **The answer of a row is where its chain ends**, not the best that it saw: a draw. So say ``restarts=16``, and
     ``run=Run(evaluations=None)`` since chains share a budget, and read ``result.candidates.latent``, ``(B, 16, *S)``;
-    ``result.latent`` is the one of least loss among them.
+    ``result.latent`` is the first of them.
 
     A step tries one angle, and costs 1 evaluation; a transition takes a few. A row is FINISHED after so many
     transitions. One that runs out of budget before, or is stopped by a threshold, ends with what it has, which is not

@@ -51,7 +51,7 @@ class ImportanceResampling(Chain):
 
     The likelihood is the goal without its [LogPrior][latentsearch.LogPrior], in nats, and the prior that of the
     LogPrior, else the generator's. **The answer of a row is where its chain ends**, a draw and not the best it saw:
-    ``result.candidates.latent`` has one for each of the restarts, and ``result.latent`` the one of least loss.
+    ``result.candidates.latent`` has one for each of the restarts, and ``result.latent`` is the first of them.
 
     Attributes:
         draws: Of the prior, a transition; what a step costs.
