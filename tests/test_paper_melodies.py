@@ -40,3 +40,7 @@ def test_variety_counts_melodies_and_steps() -> None:
     tunes = torch.tensor([[60, HOLD], [60, HOLD], [60, 62], [61, HOLD], [65, 65]])
     # The first two against the next two; the odd one is left out of pairs.
     assert script.variety(tunes) == {"distinct": 4 / 5, "apart": 0.5}
+
+
+def test_what_the_page_says_of_the_cost() -> None:
+    assert f"{script.saved():.0f} times fewer multiply-adds" in script.PAGE.read_text()
