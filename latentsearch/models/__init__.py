@@ -2,6 +2,7 @@
 
 from latentsearch._latent_network import LatentNetwork
 from latentsearch.models._blocks import ResidualBlock
+from latentsearch.models.centre_autoencoder import Autoencoder, CentreAutoencoder
 from latentsearch.models.classifier import Classifier
 from latentsearch.models.dense_vae import DenseAutoencoder, DenseVAE
 from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
@@ -13,6 +14,8 @@ from latentsearch.models.vqvae import VQVAE, Codebook
 __all__ = [
     "VAE",
     "VQVAE",
+    "Autoencoder",
+    "CentreAutoencoder",
     "Classifier",
     "Codebook",
     "DenseAutoencoder",
