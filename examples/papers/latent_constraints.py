@@ -23,7 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from codes_bench.pages import put, table
-from constraints import attributes, codes, conditional, edits, realism
+from constraints import attributes, codes, conditional, edits, realism, turns
 from constraints.fits import Fits
 from constraints.setting import Setting
 
@@ -33,7 +33,14 @@ LOG = Path(__file__).parents[1] / "logs" / "latent_constraints.json"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "latent_constraints.md"
 PICTURE = PAGE.parent / "img" / "latent_constraints.png"
 KEPT = Path(__file__).parents[1] / "logs" / "latent_constraints"
-TABLES = {"conditional": conditional, "edits": edits, "attributes": attributes, "realism": realism, "codes": codes}
+TABLES = {
+    "conditional": conditional,
+    "edits": edits,
+    "attributes": attributes,
+    "codes": codes,
+    "realism": realism,
+    "turns": turns,
+}
 
 
 def run(options: argparse.Namespace) -> None:
