@@ -61,10 +61,9 @@ def rows(setting: Setting, fits: Fits) -> Iterator[dict[str, Any]]:
     }.items():
         result = rounds.search(setting.generator, goal, init=start, seed=0, run=run)
         yield {"method": name} | judged(result.latent, start)
-    for distance in (0.0, 0.1):
-        actor = fits.actor_of_attributes(distance, limit)
-        with torch.no_grad():
-            yield {"method": f"actor, λ = {distance:g}"} | judged(actor(start, asked), start)
+    actor = fits.actor_of_attributes(limit)
+    with torch.no_grad():
+        yield {"method": "actor, λ = 0"} | judged(actor(start, asked), start)
 
 
 def scores(found: Tensor, asked: Tensor) -> dict[str, float]:
