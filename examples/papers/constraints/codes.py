@@ -57,9 +57,10 @@ def methods(count: int = COUNT) -> dict[str, tuple[ls.Searcher, ls.Constraint | 
     revealed = ls.SMCSearch(trust=1.0, reveals=24, transitions=1)
     return {
         ALONE: (ls.AutoSearch(), read, 1500),
-        "AutoSearch, classifier and prior": (ls.AutoSearch(), posterior, 1500),
+        "GibbsSearch": (ls.GibbsSearch(), posterior, 1500),
         "GibbsSearch, 20 times the classifier": (ls.GibbsSearch(), 20 * free + ls.LogPrior(decoder().prior), 1500),
         "SMCSearch": (revealed, posterior, 10_000),
+        "AutoSearch, 2 of these": (ls.AutoSearch(), posterior, 4000),
         BEST: (replace(revealed, restarts=4), posterior, 40_000),
     }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from latentsearch.constraints import Classified, HasAttributes
 from latentsearch.objective import cost_of_pass
 from latentsearch.problem import Problem
 from latentsearch.protocols import ConditionalPrior, Searcher
@@ -22,6 +24,7 @@ from latentsearch.searchers.exhaustive import ExhaustiveSearch
 from latentsearch.searchers.gibbs import GibbsSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
+from latentsearch.searchers.smc import SMCSearch
 from latentsearch.searchers.stages import AugmentedLagrangian
 from latentsearch.searchers.swaps import CoordinateSearch
 from latentsearch.spaces import Continuous, Discrete
@@ -29,6 +32,7 @@ from latentsearch.spaces import Continuous, Discrete
 _FEW = 4096  # so many grids are decoded one by one where there is no limit
 _CHAINS, _MOST_CHAINS = 4, 8  # of samples: without a limit, and at most
 _SWEEPS_OF_A_CHAIN = 3  # that are enough for one
+_PARTICLES = (8, 4, 2)  # of a pass, the most that is paid for
 _CODES = "examples/logs/codes, docs/results/codes.md"
 
 
@@ -107,6 +111,35 @@ def _gibbs(problem: Problem, evaluations: float) -> Searcher:
     return GibbsSearch(explore=int(min(chain.explore, evaluations / chains / 4)), restarts=chains)
 
 
+def _asks_for_a_class(problem: Problem, evaluations: float) -> bool:
+    """Whether nothing but classes or attributes are asked: moves of single codes stay in the class of their start."""
+    terms = problem.goal.likelihood.constraints
+    asked = all(isinstance(term, (Classified, HasAttributes)) and term.reads != "latent" for term in terms)
+    known = _has_a_prior_that_proposes(problem, evaluations) and problem.goal.differentiable
+    return known and asked and _chain_of_classes(problem, evaluations) is not None
+
+
+def _chain_of_classes(problem: Problem, evaluations: float) -> tuple[SMCSearch, float] | None:
+    """A pass with as many particles as the budget pays for, and what it costs."""
+    space = problem.generator.space
+    assert isinstance(space, Discrete)
+    for particles in _PARTICLES:
+        chain = SMCSearch(particles=particles, reveals=min(24, space.positions), trust=1.0, transitions=1)
+        cost = chain.evaluations_of(1, space, cost_of_pass(problem.prior))
+        if cost <= evaluations:
+            return chain, cost
+    return None
+
+
+def _smc(problem: Problem, evaluations: float) -> Searcher:
+    """As many chains as the budget is for."""
+    found = _chain_of_classes(problem, evaluations)
+    assert found is not None
+    chain, cost = found
+    chains = _CHAINS if math.isinf(evaluations) else int(min(evaluations // cost, _MOST_CHAINS))
+    return replace(chain, restarts=chains)
+
+
 def _evolution(problem: Problem, evaluations: float) -> Searcher:
     return EvolutionSearch()
 
@@ -125,6 +158,12 @@ DEFAULT_PLANS = (
         _is_continuous,
         _halving,
         "examples/logs/continuous.json, docs/results/continuous.md",
+    ),
+    Plan(
+        "codes, a prior that proposes, and a class",
+        _asks_for_a_class,
+        _smc,
+        "examples/logs/latent_constraints.json, docs/results/latent_constraints.md: codes",
     ),
     Plan("codes, a prior that proposes", _has_a_prior_that_proposes, _gibbs, "docs/results/posterior.md"),
     Plan("codes, no gradient", _has_no_gradient, _evolution, f"{_CODES}: bright"),
