@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import latentsearch as ls
-from latentsearch import training
+from latentsearch import training, zoo
 from latentsearch.testing import toys
 
 CODES, CONTINUOUS = toys.codes(shape=(4, 4), codebook_size=16), toys.bowl()
@@ -101,3 +101,22 @@ def test_a_handful_of_evaluations_is_not_spent_for_nothing(budget):
     toy = toys.codes(problems=4, shape=(7, 7), codebook_size=64)
     result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
     assert (result.evaluations <= budget).all() and (result.score.loss < result.trace.loss[0]).any()
+
+
+def test_a_class_of_codes_is_asked_of_many_particles_and_more_is_not():
+    generator = ls.wrap(zoo.load("mnist-vqvae-512"))
+    prior, images = ls.LogPrior(generator.prior), zoo.images()[0][:1]
+    seven = ls.Classified(zoo.load("mnist-classifier"), 7)
+
+    def chosen(goal, budget):
+        return ls.AutoSearch().choose(generator, goal, ls.Run(evaluations=budget))
+
+    few, many = chosen(seven + prior, 1000), chosen(seven + prior, 4000)
+    assert isinstance(few, ls.SMCSearch) and (few.particles, few.restarts) == (4, 1)
+    assert isinstance(many, ls.SMCSearch) and (many.particles, many.restarts) == (8, 2)
+    assert isinstance(chosen(seven + prior, None), ls.SMCSearch)
+    assert isinstance(chosen(seven + prior, 300), ls.GibbsSearch)  # which pays for no pass
+    assert isinstance(chosen(seven + ls.Matches(images, noise="decoder") + prior, 1000), ls.GibbsSearch)
+    result = ls.search(generator, seven + prior, seed=0, run=ls.Run(evaluations=1000))
+    assert isinstance(few, ls.SMCSearch) and (result.evaluations <= 1000).all()
+    assert torch.equal(result.latent, few.search(generator, seven + prior, seed=0, run=ls.Run(evaluations=1000)).latent)
