@@ -301,7 +301,8 @@ def report(write: bool) -> None:
         found[f"{name}, {row['steps']} steps"] = shown(row) | more
     text = table("model", found, COLUMNS)
     best, refined = log["best_variance"], log["refined_variance"]
-    print(text, f"\n\nBest variance: {best:g}, refined {refined:.4g}: standard deviation {math.sqrt(refined):.4f}.")
+    print(text)
+    print(f"\nBest variance: {best:g}, refined {refined:.4g}: standard deviation {math.sqrt(refined):.4f}.")
     if write:
         put(PAGE, "sweep", f"\n{text}\n\n")
 
