@@ -54,10 +54,10 @@ def fit_actor(
         images: ``(N, *O)``, as the decoder gives them, thousands at best; or latents, ``(N, *S)``.
         labels: ``(N,)`` int64 classes, or ``(N, A)`` attributes from 0 to 1; None for data as they are. The actor is
             asked for one-hot classes, ``actor.one_hot(7)``, or for attributes.
-        attributes: A critic of the labels, from fit_critic: the actor follows it, and the critic that it learns against
-            with a weight of 0.3. None for the latter alone, as in the paper.
+        attributes: A critic of the labels, from fit_critic: the actor pays its cross-entropy, and 0.3 times what the
+            critic that learns beside it asks. None for the latter alone, as in the paper.
         distance: The weight of the distance penalty: 0 for the most faithful samples, 0.1 for those near their draws;
-            with ``attributes`` and ``metric="l2"`` 0.06 moves digits a quarter as far as 0 does.
+            with ``attributes`` and ``metric="l2"`` moves of digits have a quarter of the mean square at 0.06.
         metric: ``"log"``, as in the paper, or ``"l2"``, which minds far moves more.
         critic_steps: Steps of the critic to one of the actor; the paper takes 10.
         width: Hidden units of a layer, of both networks.
@@ -72,7 +72,8 @@ def fit_actor(
 
     Raises:
         Unsupported: If latents are codes, or there is no encoder and the data are no latents.
-        InvalidArgument: If images are too few or not the decoder's, or labels are none, or not one an image.
+        InvalidArgument: If images are too few or not the decoder's, or labels are neither classes nor
+            attributes, or not one an image.
 
     Example:
         >>> import torch

@@ -50,8 +50,9 @@ def fit_critic(
         images: ``(N, *O)``, as the decoder gives them, hundreds at least; or latents, ``(N, *S)``.
         labels: ``(N,)`` int64 classes, or ``(N, A)`` attributes, bools or numbers from 0 to 1.
         noise: The most noise in training. Over continuous latents in units of the mean standard deviation of q(z|x), or
-            of a quarter of that of all latents where there is no posterior; over codes a share of those that are
-            exchanged for other data's is a tenth of it. 0 for a critic that is right on encodings and easily fooled.
+            of a quarter of that of all latents where there is no posterior; over codes a tenth of it is the
+            share of codes that are exchanged for other data's. 0 for a critic that is right on encodings and easily
+            fooled.
         width: Hidden units of a layer.
         depth: Hidden layers.
         steps: Gradient steps, 256 latents each.
@@ -65,7 +66,8 @@ def fit_critic(
 
     Raises:
         Unsupported: If the generator has no encoder and the data are no latents.
-        InvalidArgument: If images are too few or not the decoder's, or labels are none, or not one an image.
+        InvalidArgument: If images are too few or not the decoder's, or labels are neither classes nor
+            attributes, or not one an image.
 
     Example:
         >>> import torch

@@ -26,7 +26,10 @@ class Autoencoder(nn.Module):
     r"""A convolutional autoencoder with latents that are vectors, and nothing that says where these lie.
 
     The training loss is the squared error of an image, summed over pixels, a mean over the batch; with ``zero_pull``
-    also that weight times $\|E(x)\|^2$, the ablation of Figure 3.6 of the paper, which collapses.
+    also that weight times $\|E(x)\|^2$, which collapses.
+
+    Source: Shi, *Rethinking VAE: From Continuous to Discrete Representations Without Probabilistic Assumptions* (2025),
+    section 2; Figure 3.6 for the pull to zero.
 
     Args:
         image_shape: ``(C, H, W)``; H and W divisible by 4.
@@ -116,10 +119,13 @@ class CentreAutoencoder(Autoencoder):
 
     each a mean, the latter two over centres (section 3.1). One centre comes to stand for all data, many for clusters.
 
-    With ``update="ema"`` a centre moves by a share of the way to $E(x^*)$ and the loss moves the encoder alone. The
-    paper's formula moves it to $z_q$, which is the centre itself, and would do nothing; $E(x^*)$ is what is meant.
+    With ``update="ema"`` a centre moves by a share of the way to $E(x^*)$ and the loss moves the encoder alone. (The
+    paper's formula moves it to the quantised latent, which is the centre itself, and would do nothing.)
     With ``revive_below`` a centre that is the nearest of fewer encodings than this share of the average is put on a
     random encoding.
+
+    Source: Shi, *Rethinking VAE: From Continuous to Discrete Representations Without Probabilistic Assumptions* (2025),
+    sections 3 and 4.
 
     Args:
         image_shape: ``(C, H, W)``; H and W divisible by 4.

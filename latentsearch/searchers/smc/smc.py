@@ -89,8 +89,8 @@ class SMCSearch(IterativeSearcher):
     Attributes:
         particles: N.
         reveals: Stages in which all positions are revealed; at most as many as there are.
-        trust: How much of the expected loss counts before the end. None for as much as what is open leaves of one
-            measured number that all codes change, by the variance of its slope; images want a share.
+        trust: How much of the expected loss counts before the end: a share, such as 0.2, for images, and 1 for classes.
+            None to set it in each stage, by how much the codes that are still open can change one measured number.
         transitions: Passes, after which a row is FINISHED; None for as many as the budget pays for, and 1 where there
             is none.
         restarts: Chains a problem.
