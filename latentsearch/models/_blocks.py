@@ -55,6 +55,24 @@ def decoder_stack(
     )
 
 
+def vector_stacks(
+    image_shape: tuple[int, int, int], channels: int, outputs: int, width: int, residual_blocks: int
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """An encoder of images ``(N, C, H, W)`` to ``(N, outputs)``, and a decoder of ``(N, width)``, by quarter sides."""
+    colours, height, breadth = image_shape
+    sides, inner = (height // 4, breadth // 4), max(channels // 4, 8)
+    cells = inner * sides[0] * sides[1]
+    encoder = nn.Sequential(
+        encoder_stack(colours, channels, inner, residual_blocks), nn.Flatten(), nn.Linear(cells, outputs)
+    )
+    decoder = nn.Sequential(
+        nn.Linear(width, cells),
+        nn.Unflatten(1, (inner, *sides)),
+        decoder_stack(inner, channels, colours, residual_blocks),
+    )
+    return encoder, decoder
+
+
 def _widths(channels: int, halvings: int) -> list[int]:
     """Channels after each halving: they double up to the full number."""
     return [channels >> (halvings - 1 - i) for i in range(halvings)]

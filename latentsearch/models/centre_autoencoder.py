@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from latentsearch._checks import require_count, require_one_of, require_weight
 from latentsearch.errors import InvalidArgument
-from latentsearch.models._blocks import decoder_stack, encoder_stack
+from latentsearch.models._blocks import vector_stacks
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.noise import Noise
 
@@ -62,7 +62,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         name = type(self).__name__
         require_image_shape(f"{name}.image_shape", image_shape)
-        colours, height, breadth = image_shape
+        _, height, breadth = image_shape
         if height % 4 or breadth % 4:
             raise InvalidArgument(f"{name}.image_shape", got=str(image_shape), expected="sides divisible by 4")
         require_count(f"{name}.width", width)
@@ -77,15 +77,7 @@ class Autoencoder(nn.Module):
             "zero_pull": zero_pull,
         }
         self.image_shape, self.latent_shape, self.zero_pull = tuple(image_shape), (width,), zero_pull
-        cells, inner = (height // 4) * (breadth // 4), max(channels // 4, 8)
-        self.encoder = nn.Sequential(
-            encoder_stack(colours, channels, inner, residual_blocks), nn.Flatten(), nn.Linear(inner * cells, width)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(width, inner * cells),
-            nn.Unflatten(1, (inner, height // 4, breadth // 4)),
-            decoder_stack(inner, channels, colours, residual_blocks),
-        )
+        self.encoder, self.decoder = vector_stacks(image_shape, channels, width, width, residual_blocks)
 
     def encode(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, width)``."""

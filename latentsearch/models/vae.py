@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch.errors import InvalidArgument
-from latentsearch.models._blocks import decoder_stack, encoder_stack
+from latentsearch.models._blocks import vector_stacks
 from latentsearch.noise import Noise
 
 
@@ -44,7 +44,7 @@ class VAE(nn.Module):
         residual_blocks: int = 1,
     ) -> None:
         super().__init__()
-        colours, height, breadth = image_shape
+        _, height, breadth = image_shape
         if height % 4 or breadth % 4:
             raise InvalidArgument("VAE.image_shape", got=str(image_shape), expected="sides divisible by 4")
         self.settings = {
@@ -54,16 +54,7 @@ class VAE(nn.Module):
             "residual_blocks": residual_blocks,
         }
         self.latent_shape = (width,)
-        cells = (height // 4) * (breadth // 4)
-        inner = max(channels // 4, 8)
-        self.encoder = nn.Sequential(
-            encoder_stack(colours, channels, inner, residual_blocks), nn.Flatten(), nn.Linear(inner * cells, 2 * width)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(width, inner * cells),
-            nn.Unflatten(1, (inner, height // 4, breadth // 4)),
-            decoder_stack(inner, channels, colours, residual_blocks),
-        )
+        self.encoder, self.decoder = vector_stacks(image_shape, channels, 2 * width, width, residual_blocks)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z|x), each ``(N, width)``."""
