@@ -28,6 +28,7 @@ from latentsearch.constraints import (
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
+from latentsearch.examination import examine
 from latentsearch.fitting import FitWarning, fit_actor, fit_actor_by_rule, fit_critic, fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
@@ -169,6 +170,7 @@ __all__ = [
     "Within",
     "WrapWarning",
     "constraint",
+    "examine",
     "fit",
     "fit_actor",
     "fit_actor_by_rule",

@@ -110,6 +110,17 @@ def bulk_of(images: Tensor) -> Span:
     return Span(float(ordered[last]), float(ordered[len(ordered) - 1 - last]))
 
 
+def shown_range(images: Iterable[Tensor]) -> tuple[float, float]:
+    """What to show black and white: (0, 1) or (-1, 1) where values lie there, else from the least to the most."""
+    images = list(images)
+    low, high = min(float(each.min()) for each in images), max(float(each.max()) for each in images)
+    for span in ((0.0, 1.0), (-1.0, 1.0)):
+        slack = _SLACK * (span[1] - span[0])
+        if span[0] - slack <= low and high <= span[1] + slack:
+            return span
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
 def _to_range(found: Span, own: Span) -> str:
     """What takes images to a decoder's range from the one that they are in, where that is a common mistake."""
     unit, signed = own.low > -0.5 and own.high < 1.6, -1.6 < own.low <= -0.5 and own.high < 1.6

@@ -1,4 +1,4 @@
-"""The command line: ``python -m latentsearch info`` and ``python -m latentsearch demo``."""
+"""The command line: ``python -m latentsearch info``, ``demo`` and ``examine``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import torch
 
 import latentsearch
 from latentsearch import demo, zoo
-from latentsearch.errors import InvalidArgument, LatentSearchError
+from latentsearch._sources import generator_named, images_named
+from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported
 
 _LEAST = 32  # below, some of the demo's methods cannot pay for a step
 
@@ -33,10 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "info":
-            _info()
-        else:
-            _demo(options)
+        match options.command:
+            case "info":
+                _info()
+            case "demo":
+                _demo(options)
+            case "examine":
+                _examine(options)
     except LatentSearchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -51,7 +56,24 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", default="latentsearch-demo", help="folder for grid.png and search.gif")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--evaluations", type=int, default=demo.EVALUATIONS, help="evaluations for one answer")
+    command = commands.add_parser("examine", help="is a latent space searchable? writes a report, in about a minute")
+    command.add_argument("model", metavar="MODEL.py:generator", help="a file of Python, and a generator in it")
+    command.add_argument("data", metavar="DATA", help="images: a .npy, .safetensors or .pt file, or a folder of images")
+    command.add_argument("--out", default="examination.html", help="the report")
+    command.add_argument("--seed", type=int, default=0)
     return parser
+
+
+def _examine(options: argparse.Namespace) -> None:
+    # Before a minute of work rather than after it.
+    if find_spec("matplotlib") is None:
+        hint = "pip install 'latentsearch[plot]'"
+        raise Unsupported("examine", got="no package matplotlib", expected="the extra `plot`", hint=hint)
+    generator = generator_named(options.model)
+    images = images_named(options.data, generator)
+    found = latentsearch.examine(generator, images, seed=options.seed, progress=sys.stderr.isatty())
+    print(found)
+    print(f"\n{found.save(options.out)}")
 
 
 def _info() -> None:

@@ -6,12 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
 from latentsearch.goal import Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Status(IntEnum):
@@ -173,6 +179,58 @@ class SearchResult:
             ),
             trace=Trace(tensors["trace.loss"], tensors["trace.evaluations"], tensors["trace.seconds"]),
         )
+
+    def plot(self) -> Figure:
+        """Draw the best loss so far by evaluations, a line a problem; at most 16 of them.
+
+        Returns:
+            A matplotlib figure, for ``figure.savefig("search.png")``; the extra ``plot`` has the package.
+
+        Raises:
+            Unsupported: If matplotlib is not installed.
+        """
+        # By name: results are the ground that reports stand on, and know nothing of these until one is asked for.
+        figure: Figure = import_module("latentsearch.report").search_figure(self)
+        return figure
+
+    def save_report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        targets: Tensor | None = None,
+        title: str = "A search",
+        value_range: tuple[float, float] | None = None,
+    ) -> Path:
+        """Write a page of HTML: the answers, how the search went, and how each problem ended.
+
+        The page is one file, which opens in a browser without a network.
+
+        Args:
+            path: Where to; folders are made.
+            targets: ``(B, C, H, W)``: images to show beside the answers, such as what was asked for.
+            title: The heading.
+            value_range: What is shown black and white; where the outputs lie if not given.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidArgument: If there are not as many targets as problems.
+            Unsupported: If matplotlib is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> import latentsearch as ls
+            >>> from latentsearch.testing import toys
+            >>> toy, folder = toys.bowl(), tempfile.mkdtemp()
+            >>> ls.search(toy.generator, toy.constraint, seed=0).save_report(f"{folder}/search.html").name
+            'search.html'
+        """
+        page = import_module("latentsearch.report").search_page(
+            self, targets=targets, title=title, value_range=value_range
+        )
+        written: Path = page.write(path)
+        return written
 
     def __repr__(self) -> str:
         problems = [

@@ -1,4 +1,4 @@
-"""Autoencoders with a pull to zero or to centres: what the losses are, and what they do to encodings."""
+"""Autoencoders with a pull to zero, to centres or to codes: what the losses are, and what they do to encodings."""
 
 from __future__ import annotations
 
@@ -134,3 +134,75 @@ def test_bad_images_are_refused() -> None:
         build().training_terms(blobs(4) * 255, NOISE)
     with pytest.raises(ls.InvalidArgument, match=r"Autoencoder\.image_shape.*divisible by 4"):
         models.Autoencoder((1, 6, 8))
+
+
+# -- grids -------------------------------------------------------------------------------------------
+
+
+def grid(**settings: Any) -> models.VQAutoencoder:
+    with training.initialised(0):
+        return models.VQAutoencoder(SHAPE, **{"codebook_size": 6, "width": 3, "channels": 8} | settings)
+
+
+def test_each_code_pulls_the_nearest_vector_of_all_positions() -> None:
+    model, images = grid(pull=0.5).eval(), blobs(10)
+    terms = model.training_terms(images, NOISE)
+    mixed = images[NOISE.fold(1).uniform(10)[0].argsort()]
+    vectors = model.encode_embedding(mixed[:5]).reshape(-1, 3)
+    assert len(vectors) == 5 * 2 * 2
+    closest = torch.cdist(model.codebook, vectors).argmin(1)
+    pull = (vectors[closest] - model.codebook).square().sum(1).mean()
+    assert torch.allclose(terms["pull"], 0.5 * pull, rtol=1e-5)
+    # What is reconstructed never goes through the codebook.
+    direct = model.decode_embedding(model.encode_embedding(mixed[5:]).movedim(-1, 1))
+    assert torch.allclose(terms["reconstruction"], squared_error(direct, mixed[5:]))
+
+
+def test_codes_are_those_nearest_to_the_encoders_vectors() -> None:
+    model, images = grid().eval(), blobs(4)
+    codes = model.encode(images)
+    assert torch.equal(codes, torch.cdist(model.encode_embedding(images), model.codebook).argmin(-1))
+    assert torch.equal(model.decode(codes), model.decode_embedding(model.codebook[codes].movedim(-1, 1)))
+
+
+def test_a_grid_is_a_generator_of_codes_that_is_searched_and_keeps_its_settings() -> None:
+    model = grid(update="ema", revive_below=0.1).eval().requires_grad_(False)
+    generator = ls.wrap(model)
+    target = generator.decode(torch.tensor([[[0, 1], [2, 3]]]))
+    result = ls.search(generator, ls.Matches(target), seed=0)
+    assert float(result.score.loss) < 1e-9 and generator.space == ls.Discrete((2, 2), 6)
+    twin = models.VQAutoencoder(**model.settings)
+    twin.load_state_dict(model.state_dict())
+    assert torch.equal(twin.eval().encode(blobs(4)), model.encode(blobs(4)))
+
+
+def test_a_fit_brings_codes_to_vectors() -> None:
+    images, model = blobs(256), grid(update="ema", decay=0.9, revive_below=0.1)
+    fitted(model)
+    vectors = model.encode_embedding(images).reshape(-1, 3)
+    spread = float(vectors.var(0).sum().sqrt())
+    assert float(torch.cdist(model.codebook, vectors).amin(1).max()) < spread
+    free, quantised = (
+        model.decode_embedding(each)
+        for each in (model.encode_embedding(images).movedim(-1, 1), model.codebook[model.encode(images)].movedim(-1, 1))
+    )
+    constant = float(squared_error(images.mean(0, keepdim=True).expand_as(images), images))
+    assert float(squared_error(free, images)) < float(squared_error(quantised, images)) < 1.5 * constant
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"codebook_size": 0}, r"VQAutoencoder\.codebook_size: got 0"),
+        ({"looked_at": 0.0}, r"VQAutoencoder\.looked_at: got 0\.0, expected a share"),
+        ({"update": "sgd"}, r"VQAutoencoder\.update"),
+        ({"width": 0}, r"VQAutoencoder\.width"),
+    ],
+)
+def test_bad_settings_of_grids_are_refused(settings: Any, match: str) -> None:
+    with pytest.raises(ls.InvalidArgument, match=match):
+        grid(**settings)
+    with pytest.raises(ls.InvalidArgument, match="divisible by 4"):
+        models.VQAutoencoder((1, 6, 8))
+    with pytest.raises(ls.InvalidArgument, match=r"VQAutoencoder\.images: got one image"):
+        grid().training_terms(blobs(1), NOISE)

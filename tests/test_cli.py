@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import latentsearch as ls
 from latentsearch import cli, demo, zoo
@@ -105,3 +108,127 @@ def test_a_decoder_trained_elsewhere(models: Path, tmp_path: Path) -> None:
     printed = run_example("wrap_pretrained.py", *paths, "--steps", "8", "--out", str(tmp_path))
     assert [line[:24].strip() for line in printed.splitlines()[1:4]] == TASKS[1:]
     check_images(tmp_path / "pretrained.png", tmp_path / "pretrained.gif")
+
+
+# -- examine -------------------------------------------------------------------------------------------
+
+MODEL = """
+import torch
+import latentsearch as ls
+from beside import mixing
+
+def decode(z):
+    return torch.sigmoid(z @ mixing).view(-1, 1, 4, 4)
+
+def encode(x):
+    return torch.logit(x.flatten(1), eps=1e-6) @ torch.linalg.pinv(mixing)
+
+generator = ls.ContinuousGenerator(decode, (3,), encode=encode, output_range=(0, 1))
+number = 3
+
+def make():
+    return generator
+"""
+BESIDE = "import torch\nmixing = torch.linspace(-1, 1, 48).view(3, 16).sin()\n"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a generator, which imports another beside it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside.py").write_text(BESIDE)
+    (tmp_path / "model.py").write_text(MODEL)
+    return tmp_path / "model.py"
+
+
+def greys() -> torch.Tensor:
+    """(60, 1, 4, 4) bytes that the model of these tests gives."""
+    mixing = torch.linspace(-1, 1, 48).view(3, 16).sin()
+    z = ls.Noise.from_seed(0, 60).normal(3)
+    return (255 * torch.sigmoid(z @ mixing)).round().to(torch.uint8).view(-1, 1, 4, 4)
+
+
+def write_images(folder: Path, kind: str) -> str:
+    """Where the images are, in a kind of file."""
+    path = folder / f"images.{kind}"
+    match kind:
+        case "npy":
+            numpy.save(path, greys().float().numpy() / 255)
+        case "safetensors":
+            save_file({"images": greys(), "labels": torch.zeros(60)}, path)
+        case "pt":
+            torch.save(greys(), path)
+        case "folder":
+            path.mkdir()
+            for number, image in enumerate(greys()):
+                Image.fromarray(image[0].numpy()).save(path / f"{number:03}.png")
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["npy", "safetensors", "pt", "folder"])
+def test_examine_reads_files_and_folders(
+    model: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out" / "report.html"
+    name = "make" if kind == "pt" else "generator"
+    assert cli.main(["examine", f"{model}:{name}", write_images(tmp_path, kind), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("ContinuousGenerator: 3 numbers to 1×4×4, 60 images") and str(out) in printed
+    # Bytes are brought into the range that the decoder has, else nothing would be found.
+    assert "keep 100% of their variance" in printed
+    assert "Is this latent space searchable?" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("model.py", "images.npy", r"MODEL: got 'model\.py', expected FILE\.py:name"),
+        ("other.py:generator", "images.npy", "MODEL: got no file other.py"),
+        ("model.py:decoder", "images.npy", r"got no decoder in model\.py.*it has generator"),
+        ("model.py:number", "images.npy", "got int"),
+        ("model.py:generator", "none.npy", r"DATA: got no file or folder none\.npy"),
+        ("model.py:generator", "model.py", r"DATA: got model\.py"),
+        ("model.py:generator", "broken.npy", r"broken\.npy cannot be read"),
+        ("model.py:generator", "other.safetensors", r"with a \(4, 2\).*\(N, 1, 4, 4\), as the decoder gives"),
+        ("model.py:generator", "two.safetensors", r"name one: two\.safetensors:a"),
+        ("model.py:generator", "two.safetensors:c", "expected c among them"),
+        ("model.py:generator", "empty", "got no images in empty"),
+        ("model.py:generator", "large", r"0\.png of \(1, 8, 8\), expected \(1, 4, 4\).*resize"),
+    ],
+)
+def test_examine_says_what_is_wrong_with_its_arguments(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    data: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path, "npy")
+    Path("broken.npy").write_bytes(b"no numbers")
+    save_file({"a": torch.zeros(4, 2)}, "other.safetensors")
+    save_file({"a": torch.zeros(30, 1, 4, 4), "b": torch.zeros(30, 1, 4, 4)}, "two.safetensors")
+    for folder in ("empty", "large"):
+        Path(folder).mkdir()
+    Image.new("L", (8, 8)).save("large/0.png")
+    assert cli.main(["examine", name, data]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and re.search(message, printed), printed
+    assert not Path("examination.html").exists()
+
+
+def test_examine_wants_matplotlib_before_it_begins(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    assert cli.main(["examine", f"{model}:generator", "nothing"]) == 1
+    assert "pip install 'latentsearch[plot]'" in capsys.readouterr().err
+
+
+def test_three_spaces_are_examined_side_by_side(models: Path, tmp_path: Path) -> None:
+    printed = run_example("examine_pretrained.py", "--images", "40", "--steps", "20", "--out", str(tmp_path))
+    table = printed.splitlines()[-3:]
+    assert [line[:20].strip() for line in table] == ["VAE", "VQ-VAE", "centre autoencoder"]
+    assert len(list(tmp_path.glob("examined-*.html"))) == 3

@@ -172,6 +172,17 @@ def test_classifier_two_sample_test() -> None:
     assert null.high - null.low == pytest.approx(1.96 / math.sqrt(500))
 
 
+def test_a_critics_curve_has_half_its_area_under_it_for_one_law_and_all_for_two_far_apart() -> None:
+    a, b = normal(400, 3), normal(400, 3, seed=1)
+    assert 0.42 < judge.critic_auc(a, b) < 0.58
+    assert 0.6 < judge.critic_auc(a, b * 1.8) < 0.9
+    assert judge.critic_auc(a, b + 6) > 0.999
+    # A difference by which nothing is ranked is a tie, which counts half.
+    assert judge.critic_auc(torch.zeros(40, 2), torch.zeros(40, 2)) == 0.5
+    with pytest.raises(ls.InvalidArgument, match=r"critic_auc: got 3 and 3 rows, expected at least 5 of each"):
+        judge.critic_auc(a[:3], b[:3])
+
+
 def test_c2st_leaves_the_global_state_alone_and_works_where_nothing_can_be_trained() -> None:
     a, b = normal(40, 2), normal(40, 2, seed=1)
     before = torch.get_rng_state()

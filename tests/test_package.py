@@ -38,12 +38,13 @@ LAYERS = {
         "_rounding",
         "_whitening",
         "_latent_network",
+        "_paths",
     },
     1: {"objective"},
     2: {"adapters", "constraints", "priors", "relaxations", "models", "bounds", "critics", "melodies"},
     3: {"loop", "training"},
     4: {"searchers", "fitting"},
-    5: {"testing", "judge", "zoo", "plots", "demo", "cli", "__main__"},
+    5: {"testing", "judge", "zoo", "plots", "report", "examination", "_sources", "demo", "cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 GROUND, EDGES = 0, 5
@@ -78,7 +79,11 @@ def test_import_loads_no_heavy_package() -> None:
 # -- dependencies ------------------------------------------------------------------------------------
 
 REQUIREMENT = re.compile(r'"([A-Za-z][\w.-]*)(?:\[.*?\])?[><=~!][^"]*"')
-MODULE_OF = {"pillow": "PIL", "typing-extensions": "typing_extensions"}  # where the names differ
+MODULE_OF = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "typing-extensions": "typing_extensions",
+}  # where the names differ
 
 
 def declared(table: str) -> set[str]:

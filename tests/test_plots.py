@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -201,3 +202,188 @@ def test_figures_say_which_extra_has_matplotlib(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(Unsupported, match=r"latentsearch\[plot\]"):
         plots.contour_map(lambda z: z[:, 0], torch.eye(3))
+
+
+# -- figures of latents and searches -------------------------------------------------------------------
+
+
+def pixels(figure: Any) -> torch.Tensor:
+    """What a figure that is one image shows: (H, W) or (H, W, 3)."""
+    (axes,) = figure.axes
+    return torch.from_numpy(axes.images[0].get_array().copy())
+
+
+def mixing(z: torch.Tensor) -> torch.Tensor:
+    """Two numbers to images (N, 1, 4, 4): the left half shows the first, the right half the second."""
+    return z[:, None, None].repeat_interleave(2, 3).expand(-1, 1, 4, 4).contiguous()
+
+
+def two_numbers() -> ls.ContinuousGenerator:
+    return ls.ContinuousGenerator(mixing, (2,))
+
+
+def two_codes() -> ls.CodebookGenerator:
+    greys = torch.linspace(0, 1, 5)[:, None]
+    return ls.CodebookGenerator(lambda e: e.repeat_interleave(2, 2).repeat_interleave(2, 3), greys, shape=(2, 2))
+
+
+def test_an_image_grid_is_what_is_saved(tmp_path: Path) -> None:
+    rows, labels = [torch.rand(3, 1, 8, 8), torch.rand(2, 1, 8, 8)], ["a", "b"]
+    with Image.open(plots.save_grid(tmp_path / "grid.png", rows, labels, scale=2)) as image:
+        saved = torch.from_numpy(numpy.asarray(image).copy()).long()
+    figure = plots.image_grid(rows, labels, scale=2)
+    assert torch.equal(pixels(figure).long(), saved)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert (round(height), round(width)) == tuple(saved.shape)
+
+
+def test_an_interpolation_goes_in_equal_steps() -> None:
+    starts, ends = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 1.0]])
+    shown = pixels(plots.interpolation(two_numbers(), starts, ends, steps=5, scale=1))
+    middle = shown[12 + 2]
+    # Cells of 4 pixels with gaps of 4, after a margin of 12: the left half of each is the first number.
+    assert [int(middle[12 + 8 * n]) for n in range(5)] == [0, 64, 128, 191, 255]
+    assert [int(middle[12 + 8 * n + 3]) for n in range(5)] == [255] * 5
+
+
+def test_an_interpolation_of_codes_goes_through_their_embeddings_and_else_from_one_to_the_other() -> None:
+    starts, ends = torch.zeros(1, 2, 2, dtype=torch.int64), torch.full((1, 2, 2), 4)
+    shown = pixels(plots.interpolation(two_codes(), starts, ends, steps=3, scale=1))
+    assert [int(shown[13, 13 + 8 * n]) for n in range(3)] == [0, 128, 255]
+
+    class Bare:
+        """The same without embeddings."""
+
+        space, prior = two_codes().space, two_codes().prior
+        device, dtype = torch.device("cpu"), torch.float32
+
+        def decode(self, z: torch.Tensor) -> torch.Tensor:
+            return two_codes().decode(z)
+
+    shown = pixels(plots.interpolation(Bare(), starts, ends, steps=3, scale=1))
+    assert [int(shown[12 + 8 * 0 + row, 13 + 8]) for row in (0, 3)] == [255, 0]
+
+
+def test_a_perturbation_changes_one_element_a_row() -> None:
+    shown = pixels(plots.perturbation(two_numbers(), torch.tensor([0.5, 0.5]), amounts=(-0.5, 0.0, 0.5), scale=1))
+    left = 12 + int(shown.shape[1] - 24 - 3 * 8 + 4)
+    first, second = shown[13], shown[13 + 8]
+    assert [int(first[left + 8 * n]) for n in range(3)] == [0, 128, 255]
+    assert [int(first[left + 8 * n + 3]) for n in range(3)] == [128] * 3
+    assert [int(second[left + 8 * n + 3]) for n in range(3)] == [0, 128, 255]
+    codes = plots.perturbation(two_codes(), torch.zeros(2, 2, dtype=torch.int64), elements=[3], codes=[0, 4], scale=1)
+    shown = pixels(codes)
+    left = 12 + int(shown.shape[1] - 24 - 2 * 8 + 4)
+    assert [int(shown[12 + 3, left + 8 * n + 3]) for n in range(2)] == [0, 255]
+    assert [int(shown[12, left + 8 * n]) for n in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g: plots.perturbation(g, torch.zeros(3)), r"perturbation\.latent"),
+        (
+            lambda g: plots.perturbation(g, torch.zeros(2), elements=[2]),
+            r"elements: got \[2\], expected some in \[0, 2\)",
+        ),
+        (lambda g: plots.perturbation(two_codes(), torch.zeros(2, 2).long(), codes=[5]), r"codes: got \[5\]"),
+        (lambda g: plots.interpolation(g, torch.zeros(2), torch.zeros(1, 2)), r"starts.*latent\[None\]"),
+        (lambda g: plots.interpolation(g, torch.zeros(2, 2), torch.zeros(1, 2)), "2 starts and 1 ends"),
+        (lambda g: plots.latent_map(torch.zeros(4, 2, dtype=torch.int64)), r"generator\.embed\(codes\)"),
+        (lambda g: plots.latent_map(torch.zeros(4, 2), torch.zeros(3)), r"latent_map\.labels"),
+        (lambda g: plots.latent_map(torch.zeros(4, 2), marks=torch.zeros(1, 3)), "2 elements each"),
+        (lambda g: plots.latent_map(torch.full((4, 2), torch.nan)), "NaN or infinity"),
+        (lambda g: plots.code_usage(torch.tensor([[7]]), 4), r"codes from 7 to 7, expected those of \[0, 4\)"),
+        (lambda g: plots.reach_map(torch.zeros(3, 3)), r"reach_map\.changes"),
+        (lambda g: plots.traces({}), r"traces\.searches"),
+        (lambda g: plots.traces({"a": 3}), r"traces\.searches\['a'\]: got int"),
+        (lambda g: plots.search_strip(torch.rand(3, 1, 8, 8)), r"search_strip\.frames"),
+        (lambda g: plots.search_strip(torch.rand(3, 2, 1, 8, 8), torch.rand(1, 1, 8, 8)), "expected 2 images"),
+        (
+            lambda g: plots.search_strip(torch.rand(3, 1, 1, 8, 8), torch.rand(1, 1, 4, 4)),
+            r"the frames' shape, \(1, 8, 8\)",
+        ),
+    ],
+)
+def test_figures_refuse_what_they_cannot_show(call: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        call(two_numbers())
+
+
+def test_a_map_is_the_plane_of_most_variance_and_marks_lie_in_it() -> None:
+    noise = ls.Noise.from_seed(0, 50).normal(4)
+    latents = noise * torch.tensor([5.0, 0.1, 2.0, 0.0]) + 1
+    figure = plots.latent_map(latents, torch.arange(50) % 2, marks=torch.tensor([[6.0, 1.0, 1.0, 1.0]]))
+    axes = figure.axes[0]
+    one, other, cross = (torch.as_tensor(each.get_offsets().copy()) for each in axes.collections)
+    placed = torch.empty(50, 2, dtype=torch.float64)
+    placed[::2], placed[1::2] = one, other
+    wanted = (latents - latents.mean(0)).double()
+    torch.testing.assert_close(torch.pdist(placed), torch.pdist(wanted[:, [0, 2]]), atol=0.1, rtol=0.05)
+    assert abs(float(cross[0, 0]) - (6 - float(latents[:, 0].mean()))) < 0.1
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0", "1"]
+
+
+def test_t_sne_keeps_neighbours_and_is_repeated_by_its_seed() -> None:
+    pytest.importorskip("sklearn")
+    far = torch.cat([ls.Noise.from_seed(n, 20).normal(3) + 30 * n for n in range(2)])
+    one, other = (plots.latent_map(far, method="tsne").axes[0].collections[0].get_offsets() for _ in range(2))
+    assert (one == other).all()
+    placed = torch.as_tensor(one.copy())
+    apart = torch.cdist(placed, placed).fill_diagonal_(torch.inf).argmin(1)
+    assert bool(((apart < 20) == (torch.arange(40) < 20)).all())
+    with pytest.raises(InvalidArgument, match="5 at least"):
+        plots.latent_map(far[:3], method="tsne")
+
+
+def test_traces_are_means_over_problems_and_begin_where_all_have_proposed() -> None:
+    loss = torch.tensor([[4.0, torch.inf], [2.0, 6.0], [1.0, 3.0]])
+    trace = ls.Trace(loss, torch.tensor([[1.0, 1.0], [2.0, 4.0], [5.0, 7.0]]).double(), torch.zeros(3).double())
+    figure = plots.traces({"a": trace}, levels={"encoder": 0.5})
+    line, level = figure.axes[0].lines
+    assert list(line.get_xdata()) == [3.0, 6.0] and list(line.get_ydata()) == [4.0, 2.0]
+    assert level.get_ydata()[0] == 0.5 and figure.axes[0].get_yscale() == "log"
+    negative = ls.Trace(-loss[1:], trace.evaluations[1:], trace.seconds[1:])
+    assert plots.traces({"a": negative}).axes[0].get_yscale() == "linear"
+
+
+def test_code_usage_is_sorted() -> None:
+    figure = plots.code_usage(torch.tensor([[3, 3], [3, 1]]), 4)
+    shown = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert shown[:, 1].max() == 0.75 and figure.axes[0].lines[0].get_ydata()[0] == 0.25
+
+
+def test_a_reach_map_is_the_mean_size_of_changes() -> None:
+    changes = torch.zeros(2, 3, 4, 4)
+    changes[0, :, 1, 2], changes[1, :, 1, 2] = -1.0, 0.5
+    shown = plots.reach_map(changes).axes[0].images[0].get_array()
+    assert shown[1, 2] == 0.75 and shown.sum() == 0.75
+
+
+def test_a_strip_has_the_first_and_the_last_moment_and_the_target() -> None:
+    frames = torch.linspace(0, 1, 11)[:, None, None, None, None].expand(11, 1, 1, 4, 4)
+    shown = pixels(plots.search_strip(frames, torch.full((1, 1, 4, 4), 0.5), moments=3, scale=1))
+    assert [int(shown[13, 13 + 8 * n]) for n in range(4)] == [0, 128, 255, 128]
+
+
+def test_a_result_draws_itself_and_writes_a_page(tmp_path: Path) -> None:
+    generator = two_numbers()
+    targets = generator.decode(torch.tensor([[0.2, 0.8], [0.9, 0.1]]))
+    result = ls.search(generator, ls.Matches(targets), seed=0, run=ls.Run(evaluations=60))
+    figure = result.plot()
+    assert [line.get_label() for line in figure.axes[0].lines] == ["problem 0", "problem 1"]
+    assert figure.axes[0].lines[0].get_ydata()[-1] == pytest.approx(float(result.trace.loss[-1, 0]))
+    path = result.save_report(tmp_path / "a" / "search.html", targets=targets, title="Two <greys>")
+    text = path.read_text(encoding="utf-8")
+    assert text.count("data:image/png;base64,") == 2 and "http" not in text
+    assert "Two &lt;greys&gt;" in text and f"{float(result.score.loss[0]):.5g}" in text
+    with pytest.raises(InvalidArgument, match="expected 2 images, one a problem"):
+        result.save_report(tmp_path / "b.html", targets=targets[:1])
+    assert not (tmp_path / "b.html").exists()
+
+
+def test_a_page_of_outputs_that_are_no_images_says_so(tmp_path: Path) -> None:
+    toy = toys.bowl()
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40))
+    text = result.save_report(tmp_path / "search.html").read_text(encoding="utf-8")
+    assert "no images" in text and text.count("<img") == 1

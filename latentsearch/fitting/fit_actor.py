@@ -14,8 +14,8 @@ from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
 from latentsearch.critics._distance import Metric
 from latentsearch.critics.actor_critic import require_attributes
 from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.fitting._encodings import encodings
 from latentsearch.fitting._given import check_given, labels_of, require_generator, warn_if_interrupted
+from latentsearch.fitting.encoding import encodings
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from latentsearch._checks import require_count, require_weight
 from latentsearch.critics import AttributeCritic
-from latentsearch.fitting._encodings import encodings
 from latentsearch.fitting._given import (
     check_given,
     held_out_of,
@@ -18,6 +17,7 @@ from latentsearch.fitting._given import (
     require_share,
     warn_if_interrupted,
 )
+from latentsearch.fitting.encoding import encodings
 from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 from latentsearch.training import Fit, fit, initialised

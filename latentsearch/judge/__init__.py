@@ -16,7 +16,7 @@ from latentsearch.judge.reporting import report
 from latentsearch.judge.spread import Spread, posterior_spread
 from latentsearch.judge.tarp import Coverage, tarp_coverage
 from latentsearch.judge.tolerance import encoder_tolerance
-from latentsearch.judge.two_sample import TwoSampleTest, c2st
+from latentsearch.judge.two_sample import TwoSampleTest, c2st, critic_auc
 
 __all__ = [
     "Band",
@@ -32,6 +32,7 @@ __all__ = [
     "bootstrap",
     "c2st",
     "code_diversity",
+    "critic_auc",
     "density_coverage",
     "encoder_tolerance",
     "frechet_distance",

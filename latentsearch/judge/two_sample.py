@@ -57,23 +57,58 @@ def c2st(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> TwoSampleTes
         >>> low < accuracy < high, ls.judge.c2st(a, 2 * b).accuracy > high
         (True, True)
     """
-    require_count("c2st.folds", folds, least=2)
-    first, second = as_points("c2st.a", a), as_points("c2st.b", b)
-    same_width("c2st", first, second)
-    size = min(len(first), len(second)) // folds * folds
-    if not size:
-        got = f"{len(first)} and {len(second)} rows"
-        raise InvalidArgument("c2st", got=got, expected=f"at least {folds} of each", hint="give fewer folds")
-    one = first[shuffled(len(first), seed, 1, first.device)[:size]]
-    other = second[shuffled(len(second), seed, 2, second.device)[:size]]
-    noise = Noise.from_seed(seed, device=first.device).fold(3)
-    right = _cross_validated(one, other, noise.split(folds))
-    margin = 1.96 * 0.5 / (2 * size) ** 0.5
+    logit, labels = _read("c2st", a, b, seed, folds)
+    right = float(((logit > 0) == (labels > 0.5)).double().mean())
+    margin = 1.96 * 0.5 / labels.numel() ** 0.5
     return TwoSampleTest(right, 0.5 - margin, 0.5 + margin)
 
 
-def _cross_validated(a: Tensor, b: Tensor, noise: Noise) -> float:
-    """The share of points ``(N, d)`` of both kinds that networks read right that were trained without them."""
+def critic_auc(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> float:
+    """How often the network of [c2st][latentsearch.judge.c2st] ranks two points of different samples right.
+
+    That is the area under its curve: 0.5 where the samples cannot be told apart, 1 where they always can. It needs no
+    threshold, so it says more of samples that are nearly alike than an accuracy does. Of each fold only points are
+    ranked that the network was not trained on.
+
+    Args:
+        a: ``(N, ...)``: latents, outputs or features.
+        b: ``(M, ...)``: of the same kind.
+        seed: Of the folds, and of the network's weights.
+        folds: Parts; the network is trained without each in turn.
+
+    Raises:
+        InvalidArgument: If there are fewer rows than folds, the widths differ, or a number is not finite.
+
+    Example:
+        >>> import latentsearch as ls
+        >>> a, b = ls.Noise.from_seed(0, 400).normal(3).split(200)
+        >>> abs(ls.judge.critic_auc(a, b) - 0.5) < 0.1, ls.judge.critic_auc(a, b + 3) > 0.95
+        (True, True)
+    """
+    logit, _ = _read("critic_auc", a, b, seed, folds)
+    half = logit.shape[1] // 2
+    one, other = logit[:, :half, None], logit[:, None, half:]
+    # Ties, as where a network says the same of all, are half right.
+    return float(((other > one).double() + 0.5 * (other == one)).mean())
+
+
+def _read(what: str, a: Tensor, b: Tensor, seed: int, folds: int) -> tuple[Tensor, Tensor]:
+    """Logits of points that a network was not trained on, and labels, ``(folds, 2 n)``: first those of a, then b's."""
+    require_count(f"{what}.folds", folds, least=2)
+    first, second = as_points(f"{what}.a", a), as_points(f"{what}.b", b)
+    same_width(what, first, second)
+    size = min(len(first), len(second)) // folds * folds
+    if not size:
+        got = f"{len(first)} and {len(second)} rows"
+        raise InvalidArgument(what, got=got, expected=f"at least {folds} of each", hint="give fewer folds")
+    one = first[shuffled(len(first), seed, 1, first.device)[:size]]
+    other = second[shuffled(len(second), seed, 2, second.device)[:size]]
+    noise = Noise.from_seed(seed, device=first.device).fold(3)
+    return _cross_validated(one, other, noise.split(folds))
+
+
+def _cross_validated(a: Tensor, b: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Of points ``(N, d)`` of both kinds, the logits of networks that were trained without them, and the labels."""
     folds = len(noise)
     points = torch.stack([a, b]).unflatten(1, (folds, -1)).transpose(0, 1).flatten(1, 2)  # (folds, 2 n, d)
     half = points.shape[1] // 2
@@ -88,8 +123,7 @@ def _cross_validated(a: Tensor, b: Tensor, noise: Noise) -> float:
     with torch.inference_mode(False), torch.enable_grad():
         weights = _trained(known.clone(), known_labels.float(), noise)
     with torch.no_grad():
-        logit = _logit(weights, points)
-    return float(((logit > 0) == (labels > 0.5)).double().mean())
+        return _logit(weights, points), labels
 
 
 def _trained(points: Tensor, labels: Tensor, noise: Noise) -> list[Tensor]:

@@ -9,6 +9,7 @@ from latentsearch.models.discrete_vae import DiscreteVAE, PictureLoss
 from latentsearch.models.melody_vae import MelodyVAE
 from latentsearch.models.mixed_vae import MixedVAE
 from latentsearch.models.vae import VAE
+from latentsearch.models.vq_autoencoder import VQAutoencoder
 from latentsearch.models.vqvae import VQVAE, Codebook
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "MixedVAE",
     "PictureLoss",
     "ResidualBlock",
+    "VQAutoencoder",
 ]

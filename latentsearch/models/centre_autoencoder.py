@@ -6,20 +6,15 @@ sections 2 to 4.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_one_of, require_weight
+from latentsearch._checks import require_count, require_weight
 from latentsearch.errors import InvalidArgument
 from latentsearch.models._blocks import vector_stacks
+from latentsearch.models._centres import Centres, Similarity, Update
 from latentsearch.models._pixels import require_image_shape, require_pixels
 from latentsearch.noise import Noise
-
-Similarity = Literal["l2", "cosine", "dot"]
-_MIXED, _REVIVED = 1, 2  # streams of noise
 
 
 class Autoencoder(nn.Module):
@@ -133,10 +128,6 @@ class CentreAutoencoder(Autoencoder):
         decay: Of the moving averages.
         revive_below: The share of the average use under which a centre is moved; 0 for none.
 
-    Attributes:
-        centres: ``(K, width)``.
-        use: ``(K,)``, the moving average of the share of encodings that each centre is the nearest to.
-
     Raises:
         InvalidArgument: If a setting is out of range.
 
@@ -151,9 +142,6 @@ class CentreAutoencoder(Autoencoder):
         torch.Size([3])
     """
 
-    centres: Tensor
-    use: Tensor
-
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -166,39 +154,40 @@ class CentreAutoencoder(Autoencoder):
         decoded_pull: float = 0.0,
         looked_at: float = 0.5,
         similarity: Similarity = "l2",
-        update: Literal["gradient", "ema"] = "gradient",
+        update: Update = "gradient",
         decay: float = 0.99,
         revive_below: float = 0.0,
     ) -> None:
         super().__init__(image_shape, width=width, channels=channels, residual_blocks=residual_blocks)
-        require_count("CentreAutoencoder.centres", centres)
-        for name, weight in (("pull", pull), ("decoded_pull", decoded_pull), ("revive_below", revive_below)):
-            require_weight(f"CentreAutoencoder.{name}", weight)
-        for name, share in (("looked_at", looked_at), ("decay", decay)):
-            if not 0 < share < 1:
-                raise InvalidArgument(f"CentreAutoencoder.{name}", got=repr(share), expected="a share between 0 and 1")
-        require_one_of("CentreAutoencoder.similarity", similarity, get_args(Similarity))
-        require_one_of("CentreAutoencoder.update", update, ("gradient", "ema"))
-        own: dict[str, object] = {
-            "centres": centres,
-            "pull": pull,
-            "decoded_pull": decoded_pull,
-            "looked_at": looked_at,
-        }
-        own |= {"similarity": similarity, "update": update, "decay": decay, "revive_below": revive_below}
-        self.settings = {name: value for name, value in self.settings.items() if name != "zero_pull"} | own
-        self.pull, self.decoded_pull, self.looked_at = pull, decoded_pull, looked_at
-        self.similarity, self.update, self.decay, self.revive_below = similarity, update, decay, revive_below
-        first = torch.randn(centres, width)
-        if update == "gradient":
-            self.centres = nn.Parameter(first)
-        else:
-            self.register_buffer("centres", first)
-        self.register_buffer("use", torch.full((centres,), 1 / centres))
+        require_weight("CentreAutoencoder.decoded_pull", decoded_pull)
+        self.decoded_pull = decoded_pull
+        self.pulled = Centres(
+            "CentreAutoencoder",
+            centres,
+            width,
+            pull=pull,
+            looked_at=looked_at,
+            similarity=similarity,
+            update=update,
+            decay=decay,
+            revive_below=revive_below,
+        )
+        del self.settings["zero_pull"]
+        self.settings |= {"centres": centres, "decoded_pull": decoded_pull} | self.pulled.settings
+
+    @property
+    def centres(self) -> Tensor:
+        """``(K, width)``."""
+        return self.pulled.vectors
+
+    @property
+    def use(self) -> Tensor:
+        """``(K,)``: the moving average of the share of encodings that each centre is the nearest to."""
+        return self.pulled.use
 
     def nearest(self, z: Tensor) -> Tensor:
         """The centre nearest to each latent: ``(N, width)`` to int64 ``(N,)``."""
-        return self._likeness(z).argmax(1)
+        return self.pulled.nearest(z)
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:
         """The terms of the loss on one batch of at least two images, each a scalar.
@@ -213,43 +202,12 @@ class CentreAutoencoder(Autoencoder):
             InvalidArgument: If the images have another shape, or pixels outside [0, 1], or there is one alone.
         """
         require_pixels("CentreAutoencoder.images", images, self.image_shape)
-        if len(images) < 2:
-            raise InvalidArgument("CentreAutoencoder.images", got="one image", expected="a batch of two at least")
-        mixed = images[noise.fold(_MIXED).uniform(len(images))[0].argsort().to(images.device)]
-        count = min(max(round(self.looked_at * len(images)), 1), len(images) - 1)
-        looked, rebuilt = mixed[:count], mixed[count:]
-        z = self.encode(looked)
-        if self.training:
-            self._learn(z.detach(), noise.fold(_REVIVED))
-        closest = self._likeness(z.detach()).argmax(0)
-        terms = {
-            "reconstruction": squared_error(self.decode(self.encode(rebuilt)), rebuilt),
-            "pull": self.pull * (z[closest] - self.centres).square().sum(1).mean(),
-        }
+        looked, rebuilt = self.pulled.split(images, noise)
+        pull, taken = self.pulled.pull(self.encode(looked), noise)
+        terms = {"reconstruction": squared_error(self.decode(self.encode(rebuilt)), rebuilt), "pull": pull}
         if self.decoded_pull:
-            decoded = squared_error(self.decode(self.centres), looked[closest])
-            terms["decoded_pull"] = self.decoded_pull * decoded
+            terms["decoded_pull"] = self.decoded_pull * squared_error(self.decode(self.centres), looked[taken])
         return terms
-
-    @torch.no_grad()
-    def _learn(self, z: Tensor, noise: Noise) -> None:
-        """Averages of a batch's encodings, and centres on what they are nearest to or, unused, on any of them."""
-        if self.update == "ema":
-            self.centres.lerp_(z[self._likeness(z).argmax(0)].to(self.centres), 1 - self.decay)
-        share = torch.bincount(self.nearest(z), minlength=len(self.use)) / len(z)
-        self.use.lerp_(share.to(self.use), 1 - self.decay)
-        dead = self.use < self.revive_below / len(self.use)
-        picks = z[noise.integers(len(z), len(self.use))[0].to(z.device)]
-        self.centres.copy_(torch.where(dead[:, None], picks.to(self.centres), self.centres))
-        self.use.masked_fill_(dead, 1 / len(self.use))
-
-    def _likeness(self, z: Tensor) -> Tensor:
-        """``(N, K)``, higher the nearer."""
-        if self.similarity == "l2":
-            return -torch.cdist(z, self.centres)
-        if self.similarity == "cosine":
-            return F.normalize(z, dim=1) @ F.normalize(self.centres, dim=1).T
-        return z @ self.centres.T
 
 
 def squared_error(outputs: Tensor, images: Tensor) -> Tensor:

@@ -1,0 +1,164 @@
+"""What is examined: a generator, some images, and where its encoder puts them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentsearch._images import example_output, require_images, require_range
+from latentsearch._memory import Chunks
+from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.fitting import encodings
+from latentsearch.noise import Noise
+from latentsearch.protocols import AutoEncoder, ConditionalPrior, EmbeddingGenerator, Generator
+from latentsearch.spaces import Continuous, Discrete
+
+MOST, LEAST = 500, 20  # images that are looked at, and without which nothing can be said
+_FEW = 128  # draws of a prior with a network, which takes a pass for each code
+_ROWS = 64  # decoded at once
+_LOOKED_AT = 64  # images whose range is compared with their reconstructions'
+_TIMED, _SECONDS, _LEAST_IF_SLOW = 16, 8.0, 64  # images tried first; how long all may take; of slow decoders at least
+_WIDTH = 64  # principal components of latents that a critic sees
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A generator, data in random order, and streams of noise.
+
+    Attributes:
+        generator: What is examined.
+        images: ``(n, *O)``.
+        latents: ``(n, *S)``: encodings, of a VAE draws of q(z|x); None where there is no encoder.
+        seed: Of everything random.
+    """
+
+    generator: Generator
+    images: Tensor
+    latents: Tensor | None
+    seed: int
+
+    @staticmethod
+    def of(generator: Generator, images: object, seed: int) -> Setting:
+        """Looked over, encoded, and at most 500.
+
+        Raises:
+            InvalidArgument: If it is no generator, or the images are not such as it gives, or too few.
+        """
+        if not isinstance(generator, Generator):
+            got, hint = type(generator).__name__, "ls.wrap(model) makes one"
+            raise InvalidArgument("examine.generator", got=got, expected="a Generator", hint=hint)
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise InvalidArgument("examine.seed", got=repr(seed), expected="a whole number")
+        data = require_images("examine.images", images, example_output(generator))
+        if len(data) < LEAST:
+            raise InvalidArgument("examine.images", got=f"{len(data)}", expected=f"at least {LEAST}, better hundreds")
+        order = Noise.from_seed(seed).uniform(len(data))[0].argsort()[:MOST]
+        data = data[order.to(data.device)].to(generator.device, generator.dtype)
+        data = data[: _affordable(generator, data)]
+        setting = Setting(generator, data, _encoded(generator, data, seed), seed)
+        if setting.latents is not None:
+            declared = getattr(generator, "output_range", None)
+            known = setting.decode(setting.latents[:_LOOKED_AT])
+            require_range("examine.images", data[:_LOOKED_AT], known, declared)
+        return setting
+
+    def noise(self, stream: int, rows: int = 1) -> Noise:
+        """Rows of a stream of their own."""
+        return Noise.from_seed(self.seed, rows, device=self.generator.device).fold(stream)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """``(N, *O)``, a part at a time."""
+        return by_parts(self.generator.decode, latents)
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """``(n, *O)``: the encodings decoded."""
+        assert self.latents is not None
+        return self.decode(self.latents)
+
+    @cached_property
+    def drawn(self) -> Tensor:
+        """``(m, *S)``: random latents, of the generator's own prior; fewer where it has a network to run."""
+        prior = self.generator.prior
+        count = _FEW if isinstance(prior, ConditionalPrior) and prior.cost > 0 else MOST
+        return prior.sample(self.noise(1, min(count, len(self.images))))
+
+    def encode(self, outputs: Tensor) -> Tensor:
+        """Where the encoder puts outputs: ``(N, *S)``."""
+        assert isinstance(self.generator, AutoEncoder)
+        return by_parts(self.generator.encode, outputs)
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """``(*S)``: the standard deviation of each element of continuous encodings, or of the prior's draws."""
+        known = self.latents if self.latents is not None else self.drawn
+        return known.std(0)
+
+    @cached_property
+    def images_drawn(self) -> bool:
+        """Whether outputs are images, which can be shown."""
+        return self.images.ndim == 4 and self.images.shape[1] in (1, 3)
+
+    def points(self, *latents: Tensor) -> list[Tensor]:
+        """Latents as vectors of at most 64 principal components of all together: what a critic tells apart by."""
+        space, generator = self.generator.space, self.generator
+        if isinstance(space, Continuous):
+            flat = [each.flatten(1) for each in latents]
+        elif isinstance(generator, EmbeddingGenerator):
+            flat = [by_parts(generator.embed, each).flatten(1) for each in latents]
+        else:
+            flat = [torch.nn.functional.one_hot(each, space.codebook_size).float().flatten(1) for each in latents]
+        if flat[0].shape[1] <= _WIDTH:
+            return flat
+        together = torch.cat(flat).double()
+        together -= together.mean(0)
+        # By inner products of rows, of which there are fewer than elements.
+        values, vectors = torch.linalg.eigh(together @ together.T)
+        placed = vectors[:, -_WIDTH:] * values[-_WIDTH:].clamp(min=0).sqrt()
+        return list(placed.split([len(each) for each in latents]))
+
+
+def by_parts(function: object, rows: Tensor) -> Tensor:
+    """A row-local function of rows, a part of them at a time and without gradients."""
+    assert callable(function)
+
+    def part(index: slice) -> list[Tensor]:
+        return [function(rows[index])]
+
+    with torch.no_grad():
+        return Chunks(_ROWS).run(part, len(rows))[0]
+
+
+def _affordable(generator: Generator, data: Tensor) -> int:
+    """How many images to look at: fewer where they are slow to encode and to decode."""
+    part, start = data[:_TIMED], time.perf_counter()
+    latents = _encoded(generator, part, 0)
+    drawn = (
+        generator.prior.sample(Noise.from_seed(0, len(part), device=generator.device)) if latents is None else latents
+    )
+    by_parts(generator.decode, drawn)
+    each = (time.perf_counter() - start) / len(part)
+    return min(len(data), max(_LEAST_IF_SLOW, int(_SECONDS / each)))
+
+
+def _encoded(generator: Generator, data: Tensor, seed: int) -> Tensor | None:
+    """Encodings, or None where there is no encoder."""
+    if not isinstance(generator, AutoEncoder):
+        return None
+    try:
+        with torch.no_grad():
+            generator.encode(data[:1])
+    except Unsupported:
+        return None
+    latents = encodings(generator, data, Noise.from_seed(seed, device=generator.device).fold(2)).latents
+    return latents if isinstance(generator.space, Continuous) else latents.long()
+
+
+def discrete(setting: Setting) -> Discrete:
+    """The space of a generator of codes."""
+    assert isinstance(setting.generator.space, Discrete)
+    return setting.generator.space
