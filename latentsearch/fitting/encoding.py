@@ -32,12 +32,20 @@ class Encodings(NamedTuple):
 
 @torch.no_grad()
 def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
-    """Latents of images ``(N, *O)``; latents as they are.
+    """Latents of images ``(N, *O)``, of a VAE draws of q(z|x); latents as they are.
 
     Args:
-        generator: The decoder.
+        generator: One that encodes.
         data: Images, or latents.
         noise: One row, for draws of q(z|x).
+
+    Example:
+        >>> import latentsearch as ls
+        >>> from latentsearch import fitting, zoo
+        >>> generator = ls.wrap(zoo.load("mnist-vae"))
+        >>> found = fitting.encodings(generator, zoo.images()[0], ls.Noise.from_seed(0))
+        >>> found.latents.shape, found.spread.shape
+        (torch.Size([20, 20]), torch.Size([20]))
     """
     if are_latents(generator, data):
         return Encodings(data, _guessed(generator, data))
