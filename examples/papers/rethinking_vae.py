@@ -21,7 +21,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rethinking import grids, searching, spaces, sweep, use
+from codes_bench.pages import put, table
+from rethinking import claims, grids, pictures, searching, spaces, sweep, tables, use
 from rethinking.fits import GREY, GRIDS, MODELS, VECTORS, ZERO, Fits, images
 from rethinking.judge import Judge
 
@@ -30,6 +31,7 @@ from latentsearch.models import CentreAutoencoder
 from latentsearch.priors import GaussianMixture
 
 LOGS = Path(__file__).parents[1] / "logs" / "rethinking_vae"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "rethinking_vae.md"
 KEPT = Path(__file__).parents[2] / "runs" / "rethinking_vae"
 
 
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         path = LOGS / f"seed-{seed}.json"
         log = json.loads(path.read_text()) if path.exists() else {}
-        log |= {"torch": torch.__version__, "floor": judge.floor}
+        log |= {"torch": torch.__version__, "floor": judge.floor, "constant": constant_error()}
         fits = Fits(options.kept, seed)
         for data, names in (("mnist", MODELS | ZERO), ("cifar10", GREY)):
             for name in names:
@@ -72,6 +74,12 @@ def run(options: argparse.Namespace) -> None:
                     log.setdefault(data, {})[name] = row(fits, judge, data, name)
                     write(f"seed-{seed}", log)
                     print(seed, data, name, flush=True)
+
+
+def constant_error() -> float:
+    """The squared error of the mean training image on test images."""
+    train, test = (images("mnist", split)[0] for split in ("train", "test"))
+    return float((test - train.mean(0)).square().flatten(1).sum(1).mean())
 
 
 def row(fits: Fits, judge: Judge, data: str, name: str) -> dict[str, Any]:
@@ -98,6 +106,22 @@ def row(fits: Fits, judge: Judge, data: str, name: str) -> dict[str, Any]:
     return found
 
 
+def report(options: argparse.Namespace) -> None:
+    logs = [json.loads(path.read_text()) for path in sorted(LOGS.glob("seed-*.json"))]
+    texts = tables.report(logs) | {"claims": claims.table(logs), "sweep": sweep_table()}
+    for name, text in texts.items():
+        print(f"{name}\n{text}\n")
+        if options.write:
+            put(PAGE, name, f"\n{text}\n\n")
+    if options.write:
+        pictures.draw(Fits(options.kept, 0), PAGE.parent / "img")
+
+
+def sweep_table() -> str:
+    rows = json.loads((LOGS / "sweep.json").read_text())
+    return table("", {str(number): row for number, row in enumerate(rows, 1)}, sweep.COLUMNS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("sweep", "fit", "run", "report"))
@@ -113,6 +137,8 @@ def main() -> None:
         fit(options)
     if options.command == "run":
         run(options)
+    if options.command == "report":
+        report(options)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .judge import DRAWS, Judge
 
 PAIRS, POINTS = 500, 11
 PROBED = 10_000
+ELEMENTS = 8  # that are changed
 STEPS = (0.1, 1.0, 3.0, 15.0)  # what is added to one element of a latent
 DARK = 0.02  # the mean pixel of an image that is black; the darkest test image has 0.026
 
@@ -94,10 +95,10 @@ def changes(encode: Encode, decode: Encode, judge: Judge) -> dict[str, list[floa
     """
     z = encode(images("mnist", "test")[0][:100])
     flat, shape = z.flatten(1), z.shape[1:]
-    before = judge.read(decode(z))[1].repeat(16)
+    before = judge.read(decode(z))[1].repeat(2 * min(flat.shape[1], ELEMENTS))
     found: dict[str, list[float]] = {"confidence": [], "black": [], "kept": []}
     for step in STEPS:
-        moves = step * torch.eye(flat.shape[1])[:8]
+        moves = step * torch.eye(flat.shape[1])[:ELEMENTS]
         moved = (flat + torch.cat([moves, -moves])[:, None]).flatten(0, 1).unflatten(1, shape)
         pictures = by_parts(decode, moved)
         confidence, digit = judge.read(pictures)
