@@ -1,7 +1,7 @@
 """Inverse problems with a frozen decoder: find the latents, continuous or discrete, of what should come out."""
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from latentsearch.adapters import (
     CodebookGenerator,
@@ -28,7 +28,6 @@ from latentsearch.constraints import (
     constraint,
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
-from latentsearch.examination import examine
 from latentsearch.fitting import FitWarning, fit_actor, fit_actor_by_rule, fit_critic, fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
@@ -81,6 +80,9 @@ from latentsearch.searchers import (
 )
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 from latentsearch.training import Fit, fit
+
+if TYPE_CHECKING:
+    from latentsearch.examination import examine
 
 __version__ = "0.1.0"
 
@@ -182,8 +184,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    # Loaded where it is first used: searches have no need of it.
-    if name == "judge":
-        return import_module("latentsearch.judge")
+# Loaded where they are first used: a search has no need of them.
+_MODULES = ("critics", "examination", "judge", "melodies", "models", "plots", "report", "testing", "zoo")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "examine":
+        return import_module("latentsearch.examination").examine
+    if name in _MODULES:
+        return import_module(f"latentsearch.{name}")
     raise AttributeError(f"module 'latentsearch' has no attribute {name!r}")

@@ -71,6 +71,14 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.parametrize("name", latentsearch._MODULES)
+def test_parts_are_there_without_an_import_of_their_own(name: str) -> None:
+    script = (
+        f"import latentsearch as ls; assert ls.{name}.__name__ == 'latentsearch.{name}'; assert callable(ls.examine)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_import_loads_no_heavy_package() -> None:
     # torch itself loads tqdm where it is installed: what counts is what comes on top of torch.
     assert loaded_by("import latentsearch") - loaded_by("import torch") == set()

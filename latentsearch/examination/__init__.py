@@ -11,7 +11,7 @@ from latentsearch.examination.examination import (
     Reconstruction,
     Trial,
 )
-from latentsearch.examination.examine import examine
+from latentsearch.examination.examining import examine
 
 __all__ = [
     "CodeUse",
