@@ -22,13 +22,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from codes_bench.pages import put, table
-from rethinking import claims, grids, pictures, searching, spaces, sweep, tables, use
-from rethinking.fits import GREY, GRIDS, MODELS, VECTORS, ZERO, Fits, images
+from rethinking import claims, grids, pictures, spaces, sweep, tables, use
+from rethinking.fits import GREY, GRIDS, MODELS, SEARCHED, ZERO, Fits, images
 from rethinking.judge import Judge
 
-import latentsearch as ls
 from latentsearch.models import CentreAutoencoder
-from latentsearch.priors import GaussianMixture
 
 LOGS = Path(__file__).parents[1] / "logs" / "rethinking_vae"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "rethinking_vae.md"
@@ -71,7 +69,8 @@ def run(options: argparse.Namespace) -> None:
         for data, names in (("mnist", MODELS | ZERO), ("cifar10", GREY)):
             for name in names:
                 if options.models in name:
-                    log.setdefault(data, {})[name] = row(fits, judge, data, name)
+                    known = log.setdefault(data, {}).get(name, {})
+                    log[data][name] = known | row(fits, judge, data, name, options.measures)
                     write(f"seed-{seed}", log)
                     print(seed, data, name, flush=True)
 
@@ -82,7 +81,7 @@ def constant_error() -> float:
     return float((test - train.mean(0)).square().flatten(1).sum(1).mean())
 
 
-def row(fits: Fits, judge: Judge, data: str, name: str) -> dict[str, Any]:
+def row(fits: Fits, judge: Judge, data: str, name: str, measures: list[str]) -> dict[str, Any]:
     """All that is measured of a model."""
     model, epochs = fits.fitted(data, name)
     found: dict[str, Any] = {"epochs": epochs}
@@ -90,19 +89,10 @@ def row(fits: Fits, judge: Judge, data: str, name: str) -> dict[str, Any]:
         found["use"] = use.measured(model, data)
     if data == "cifar10":
         return found
-    if name in GRIDS:
-        return (
-            found
-            | grids.measured(model, judge, fits.seed)
-            | {
-                "search": searching.measured(ls.wrap(model), fits.seed),
-            }
-        )
-    found |= spaces.measured(model, judge, fits.seed)
-    if name in VECTORS:
-        latents = spaces.latents(model, images("mnist", "train")[0][:20_000], fits.seed)
-        prior = GaussianMixture.fit(latents, 10, seed=fits.seed)
-        found["search"] = searching.measured(ls.wrap(model, prior=prior), fits.seed)
+    parts = grids.MEASURES if name in GRIDS else spaces.MEASURES
+    for each in measures:
+        if each in parts and (each != "search" or name in SEARCHED):
+            found |= parts[each](model, judge, fits.seed)
     return found
 
 
@@ -127,6 +117,8 @@ def main() -> None:
     parser.add_argument("command", choices=("sweep", "fit", "run", "report"))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--models", default="", help="those with this in their name")
+    kinds = list(grids.MEASURES | spaces.MEASURES)
+    parser.add_argument("--measures", nargs="*", default=kinds, choices=kinds, help="the others stay as logged")
     parser.add_argument("--kept", type=Path, default=KEPT, help="where fitted networks are kept")
     parser.add_argument("--write", action="store_true", help="put tables and pictures into the manual")
     options = parser.parse_args()

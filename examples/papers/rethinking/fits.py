@@ -41,7 +41,7 @@ MODELS: dict[str, Make] = {
     "50 centres, EMA": centres(50, update="ema"),
     "500 centres, EMA": centres(500, update="ema"),
     "500 centres, EMA, deep": centres(500, update="ema", **DEEP),
-    "500 centres, EMA, deep, revival": centres(500, update="ema", revive_below=0.1, **DEEP),
+    "500 centres, EMA, deep, revival": centres(500, update="ema", revive_below=0.5, **DEEP),
     "VQ-AE": partial(VQAutoencoder, codebook_size=CODES, **SMALL),
     "VQ-AE, EMA, revival": partial(VQAutoencoder, codebook_size=CODES, update="ema", revive_below=0.1, **SMALL),
     "VQ-VAE": partial(VQVAE, codebook_size=CODES, variance=0.095, **SMALL),
@@ -49,6 +49,7 @@ MODELS: dict[str, Make] = {
 ZERO = {f"zero pull {weight:g}": partial(Autoencoder, zero_pull=weight, **SMALL) for weight in (1.0, 10.0, 100.0)}
 GREY = ("AE", "20 centres", "20 centres, EMA")
 VECTORS = tuple(name for name in MODELS if not name.startswith("VQ") and name != "1 centre, constant rate")
+SEARCHED = tuple(name for name in MODELS if name != "1 centre, constant rate")
 GRIDS = tuple(name for name in MODELS if name.startswith("VQ"))
 
 

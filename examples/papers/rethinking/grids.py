@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import latentsearch as ls
 from latentsearch.models import VQAutoencoder
 from latentsearch.priors import HistogramPrior, UniformCodes
 
+from . import searching
 from .fits import CODES, images
 from .judge import DRAWS, Judge
 from .spaces import by_parts, lines, probe, reconstruction
@@ -30,10 +32,9 @@ def quantised(model: Any, vectors: Tensor) -> Tensor:
     return model.decode(book.nearest(vectors))
 
 
-def measured(model: Any, judge: Judge, seed: int) -> dict[str, Any]:
-    """All of these."""
+def of_images(model: Any, judge: Judge) -> dict[str, Any]:
+    """What becomes of the test images, through codes and without; and which codes occur."""
     test = images("mnist", "test")[0]
-    codes = by_parts(model.encode, images("mnist", "train")[0][:20_000])
     decoded = by_parts(lambda part: model.decode(model.encode(part)), test)
     free = by_parts(lambda part: directly(model, part), test)
     share = torch.bincount(by_parts(model.encode, test).flatten(), minlength=CODES).double() / (49 * len(test))
@@ -44,19 +45,23 @@ def measured(model: Any, judge: Judge, seed: int) -> dict[str, Any]:
         "reconstructions": judge.frechet(decoded),
         "used": float((share > 0).double().mean()),
         "perplexity": float(entropy.exp()),
-        "probe": probe(model.encode_embedding, seed),
-        "probe of codes": probe(lambda part: model.codebook[model.encode(part)], seed),
-        "lines": lines(model.encode_embedding, lambda vectors: quantised(model, vectors), judge, seed),
-        "samples": samples(model, codes, judge, seed),
-        "added": added(model, judge),
-        "replaced": replaced(model, judge, seed),
-        "alone": alone(model, test),
     }
 
 
-def samples(model: Any, codes: Tensor, judge: Judge, seed: int) -> dict[str, float]:
+def probes(model: Any, seed: int) -> dict[str, float]:
+    """Linear probes of the encoder's vectors, and of those of the codes."""
+    of_codes = probe(lambda part: model.codebook[model.encode(part)], seed)
+    return {"probe": probe(model.encode_embedding, seed), "probe of codes": of_codes}
+
+
+def on_lines(model: Any, judge: Judge, seed: int) -> dict[str, float]:
+    """Lines between the encoder's vectors, each point of them quantised."""
+    return lines(model.encode_embedding, lambda vectors: quantised(model, vectors), judge, seed)
+
+
+def samples(model: Any, judge: Judge, seed: int) -> dict[str, float]:
     """The Fréchet distance of 10,000 draws: codes at random (Figure 4.5), of each position's histogram, of a prior."""
-    generator = ls.wrap(model)
+    generator, codes = ls.wrap(model), by_parts(model.encode, images("mnist", "train")[0][:20_000])
     fitted = ls.fit_prior(generator, codes, steps=400, seed=seed)
     space = generator.space
     densities = {
@@ -101,7 +106,7 @@ def replaced(model: Any, judge: Judge, seed: int) -> dict[str, float]:
     }
 
 
-def alone(model: Any, test: Tensor) -> dict[str, float]:
+def alone(model: Any) -> dict[str, float]:
     """Figure 4.7: each code at all positions, and in the middle of zeros: how far images of codes are from each other.
 
     Mean distances of pairs, as shares of that of test images.
@@ -109,8 +114,20 @@ def alone(model: Any, test: Tensor) -> dict[str, float]:
     vectors = model.codebook[:, :, None, None]
     middle = torch.zeros(1, 1, 7, 7)
     middle[..., 3, 3] = 1
-    apart = torch.pdist(test[:1000].flatten(1)).mean()
+    apart = torch.pdist(images("mnist", "test")[0][:1000].flatten(1)).mean()
     shown = {"everywhere": vectors.expand(-1, -1, 7, 7), "among zeros": vectors * middle}
     return {
         name: float(torch.pdist(model.decode_embedding(each).flatten(1)).mean() / apart) for name, each in shown.items()
     }
+
+
+# Of a model whose latents are grids; each gives a part of its row.
+MEASURES: dict[str, Callable[[Any, Judge, int], dict[str, Any]]] = {
+    "images": lambda model, judge, seed: of_images(model, judge),
+    "probe": lambda model, judge, seed: probes(model, seed),
+    "lines": lambda model, judge, seed: {"lines": on_lines(model, judge, seed)},
+    "changes": lambda model, judge, seed: {"added": added(model, judge), "alone": alone(model)},
+    "replaced": lambda model, judge, seed: {"replaced": replaced(model, judge, seed)},
+    "latents": lambda model, judge, seed: {"samples": samples(model, judge, seed)},
+    "search": lambda model, judge, seed: {"search": searching.measured(ls.wrap(model), seed)},
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ import latentsearch as ls
 from latentsearch.models import VAE
 from latentsearch.priors import GaussianMixture, StandardNormal
 
+from . import searching
 from .fits import images
 from .judge import DRAWS, Judge
 
@@ -20,6 +21,7 @@ PAIRS, POINTS = 500, 11
 PROBED = 10_000
 ELEMENTS = 8  # that are changed
 STEPS = (0.1, 1.0, 3.0, 15.0)  # what is added to one element of a latent
+IN_DEVIATIONS = (1.0, 3.0)
 DARK = 0.02  # the mean pixel of an image that is black; the darkest test image has 0.026
 
 Encode = Callable[[Tensor], Tensor]
@@ -88,7 +90,7 @@ def lines(encode: Encode, decode: Encode, judge: Judge, seed: int) -> dict[str, 
     }
 
 
-def changes(encode: Encode, decode: Encode, judge: Judge) -> dict[str, list[float]]:
+def changes(encode: Encode, decode: Encode, judge: Judge, steps: Sequence[float] = STEPS) -> dict[str, list[float]]:
     """One element of the encodings of 100 test images is raised or lowered, each of eight in turn.
 
     By step: the LeNet's confidence, the share of images that are black, and the share still read as before.
@@ -97,7 +99,7 @@ def changes(encode: Encode, decode: Encode, judge: Judge) -> dict[str, list[floa
     flat, shape = z.flatten(1), z.shape[1:]
     before = judge.read(decode(z))[1].repeat(2 * min(flat.shape[1], ELEMENTS))
     found: dict[str, list[float]] = {"confidence": [], "black": [], "kept": []}
-    for step in STEPS:
+    for step in steps:
         moves = step * torch.eye(flat.shape[1])[:ELEMENTS]
         moved = (flat + torch.cat([moves, -moves])[:, None]).flatten(0, 1).unflatten(1, shape)
         pictures = by_parts(decode, moved)
@@ -140,17 +142,41 @@ def latents(model: Any, shown: Tensor, seed: int) -> Tensor:
     return mean + std * ls.Noise.from_seed(seed).normal(*mean.shape)[0]
 
 
-def measured(model: Any, judge: Judge, seed: int) -> dict[str, Any]:
-    """All of these, of a model whose latents are vectors."""
+def deviations(model: nn.Module, judge: Judge) -> dict[str, list[float]]:
+    """As ``changes``, by so many standard deviations of each element: spaces of other scales can be compared."""
+    shown = images("mnist", "test")[0]
+    spread = by_parts(model.encode, shown).std(0).clamp(min=1e-9)
+    return changes(
+        lambda pictures: model.encode(pictures) / spread, lambda z: model.decode(z * spread), judge, IN_DEVIATIONS
+    )
+
+
+def of_images(model: nn.Module, judge: Judge) -> dict[str, float]:
+    """What becomes of the test images."""
     test = images("mnist", "test")[0]
-    z = latents(model, images("mnist", "train")[0][:20_000], seed)
     decoded = by_parts(lambda part: model.decode(model.encode(part)), test)
-    return {
-        **reconstruction(decoded, test),
-        "reconstructions": judge.frechet(decoded),
-        "probe": probe(model.encode, seed),
-        "spread": float(z.var(0).sum().sqrt()),
-        "lines": lines(model.encode, model.decode, judge, seed),
-        "changes": changes(model.encode, model.decode, judge),
-        "samples": samples(model, z, judge, seed),
-    }
+    return reconstruction(decoded, test) | {"reconstructions": judge.frechet(decoded)}
+
+
+def of_latents(model: nn.Module, judge: Judge, seed: int) -> dict[str, Any]:
+    """Samples, and how far encodings spread."""
+    z = latents(model, images("mnist", "train")[0][:20_000], seed)
+    return {"spread": float(z.var(0).sum().sqrt()), "samples": samples(model, z, judge, seed)}
+
+
+def searched(model: nn.Module, seed: int) -> dict[str, Any]:
+    """With a mixture of ten for starts, since nothing says that encodings are normal."""
+    prior = GaussianMixture.fit(latents(model, images("mnist", "train")[0][:20_000], seed), 10, seed=seed)
+    return searching.measured(ls.wrap(model, prior=prior), seed)
+
+
+# Of a model whose latents are vectors; each gives a part of its row.
+MEASURES: dict[str, Callable[[Any, Judge, int], dict[str, Any]]] = {
+    "images": lambda model, judge, seed: of_images(model, judge),
+    "probe": lambda model, judge, seed: {"probe": probe(model.encode, seed)},
+    "lines": lambda model, judge, seed: {"lines": lines(model.encode, model.decode, judge, seed)},
+    "changes": lambda model, judge, seed: {"changes": changes(model.encode, model.decode, judge)},
+    "deviations": lambda model, judge, seed: {"deviations": deviations(model, judge)},
+    "latents": of_latents,
+    "search": lambda model, judge, seed: {"search": searched(model, seed)},
+}
