@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch.models import VQAutoencoder
-from latentsearch.priors import HistogramPrior, UniformCodes
+from latentsearch.priors import HistogramPrior, MaskedDiffusion, UniformCodes
 
 from . import searching
 from .fits import CODES, images
@@ -18,6 +19,7 @@ from .judge import DRAWS, Judge
 from .spaces import by_parts, lines, probe, reconstruction
 
 ADDED = (1.0, 5.0, 10.0, 15.0, 30.0, 50.0, 100.0)  # of Figure 4.6
+PASSES = 12  # of a draw of the fitted prior
 CHANGED = 0.1  # a pixel has changed that differs by more
 
 
@@ -62,7 +64,8 @@ def on_lines(model: Any, judge: Judge, seed: int) -> dict[str, float]:
 def samples(model: Any, judge: Judge, seed: int) -> dict[str, float]:
     """The Fréchet distance of 10,000 draws: codes at random (Figure 4.5), of each position's histogram, of a prior."""
     generator, codes = ls.wrap(model), by_parts(model.encode, images("mnist", "train")[0][:20_000])
-    fitted = ls.fit_prior(generator, codes, steps=400, seed=seed)
+    network = partial(MaskedDiffusion, steps=PASSES)
+    fitted = ls.fit_prior(generator, codes, network=network, steps=400, temperature=1.0, seed=seed)
     space = generator.space
     densities = {
         "uniform": UniformCodes(space),
