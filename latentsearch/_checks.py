@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from numbers import Real
+from pathlib import Path
 
 from torch import Tensor
 
@@ -94,3 +96,12 @@ def _as_rows(data: object) -> str:
     if isinstance(data, (list, tuple)) and data:
         return "torch.stack(x)" if all(isinstance(row, Tensor) for row in data) else "torch.tensor(x)"
     return ""
+
+
+def require_file_path(what: str, path: str | os.PathLike[str]) -> Path:
+    """A path that a file can be written to, ``~`` expanded; raises InvalidArgument for a folder, and for nothing."""
+    found = Path(path).expanduser()
+    if found.is_dir():
+        hint = f"name a file in it, such as {found / 'report.html'}"
+        raise InvalidArgument(what, got=f"the folder {os.fspath(path) or '.'}", expected="a path of a file", hint=hint)
+    return found

@@ -112,8 +112,11 @@ def bulk_of(images: Tensor) -> Span:
 
 def shown_range(images: Iterable[Tensor]) -> tuple[float, float]:
     """What to show black and white: (0, 1) or (-1, 1) where values lie there, else from the least to the most."""
-    images = list(images)
-    low, high = min(float(each.min()) for each in images), max(float(each.max()) for each in images)
+    values = torch.cat([each.detach().flatten().float().cpu() for each in images])
+    values = values[values.isfinite()]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
     for span in ((0.0, 1.0), (-1.0, 1.0)):
         slack = _SLACK * (span[1] - span[0])
         if span[0] - slack <= low and high <= span[1] + slack:

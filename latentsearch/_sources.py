@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -22,10 +22,12 @@ _KINDS = "a .npy, .safetensors or .pt file, or a folder of PNG or JPEG images"
 def generator_named(text: str) -> Generator:
     """The generator of ``FILE.py:name``, or what a function of that name returns; a model is wrapped.
 
+    Without a name it is that called ``generator``.
+
     Raises:
         InvalidArgument: If there is no such file or name, or it is something else.
     """
-    path, _, name = text.rpartition(":")
+    path, _, name = (text if ":" in text else f"{text}:generator").rpartition(":")
     file = Path(path).expanduser()
     if not path or not name.isidentifier():
         raise InvalidArgument("MODEL", got=repr(text), expected="FILE.py:name", hint="such as model.py:generator")
@@ -33,7 +35,7 @@ def generator_named(text: str) -> Generator:
         raise InvalidArgument("MODEL", got=f"no file {path}", expected="a file of Python")
     found: object = _attribute(file, name)
     if not isinstance(found, (Generator, torch.nn.Module)) and callable(found):
-        found = found()
+        found = _run("MODEL", f"{name}() of {file}", found)
     return found if isinstance(found, Generator) else wrap(found)
 
 
@@ -41,16 +43,25 @@ def _attribute(file: Path, name: str) -> object:
     spec = importlib.util.spec_from_file_location(f"_latentsearch_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise InvalidArgument("MODEL", got=str(file), expected="a file of Python, FILE.py:name")
-    module = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
     # What stands beside the file is imported by it, as if it were run.
     sys.path.insert(0, str(file.resolve().parent))
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    _run("MODEL", str(file), lambda: loader.exec_module(module))
     if not hasattr(module, name):
         own = [key for key, value in vars(module).items() if isinstance(value, (Generator, torch.nn.Module))]
         hint = f"it has {', '.join(own)}" if own else "write generator = ls.wrap(model) there"
         raise InvalidArgument("MODEL", got=f"no {name} in {file}", expected="a generator of that name", hint=hint)
     return getattr(module, name)
+
+
+def _run(what: str, name: str, function: Callable[[], object]) -> object:
+    """What a user's code gives; that it fails is said in a line, and where is told by the error behind it."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        got = f"{name}, which ends with {type(error).__name__}: {error}"
+        raise InvalidArgument(what, got=got, expected="code that runs to its end", hint="run it by itself") from error
 
 
 def images_named(text: str, generator: Generator) -> Tensor:
@@ -75,6 +86,9 @@ def images_named(text: str, generator: Generator) -> Tensor:
 
 
 def _of_bytes(images: Tensor, generator: Generator) -> Tensor:
+    if images.dtype != torch.uint8:
+        hint = "save them as floats in the range of the decoder's outputs"
+        raise InvalidArgument("DATA", got=describe(images), expected="floating values, or bytes (uint8)", hint=hint)
     low, high = getattr(generator, "output_range", None) or (0.0, 1.0)
     return low + (high - low) * images.float() / 255
 
@@ -116,12 +130,18 @@ def _fitting(path: Path, key: str, tensors: Mapping[str, Tensor], shape: tuple[i
     return fitting.get("images", next(iter(fitting.values())))
 
 
+def _require_bytes(file: Path, mode: str) -> None:
+    if mode.startswith(("I", "F")):
+        got, hint = f"{file.name} of more than 8 bits a channel", "save them as floats in a .npy file"
+        raise InvalidArgument("DATA", got=got, expected="images of 8 bits a channel", hint=hint)
+
+
 def _of_folder(path: Path, example: Tensor) -> Tensor:
     """``(N, C, H, W)`` bytes, of all images in a folder and those below it, in the order of their names."""
     from PIL import Image
     from torchvision.transforms.v2.functional import pil_to_tensor
 
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
     if example.ndim != 4 or example.shape[1] not in (1, 3):
         raise InvalidArgument(
             "DATA", got="a folder", expected=f"outputs such as the decoder gives, {describe(example)}"
@@ -133,6 +153,7 @@ def _of_folder(path: Path, example: Tensor) -> Tensor:
     for file in files:
         try:
             with Image.open(file) as opened:
+                _require_bytes(file, opened.mode)
                 image = pil_to_tensor(opened.convert(mode))
         except OSError as error:
             raise BrokenFile(f"{file} cannot be read: {error}") from error

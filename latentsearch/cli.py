@@ -12,6 +12,7 @@ import torch
 
 import latentsearch
 from latentsearch import demo, zoo
+from latentsearch._checks import require_file_path
 from latentsearch._sources import generator_named, images_named
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported
 
@@ -69,11 +70,13 @@ def _examine(options: argparse.Namespace) -> None:
     if find_spec("matplotlib") is None:
         hint = "pip install 'latentsearch[plot]'"
         raise Unsupported("examine", got="no package matplotlib", expected="the extra `plot`", hint=hint)
+    require_file_path("--out", options.out)
     generator = generator_named(options.model)
     images = images_named(options.data, generator)
     found = latentsearch.examine(generator, images, seed=options.seed, progress=sys.stderr.isatty())
-    print(found)
-    print(f"\n{found.save(options.out)}")
+    # Written before it is printed: who reads the first lines alone has it nevertheless.
+    path = found.save(options.out)
+    print(f"{found}\n\n{path}")
 
 
 def _info() -> None:

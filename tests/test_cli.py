@@ -170,8 +170,8 @@ def test_examine_reads_files_and_folders(
     model: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out" / "report.html"
-    name = "make" if kind == "pt" else "generator"
-    assert cli.main(["examine", f"{model}:{name}", write_images(tmp_path, kind), "--out", str(out)]) == 0
+    name = {"pt": ":make", "npy": ""}.get(kind, ":generator")
+    assert cli.main(["examine", f"{model}{name}", write_images(tmp_path, kind), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("ContinuousGenerator: 3 numbers to 1×4×4, 60 images") and str(out) in printed
     # Bytes are brought into the range that the decoder has, else nothing would be found.
@@ -182,7 +182,12 @@ def test_examine_reads_files_and_folders(
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("model.py", "images.npy", r"MODEL: got 'model\.py', expected FILE\.py:name"),
+        ("model.py:", "images.npy", r"MODEL: got 'model\.py:', expected FILE\.py:name"),
+        ("raising.py", "images.npy", r"raising\.py, which ends with ValueError: no weights"),
+        ("leaving.py", "images.npy", r"leaving\.py, which ends with SystemExit: 0"),
+        ("model.py:decode", "images.npy", r"decode\(\) of model\.py, which ends with TypeError"),
+        ("model.py", "integers.npy", r"DATA: got .*int32.*expected floating values, or bytes"),
+        ("model.py", "sixteen", r"0\.png of more than 8 bits a channel"),
         ("other.py:generator", "images.npy", "MODEL: got no file other.py"),
         ("model.py:decoder", "images.npy", r"got no decoder in model\.py.*it has generator"),
         ("model.py:number", "images.npy", "got int"),
@@ -210,8 +215,12 @@ def test_examine_says_what_is_wrong_with_its_arguments(
     Path("broken.npy").write_bytes(b"no numbers")
     save_file({"a": torch.zeros(4, 2)}, "other.safetensors")
     save_file({"a": torch.zeros(30, 1, 4, 4), "b": torch.zeros(30, 1, 4, 4)}, "two.safetensors")
-    for folder in ("empty", "large"):
+    Path("raising.py").write_text("raise ValueError('no weights')")
+    Path("leaving.py").write_text("import sys; sys.exit(0)")
+    numpy.save("integers.npy", numpy.zeros((30, 1, 4, 4), dtype=numpy.int32))
+    for folder in ("empty", "large", "sixteen"):
         Path(folder).mkdir()
+    Image.fromarray(numpy.full((4, 4), 30_000, dtype=numpy.uint16)).save("sixteen/0.png")
     Image.new("L", (8, 8)).save("large/0.png")
     assert cli.main(["examine", name, data]) == 1
     printed = capsys.readouterr().err
@@ -225,6 +234,13 @@ def test_examine_wants_matplotlib_before_it_begins(
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     assert cli.main(["examine", f"{model}:generator", "nothing"]) == 1
     assert "pip install 'latentsearch[plot]'" in capsys.readouterr().err
+
+
+def test_examine_looks_at_where_it_writes_before_it_begins(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["examine", str(model), "nothing", "--out", str(tmp_path)]) == 1
+    assert re.search("got the folder .*expected a path of a file", capsys.readouterr().err)
 
 
 def test_three_spaces_are_examined_side_by_side(models: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 import latentsearch as ls
 from latentsearch import models, training
-from latentsearch.examination import Density, Examination, Lines, Reconstruction, Trial, advice
+from latentsearch.examination import CodeUse, Density, Examination, Lines, Reach, Reconstruction, Trial, advice
 from latentsearch.examination import examine as examine_module
 from latentsearch.examination.density import density
 from latentsearch.examination.examination import Finding
 from latentsearch.examination.setting import Setting
 from latentsearch.examination.single import code_use, elements, reach
-from latentsearch.priors import GaussianMixture
+from latentsearch.examination.trials import targets_of
+from latentsearch.priors import GaussianMixture, UniformCodes
 from latentsearch.report import Page
 
 
@@ -90,7 +91,8 @@ def test_what_is_so_of_a_plane(of_plane: Examination) -> None:
     best = min(trial.loss for trial in of_plane.trials)
     chosen = next(trial for trial in of_plane.trials if trial.searcher is of_plane.searcher)
     assert chosen.loss <= 1.05 * best or chosen.loss == best
-    assert set(of_plane.priors) == {"nothing", "the generator's own", "fitted"}
+    assert set(of_plane.halves) == {"no prior", "the generator's own", "fitted", "the mean of your images"}
+    assert of_plane.targets == 16
 
 
 def test_what_is_so_of_tiles(of_tiles: Examination) -> None:
@@ -199,10 +201,20 @@ def test_outputs_that_are_no_images_have_a_page_without() -> None:
 def test_without_an_encoder_methods_are_still_compared() -> None:
     found = ls.examine(plane(encode=None), waves(40))
     assert found.reconstruction is None and found.density is None and found.encoder_loss is None
-    assert found.priors == {} and any("no encoder" in note for note in found.notes)
+    assert found.halves == {} and any("no encoder" in note for note in found.notes)
     assert all(trial.reached is None for trial in found.trials)
-    assert found.trials[0].loss < 1e-4
-    assert "noise" not in found.advice
+    assert found.trials[0].loss < 1e-4 and found.findings[0].grade == "good"
+    assert "ls.LogPrior(generator.prior)" in found.advice and found.verdict.startswith(
+        "Worth searching: it can give 100%"
+    )
+
+
+def test_a_decoder_that_cannot_give_the_images_is_not_worth_it_with_or_without_an_encoder() -> None:
+    noise = ls.Noise.from_seed(9, 60).uniform(1, 8, 8)
+    for encode in (None, Plane().encode):
+        found = ls.examine(plane(encode=encode), noise)
+        assert found.verdict.startswith("Hardly worth searching as it is: it gives"), found.verdict
+        assert found.findings[0].grade == "poor"
 
 
 def test_without_a_gradient_there_are_methods_left() -> None:
@@ -239,7 +251,7 @@ def test_a_seed_is_a_whole_number() -> None:
 
 
 def trial(name: str, loss: float, refused: str = "") -> Trial:
-    return Trial(name, ls.AutoSearch(), loss, 1.0, 50.0, 0.1, refused=refused)
+    return Trial(name, ls.AutoSearch(), loss, 1.0, 50.0, 300.0, 0.1, refused=refused)
 
 
 def test_the_method_advised_is_the_best_unless_search_is_as_good() -> None:
@@ -250,35 +262,46 @@ def test_the_method_advised_is_the_best_unless_search_is_as_good() -> None:
         advice.chosen([trial("a", 1.0, "no"), trial("b", 1.0, "neither")])
 
 
+def told(own: float, fitted: float | None) -> Density:
+    return Density("bits a code", {}, {"the generator's own": own} | ({} if fitted is None else {"fitted": fitted}))
+
+
 @pytest.mark.parametrize(
-    ("priors", "kind", "line"),
+    ("density", "uniform", "kind", "line"),
     [
-        ({"nothing": 1.0, "the generator's own": 0.9, "fitted": 0.5}, "fitted", "ls.fit_prior(generator, images)"),
-        ({"nothing": 1.0, "the generator's own": 0.5, "fitted": 0.9}, "the generator's own", "noise=0.25"),
-        (
-            {"nothing": 1.0, "the generator's own": 0.99, "fitted": 1.2},
-            "nothing",
-            "goal = ls.Matches(target, mask=mask)\n",
-        ),
-        ({}, "nothing", "goal = ls.Matches(target, mask=mask)\n"),
+        (told(0.9, 0.6), False, "fitted", 'noise="decoder") + ls.LogPrior(prior)'),
+        (told(0.6, 0.9), False, "the generator's own", "noise=0.25) + ls.LogPrior(generator.prior)"),
+        (told(0.6, 0.9), True, "fitted", "prior = ls.fit_prior(generator, images)"),
+        (told(0.6, None), True, "no prior", "goal = ls.Matches(target, mask=mask)\n"),
+        (None, True, "no prior", "goal = ls.Matches(target, mask=mask)\n"),
+        (None, False, "the generator's own", "ls.LogPrior(generator.prior)"),
     ],
 )
-def test_the_prior_advised_is_the_one_that_helps(priors: dict[str, float], kind: str, line: str) -> None:
-    assert advice.prior_of(priors) == kind
-    assert line in advice.lines_to_paste(trial("ls.search", 1.0), priors, 0.25, 300)
+def test_the_prior_advised_is_the_one_whose_draws_pass(
+    density: Density | None, uniform: bool, kind: str, line: str
+) -> None:
+    assert advice.prior_of(density, uniform) == kind
+    assert line in advice.lines_to_paste(trial("ls.search", 1.0), kind, 0.25, 300, codes=False)
+
+
+def test_chains_over_codes_end_by_themselves() -> None:
+    last = advice.lines_to_paste(trial("ls.search", 1.0), "fitted", 0.25, 300, codes=True).splitlines()[-1]
+    assert last == "result = ls.search(generator, goal, seed=0)"
+    last = advice.lines_to_paste(trial("ls.search", 1.0), "no prior", 0.25, 300, codes=True).splitlines()[-1]
+    assert last == "result = ls.search(generator, goal, seed=0, run=ls.Run(evaluations=300))"
 
 
 def test_another_method_is_called_by_its_name() -> None:
-    lines = advice.lines_to_paste(trial("RelaxedSearch()", 1.0), {}, None, 300)
+    lines = advice.lines_to_paste(trial("RelaxedSearch()", 1.0), "no prior", 0.1, 300, codes=True)
     assert "ls.RelaxedSearch().search(generator, ls.Matches(target), seed=0, run=ls.Run(evaluations=300))" in lines
 
 
 @pytest.mark.parametrize(
     ("found", "grade"),
     [
-        (advice.on_reconstruction(Reconstruction(0.01, 0.95, 0.1)), "good"),
-        (advice.on_reconstruction(Reconstruction(0.01, 0.8, 0.1)), "fair"),
-        (advice.on_reconstruction(Reconstruction(0.01, 0.2, 0.1)), "poor"),
+        (advice.on_reconstruction(Reconstruction(0.01, 0.95, 0.1), 0.9), "good"),
+        (advice.on_reconstruction(Reconstruction(0.01, 0.8, 0.1), 0.8), "fair"),
+        (advice.on_reconstruction(Reconstruction(0.01, 0.2, 0.1), 0.2), "poor"),
         (advice.on_density(Density("bits a code", {}, {"the generator's own": 0.55})), "good"),
         (advice.on_density(Density("bits a code", {}, {"the generator's own": 0.95})), "poor"),
         (advice.on_lines(Lines(1.2, 1.0, None, None))[0], "good"),
@@ -291,16 +314,23 @@ def test_grades(found: Finding, grade: str) -> None:
     assert bool(found.remedy) == (grade != "good")
 
 
-def test_the_verdict_goes_by_what_decides() -> None:
-    def finding(question: str, grade: Any) -> Finding:
-        return Finding(question, "", grade)
+def test_without_an_encoder_what_is_found_is_graded() -> None:
+    found = Trial("ls.search", ls.AutoSearch(), 0.05, None, None, 300.0, 0.1)
+    for explained, grade in ((0.95, "good"), (0.8, "fair"), (0.1, "poor")):
+        said = advice.on_search(found, None, 1e-6, 16, explained)
+        assert said.grade == grade and f"{explained:.0%} of the variance" in said.answer
 
-    able, found = "Can it give images like yours?", "Does a search find what the encoder finds?"
-    assert advice.verdict([finding(able, "good"), finding(found, "good")]) == "Worth searching."
-    assert "Hardly" in advice.verdict([finding(able, "poor"), finding(found, "good")])
-    assert "Hardly" in advice.verdict([finding(able, "good"), finding(found, "poor")])
-    holes = finding("Are there holes?", "poor")
-    assert "prior" in advice.verdict([finding(able, "good"), finding(found, "good"), holes])
+
+def test_the_verdict_goes_by_what_decides() -> None:
+    def said(explained: float = 0.94, **grades: Any) -> str:
+        topics = {"reconstruction": "good", "search": "good"} | grades
+        return advice.verdict([Finding(topic, "", "", grade) for topic, grade in topics.items()], explained)
+
+    assert said() == "Worth searching: it can give 94% of your images' variance, and searches find it."
+    assert said(0.2, reconstruction="poor").startswith("Hardly worth searching as it is: it gives 20%")
+    assert "searches do not find" in said(search="poor")
+    assert "find a part of it" in said(search="fair")
+    assert said(holes="poor", reach="fair").endswith("Weak points: holes; a prior keeps answers near data.")
 
 
 # -- parts -------------------------------------------------------------------------------------------
@@ -315,6 +345,170 @@ def test_parts_by_themselves() -> None:
     assert bool((changes[:, :, 4:, 4:] != 0).all()) and not bool(changes[:, :, :4].any())
     effect = elements(Setting.of(plane(), waves(40), 0)).effect
     assert float(effect[2]) == 0 and bool((effect[:2] > 0.05).all())
+
+
+def linear(width: int = 4, **settings: Any) -> ls.ContinuousGenerator:
+    """Orthonormal columns onto 8×8 images, and their exact inverse."""
+    basis = torch.linalg.qr(ls.Noise.from_seed(2).normal(64, width)[0]).Q
+    encode = settings.pop("encode", lambda x: x.flatten(1) @ basis)
+    return ls.ContinuousGenerator(lambda z: (z @ basis.T).view(-1, 1, 8, 8), (width,), encode=encode, **settings)
+
+
+def of_linear(rows: int, width: int = 4) -> Tensor:
+    return linear(width).decode(ls.Noise.from_seed(4, rows).normal(width))
+
+
+def finding(found: Examination, topic: str) -> Finding:
+    return next(each for each in found.findings if each.topic == topic)
+
+
+def test_an_encoder_that_is_exact_does_not_condemn_a_space() -> None:
+    found = ls.examine(linear(), of_linear(100))
+    assert finding(found, "search").grade == "good" and finding(found, "holes").grade == "good", str(found)
+    assert "next to nothing" in finding(found, "search").answer
+    assert found.reconstruction is not None and found.reconstruction.noise > 1e-3
+
+
+def test_an_encoder_that_is_wrong_is_what_is_blamed() -> None:
+    wrong = ls.Noise.from_seed(6).normal(64, 4)[0]
+    found = ls.examine(linear(encode=lambda x: x.flatten(1) @ wrong), of_linear(60))
+    assert "the encoder loses the rest, and not the decoder" in finding(found, "reconstruction").remedy
+    assert found.verdict.startswith("Worth searching: it can give 100%"), found.verdict
+
+
+@pytest.mark.parametrize("width", [1, 40])
+def test_elements_that_all_count(width: int) -> None:
+    found = elements(Setting.of(linear(width), of_linear(40, width), 0))
+    assert found.active == 1.0 and len(found.index) == min(width, 8)
+
+
+def test_elements_count_that_are_the_same_in_all_encodings_or_act_one_way() -> None:
+    def decode(z: Tensor) -> Tensor:
+        return torch.cat([z[:, :1], -torch.relu(-z[:, 1:2] + 3), z[:, 2:]], 1)[:, :, None, None].expand(-1, 3, 4, 4)
+
+    def encode(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :1, 0, 0], torch.zeros(len(x), 2)], 1)
+
+    generator = ls.ContinuousGenerator(decode, (3,), encode=encode)
+    assert elements(Setting.of(generator, decode(ls.Noise.from_seed(0, 40).normal(3)), 0)).active == 1.0
+
+
+def test_a_fitted_prior_is_compared_with_encodings_that_it_has_not_seen() -> None:
+    images = of_linear(400, 8)
+    found = [density(Setting.of(linear(8), images, seed))[0].told_apart["fitted"] for seed in range(3)]
+    assert 0.42 < sum(found) / 3 < 0.6
+
+
+def test_codes_that_are_said_to_be_unused_do_not_count() -> None:
+    used = torch.tensor([True, True, True, False, False, False])
+    whole = tiles()
+    generator = ls.CodebookGenerator(
+        lambda e: e.repeat_interleave(4, 2).repeat_interleave(4, 3),
+        whole.codebook,
+        shape=(2, 2),
+        used=used,
+        encode=whole.encode,
+    )
+    found = code_use(Setting.of(generator, grey_tiles(40), 0))
+    assert found.size == 3 and found.used == 1.0 and not bool(found.dead.any())
+    few = CodeUse(100, 0.05, 4.0, torch.ones(100, dtype=torch.bool))
+    assert "used=~report.codes.dead" in advice.on_codes(few, False).remedy
+    assert "used=[mask, ...]" in advice.on_codes(few, True).remedy
+
+
+class Bare:
+    """Codes without embeddings, decoded to a grey each."""
+
+    space, prior = ls.Discrete((2,), 5), UniformCodes(ls.Discrete((2,), 5))
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def decode(self, z: Tensor) -> Tensor:
+        soft = z if z.is_floating_point() else nn.functional.one_hot(z, 5).float()
+        greys = soft @ torch.linspace(0, 1, 5)
+        return greys[:, None, None, :].repeat_interleave(4, 2).repeat_interleave(2, 3)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return (4 * images[:, 0, 0, ::2]).round().long()
+
+
+def test_codes_without_embeddings_must_leap_and_save_nothing() -> None:
+    generator = Bare()
+    images = generator.decode(ls.Noise.from_seed(0, 60).integers(5, 2))
+    found = ls.examine(generator, images)
+    assert found.lines.leap is None and all(each.topic != "smoothness" for each in found.findings)
+    assert "decoded again for less" not in finding(found, "reach").answer
+    assert "decoded again for less" in advice.on_reach(Reach(0.1, 1.0), True).answer
+
+
+def test_what_does_not_move_is_even() -> None:
+    constant = ls.ContinuousGenerator(lambda z: 0 * z[:, :1, None, None].expand(-1, 1, 4, 4), (2,))
+    found = ls.examine(constant, ls.Noise.from_seed(0, 30).uniform(1, 4, 4))
+    assert found.lines.leap == 1.0 and found.verdict.startswith("Hardly")
+
+
+def test_outputs_that_are_no_numbers_or_single_ones_are_refused() -> None:
+    def sometimes(z: Tensor) -> Tensor:
+        return torch.where(z[:, :1] > 1.5, torch.nan, z).view(-1, 1, 2, 2)
+
+    generator = ls.ContinuousGenerator(sometimes, (4,), check=False)
+    with pytest.raises(ls.InvalidArgument, match=r"examine\.generator: got NaN or infinity in \d+ of 64 outputs"):
+        ls.examine(generator, torch.zeros(64, 1, 2, 2))
+    with pytest.raises(ls.InvalidArgument, match="one number a latent"):
+        ls.examine(ls.ContinuousGenerator(lambda z: z.sum(1), (4,), check=False), torch.zeros(64))
+
+
+def test_a_method_that_fails_leaves_the_others() -> None:
+    """A decoder of hard codes alone: what relaxes them cannot run."""
+
+    class Hard(Bare):
+        def decode(self, z: Tensor) -> Tensor:
+            assert not z.is_floating_point(), "hard codes alone"
+            return super().decode(z)
+
+    images = Bare().decode(ls.Noise.from_seed(0, 60).integers(5, 2))
+    found = ls.examine(Hard(), images)
+    refused = {trial.name: trial.refused for trial in found.trials if trial.refused}
+    assert refused and all("hard codes alone" in why for why in refused.values())
+    assert len(refused) < len(found.trials) and found.searcher is not None
+
+
+def test_constant_images_have_advice_that_is_legal() -> None:
+    found = ls.examine(linear(), torch.zeros(40, 1, 8, 8))
+    assert isinstance(run_advice(found, linear(), torch.zeros(40, 1, 8, 8))["result"], ls.SearchResult)
+
+
+def test_without_a_gradient_the_advice_names_what_can_search() -> None:
+    generator = ls.ContinuousGenerator(lambda z: Plane()(z.detach()), (3,))
+    found = ls.examine(generator, waves(40))
+    assert "ls.search(" not in found.advice
+    assert isinstance(run_advice(found, generator, waves(40))["result"], ls.SearchResult)
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad])
+def test_contexts_around_it_change_nothing(context: Any, of_plane: Examination) -> None:
+    with context():
+        images = waves(120).requires_grad_()
+        found = ls.examine(plane(), images)
+    assert [trial.loss for trial in found.trials] == [trial.loss for trial in of_plane.trials]
+
+
+def test_ctrl_c_ends_it() -> None:
+    calls = []
+
+    def decode(z: Tensor) -> Tensor:
+        calls.append(len(z))
+        if z.requires_grad:
+            raise KeyboardInterrupt
+        return Plane()(z)
+
+    generator = ls.ContinuousGenerator(decode, (3,), check=False)
+    with pytest.raises(KeyboardInterrupt):
+        ls.examine(generator, waves(40))
+
+
+def test_slow_decoders_are_asked_for_fewer_images() -> None:
+    setting = Setting.of(linear(), of_linear(40), 0)
+    assert [len(targets_of(replace(setting, row_seconds=each))) for each in (0.0, 1e-4, 2e-3, 1.0)] == [16, 16, 10, 4]
 
 
 def test_pages_escape_what_they_are_told() -> None:

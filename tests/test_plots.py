@@ -14,6 +14,7 @@ from PIL import Image
 import latentsearch as ls
 from latentsearch import plots
 from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.report import Page
 from latentsearch.testing import toys
 
 
@@ -387,3 +388,55 @@ def test_a_page_of_outputs_that_are_no_images_says_so(tmp_path: Path) -> None:
     result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40))
     text = result.save_report(tmp_path / "search.html").read_text(encoding="utf-8")
     assert "no images" in text and text.count("<img") == 1
+
+
+def unlucky() -> ls.SearchResult:
+    """Of a decoder that gives NaN, and of which nothing is known."""
+    generator = ls.ContinuousGenerator(lambda z: mixing(z) * torch.nan, (2,), check=False)
+    return ls.search(generator, ls.Matches(torch.rand(1, 1, 4, 4)), seed=0, run=ls.Run(evaluations=40))
+
+
+def test_a_search_that_saw_no_number_has_a_page_nevertheless(tmp_path: Path) -> None:
+    result = unlucky()
+    assert ls.Status.NONFINITE in result.status
+    result.plot().savefig(tmp_path / "plot.png")
+    assert "NONFINITE" in result.save_report(tmp_path / "search.html").read_text(encoding="utf-8")
+    trace = ls.Trace(torch.zeros(0, 1), torch.zeros(0, 1).double(), torch.zeros(0).double())
+    plots.traces({"none": trace}, levels={"nan": float("nan"), "a": 1.0}).savefig(tmp_path / "plot.png")
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page("a")
+    for path in (tmp_path, "", "."):
+        with pytest.raises(InvalidArgument, match=r"got the folder .*, expected a path of a file"):
+            page.write(path)
+    monkeypatch.setattr(Page, "html", lambda self: "\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        page.write(tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert page.write(tmp_path / ("x" * 250 + ".html")).exists()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert page.write("~/own.html") == tmp_path / "own.html"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plots.latent_map(torch.rand(9, 4), [0] * 9), r"latent_map\.labels: got list"),
+        (lambda: plots.perturbation(two_numbers(), torch.zeros(2), elements=[1.0]), r"perturbation\.elements"),
+        (lambda: plots.image_grid([torch.rand(1, 1, 8, 8)], ["a"], scale=1.5), "a whole number, at least 1"),
+    ],
+)
+def test_settings_of_other_types_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        call()
+
+
+def test_images_in_another_range_are_shown_as_the_generator_says() -> None:
+    signed = ls.ContinuousGenerator(lambda z: 2 * mixing(z) - 1, (2,), output_range=(-1, 1))
+    shown = pixels(
+        plots.interpolation(signed, torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 1.0]]), steps=3, scale=1)
+    )
+    assert [int(shown[14, 12 + 8 * n]) for n in range(3)] == [0, 128, 255]
+    assert plots.latent_map(torch.rand(60, 3), torch.arange(60)).axes[0].get_legend() is None

@@ -4,10 +4,9 @@
     python examples/benchmarks/examine_advice.py run --only gan   # models with this in their name; the others stay
     python examples/benchmarks/examine_advice.py report --write   # the table of the log, into the manual
 
-`ls.examine` sees 500 test images of each model and names a method and a prior. Two more examinations, each of 500 other
-test images with another seed, try all methods and all priors: there the advised ones are compared with the best. The
-models are those of the package and of its benchmarks, and a VAE that was trained by others. Seeded; seconds are of the
-machine at hand.
+`ls.examine` sees 500 test images of each model and names a method. Two more examinations, each of 500 other test images
+with another seed, try all methods: there the advised one is compared with the best. The models are those of the package
+and of its benchmarks, and a VAE that was trained by others. Seeded; seconds are of the machine at hand.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch.examination import Examination
-from latentsearch.examination.advice import prior_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import continuous
@@ -44,7 +42,6 @@ COLUMNS = {
     "method": ("method", "{}"),
     "its loss, over the best method's": ("loss", "{:.3f}"),
     "prior": ("prior", "{}"),
-    "the hidden half's error, over that of the best prior": ("error", "{:.3f}"),
     "seconds": ("seconds", "{:.0f}"),
 }
 
@@ -69,14 +66,13 @@ def measured(name: str) -> dict[str, Any]:
     found = [ls.examine(generator, images[IMAGES * n :][:IMAGES], seed=n) for n in range(1 + OTHERS)]
     first, others = found[0], found[1:]
     method = next(trial.name for trial in first.trials if trial.searcher is first.searcher)
-    prior = prior_of(first.priors)
-    row: dict[str, Any] = {
+    return {
         "method": method,
         "loss": statistics.mean(over_best(losses(each), method) for each in others),
+        "prior": first.prior,
+        "verdict": first.verdict,
+        "seconds": statistics.mean(each.seconds for each in found),
     }
-    if first.priors:
-        row |= {"prior": prior, "error": statistics.mean(over_best(each.priors, prior) for each in others)}
-    return row | {"seconds": statistics.mean(each.seconds for each in found)}
 
 
 def losses(found: Examination) -> dict[str, float]:

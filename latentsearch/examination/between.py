@@ -24,11 +24,20 @@ def lines(setting: Setting) -> Lines:
     apart = _apart(setting, starts, ends)
     holes = (None, None) if setting.latents is None else _holes(setting)
     return Lines(
-        leap=float((lengths.amax(0) / lengths.mean(0).clamp(min=1e-12)).mean()),
+        leap=_leap(setting, lengths),
         slope=float((lengths.sum(0) / apart.clamp(min=1e-12)).mean()),
         between=holes[0],
         drawn=holes[1],
     )
+
+
+def _leap(setting: Setting, lengths: Tensor) -> float | None:
+    """The largest of steps ``(T, N)`` over their mean, of lines on which outputs change."""
+    generator = setting.generator
+    if not isinstance(generator.space, Continuous) and not isinstance(generator, EmbeddingGenerator):
+        return None
+    moving = lengths[:, lengths.sum(0) > 0]
+    return float((moving.amax(0) / moving.mean(0)).mean()) if moving.numel() else 1.0
 
 
 def _pairs(latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,7 +68,7 @@ def _apart(setting: Setting, starts: Tensor, ends: Tensor) -> Tensor:
 def _holes(setting: Setting) -> tuple[float, float]:
     """Shares of latents halfway and of draws whose outputs do not come back."""
     assert setting.latents is not None
-    limit = _lost(setting, setting.outputs[:_DRAWS]).quantile(_FLOOR)
+    limit = _lost(setting, setting.outputs[:_DRAWS]).quantile(_FLOOR).clamp(min=setting.negligible)
     latents = setting.latents[: 2 * _DRAWS]
     half = len(latents) // 2
     one, other = latents[:half], latents[half : 2 * half]

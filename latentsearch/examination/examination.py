@@ -24,7 +24,8 @@ class Reconstruction:
     Attributes:
         error: The mean square of a difference, an element of the output.
         explained: The share of the images' variance that is kept: 1 less the error over it.
-        noise: The root of the error: what ``Matches(..., noise=)`` takes.
+        noise: What ``Matches(..., noise=)`` takes: the root of the error, or of a thousandth of the variance if that is
+            more.
     """
 
     error: float
@@ -54,9 +55,9 @@ class Elements:
     """What single elements of continuous latents do, of at most 64.
 
     Attributes:
-        effect: ``(n,)``: the root mean square change of an output as an element rises by its standard deviation.
+        effect: ``(n,)``: the root mean square change of an output as an element is moved by its standard deviation.
         index: ``(n,)`` int64: which elements, counted in the flattened latent.
-        active: The share of them whose effect is above a hundredth of the outputs' own deviation.
+        active: The share of them whose effect is above a hundredth of the largest.
     """
 
     effect: Tensor = field(repr=False)
@@ -72,7 +73,7 @@ class Density:
         unit: ``"bits a code"`` or ``"nats an element"``.
         likelihoods: What held-out encodings cost in that unit, by prior: the lower, the better it knows them.
         told_apart: How often a critic tells an encoding from a draw, by prior: 0.5 is never, 1 always (the area under
-            its curve).
+            its curve). The fitted prior is fitted to one half of the images, and compared with the other.
     """
 
     unit: str
@@ -86,6 +87,7 @@ class Lines:
 
     Attributes:
         leap: The largest step of the output on a line over the mean step, of eight equal ones: 1 is even, 8 one leap.
+            None for codes without embeddings, which must leap.
         slope: The norm of an output's change over that of the latent's, a mean along lines; of codes in embeddings.
         between: The share of latents halfway that are holes: encoded again, their outputs come back worse than those of
             19 encodings in 20. Halfway between grids of codes is one of which each half is of another. 0.05 where
@@ -93,7 +95,7 @@ class Lines:
         drawn: The same of draws of the generator's prior.
     """
 
-    leap: float
+    leap: float | None
     slope: float
     between: float | None
     drawn: float | None
@@ -122,6 +124,7 @@ class Trial:
         loss: The mean square after the budget, a mean over images; infinite where the method refused.
         reached: The share of images that come within a tenth of the encoder's own loss; None without an encoder.
         after: The evaluations that half of the images took to get there; None where they did not.
+        evaluations: What it spent, a mean over images.
         seconds: Wall time.
         refused: Why it did not run.
         trace: How it went.
@@ -132,6 +135,7 @@ class Trial:
     loss: float
     reached: float | None
     after: float | None
+    evaluations: float
     seconds: float
     refused: str = ""
     trace: Trace | None = field(default=None, repr=False)
@@ -142,12 +146,14 @@ class Finding:
     """One question, answered.
 
     Attributes:
+        topic: What it is about, in a word or two.
         question: In plain words.
         answer: With its figure.
         grade: good, fair or poor.
         remedy: What to do about it, if anything.
     """
 
+    topic: str
     question: str
     answer: str
     grade: Grade
@@ -161,6 +167,7 @@ class Examination:
     Attributes:
         about: The generator, and what it gives.
         images: How many were looked at.
+        targets: Of how many of these the methods searched the latents.
         verdict: One sentence.
         findings: Questions and answers.
         advice: Lines to paste, of ``generator``, ``images`` and ``target``.
@@ -171,7 +178,9 @@ class Examination:
         lines: What lies between latents.
         reach: None for continuous latents.
         trials: Methods that were tried on whole images, each with the same budget.
-        priors: By what is known besides, the mean square on the half of an image that a search was not shown.
+        prior: The prior that the advice names.
+        halves: By prior, the mean square on the half of an image that a search was not shown; beside them the mean of
+            the images.
         encoder_loss: The mean square of the encoder's latents on the images of the trials; None without an encoder.
         budget: The evaluations of each trial.
         searcher: The method that the advice names.
@@ -181,6 +190,7 @@ class Examination:
 
     about: str
     images: int
+    targets: int
     verdict: str
     findings: tuple[Finding, ...]
     advice: str
@@ -191,7 +201,8 @@ class Examination:
     lines: Lines
     reach: Reach | None
     trials: tuple[Trial, ...]
-    priors: Mapping[str, float]
+    prior: str
+    halves: Mapping[str, float]
     encoder_loss: float | None
     budget: int
     searcher: Searcher

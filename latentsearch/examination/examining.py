@@ -25,11 +25,13 @@ from latentsearch.examination.examination import (
 )
 from latentsearch.examination.setting import Setting
 from latentsearch.examination.single import changed_codes, changed_elements, code_use, elements, reach
-from latentsearch.examination.trials import BUDGET, TARGETS, encoder_losses, half_seen, trials, with_priors
-from latentsearch.protocols import Generator
-from latentsearch.spaces import Continuous
+from latentsearch.examination.trials import BUDGET, encoder_losses, half_seen, targets_of, trials, with_priors
+from latentsearch.priors import UniformCodes
+from latentsearch.protocols import EmbeddingGenerator, Generator, LocalGenerator
+from latentsearch.spaces import Continuous, Discrete
 
 _SHOWN = 10  # images a row
+_FITTED = 7  # a stream of noise
 
 
 def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bool = False) -> Examination:
@@ -64,6 +66,12 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
         >>> report.verdict.startswith("Worth searching"), report.reconstruction.explained > 0.8
         (True, True)
     """
+    # Whatever surrounds the call: an examination takes gradients and fits a prior.
+    with torch.inference_mode(False), torch.enable_grad():
+        return _examined(generator, images, seed, progress)
+
+
+def _examined(generator: Generator, images: Tensor, seed: int, progress: bool) -> Examination:
     start = time.perf_counter()
     said = partial(print, file=sys.stderr, flush=True) if progress else _silent
     setting = Setting.of(generator, images, seed)
@@ -75,22 +83,30 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
     known = _with_encoder(setting) if setting.latents is not None else _WITHOUT
     trial, losses = advice.chosen(tried), encoder_losses(setting)
     encoder_loss = None if losses is None else float(losses.double().mean())
+    targets, codes = len(targets_of(setting)), isinstance(generator.space, Discrete)
+    found_share = 1 - trial.loss / setting.variance
+    prior = advice.prior_of(known.density, isinstance(generator.prior, UniformCodes))
+    explained = max(known.reconstruction.explained if known.reconstruction else -1.0, found_share)
+    # Without an encoder, what the search leaves is all that is known of the decoder's error.
+    noise = known.reconstruction.noise if known.reconstruction else max(trial.loss, setting.negligible) ** 0.5
+    books = isinstance(generator, EmbeddingGenerator) and generator.codebook.ndim > 2
+    saves = isinstance(generator, LocalGenerator) and generator.redecode_share < 1
     findings = (
-        *([advice.on_reconstruction(known.reconstruction)] if known.reconstruction else []),
-        advice.on_search(trial, encoder_loss, BUDGET),
+        *([advice.on_reconstruction(known.reconstruction, found_share)] if known.reconstruction else []),
+        advice.on_search(trial, encoder_loss, setting.negligible, targets, found_share),
         *([advice.on_density(known.density)] if known.density else []),
         *advice.on_lines(parts.lines),
         *([advice.on_elements(parts.elements)] if parts.elements else []),
-        *([advice.on_codes(parts.codes)] if parts.codes else []),
-        *([advice.on_reach(parts.reach)] if parts.reach else []),
+        *([advice.on_codes(parts.codes, books)] if parts.codes else []),
+        *([advice.on_reach(parts.reach, saves)] if parts.reach else []),
     )
-    noise = known.reconstruction.noise if known.reconstruction else None
     return Examination(
         about=_about(setting),
         images=len(setting.images),
-        verdict=advice.verdict(findings),
+        targets=targets,
+        verdict=advice.verdict(findings, explained),
         findings=findings,
-        advice=advice.lines_to_paste(trial, known.priors, noise, BUDGET),
+        advice=advice.lines_to_paste(trial, prior, noise, BUDGET, codes, chosen=not tried[0].refused),
         reconstruction=known.reconstruction,
         codes=parts.codes,
         elements=parts.elements,
@@ -98,13 +114,14 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
         lines=parts.lines,
         reach=parts.reach,
         trials=tuple(tried),
-        priors=known.priors,
+        prior=prior,
+        halves=known.errors,
         encoder_loss=encoder_loss,
         budget=BUDGET,
         searcher=trial.searcher,
         notes=(*known.notes, *notes),
         seconds=time.perf_counter() - start,
-        pictures=_pictures(setting, parts, known.halves, best) if setting.images_drawn else {},
+        pictures=_pictures(setting, parts, known, best) if setting.images_drawn else {},
     )
 
 
@@ -127,13 +144,19 @@ class _Known(NamedTuple):
 
     reconstruction: Reconstruction | None
     density: Density | None
-    priors: Mapping[str, float]
+    errors: Mapping[str, float]
     halves: Mapping[str, Tensor]
+    drawn: Tensor | None  # some latents of the fitted prior
     notes: list[str]
 
 
 _WITHOUT = _Known(
-    None, None, {}, {}, ["There is no encoder: what depends on encodings is left out. encode= on wrapping adds it."]
+    None,
+    None,
+    {},
+    {},
+    None,
+    ["There is no encoder: what depends on encodings is left out. encode= on wrapping adds it."],
 )
 
 
@@ -147,16 +170,17 @@ def _parts(setting: Setting) -> _Parts:
 def _with_encoder(setting: Setting) -> _Known:
     rebuilt = reconstruction(setting)
     found, prior, notes = density(setting)
-    priors, halves, said = with_priors(setting, rebuilt.noise, prior)
-    return _Known(rebuilt, found, priors, halves, notes + said)
+    errors, halves, said = with_priors(setting, rebuilt.noise, prior)
+    drawn = None if prior is None else prior.sample(setting.noise(_FITTED, _SHOWN))
+    return _Known(rebuilt, found, errors, halves, drawn, notes + said)
 
 
 def reconstruction(setting: Setting) -> Reconstruction:
     """Of all images, by the encoder's latents, not drawn from q(z|x)."""
     decoded = setting.decode(setting.encode(setting.images))
     error = float((decoded - setting.images).double().square().mean())
-    variance = float((setting.images - setting.images.mean(0)).double().square().mean())
-    return Reconstruction(error, 1 - error / max(variance, 1e-12), error**0.5)
+    # A noise level of nothing would be a likelihood that nothing meets.
+    return Reconstruction(error, 1 - error / setting.variance, max(error, setting.negligible) ** 0.5)
 
 
 def _about(setting: Setting) -> str:
@@ -168,15 +192,18 @@ def _about(setting: Setting) -> str:
     return f"{type(setting.generator).__name__}: {sides} codes of {space.codebook_size} to {output}"
 
 
-def _pictures(setting: Setting, parts: _Parts, halves: Mapping[str, Tensor], best: Tensor) -> dict[str, Tensor]:
+def _pictures(setting: Setting, parts: _Parts, known: _Known, best: Tensor) -> dict[str, Tensor]:
     """Images for the page, by name; all on the CPU."""
-    targets = setting.images[:TARGETS]
-    found = {"target": targets, "searched": best, "lines": strips(setting)}
+    targets = setting.images[:_SHOWN]
+    found = {"target": targets, "searched": best[:_SHOWN], "lines": strips(setting)}
     if setting.latents is not None:
         shown = setting.images[:_SHOWN]
         found |= {"image": shown, "reconstruction": setting.decode(setting.encode(shown)), "map": _map(setting)}
-        found |= {"half": targets * half_seen(targets)} if halves else {}
-        found |= {f"half, {name}": output for name, output in halves.items()}
+        shown = targets_of(setting)[: len(next(iter(known.halves.values()), setting.images))]
+        found |= {"half": shown * half_seen(shown)} if known.halves else {}
+        found |= {f"half, {name}": output for name, output in known.halves.items()}
+    if known.drawn is not None:
+        found["drawn, fitted"] = setting.decode(known.drawn)
     found["drawn"] = setting.decode(setting.drawn[:_SHOWN])
     if parts.elements is not None:
         found["elements"], order = changed_elements(setting, parts.elements)

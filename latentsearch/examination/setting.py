@@ -21,7 +21,8 @@ MOST, LEAST = 500, 20  # images that are looked at, and without which nothing ca
 _FEW = 128  # draws of a prior with a network, which takes a pass for each code
 _ROWS = 64  # decoded at once
 _LOOKED_AT = 64  # images whose range is compared with their reconstructions'
-_TIMED, _SECONDS, _LEAST_IF_SLOW = 16, 8.0, 64  # images tried first; how long all may take; of slow decoders at least
+_TIMED, _SECONDS = 8, 8.0  # images tried first, and how long all may take
+_NEGLIGIBLE = 1e-3  # of the variance
 _WIDTH = 64  # principal components of latents that a critic sees
 
 
@@ -34,12 +35,14 @@ class Setting:
         images: ``(n, *O)``.
         latents: ``(n, *S)``: encodings, of a VAE draws of q(z|x); None where there is no encoder.
         seed: Of everything random.
+        row_seconds: What it takes to draw or encode a latent and to decode it.
     """
 
     generator: Generator
     images: Tensor
     latents: Tensor | None
     seed: int
+    row_seconds: float = 0.0
 
     @staticmethod
     def of(generator: Generator, images: object, seed: int) -> Setting:
@@ -53,17 +56,23 @@ class Setting:
             raise InvalidArgument("examine.generator", got=got, expected="a Generator", hint=hint)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise InvalidArgument("examine.seed", got=repr(seed), expected="a whole number")
-        data = require_images("examine.images", images, example_output(generator))
+        example = example_output(generator)
+        if example.ndim < 2:
+            raise InvalidArgument("examine.generator", got="outputs of one number a latent", expected="outputs (N, *O)")
+        given = images.detach().clone() if isinstance(images, Tensor) else images  # of inference mode, or with a graph
+        data = require_images("examine.images", given, example)
         if len(data) < LEAST:
             raise InvalidArgument("examine.images", got=f"{len(data)}", expected=f"at least {LEAST}, better hundreds")
         order = Noise.from_seed(seed).uniform(len(data))[0].argsort()[:MOST]
         data = data[order.to(data.device)].to(generator.device, generator.dtype)
-        data = data[: _affordable(generator, data)]
-        setting = Setting(generator, data, _encoded(generator, data, seed), seed)
-        if setting.latents is not None:
-            declared = getattr(generator, "output_range", None)
-            known = setting.decode(setting.latents[:_LOOKED_AT])
-            require_range("examine.images", data[:_LOOKED_AT], known, declared)
+        row = _seconds_of_a_row(generator, data)
+        data = data[: min(MOST, max(LEAST, int(_SECONDS / row)))]
+        setting = Setting(generator, data, _encoded(generator, data, seed), seed, row)
+        # Of random latents too: what an encoder makes of images in another range may decode to that range.
+        known = [setting.drawn[:_LOOKED_AT], *([] if setting.latents is None else [setting.latents[:_LOOKED_AT]])]
+        outputs = setting.decode(torch.cat([latents.to(known[0]) for latents in known]))
+        _require_finite(outputs)
+        require_range("examine.images", data[:_LOOKED_AT], outputs, getattr(generator, "output_range", None))
         return setting
 
     def noise(self, stream: int, rows: int = 1) -> Noise:
@@ -85,7 +94,19 @@ class Setting:
         """``(m, *S)``: random latents, of the generator's own prior; fewer where it has a network to run."""
         prior = self.generator.prior
         count = _FEW if isinstance(prior, ConditionalPrior) and prior.cost > 0 else MOST
-        return prior.sample(self.noise(1, min(count, len(self.images))))
+        latents = prior.sample(self.noise(1, min(count, len(self.images))))
+        self.generator.space.check("a sample of the generator's prior", latents)
+        return latents
+
+    @cached_property
+    def variance(self) -> float:
+        """Of the images about their mean, an element: what the mean of them all is off by."""
+        return max(float((self.images - self.images.mean(0)).double().square().mean()), 1e-12)
+
+    @property
+    def negligible(self) -> float:
+        """A mean square that nobody sees: a thousandth of the images' variance. Beneath it, losses are rounding."""
+        return _NEGLIGIBLE * self.variance
 
     def encode(self, outputs: Tensor) -> Tensor:
         """Where the encoder puts outputs: ``(N, *S)``."""
@@ -133,16 +154,23 @@ def by_parts(function: object, rows: Tensor) -> Tensor:
         return Chunks(_ROWS).run(part, len(rows))[0]
 
 
-def _affordable(generator: Generator, data: Tensor) -> int:
-    """How many images to look at: fewer where they are slow to encode and to decode."""
+def _seconds_of_a_row(generator: Generator, data: Tensor) -> float:
+    """What encoding, decoding and a draw of the prior take, the slowest of encoding and drawing counted."""
     part, start = data[:_TIMED], time.perf_counter()
-    latents = _encoded(generator, part, 0)
-    drawn = (
-        generator.prior.sample(Noise.from_seed(0, len(part), device=generator.device)) if latents is None else latents
-    )
+    drawn = generator.prior.sample(Noise.from_seed(0, len(part), device=generator.device))
+    first = time.perf_counter()
+    _encoded(generator, part, 0)
+    second = time.perf_counter()
     by_parts(generator.decode, drawn)
-    each = (time.perf_counter() - start) / len(part)
-    return min(len(data), max(_LEAST_IF_SLOW, int(_SECONDS / each)))
+    return (time.perf_counter() - second + max(first - start, second - first)) / len(part)
+
+
+def _require_finite(outputs: Tensor) -> None:
+    """Raise if some latents decode to what is no number: of these nothing can be measured."""
+    bad = int((~outputs.isfinite()).flatten(1).any(1).sum())
+    if bad:
+        got = f"NaN or infinity in {bad} of {len(outputs)} outputs, of encodings and of draws of its prior"
+        raise InvalidArgument("examine.generator", got=got, expected="finite outputs", hint="a prior that avoids them")
 
 
 def _encoded(generator: Generator, data: Tensor, seed: int) -> Tensor | None:

@@ -10,26 +10,31 @@ from latentsearch.examination.between import known
 from latentsearch.examination.examination import CodeUse, Elements, Reach
 from latentsearch.examination.setting import Setting, discrete
 from latentsearch.noise import Noise
+from latentsearch.protocols import AliasedGenerator
 
 _IMAGES, _ELEMENTS, _GRIDS = 8, 64, 64
-_FELT = 0.01  # of the outputs' deviation, or of their range: what counts as a change
+_FELT = 0.01  # of the largest effect, or of the outputs' range: what counts as a change
+_LEAST_MOVE = 0.1  # of the mean deviation of an element
 _PLACE, _CODE, _PICK = 3, 4, 5  # streams of noise
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations
 
 
 def elements(setting: Setting) -> Elements:
-    """Each raised by its standard deviation in some encodings; of more than 64, as many at random."""
+    """Each moved by its standard deviation, up and down, in some encodings; of more than 64, as many at random."""
     latents, spread = known(setting)[:_IMAGES], setting.spread.flatten()
+    # Where all encodings agree, the decoder may heed an element nevertheless.
+    spread = spread.clamp(min=float(spread.mean()) * _LEAST_MOVE)
     index = _chosen(setting, spread.numel())
     before, effect = setting.decode(latents), []
     for element in index.tolist():
-        moved = latents.flatten(1).clone()
-        moved[:, element] += spread[element]
-        change = setting.decode(moved.view_as(latents)) - before
-        effect.append(change.square().double().mean().sqrt())
+        changes = []
+        for move in (spread[element], -spread[element]):
+            moved = latents.flatten(1).clone()
+            moved[:, element] += move
+            changes.append(setting.decode(moved.view_as(latents)) - before)
+        effect.append(torch.stack(changes).square().double().mean().sqrt())
     found = torch.stack(effect)
-    floor = _FELT * float(setting.images.std(0).double().square().mean().sqrt())
-    return Elements(found.cpu(), index, float((found > floor).double().mean()))
+    return Elements(found.cpu(), index, float((found > _FELT * found.max()).double().mean()))
 
 
 def _chosen(setting: Setting, size: int) -> Tensor:
@@ -46,7 +51,19 @@ def code_use(setting: Setting) -> CodeUse:
     counts = torch.bincount(setting.latents.flatten(), minlength=size).double()
     share = counts / counts.sum()
     entropy = -(share * share.clamp(min=1e-300).log()).sum()
-    return CodeUse(size, float((counts > 0).double().mean()), float(entropy.exp()), (counts == 0).cpu())
+    own = _own_codes(setting)
+    dead = (counts == 0) & own
+    return CodeUse(int(own.sum()), 1 - float(dead.sum() / own.sum()), float(entropy.exp()), dead.cpu())
+
+
+def _own_codes(setting: Setting) -> Tensor:
+    """``(K,)`` bool: codes that stand for themselves at some position, and not for others everywhere."""
+    space, generator = discrete(setting), setting.generator
+    codes = torch.arange(space.codebook_size, device=generator.device)
+    if not isinstance(generator, AliasedGenerator):
+        return torch.ones_like(codes, dtype=torch.bool)
+    grids = codes.view(-1, *[1] * len(space.shape)).expand(-1, *space.shape)
+    return (generator.canonical(grids) == grids).flatten(1).any(1)
 
 
 def reach(setting: Setting) -> tuple[Reach, Tensor]:

@@ -116,8 +116,8 @@ def _check(
         )
     if any(number not in range(len(rows)) for number in titles or {}):
         raise InvalidArgument(f"{what}.titles", got=f"{sorted(titles or {})}", expected=f"rows in [0, {len(rows)})")
-    if scale < 1:
-        raise InvalidArgument(f"{what}.scale", got=repr(scale), expected="at least 1")
+    if not isinstance(scale, int) or scale < 1:
+        raise InvalidArgument(f"{what}.scale", got=repr(scale), expected="a whole number, at least 1")
     if not value_range[0] < value_range[1]:
         raise InvalidArgument(f"{what}.value_range", got=repr(value_range), expected="(low, high) with low < high")
     for number, row in enumerate(rows):

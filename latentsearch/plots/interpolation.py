@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._images import shown_range
 from latentsearch._paths import outputs_between
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.plots.image_grid import image_grid
@@ -23,7 +24,7 @@ def interpolation(
     *,
     steps: int = 9,
     scale: int = 2,
-    value_range: tuple[float, float] = (0.0, 1.0),
+    value_range: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw what is decoded along the lines between pairs of latents, a row a pair.
 
@@ -35,7 +36,7 @@ def interpolation(
         ends: ``(N, *S)``.
         steps: Images a row, both ends included.
         scale: How many times images are enlarged.
-        value_range: What is shown black and white.
+        value_range: What is shown black and white: the generator's ``output_range`` if not given, or where outputs lie.
 
     Returns:
         A matplotlib figure; the extra ``plot`` has the package.
@@ -58,7 +59,14 @@ def interpolation(
         got = f"{len(starts)} starts and {len(ends)} ends"
         raise InvalidArgument("interpolation", got=got, expected="as many of both")
     between = outputs_between(generator, starts, ends, steps).transpose(0, 1)
-    return image_grid(list(between), [""] * len(between), scale=scale, value_range=value_range)
+    span = value_range or span_of(generator, list(between))
+    return image_grid(list(between), [""] * len(between), scale=scale, value_range=span)
+
+
+def span_of(generator: Generator, rows: list[Tensor]) -> tuple[float, float]:
+    """What to show black and white of a generator's outputs."""
+    declared: tuple[float, float] | None = getattr(generator, "output_range", None)
+    return declared or shown_range(rows)
 
 
 def require_latents(what: str, latents: object, generator: Generator) -> None:

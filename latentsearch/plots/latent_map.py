@@ -14,6 +14,7 @@ from latentsearch.plots._figure import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NAMED = 20  # labels that there is room to name
 _LEAST = 5  # points of which t-SNE makes anything
 
 
@@ -35,7 +36,7 @@ def latent_map(
 
     Args:
         latents: ``(N, *S)`` floating: encodings, or the embeddings of codes, ``generator.embed(codes)``.
-        labels: ``(N,)`` int64: a colour each.
+        labels: ``(N,)`` int64: a colour each; up to 20 are named.
         marks: ``(K, *S)``: of the same kind as the latents.
         method: ``"pca"`` or ``"tsne"``; the latter is scikit-learn's, which the extra ``tsne`` has.
         seed: Of t-SNE.
@@ -59,8 +60,9 @@ def latent_map(
     crosses = None if marks is None else _points("marks", marks, points.shape[1])
     if len(points) < 2:
         raise InvalidArgument("latent_map.latents", got=describe(latents), expected="two at least")
-    if labels is not None and labels.shape != (len(points),):
-        raise InvalidArgument("latent_map.labels", got=describe(labels), expected=f"({len(points)},)")
+    if labels is not None and (not isinstance(labels, Tensor) or labels.shape != (len(points),)):
+        got = describe(labels) if isinstance(labels, Tensor) else type(labels).__name__
+        raise InvalidArgument("latent_map.labels", got=got, expected=f"a tensor ({len(points)},)")
     placed = (_principal(points, crosses) if method == "pca" else _neighbours(points, crosses, seed)).numpy()
     figure, axes = new_figure("latent_map", 5.4, 4.6)
     dots, marked = placed[: len(points)], placed[len(points) :]
@@ -70,7 +72,8 @@ def latent_map(
         for label in labels.unique().tolist():
             own = dots[(labels == label).cpu().numpy()]
             axes.scatter(own[:, 0], own[:, 1], s=8, alpha=0.6, linewidths=0, label=str(label))
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
+        if len(labels.unique()) <= _NAMED:
+            axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
     if crosses is not None:
         axes.scatter(marked[:, 0], marked[:, 1], s=22, marker="x", color="black", linewidths=1)
     axes.set(xticks=[], yticks=[], title="principal components" if method == "pca" else "t-SNE")

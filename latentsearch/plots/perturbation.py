@@ -12,7 +12,7 @@ from torch import Tensor
 from latentsearch._paths import with_changed
 from latentsearch.errors import InvalidArgument
 from latentsearch.plots.image_grid import image_grid
-from latentsearch.plots.interpolation import require_latents
+from latentsearch.plots.interpolation import require_latents, span_of
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
 
@@ -30,7 +30,7 @@ def perturbation(
     amounts: Sequence[float] = _AMOUNTS,
     codes: Sequence[int] | None = None,
     scale: int = 2,
-    value_range: tuple[float, float] = (0.0, 1.0),
+    value_range: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw what becomes of an output as one element of its latent changes, a row an element.
 
@@ -46,7 +46,7 @@ def perturbation(
         amounts: What is added to an element of a continuous latent, in the unit of latents.
         codes: By what codes are replaced; the first nine of the codebook if not given.
         scale: How many times images are enlarged.
-        value_range: What is shown black and white.
+        value_range: What is shown black and white: the generator's ``output_range`` if not given, or where outputs lie.
 
     Returns:
         A matplotlib figure; the extra ``plot`` has the package.
@@ -67,8 +67,12 @@ def perturbation(
         require_latents("perturbation.latent", latent[None], generator)
     else:
         require_latents("perturbation.latent", latent, generator)
-    chosen = list(range(min(size, _ROWS))) if elements is None else list(elements)
-    if not chosen or any(element not in range(size) for element in chosen):
+    chosen = (
+        list(range(min(size, _ROWS)))
+        if elements is None
+        else [int(e) if isinstance(e, Tensor) else e for e in elements]
+    )
+    if not chosen or any(not isinstance(element, int) or element not in range(size) for element in chosen):
         raise InvalidArgument("perturbation.elements", got=str(chosen), expected=f"some in [0, {size})")
     flat = latent.flatten()
     if isinstance(space, Continuous):
@@ -82,4 +86,5 @@ def perturbation(
         changed = [with_changed(latent, element, torch.tensor(others, device=flat.device)) for element in chosen]
     with torch.no_grad():
         rows = [generator.decode(each) for each in changed]
-    return image_grid(rows, [str(element) for element in chosen], scale=scale, value_range=value_range)
+    span = value_range or span_of(generator, rows)
+    return image_grid(rows, [str(element) for element in chosen], scale=scale, value_range=span)

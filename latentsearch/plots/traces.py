@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ def traces(searches: Mapping[str, SearchResult | Trace], *, levels: Mapping[str,
     """Draw the best loss so far by evaluations, a mean over problems, a line a search.
 
     Both axes are logarithmic where all losses are positive. A problem counts from its first proposal on, so a line
-    begins where all problems have one.
+    begins where all problems have one. Of a search whose losses are not finite there is a name without a line.
 
     Args:
         searches: Results, or their traces, by name.
@@ -47,7 +48,7 @@ def traces(searches: Mapping[str, SearchResult | Trace], *, levels: Mapping[str,
             "traces.searches", got=repr(searches), expected="results by name", hint="{'mine': result}"
         )
     figure, axes = new_figure("traces", 6.0, 3.6)
-    lowest = 1.0
+    lowest, drawn = 1.0, 0
     for name, search in searches.items():
         trace = search.trace if isinstance(search, SearchResult) else search
         if not isinstance(trace, Trace):
@@ -57,10 +58,14 @@ def traces(searches: Mapping[str, SearchResult | Trace], *, levels: Mapping[str,
         spent = trace.evaluations.mean(1)[begun].tolist()
         axes.plot(spent, loss[begun].tolist(), label=name, drawstyle="steps-post")
         lowest = min([lowest, *loss[begun].tolist()])
+        drawn += int(begun.sum())
     for name, level in (levels or {}).items():
+        if not math.isfinite(level):
+            continue
         axes.axhline(level, color="grey", linestyle="--", linewidth=1, label=name)
         lowest = min(lowest, level)
-    if lowest > 0:
+    # Of nothing, as of searches that saw NaN alone, no logarithm is taken.
+    if lowest > 0 and drawn:
         axes.set(xscale="log", yscale="log")
     axes.set(xlabel="evaluations a problem", ylabel="loss")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

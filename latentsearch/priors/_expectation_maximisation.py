@@ -71,7 +71,7 @@ def fit_mixture(
 def _single(rows: Tensor, floor: float) -> Mixture:
     """One Gaussian has no hidden components to expect: it is that of the moments."""
     wide = rows.double()
-    covariance = torch.cov(wide.T, correction=0)
+    covariance = torch.cov(wide.T, correction=0).view(wide.shape[1], -1)  # of one element it is a number
     covariance.diagonal().add_(floor)
     return Mixture(wide.new_zeros(1), wide.mean(0, keepdim=True), covariance[None])
 

@@ -89,7 +89,7 @@ class InnovationMixture:
             expected = "floating (T, C, H, W), at least two"
             raise InvalidArgument("InnovationMixture.latents", got=describe(latents), expected=expected)
         flat = _raster(latents).double()
-        mean, covariance = flat.mean(0), torch.cov(flat.T)
+        mean, covariance = flat.mean(0), torch.cov(flat.T).view(flat.shape[1], -1)
         covariance.diagonal().add_(_FLOOR * covariance.diagonal().mean())
         factor = torch.linalg.cholesky(covariance)
         white = torch.linalg.solve_triangular(factor, (flat - mean).T, upper=False).T

@@ -6,9 +6,12 @@ import base64
 import html
 import io
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from latentsearch._checks import require_file_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +23,7 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 table { border-collapse: collapse; margin: .8rem 0 } th { text-align: left; font-weight: 600 }
 th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #e4e4e4; vertical-align: top }
 td.mark { white-space: nowrap } .good { color: #12743c } .fair { color: #a15c00 } .poor { color: #b3261e }
+.wide { overflow-x: auto }
 pre { background: #f5f6f8; padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; font-size: .9rem }
 figure { margin: 1rem 0 } img { max-width: 100%; height: auto } figcaption { color: #555; font-size: .92rem }
 """
@@ -64,7 +68,7 @@ class Page:
             first = f'<td class="mark {marks[number]}">' if marks else "<td>"
             cells = [first + html.escape(row[0]) + "</td>", *(f"<td>{html.escape(cell)}</td>" for cell in row[1:])]
             lines.append("<tr>" + "".join(cells) + "</tr>")
-        self._blocks.append("<table>" + "".join(lines) + "</table>")
+        self._blocks.append('<div class="wide"><table>' + "".join(lines) + "</table></div>")
 
     def figure(self, figure: Figure, caption: str = "") -> None:
         """A figure of matplotlib, as an image inside the page."""
@@ -85,9 +89,22 @@ class Page:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the file; folders are made, and a file of this name is replaced only once all is written."""
-        path = Path(path).expanduser()
+        path = require_file_path("Page.write", path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(self.html(), encoding="utf-8")
-        part.replace(path)
+        descriptor, part = tempfile.mkstemp(suffix=".part", dir=path.parent)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(self.html())
+            os.chmod(part, 0o666 & ~_umask())
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
         return path
+
+
+def _umask() -> int:
+    """That of the process, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

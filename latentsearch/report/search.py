@@ -94,7 +94,9 @@ def _answers(page: Page, result: SearchResult, targets: Tensor | None, span: tup
     rows, labels = [output[:_MOST]], ["found"]
     if targets is not None:
         rows, labels = [targets[:_MOST], *rows], ["asked", *labels]
-    page.figure(plots.image_grid(rows, labels, value_range=span or shown_range(rows)), "A column a problem.")
+    low, high = span = span or shown_range(rows)
+    shown = [row.detach().float().nan_to_num(low, high, low).clamp(low, high) for row in rows]
+    page.figure(plots.image_grid(shown, labels, value_range=span), "A column a problem.")
 
 
 def _rows(result: SearchResult) -> list[list[str]]:
