@@ -35,7 +35,7 @@ from latentsearch.spaces import Continuous
 TARGETS, HALVES, BUDGET = 16, 8, 300  # images, those of which half is shown, evaluations
 NEAR = 1.1  # times the encoder's loss
 _LONGEST = 6.0  # seconds: what is slower is cut short, and a note says so
-_FEWEST = 4  # images that are searched for
+_SLOW, _FEWEST = 0.02, 4  # seconds of a row, and the images that are searched for then
 _ROWS = 64
 _SWEEPS = 3  # of a chain over codes
 
@@ -59,8 +59,7 @@ def methods(setting: Setting) -> dict[str, Searcher]:
 
 def targets_of(setting: Setting) -> Tensor:
     """The images that are searched for: fewer where the decoder is slow."""
-    affordable = int(_LONGEST / (BUDGET * setting.row_seconds)) if setting.row_seconds else TARGETS
-    return setting.images[: min(max(affordable, _FEWEST), TARGETS)]
+    return setting.images[: TARGETS if setting.row_seconds < _SLOW else _FEWEST]
 
 
 def encoder_losses(setting: Setting) -> Tensor | None:
