@@ -98,14 +98,15 @@ def _pictures(page: Page, found: Examination) -> None:
         _map(page, found)
     page.heading("Between images" if "image" in shown else "Between random latents")
     lines = {f"{n + 1}": row for n, row in enumerate(shown["lines"])}
-    grid("From the latent of the first image of each row to that of the last, in equal steps.", lines)
+    way = "through the embeddings between codes" if found.elements is None else "in equal steps"
+    grid(f"From the latent of the first image of each row to that of the last, {way}.", lines)
     page.heading("Single elements")
     if "elements" in shown:
         elements = zip(shown["which elements"].tolist(), shown["elements"], strict=True)
         caption = "One element of a latent changed by -3, -2, ... 3 of its standard deviations; those of most effect."
         grid(caption, {f"element {number}": row for number, row in elements})
     else:
-        caption = "The code in the middle replaced by the seven commonest codes; a row an image."
+        caption = "The code in the middle replaced by others, from the commonest to the rarest; a row an image."
         grid(caption, {f"{n + 1}": row for n, row in enumerate(shown["codes"])})
     if "felt" in shown:
         page.figure(

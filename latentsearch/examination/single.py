@@ -108,8 +108,10 @@ def changed_elements(setting: Setting, found: Elements, rows: int = 8) -> tuple[
 
 
 def changed_codes(setting: Setting, rows: int = 4, columns: int = 7) -> Tensor:
-    """``(rows, 7, C, H, W)``: the code in the middle of some grids, replaced by the commonest ones."""
+    """``(rows, 7, C, H, W)``: the code in the middle of some grids, replaced by others, from common to rare ones."""
     grids, size = known(setting), discrete(setting).codebook_size
-    common = torch.bincount(grids.flatten(), minlength=size).argsort(descending=True)[:columns]
+    counts = torch.bincount(grids.flatten(), minlength=size)
+    ranked = counts.argsort(descending=True)[: int((counts > 0).sum())]
+    chosen = ranked[torch.linspace(0, len(ranked) - 1, columns).round().long().unique()]
     place = _middle(discrete(setting).shape)
-    return torch.stack([setting.decode(with_changed(grid, place, common)) for grid in grids[:rows]])
+    return torch.stack([setting.decode(with_changed(grid, place, chosen)) for grid in grids[:rows]])
