@@ -16,11 +16,12 @@ import latentsearch as ls
 from latentsearch import models, training
 from latentsearch.examination import CodeUse, Density, Examination, Lines, Reach, Reconstruction, Trial, advice
 from latentsearch.examination import examine as examine_module
+from latentsearch.examination.between import lines
 from latentsearch.examination.density import density
 from latentsearch.examination.examination import Finding
 from latentsearch.examination.setting import Setting
 from latentsearch.examination.single import code_use, elements, reach
-from latentsearch.examination.trials import targets_of
+from latentsearch.examination.trials import _trial, targets_of
 from latentsearch.priors import GaussianMixture, UniformCodes
 from latentsearch.report import Page
 
@@ -362,11 +363,32 @@ def finding(found: Examination, topic: str) -> Finding:
     return next(each for each in found.findings if each.topic == topic)
 
 
+def stiff() -> ls.ContinuousGenerator:
+    """Onto 8×8 images through sinh, some elements twenty times as loud as others; and its inverse, up to rounding."""
+    basis = torch.linalg.qr(ls.Noise.from_seed(2).normal(64, 24)[0]).Q
+    loud = torch.logspace(0, -1.3, 24)
+    return ls.ContinuousGenerator(
+        lambda z: torch.sinh((z * loud) @ basis.T).view(-1, 1, 8, 8),
+        (24,),
+        encode=lambda x: (torch.asinh(x.flatten(1)) @ basis) / loud,
+    )
+
+
 def test_an_encoder_that_is_exact_does_not_condemn_a_space() -> None:
-    found = ls.examine(linear(), of_linear(100))
+    found = ls.examine(stiff(), stiff().decode(ls.Noise.from_seed(4, 100).normal(24)))
     assert finding(found, "search").grade == "good" and finding(found, "holes").grade == "good", str(found)
     assert "next to nothing" in finding(found, "search").answer
     assert found.reconstruction is not None and found.reconstruction.noise > 1e-3
+
+
+def test_what_nobody_sees_is_near_enough_of_an_exact_encoder() -> None:
+    generator = linear()
+    setting = Setting.of(generator, of_linear(40), 0)
+    result = ls.GradientSearch().search(generator, ls.Matches(targets_of(setting)), seed=0, run=ls.Run(evaluations=300))
+    assert float(result.score.loss.min()) > 1e-30 and float(result.score.loss.max()) < setting.negligible
+    found = _trial("", ls.GradientSearch(), result, torch.zeros(16), setting.negligible, 0.0)
+    assert found.reached == 1.0 and found.after is not None and found.after < 300
+    assert _trial("", ls.GradientSearch(), result, torch.zeros(16), 1e-30, 0.0).reached == 0.0
 
 
 def test_an_encoder_that_is_wrong_is_what_is_blamed() -> None:
@@ -384,7 +406,7 @@ def test_elements_that_all_count(width: int) -> None:
 
 def test_elements_count_that_are_the_same_in_all_encodings_or_act_one_way() -> None:
     def decode(z: Tensor) -> Tensor:
-        return torch.cat([z[:, :1], -torch.relu(-z[:, 1:2] + 3), z[:, 2:]], 1)[:, :, None, None].expand(-1, 3, 4, 4)
+        return torch.cat([z[:, :1], torch.relu(-z[:, 1:2]), z[:, 2:]], 1)[:, :, None, None].expand(-1, 3, 4, 4)
 
     def encode(x: Tensor) -> Tensor:
         return torch.cat([x[:, :1, 0, 0], torch.zeros(len(x), 2)], 1)
@@ -397,6 +419,44 @@ def test_a_fitted_prior_is_compared_with_encodings_that_it_has_not_seen() -> Non
     images = of_linear(400, 8)
     found = [density(Setting.of(linear(8), images, seed))[0].told_apart["fitted"] for seed in range(3)]
     assert 0.42 < sum(found) / 3 < 0.6
+
+
+def test_what_a_prior_was_fitted_to_is_not_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Tensor] = {}
+
+    def fitted_to(generator: Any, images: Tensor, **settings: Any) -> Any:
+        seen["fitted"] = images
+        return ls.fit_prior(generator, images, **settings)
+
+    def told(setting: Setting, latents: Tensor, drawn: Tensor) -> float:
+        seen["judged"] = setting.decode(latents)
+        return 0.5
+
+    monkeypatch.setattr("latentsearch.examination.density.fit_prior", fitted_to)
+    monkeypatch.setattr("latentsearch.examination.density._told_apart", told)
+    density(Setting.of(linear(), of_linear(60), 0))
+    assert len(seen["fitted"]) == len(seen["judged"]) == 30
+    assert float(torch.cdist(seen["fitted"].flatten(1), seen["judged"].flatten(1)).min()) > 0.01
+
+
+def test_latents_halfway_that_an_encoder_does_not_know_are_holes() -> None:
+    def encode(x: Tensor) -> Tensor:
+        return x.sign() * x.abs().clamp(min=1)
+
+    noise = ls.Noise.from_seed(0, 300)
+    data = noise.normal(2) * 0.2 + torch.tensor([2.0, -2.0])[noise.fold(1).integers(2)][:, None]
+    found = lines(Setting.of(ls.ContinuousGenerator(lambda z: z, (2,), encode=encode), data, 0))
+    # Half of the pairs are of one sign each; and two numbers in three of N(0, 1) are below 1.
+    assert found.between == pytest.approx(0.5, abs=0.12) and found.drawn is not None and found.drawn > 0.8
+
+
+def test_a_critic_sees_principal_components() -> None:
+    generator = ls.ContinuousGenerator(lambda z: z[:, :64], (100,), encode=lambda x: torch.cat([x, x[:, :36]], 1))
+    setting = Setting.of(generator, ls.Noise.from_seed(0, 60).normal(64), 0)
+    one, other = setting.points(setting.latents, setting.drawn)
+    assert one.shape == other.shape == (60, 64)
+    whole, placed = torch.cat([setting.latents, setting.drawn]), torch.cat([one, other])
+    assert float(torch.pdist(placed).square().mean() / torch.pdist(whole).square().mean()) > 0.8
 
 
 def test_codes_that_are_said_to_be_unused_do_not_count() -> None:
@@ -497,13 +557,14 @@ def test_ctrl_c_ends_it() -> None:
 
     def decode(z: Tensor) -> Tensor:
         calls.append(len(z))
-        if z.requires_grad:
+        if sum(calls) > 2500:  # in the midst of the methods
             raise KeyboardInterrupt
         return Plane()(z)
 
     generator = ls.ContinuousGenerator(decode, (3,), check=False)
     with pytest.raises(KeyboardInterrupt):
         ls.examine(generator, waves(40))
+    assert sum(calls) < 4000
 
 
 def test_slow_decoders_are_asked_for_fewer_images() -> None:
