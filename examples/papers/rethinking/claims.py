@@ -314,9 +314,9 @@ def _best_of_centres(logs: Logs, size: int) -> bool:
 
 def table(logs: Logs) -> str:
     counts = Counter(claim.verdict(logs) for claim in CLAIMS)
-    counted = ", ".join(f"{counts[name]} {name}" for name in (HOLDS, PARTLY, FAILS))
+    counted = ", ".join(f"{name} {counts[name]}" for name in (HOLDS, PARTLY, FAILS))
     lines = [
-        f"Of {len(CLAIMS)} claims, by verdict: {counted}.",
+        f"Verdicts on {len(CLAIMS)} claims: {counted}.",
         "",
         "| the paper says | found, of all seeds | verdict |",
         "| --- | --- | --- |",
