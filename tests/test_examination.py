@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from latentsearch.examination.single import code_use, elements, reach
 from latentsearch.examination.trials import _trial, targets_of
 from latentsearch.priors import GaussianMixture, UniformCodes
 from latentsearch.report import Page
+
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def waves(rows: int) -> Tensor:
@@ -570,6 +574,20 @@ def test_ctrl_c_ends_it() -> None:
 def test_slow_decoders_are_asked_for_fewer_images() -> None:
     setting = Setting.of(linear(), of_linear(40), 0)
     assert [len(targets_of(replace(setting, row_seconds=each))) for each in (0.0, 1e-3, 1.0)] == [16, 16, 4]
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not a checkout")
+def test_the_manual_says_how_good_the_advice_was() -> None:
+    log = json.loads((EXAMPLES / "logs" / "examine_advice.json").read_text())
+    page = (EXAMPLES.parent / "docs" / "howto" / "searchable.md").read_text(encoding="utf-8")
+    rows = re.search(r"<!-- advice -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    assert rows is not None
+    for name, row in log["rows"].items():
+        cells = [name, row["method"], f"{row['loss']:.3f}", row["prior"], f"{row['seconds']:.0f}"]
+        assert f"| {' | '.join(cells)} |" in rows[1]
+    # The goal: within a tenth of the best method tried, and in less than a minute.
+    assert max(row["loss"] for row in log["rows"].values()) < 1.1
+    assert max(row["seconds"] for row in log["rows"].values()) < 60
 
 
 def test_pages_escape_what_they_are_told() -> None:
