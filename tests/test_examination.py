@@ -26,7 +26,6 @@ from latentsearch.examination.trials import _trial, targets_of
 from latentsearch.priors import GaussianMixture, UniformCodes
 from latentsearch.report import Page
 
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
