@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import latentsearch as ls
 from latentsearch import models, training
 from latentsearch.models.centre_autoencoder import squared_error
+from latentsearch.testing import check_prior
 
 SHAPE = (1, 8, 8)
 NOISE = ls.Noise.from_seed(0)
@@ -134,6 +135,23 @@ def test_bad_images_are_refused() -> None:
         build().training_terms(blobs(4) * 255, NOISE)
     with pytest.raises(ls.InvalidArgument, match=r"Autoencoder\.image_shape.*divisible by 4"):
         models.Autoencoder((1, 6, 8))
+
+
+def test_a_gaussian_around_each_centre_is_a_prior() -> None:
+    noise = NOISE.fold(3).split(400)
+    place = torch.tensor([[-5.0, 0.0, 0.0], [5.0, 1.0, 0.0]])
+    latents = place[(noise.uniform()[:, None] < 0.25).long()[:, 0]] + noise.normal(3) * torch.tensor([0.5, 0.1, 0.0])
+    centres = torch.cat([place, torch.full((1, 3), 90.0)])
+    prior = ls.priors.GaussianMixture.around(centres, latents)
+    check_prior(prior)
+    assert torch.equal(prior.means, place) and float(prior.log_weights.exp()[1]) == pytest.approx(0.25, abs=0.06)
+    drawn = prior.sample(ls.Noise.from_seed(9, 4000))
+    left = drawn[drawn[:, 0] < 0]
+    assert float(left[:, 0].std()) == pytest.approx(0.5, rel=0.1) and float(left[:, 2].std()) > 0
+    generator = ls.wrap(build(centres=4).eval().requires_grad_(False), prior=prior)
+    assert ls.search(generator, ls.LogPrior(prior), seed=0, run=ls.Run(evaluations=40)).latent.shape == (1, 3)
+    with pytest.raises(ls.InvalidArgument, match=r"GaussianMixture\.centres.*\(K, 3\), as the latents"):
+        ls.priors.GaussianMixture.around(torch.zeros(2, 4), latents)
 
 
 # -- grids -------------------------------------------------------------------------------------------

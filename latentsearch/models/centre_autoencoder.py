@@ -111,6 +111,8 @@ class CentreAutoencoder(Autoencoder):
     With ``revive_below`` a centre that is the nearest of fewer encodings than this share of the average is put on a
     random encoding.
 
+    Where latents lie it says itself: ``priors.GaussianMixture.around(model.centres, model.encode(images))``.
+
     Source: Shi, *Rethinking VAE: From Continuous to Discrete Representations Without Probabilistic Assumptions* (2025),
     sections 3 and 4.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_positive
 from latentsearch._whitening import root_of_covariance
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
@@ -21,6 +21,7 @@ from latentsearch.priors._expectation_maximisation import Mixture, fit_mixture
 from latentsearch.spaces import Continuous
 
 _COMPONENT, _NORMAL = 1, 2  # streams of noise folded in
+_ROWS = 4096  # latents compared with centres at a time
 _AT_ONCE = 2**24  # numbers of residuals held at a time: rows times components times elements
 
 
@@ -109,6 +110,45 @@ class GaussianMixture:
             noise=Noise.from_seed(seed, device=latents.device),
         )
         return cls._unwhitened(found, centre, spread, latents)
+
+    @classmethod
+    def around(cls, centres: Tensor, latents: Tensor, *, floor: float = 1e-3) -> GaussianMixture:
+        """A Gaussian around each of given centres that some latents are nearest to.
+
+        Its weight is the share of these latents, and its deviations, one for each element, are those of all latents
+        from their centres. So a [CentreAutoencoder][latentsearch.models.CentreAutoencoder] says itself where its
+        latents lie: ``GaussianMixture.around(model.centres, model.encode(images))``.
+
+        Args:
+            centres: ``(K, *S)``; those that nothing is nearest to are left out.
+            latents: ``(T, *S)`` encodings.
+            floor: The least deviation of an element, as a share of the root of the mean square of all.
+
+        Raises:
+            InvalidArgument: If there are no latents, or the shapes do not agree.
+
+        Example:
+            >>> import torch
+            >>> from latentsearch.priors import GaussianMixture
+            >>> centres = torch.tensor([[0.0, 0.0], [9.0, 9.0], [50.0, 50.0]])
+            >>> latents = torch.tensor([[0.0, 1.0], [0.0, -1.0], [9.0, 9.0], [9.0, 9.0]])
+            >>> GaussianMixture.around(centres, latents).means
+            tensor([[0., 0.],
+                    [9., 9.]])
+        """
+        _check_latents(latents, 0)
+        if centres.ndim != latents.ndim or centres.shape[1:] != latents.shape[1:] or not len(centres):
+            expected = f"(K, {', '.join(map(str, latents.shape[1:]))}), as the latents"
+            raise InvalidArgument("GaussianMixture.centres", got=describe(centres), expected=expected)
+        require_positive("GaussianMixture.floor", floor)
+        middles, flat = centres.detach().flatten(1), latents.detach().flatten(1)
+        nearest = torch.cat([torch.cdist(part, middles).argmin(1) for part in flat.split(_ROWS)])
+        share = torch.bincount(nearest, minlength=len(middles)).to(flat) / len(flat)
+        used = share > 0
+        variance = (flat - middles[nearest]).square().mean(0)
+        least = floor * variance.mean().sqrt().clamp(min=torch.finfo(flat.dtype).tiny ** 0.5)
+        scale = variance.sqrt().clamp(min=float(least)).diag().expand(int(used.sum()), -1, -1)
+        return cls(share[used].log(), centres.detach()[used], scale)
 
     @classmethod
     def _unwhitened(cls, mixture: Mixture, centre: Tensor, spread: Tensor, like: Tensor) -> GaussianMixture:

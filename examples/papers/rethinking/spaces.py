@@ -119,19 +119,9 @@ def samples(model: nn.Module, latents: Tensor, judge: Judge, seed: int) -> dict[
     noise = ls.Noise.from_seed(seed, DRAWS)
     densities: dict[str, ls.Prior] = {"own": StandardNormal(latents.shape[1:])}
     if hasattr(model, "centres"):
-        densities["own"] = around(model, latents)
+        densities["own"] = GaussianMixture.around(model.centres, latents)
     densities |= {f"mixture of {size}": GaussianMixture.fit(latents, size, seed=seed) for size in (1, 10, 50)}
     return {name: judge.frechet(by_parts(model.decode, prior.sample(noise))) for name, prior in densities.items()}
-
-
-def around(model: Any, latents: Tensor) -> GaussianMixture:
-    """A Gaussian around each centre: its weight the share of encodings nearest to it, one deviation for all."""
-    nearest = model.nearest(latents)
-    share = torch.bincount(nearest, minlength=len(model.centres)) / len(latents)
-    used = share > 0
-    deviation = (latents - model.centres[nearest]).square().mean(0).sqrt().clamp(min=1e-6)
-    scale = deviation.diag().expand(int(used.sum()), -1, -1)
-    return GaussianMixture(share[used].log(), model.centres[used], scale)
 
 
 def latents(model: Any, shown: Tensor, seed: int) -> Tensor:
