@@ -384,6 +384,12 @@ def test_an_encoder_that_is_exact_does_not_condemn_a_space() -> None:
     assert found.reconstruction is not None and found.reconstruction.noise > 1e-3
 
 
+def test_rounding_makes_no_holes() -> None:
+    """Random latents are a hundred times as large as encodings, and so is what rounding does to them."""
+    found = lines(Setting.of(linear(), 0.01 * of_linear(100), 0))
+    assert found.drawn == found.between == 0.0
+
+
 def test_what_nobody_sees_is_near_enough_of_an_exact_encoder() -> None:
     generator = linear()
     setting = Setting.of(generator, of_linear(40), 0)
@@ -556,11 +562,13 @@ def test_contexts_around_it_change_nothing(context: Any, of_plane: Examination) 
 
 
 def test_ctrl_c_ends_it() -> None:
-    calls = []
+    calls: list[int] = []
+    pressed: list[bool] = []
 
     def decode(z: Tensor) -> Tensor:
         calls.append(len(z))
-        if sum(calls) > 2500:  # in the midst of the methods
+        if sum(calls) > 2500 and not pressed:  # in the midst of a method, and once
+            pressed.append(True)
             raise KeyboardInterrupt
         return Plane()(z)
 
