@@ -1,10 +1,12 @@
 """Tensors and a JSON header in one safetensors file, written so that a crash cannot tear it.
 
-Never a pickle: loading a file from a stranger runs no code.
+Never a pickle: loading a file from a stranger runs no code. A checksum over all of it tells a damaged file from a whole
+one, and what is loaded is a copy: what becomes of the file afterwards does not reach it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,25 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor
 
 from latentsearch.errors import BrokenFile
 
-_HEADER = "latentsearch"
+_HEADER, _CHECKSUM = "latentsearch", "sha256"
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a file whole or not at all: a temporary file beside it, then an atomic rename."""
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    # Of this process: another one may write to the same path.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     # clone: safetensors refuses tensors that share storage, and views would drag their base along.
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+    text = json.dumps(header)
     try:
         with open(temporary, "wb") as file:
-            file.write(serialise(plain, metadata={_HEADER: json.dumps(header)}))
+            file.write(serialise(plain, metadata={_HEADER: text, _CHECKSUM: _checksum(plain, text)}))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -43,17 +48,50 @@ def load(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file that [save][] wrote, whose header says it is of this ``kind``.
 
+    A file without a checksum, as older ones are, is taken as it is. Both mappings raise BrokenFile for what they lack.
+
     Raises:
-        BrokenFile: If the file is no safetensors file, is cut short, or is of another kind.
+        BrokenFile: If the file is no safetensors file, is cut short, is not what was written, or is of another kind.
     """
+    data = Path(path).expanduser().read_bytes()
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
+        tensors = deserialise(data)
+        metadata = _metadata(data)
+        header = json.loads(metadata.get(_HEADER, "{}"))
+    except (SafetensorError, ValueError, RecursionError, KeyError, RuntimeError) as error:
         raise BrokenFile(f"{path} is not a whole safetensors file ({error})") from error
-    header: dict[str, Any] = json.loads(metadata.get(_HEADER, "{}"))
-    if header.get("kind") != kind:
-        raise BrokenFile(f"{path} holds {header.get('kind', 'something else')!r}, and a {kind!r} was expected")
-    return tensors, header
+    found = header.get("kind", "something else") if isinstance(header, dict) else "something else"
+    if found != kind:
+        raise BrokenFile(f"{path} holds {found!r}, and a {kind!r} was expected")
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _checksum(tensors, metadata[_HEADER]):
+        raise BrokenFile(f"{path} is damaged: its checksum is not that of what it holds")
+    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+    return _Held(path, moved), _Held(path, header)
+
+
+class _Held(dict[str, Any]):
+    """What a file holds, by name."""
+
+    def __init__(self, path: str | os.PathLike[str], held: Mapping[str, Any]) -> None:
+        super().__init__(held)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise BrokenFile(f"{self.path} has no {name!r}: it is not what this version of the package writes")
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file: eight bytes say how long that is."""
+    length = int.from_bytes(data[:8], "little")
+    found: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return found
+
+
+def _checksum(tensors: Mapping[str, Tensor], header: str) -> str:
+    """Of names, dtypes, shapes, numbers and the header."""
+    found = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -198,7 +198,7 @@ def run_demo(
             start = outcomes[-1].result.output if task.refines else None
             report(table_row(outcomes[-1]))
     report(_MORAL)
-    for path in write_images(Path(out), outcomes):
+    for path in write_images(Path(out).expanduser(), outcomes):
         report(str(path))
     return outcomes
 

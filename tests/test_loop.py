@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentsearch as ls
-from latentsearch import training
+from latentsearch import _checkpoint, training
 from latentsearch._memory import Chunks
 from latentsearch.objective import Ledger, Objective
 from latentsearch.testing import toys
@@ -294,6 +295,60 @@ def test_a_torn_or_foreign_file_says_so(tmp_path):
     ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=replace(run, checkpoint=tmp_path / "run"))
     with pytest.raises(ls.BrokenFile, match="'search', and a 'result' was expected"):
         ls.SearchResult.load(tmp_path / "run")
+
+
+def test_a_byte_that_changed_is_found_wherever_it_is(tmp_path):
+    path, toy = tmp_path / "x.safetensors", toys.codes(problems=1)
+    result = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=4))
+    result.save(path)
+    data, accepted = path.read_bytes(), []
+    for place in range(len(data)):
+        for bit in (0, 3, 6):
+            path.write_bytes(data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :])
+            try:
+                loaded = ls.SearchResult.load(path)
+            except ls.BrokenFile:
+                continue
+            accepted.append(place)
+            assert torch.equal(loaded.latent, result.latent) and repr(loaded) == repr(result), (place, bit)
+    # In the name of the checksum, or in blanks, a change changes nothing.
+    assert len(accepted) < 0.05 * 3 * len(data)
+
+
+def test_a_tensor_that_lacks_or_another_header_is_a_broken_file(tmp_path):
+    path, toy = tmp_path / "x.safetensors", toys.codes(problems=1)
+    ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=4)).save(path)
+    tensors, header = _checkpoint.load(path, kind="result")
+    _checkpoint.save(path, {name: value for name, value in tensors.items() if name != "latent"}, header)
+    with pytest.raises(ls.BrokenFile, match="has no 'latent'"):
+        ls.SearchResult.load(path)
+    _checkpoint.save(path, tensors, {"kind": "result"})
+    with pytest.raises(ls.BrokenFile, match="has no 'terms'"):
+        ls.SearchResult.load(path)
+    for metadata in ({"latentsearch": "[" * 100_000}, {"latentsearch": "7"}, {}):
+        save_file(dict(tensors), path, metadata=metadata)
+        with pytest.raises(ls.BrokenFile):
+            ls.SearchResult.load(path)
+
+
+def test_what_was_loaded_is_a_copy_of_the_file(tmp_path):
+    path, toy = tmp_path / "x.safetensors", toys.codes(problems=1)
+    result = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=4))
+    result.save(path)
+    loaded = ls.SearchResult.load(path)
+    path.write_bytes(b"")
+    assert torch.equal(loaded.latent, result.latent) and torch.equal(loaded.output, result.output)
+    loaded.output.zero_()
+
+
+def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    toy = toys.codes(problems=1)
+    run = ls.Run(evaluations=4, checkpoint="~/run.safetensors")
+    result = ls.RandomSearch().search(toy.generator, toy.constraint, seed=0, run=run)
+    result.save("~/result.safetensors")
+    assert torch.equal(ls.SearchResult.load("~/result.safetensors").latent, result.latent)
+    assert {"run.safetensors", "result.safetensors"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_loss_at_reads_the_trace():

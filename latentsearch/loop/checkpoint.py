@@ -31,7 +31,7 @@ class SavedSearch:
 
     def __init__(self, loop: Loop, problem: Problem) -> None:
         assert loop.settings.checkpoint is not None
-        self.loop, self.path = loop, Path(loop.settings.checkpoint)
+        self.loop, self.path = loop, Path(loop.settings.checkpoint).expanduser()
         self.identity = {
             "searcher": describe_settings(loop.method),
             "space": describe_settings(loop.objective.generator.space),

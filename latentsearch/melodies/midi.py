@@ -43,7 +43,7 @@ def save_midi(path: str | os.PathLike[str], melodies: Tensor, *, tempo: float = 
         True
     """
     require_positive("save_midi.tempo", tempo)
-    path, events = Path(path), canonical(melodies[None] if melodies.ndim == 1 else melodies)
+    path, events = Path(path).expanduser(), canonical(melodies[None] if melodies.ndim == 1 else melodies)
     several = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(len(events))]
     paths = several if len(events) > 1 else [path][: len(events)]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def read_midi(path: str | os.PathLike[str]) -> list[Tensor]:
         BrokenFile: If it is no MIDI file, or cut short.
         InvalidArgument: If it is in another time than 4/4, or not in quarters at all.
     """
-    file = _opened(Path(path))
+    file = _opened(Path(path).expanduser())
     tracks = [list(_timed(track)) for track in file.tracks]
     signatures = [(m.numerator, m.denominator) for track in tracks for _, m in track if m.type == "time_signature"]
     if set(signatures) - {(4, 4)}:

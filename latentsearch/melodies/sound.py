@@ -35,7 +35,7 @@ def render(
         Unsupported: If FluidSynth is not installed, or fails.
         InvalidArgument: If the file or the sounds are not there.
     """
-    path, program = Path(path), shutil.which("fluidsynth")
+    path, program = Path(path).expanduser(), shutil.which("fluidsynth")
     if program is None:
         hint = "apt install fluidsynth fluid-soundfont-gm, brew install fluid-synth, or play the MIDI file elsewhere"
         raise Unsupported("render", got="no `fluidsynth` on the path", expected="a synthesiser", hint=hint)

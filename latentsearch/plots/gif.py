@@ -56,7 +56,10 @@ def save_gif(
         >>> plots.save_gif(f"{folder}/search.gif", [targets, frames], ["target", "search"]).name
         'search.gif'
     """
-    path, count = Path(path), max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0)
+    path, count = (
+        Path(path).expanduser(),
+        max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0),
+    )
     if not count:
         raise InvalidArgument("save_gif.rows", got="no moving row", expected="at least one (T, n, C, H, W)")
     if len(captions) not in (0, count):

@@ -48,7 +48,7 @@ def save_grid(
         >>> plots.save_grid(f"{folder}/grid.png", [small, target], ["seen", "target"], titles={0: "x4"}).name
         'grid.png'
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     image = Canvas("save_grid", rows, labels, titles, scale, value_range).draw()
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, format="PNG", optimize=True)

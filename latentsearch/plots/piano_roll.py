@@ -73,7 +73,7 @@ def save_piano_roll(
         raise InvalidArgument("save_piano_roll.labels", got=f"{len(labels)} labels", expected=expected)
     rolls = [list(_notes(row)) for row in events.tolist()]
     image = _Sheet(rolls, events.shape[1], labels, scale).draw(None if highlight is None else set(highlight))
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, format="PNG", optimize=True)
     return path

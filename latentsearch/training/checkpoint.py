@@ -24,7 +24,7 @@ class SavedFit:
 
     def __init__(self, loop: Loop, path: str | os.PathLike[str]) -> None:
         plan = loop.plan
-        self.loop, self.path = loop, Path(path)
+        self.loop, self.path = loop, Path(path).expanduser()
         self.identity = {
             "model": describe_structure(loop.model),
             "optimizer": describe_settings(list(plan.groups.items())),

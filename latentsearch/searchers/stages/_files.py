@@ -19,7 +19,7 @@ class StageFiles:
     """
 
     def __init__(self, checkpoint: str | os.PathLike[str] | None) -> None:
-        self.path = None if checkpoint is None else Path(checkpoint)
+        self.path = None if checkpoint is None else Path(checkpoint).expanduser()
         if self.path is not None and self.path.exists():
             raise BrokenFile(f"the checkpoint {self.path} is of a search of one stage; give this one another path")
 
