@@ -170,7 +170,7 @@ def on_reach(found: Reach, saves: bool) -> Finding:
 
 
 def _finding(topic: str, question: str, answer: str, grade: Grade, remedy: str) -> Finding:
-    """With its remedy where there is something to mend."""
+    """With its remedy where the grade could be better."""
     return Finding(topic, question, answer, grade, "" if grade == "good" else remedy)
 
 

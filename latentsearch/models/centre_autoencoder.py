@@ -9,11 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_weight
-from latentsearch.errors import InvalidArgument
+from latentsearch._checks import require_weight
 from latentsearch.models._blocks import vector_stacks
 from latentsearch.models._centres import Centres, Similarity, Update
-from latentsearch.models._pixels import require_image_shape, require_pixels
+from latentsearch.models._pixels import require_pixels, require_stacks
 from latentsearch.noise import Noise
 
 
@@ -56,13 +55,7 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        require_image_shape(f"{name}.image_shape", image_shape)
-        _, height, breadth = image_shape
-        if height % 4 or breadth % 4:
-            raise InvalidArgument(f"{name}.image_shape", got=str(image_shape), expected="sides divisible by 4")
-        require_count(f"{name}.width", width)
-        require_count(f"{name}.channels", channels, 2)
-        require_count(f"{name}.residual_blocks", residual_blocks, 0)
+        require_stacks(name, image_shape, width, channels, residual_blocks)
         require_weight(f"{name}.zero_pull", zero_pull)
         self.settings: dict[str, object] = {
             "image_shape": tuple(image_shape),

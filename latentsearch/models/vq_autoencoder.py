@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch._checks import require_count
-from latentsearch.errors import InvalidArgument
 from latentsearch.models._blocks import decoder_stack, encoder_stack
 from latentsearch.models._centres import Centres, Similarity, Update
-from latentsearch.models._pixels import require_image_shape, require_pixels
+from latentsearch.models._pixels import require_pixels, require_stacks
 from latentsearch.models.centre_autoencoder import squared_error
 from latentsearch.noise import Noise
 
@@ -76,14 +75,9 @@ class VQAutoencoder(nn.Module):
         revive_below: float = 0.0,
     ) -> None:
         super().__init__()
-        require_image_shape("VQAutoencoder.image_shape", image_shape)
-        colours, height, breadth = image_shape
-        if height % 4 or breadth % 4:
-            raise InvalidArgument("VQAutoencoder.image_shape", got=str(image_shape), expected="sides divisible by 4")
+        require_stacks("VQAutoencoder", image_shape, width, channels, residual_blocks)
         require_count("VQAutoencoder.codebook_size", codebook_size)
-        require_count("VQAutoencoder.width", width)
-        require_count("VQAutoencoder.channels", channels, 2)
-        require_count("VQAutoencoder.residual_blocks", residual_blocks, 0)
+        colours, height, breadth = image_shape
         self.image_shape, self.latent_shape = tuple(image_shape), (height // 4, breadth // 4)
         self.pulled = Centres(
             "VQAutoencoder",

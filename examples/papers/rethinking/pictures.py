@@ -19,14 +19,13 @@ SPACES = ("AE", "VAE", "1 centre", "50 centres, EMA", "500 centres, EMA, deep, r
 
 
 def draw(fits: Fits, folder: Path) -> None:
-    """Two pictures, and two maps of encodings with centres."""
+    """Two pictures, and a map of encodings with centres."""
     plots.save_grid(folder / "rethinking_spaces.png", *_named(spaces(fits)), titles=TITLES, scale=2)
     plots.save_grid(folder / "rethinking_codes.png", *_named(codes(fits)), scale=2)
     shown, labels = (each[:1000] for each in images("mnist", "test"))
-    for name, file in (("20 centres", "rethinking_20.png"), ("500 centres, EMA, deep, revival", "rethinking_500.png")):
-        model, _ = fits.fitted("mnist", name)
-        figure = plots.latent_map(model.encode(shown), labels, marks=model.centres, method="tsne")
-        figure.savefig(folder / file, dpi=80, metadata={"Software": None})
+    model, _ = fits.fitted("mnist", "500 centres, EMA, deep, revival")
+    figure = plots.latent_map(model.encode(shown), labels, marks=model.centres, method="tsne")
+    figure.savefig(folder / "rethinking_500.png", dpi=80, metadata={"Software": None})
 
 
 TITLES = {0: "lines between test images", len(SPACES): "draws of a mixture of 50", 2 * len(SPACES): "decoded centres"}
