@@ -1,7 +1,7 @@
 """Rethinking VAE on digits: centres in the place of a divergence, one, many, and a codebook; each claim with a verdict.
 
     python examples/papers/rethinking_vae.py sweep                   # λ1 and M: 3 minutes
-    python examples/papers/rethinking_vae.py run --seeds 0 1 2 3 4   # a seed: 25 minutes of fits, which are kept, and 10
+    python examples/papers/rethinking_vae.py run --seeds 0 1 2 3 4   # 35 minutes a seed on a busy core; fits are kept
     python examples/papers/rethinking_vae.py report --write          # tables and pictures of the log, into the manual
 
 Shi, *Rethinking VAE: From Continuous to Discrete Representations Without Probabilistic Assumptions* (2025). MNIST in
