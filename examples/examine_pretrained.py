@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 import latentsearch as ls
 from latentsearch import models, training, zoo
 from latentsearch.examination import Examination
+from latentsearch.priors import GaussianMixture
 
 OWN = "the generator's own"
 COLUMNS = ("images kept", "found", "random latents told apart", "holes", "largest step", "method")
@@ -33,8 +34,15 @@ def generators(steps: int) -> dict[str, ls.Generator]:
     return {
         "VAE": ls.ContinuousGenerator(vae.decode, (20,), encode=vae.encode, output_range=(0, 1)),
         "VQ-VAE": ls.wrap(zoo.load("mnist-vqvae-512"), prior=None),
-        "centre autoencoder": ls.wrap(centre_autoencoder(steps)),
+        "centre autoencoder": centre_generator(steps),
     }
+
+
+def centre_generator(steps: int) -> ls.ContinuousGenerator:
+    """With a Gaussian around each centre for a prior: from draws of N(0, I), far from all data, few searches arrive."""
+    model = centre_autoencoder(steps)
+    prior = GaussianMixture.around(model.centres, model.encode(mnist("train")[0][:5000]))
+    return ls.wrap(model, prior=prior)
 
 
 def centre_autoencoder(steps: int) -> models.CentreAutoencoder:

@@ -102,7 +102,9 @@ def on_search(trial: Trial, encoder: float | None, negligible: float, targets: i
         else "theirs is next to nothing"
     )
     answer = f"{start} brings {trial.reached:.0%} as near as their encodings are{when}; on average {end}."
-    remedy = "Start at the encoding, init=generator.encode(target), where a whole image is given, or spend more."
+    remedy = (
+        "Starts are draws of the generator's prior: wrap it with one that knows its latents, prior=; or spend more."
+    )
     question = "Does a search find what the encoder finds?"
     return _finding("search", question, answer, high(trial.reached, _REACHED), remedy)
 
