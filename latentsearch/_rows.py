@@ -92,6 +92,11 @@ def per_row(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
+def share_of(done: int | Tensor, total: Tensor, like: Tensor) -> Tensor:
+    """How much of a total has been done, at most 1, in the dtype of ``like``: that of whole numbers is the caller's."""
+    return (done / total.to(like.dtype)).clamp(max=1)
+
+
 def sum_rows(x: Tensor) -> Tensor:
     """``(N, ...)`` summed to ``(N,)``."""
     return x.flatten(1).sum(1)

@@ -42,8 +42,11 @@ class Whitening(nn.Module):
 
     def white(self, rows: Tensor) -> Tensor:
         """From latents."""
-        solved: Tensor = torch.linalg.solve_triangular(self.root, (rows - self.shift).T, upper=False)
-        return solved.T
+        dtype = torch.promote_types(rows.dtype, torch.float32)
+        solved: Tensor = torch.linalg.solve_triangular(
+            self.root.to(dtype), (rows - self.shift).to(dtype).T, upper=False
+        )
+        return solved.T.to(rows.dtype)
 
     def coloured(self, rows: Tensor) -> Tensor:
         """To latents."""

@@ -195,7 +195,7 @@ class Noise:
         return self.perturbed(logits).argmax(-1)
 
     def perturbed(self, logits: Tensor) -> Tensor:
-        """Logits ``(N, *S, K)`` plus Gumbel noise, whose arg-max is a draw from their softmax.
+        """Logits ``(N, *S, K)`` plus Gumbel noise, whose arg-max is a draw from their softmax; in float32 at least.
 
         Raises:
             InvalidArgument: If there are not as many rows of noise as of logits, which would share it.
@@ -208,7 +208,7 @@ class Noise:
                 expected="a row for each",
                 hint="noise.split(count) makes more, noise[:count] takes some",
             )
-        return logits + self.gumbel(*logits.shape[1:], dtype=logits.dtype)
+        return logits + self.gumbel(*logits.shape[1:], dtype=_at_least_float32(logits.dtype))
 
 
 def _at_least_float32(dtype: torch.dtype) -> torch.dtype:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._context import ordinary
+
 
 def raised(output: Tensor, dtype: torch.dtype) -> Tensor:
-    """A floating tensor in ``dtype``; what is none, such as a tuple or bytes, as it is, for the checks to name."""
+    """A floating tensor in ``dtype``, of inference mode no more; what is none, such as a tuple, for checks to name."""
     if isinstance(output, Tensor) and output.is_floating_point():
-        return output.to(dtype)
+        return ordinary(output).to(dtype)
     return output

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
+from latentsearch._context import ordinary, undisturbed
 from latentsearch.adapters._check import check_generator, home_of, modules_behind
 from latentsearch.adapters._grids import Grid, checked_grids, joined, listed, projected
 from latentsearch.adapters._precision import raised
@@ -102,25 +103,36 @@ class CodebookGenerator:
                 "CodebookGenerator.layout", got=repr(layout), expected="'channels_first' or 'channels_last'"
             )
         codebooks, shapes = checked_grids(codebook, shape)
-        codebooks = [(book if project is None else projected(book, project)).detach() for book in codebooks]
         self.several = not isinstance(codebook, Tensor)
         self.layout = layout
+        self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
+        self.output_range, self.device = output_range, codebooks[0].device
+        with undisturbed(self.device):
+            books = [ordinary(book if project is None else projected(book, project)).detach() for book in codebooks]
+            self._join(books, shapes, used)
+            self.prior: Prior = prior if prior is not None else self._uniform()
+            if check:
+                self._check()
+
+    def _join(
+        self, codebooks: list[Tensor], shapes: list[tuple[int, ...]], used: Tensor | Sequence[Tensor | None] | None
+    ) -> None:
+        """Make one codebook of all, and one space."""
         masks = checked_masks(used, codebooks, self.several)
-        self.codebook, self._alias, self._grids = joined(codebooks, masks, shapes)
+        book, self._alias, self._grids = joined(codebooks, masks, shapes)
         positions = sum(grid.positions for grid in self._grids)
-        self.space = Discrete((positions,) if self.several else shapes[0], self.codebook.shape[-2])
-        self._native = self.codebook.dtype
+        self.space = Discrete((positions,) if self.several else shapes[0], book.shape[-2])
+        self._native = book.dtype
         # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
         self.dtype = torch.promote_types(self._native, torch.float32)
-        self.device, self.codebook = self.codebook.device, self.codebook.to(self.dtype)
-        self.prior: Prior = prior if prior is not None else self._uniform()
-        self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
-        self.output_range = output_range
-        if check:
-            self._check_home()
-            with Watch([*modules_behind(decoder), *modules_behind(encode)]) as watch:
-                self._try_decoder()
-                check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
+        self.codebook = book.to(self.dtype)
+
+    def _check(self) -> None:
+        self._check_home()
+        with Watch([*modules_behind(self.decoder), *modules_behind(self._encoder)]) as watch:
+            self._try_decoder()
+            encode = self.encode if self._encoder else None
+            check_generator(self, watch, encode=encode, output_range=self.output_range)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.space})"

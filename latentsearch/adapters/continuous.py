@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latentsearch._context import undisturbed
 from latentsearch.adapters._check import check_frozen, check_generator, home_of, modules_behind
 from latentsearch.adapters._moments import moments
 from latentsearch.adapters._precision import raised
@@ -85,7 +86,8 @@ class ContinuousGenerator:
         self._posterior = posterior
         self.output_range = output_range
         if check:
-            with Watch([*modules_behind(decoder), *modules_behind(encode), *modules_behind(posterior)]) as watch:
+            modules = [*modules_behind(decoder), *modules_behind(encode), *modules_behind(posterior)]
+            with undisturbed(self.device), Watch(modules) as watch:
                 self._try_decoder()
                 check_generator(self, watch, encode=self.encode if encode else None, output_range=output_range)
                 if posterior is not None:

@@ -15,6 +15,7 @@ from latentsearch.bounds._first import FirstLayer, extremes
 from latentsearch.bounds._layers import Interval, check_layer, flat_layers, refused
 from latentsearch.bounds._losses import check_goal, loss_between
 from latentsearch.bounds.bound import Bounded
+from latentsearch.errors import Unsupported
 from latentsearch.goal import Goal
 from latentsearch.goal._addend import Addend
 from latentsearch.objective import Objective
@@ -57,8 +58,14 @@ class IntervalBound:
 
     def check(self, generator: Generator, goal: Addend) -> None:
         """Raise Unsupported, naming the layer or the term, if these cannot be bounded."""
-        for layer in _layers(generator):
+        layers = _layers(generator)
+        for layer in layers:
             check_layer(layer)
+        halves = {each.dtype for layer in layers for each in layer.parameters()} & {torch.float16, torch.bfloat16}
+        if halves:
+            # A bound that holds for what is rounded so coarsely rules nothing out.
+            hint = "a decoder in single precision can be bounded: wrap decoder.float()"
+            raise Unsupported("IntervalBound", got=f"layers in {halves.pop()}", expected="torch.float32", hint=hint)
         assert isinstance(generator, CodebookGenerator)  # or its layers were refused
         check_goal(goal.goal, generator)
 

@@ -16,7 +16,7 @@ def checked_mask(what: str, mask: Tensor, target: Tensor) -> Tensor:
     Raises:
         InvalidArgument: If the mask does not fit, leaves [0, 1], or hides everything of a row.
     """
-    dtype = target.dtype if target.is_floating_point() else torch.get_default_dtype()
+    dtype = target.dtype if target.is_floating_point() else torch.float32
     mask = check_per_problem(what, mask).to(dtype)
     if mask.ndim != target.ndim or not _broadcasts(mask.shape[1:], target.shape[1:]):
         raise InvalidArgument(

@@ -93,11 +93,11 @@ def _as_tensor(wanted: bool | Mapping[int, bool] | Tensor) -> Tensor:
     """``(B, A)``: ones, zeros, and NaN for what is free."""
     match wanted:
         case bool():
-            return torch.tensor([[float(wanted)]])
+            return torch.tensor([[float(wanted)]], dtype=torch.float32)
         case Mapping() if wanted and all(_is_asked(number, value) for number, value in wanted.items()):
-            return torch.tensor([[float(wanted[number]) for number in sorted(wanted)]])
+            return torch.tensor([[float(wanted[number]) for number in sorted(wanted)]], dtype=torch.float32)
         case Tensor() if wanted.ndim in (1, 2) and wanted.numel() and _is_of_ones_and_zeros(wanted):
-            floating = wanted.detach().to(torch.get_default_dtype())
+            floating = wanted.detach().to(torch.float32)
             return floating[None] if floating.ndim == 1 else floating
     got = describe(wanted) if isinstance(wanted, Tensor) else repr(wanted)
     expected = "True, {number of an attribute: True or False}, or a tensor (A,) or (B, A) of ones, zeros and NaN"

@@ -45,7 +45,7 @@ class MatchesTokens(Constraint):
     def __init__(self, tokens: Tensor, *, mask: Tensor | None = None) -> None:
         self.tokens = _checked_tokens(check_per_problem("MatchesTokens.tokens", tokens))
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
-        self.mask = torch.zeros(1, 0, device=tokens.device)
+        self.mask = torch.zeros(1, 0, dtype=torch.float32, device=tokens.device)
         if mask is not None:
             self.mask = checked_mask("MatchesTokens.mask", mask, self.tokens)
         self.problems = common_problems("MatchesTokens", (len(self.tokens), len(self.mask)))

@@ -57,7 +57,7 @@ class Near(Constraint):
             raise InvalidArgument("Near.latent", got=describe(latent), expected=f"{expected} for the metric {metric!r}")
         self.metric = metric
         self.problems = latent.shape[0]
-        self.scale = self._checked_scale(torch.as_tensor(scale, dtype=torch.get_default_dtype()))
+        self.scale = self._checked_scale(torch.as_tensor(scale, dtype=torch.promote_types(latent.dtype, torch.float32)))
         if metric == "hamming" and not bool((self.scale == 1).all()):
             hint = "codes differ or do not; a weight is for the whole term: 0.5 * Near(codes)"
             raise InvalidArgument("Near.scale", got=describe(self.scale), expected="none for 'hamming'", hint=hint)

@@ -65,7 +65,7 @@ class Satisfies(Constraint):
         self.boolean, self.differentiable = boolean, differentiable and not boolean
         self._name: str = name or str(getattr(function, "__name__", type(function).__name__))
         # One row of no elements stands for "no targets".
-        self.targets = torch.zeros(1, 0)
+        self.targets = torch.zeros(1, 0, dtype=torch.float32)
         if targets is not None:
             self.targets = check_per_problem("Satisfies.targets", targets)
         self.problems = self.targets.shape[0]
@@ -93,7 +93,7 @@ class Satisfies(Constraint):
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         value = self.function(*self._arguments(output, latent))
         if self.boolean and value.dtype == torch.bool:
-            dtype = output.dtype if output.is_floating_point() else torch.get_default_dtype()
+            dtype = output.dtype if output.is_floating_point() else torch.float32
             return Score((~value).to(dtype), value)
         return Score(value)
 

@@ -54,7 +54,7 @@ class Within(Limit):
         codes = not source.is_floating_point()
         if codes and source.dtype != torch.int64:
             raise InvalidArgument("Within.source", got=describe(source), expected="int64 codes, or floating latents")
-        self.radius = _numbers(radius, source.device)
+        self.radius = _numbers(radius, source)
         good = self.radius.isfinite() & (self.radius > 0)
         if codes:
             good = good & (self.radius == self.radius.round())
@@ -156,9 +156,9 @@ class Within(Limit):
             )
 
 
-def _numbers(radius: object, device: torch.device) -> Tensor:
+def _numbers(radius: object, source: Tensor) -> Tensor:
     """A number, or one a problem, as ``(1,)`` or ``(B,)``; nothing at all where it is neither."""
-    dtype = torch.get_default_dtype()
+    device, dtype = source.device, torch.promote_types(source.dtype, torch.float32)
     if isinstance(radius, Tensor):
         return radius.to(device, dtype).reshape(-1)[: 0 if radius.dtype == torch.bool else None]
     values = list(radius) if isinstance(radius, Iterable) and not isinstance(radius, str) else [radius]

@@ -59,7 +59,7 @@ def checked_spread(what: str, spread: Tensor | float, space: LatentSpace) -> Ten
     expected = f"a positive number, or {space.shape} of these"
     if not isinstance(spread, (Tensor, float, int)):
         raise InvalidArgument(what, got=type(spread).__name__, expected=expected)
-    scale = torch.as_tensor(spread, dtype=torch.get_default_dtype()).detach()
+    scale = torch.as_tensor(spread, dtype=torch.float32).detach()
     if tuple(scale.shape) not in ((), space.shape) or not scale.numel():
         raise InvalidArgument(what, got=describe(scale), expected=expected)
     if not bool((scale > 0).all()) or not bool(scale.isfinite().all()):

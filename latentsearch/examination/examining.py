@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._context import in_own_context
 from latentsearch.examination import advice
 from latentsearch.examination.between import lines, strips
 from latentsearch.examination.density import density
@@ -34,6 +35,7 @@ _SHOWN = 10  # images a row
 _FITTED = 7  # a stream of noise
 
 
+@in_own_context
 def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bool = False) -> Examination:
     """Examine a latent space: can it give such images, are they found, and by which method, prior and noise level?
 
@@ -66,12 +68,6 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
         >>> report.verdict.startswith("Worth searching"), report.reconstruction.explained > 0.8
         (True, True)
     """
-    # Whatever surrounds the call: an examination takes gradients and fits a prior.
-    with torch.inference_mode(False), torch.enable_grad():
-        return _examined(generator, images, seed, progress)
-
-
-def _examined(generator: Generator, images: Tensor, seed: int, progress: bool) -> Examination:
     start = time.perf_counter()
     said = partial(print, file=sys.stderr, flush=True) if progress else _silent
     setting = Setting.of(generator, images, seed)

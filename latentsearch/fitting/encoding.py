@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._context import in_own_context
 from latentsearch.errors import Unsupported
 from latentsearch.fitting._given import are_latents, encoded
 from latentsearch.noise import Noise
@@ -30,6 +31,7 @@ class Encodings(NamedTuple):
     spread: Tensor
 
 
+@in_own_context
 @torch.no_grad()
 def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
     """Latents of images ``(N, *O)``, of a VAE draws of q(z|x); latents as they are.

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch._checks import require_count, require_one_of, require_weight
+from latentsearch._context import in_own_context
 from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
 from latentsearch.critics._distance import Metric
 from latentsearch.critics.actor_critic import require_attributes
@@ -25,6 +26,7 @@ _REALISM = 0.3  # of the critic that learns beside the actor, where another says
 _DRAW = 1  # the stream of noise that draws of q(z|x) take
 
 
+@in_own_context
 def fit_actor(
     generator: Generator,
     images: Tensor,
@@ -100,7 +102,7 @@ def fit_actor(
         got, expected = f"a critic of {learnt}, and labels that are {given}", "the labels that it was fitted to"
         raise InvalidArgument("fit_actor.attributes", got=got, expected=expected)
     latents, spread = encodings(generator, images, Noise.from_seed(seed).fold(_DRAW))
-    with initialised(seed):
+    with initialised(seed, torch.float32):
         actor = Actor(generator.space, labels=count, width=width, depth=depth)
         critic = Critic(generator.space, labels=count, width=width, depth=depth).calibrated(latents)
         pair = ActorCritic(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count, require_weight
+from latentsearch._context import in_own_context
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
 from latentsearch.critics._pair import checked_spread
 from latentsearch.errors import Unsupported
@@ -30,6 +31,7 @@ _ACTOR = partial(torch.optim.Adam, lr=1e-3)
 _FIRST, _ROUND, _FRESH, _CHOICE = 1, 2, 3, 4  # streams of noise folded in
 
 
+@in_own_context
 def fit_actor_by_rule(
     generator: Generator,
     rule: Rule,
@@ -97,7 +99,7 @@ def fit_actor_by_rule(
     first = generator.prior.sample(streams.fold(_FIRST).split(draws)).to(generator.device)
     rewards.check(first[:_CHECKED])
     _check_density(generator.prior, first[:_CHECKED])
-    with initialised(seed):
+    with initialised(seed, torch.float32):
         actor = Actor(generator.space, width=width, depth=depth)
         critic = ValueCritic(generator.space, width=width, depth=depth)
         pair = RewardedActor(actor, critic, generator.prior, spread=scale, distance=distance)

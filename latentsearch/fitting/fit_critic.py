@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count, require_weight
+from latentsearch._context import in_own_context
 from latentsearch.critics import AttributeCritic
 from latentsearch.fitting._given import (
     check_given,
@@ -25,6 +26,7 @@ from latentsearch.training import Fit, fit, initialised
 _DRAW, _SPLIT, _HELD_OUT = 1, 2, 3  # streams of noise folded in
 
 
+@in_own_context
 def fit_critic(
     generator: Generator,
     images: Tensor,
@@ -90,7 +92,7 @@ def fit_critic(
     latents, spread = encodings(generator, images, streams.fold(_DRAW))
     order = streams.fold(_SPLIT).uniform(len(latents))[0].argsort().to(latents.device)
     out, rest = order[: (count := held_out_of(len(latents), held_out))], order[count:]
-    with initialised(seed):
+    with initialised(seed, torch.float32):
         outputs = int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1]
         critic = AttributeCritic(generator.space, outputs, exclusive=labels.ndim == 1, width=width, depth=depth)
     critic = critic.to(generator.device).calibrated(latents[rest], spread=_noise_of(spread, noise))

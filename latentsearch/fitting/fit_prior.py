@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsearch._checks import require_count, require_positive
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
 from latentsearch.fitting._density import fit_density, nats
@@ -50,6 +51,7 @@ _RESIDUALS, _LEAST_IMAGES = 1 << 16, 8  # elements of residuals kept, and images
 _WARM_UP, _LEAST_RATE = 200, 0.02
 
 
+@in_own_context
 def fit_prior(
     generator: Generator,
     images: Tensor,
@@ -206,7 +208,7 @@ def _untrained(
     book = generator.codebook if isinstance(generator, EmbeddingGenerator) else None
     book = book if book is not None and book.ndim == 2 else None
     histogram = HistogramPrior.from_codes(codes, space.codebook_size).logits
-    with initialised(seed):
+    with initialised(seed, torch.float32):
         model: object = network(space, codebook=book, histogram=histogram)
     if not isinstance(model, (MaskedDiffusion, PixelCNN)):
         hint = "other models are fitted by ls.fit, and priors.fitted(model, residuals, figures) can be saved"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._context import ordinary
 from latentsearch._rows import mapped
 from latentsearch.goal._addend import Addend
 
@@ -45,7 +46,7 @@ class Part(Addend):
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """The part with its own tensors on ``device``, the floating ones as ``dtype``."""
-        return mapped(self, self.tensors, lambda t: t.to(device, dtype if t.is_floating_point() else None))
+        return mapped(self, self.tensors, lambda t: ordinary(t).to(device, dtype if t.is_floating_point() else None))
 
     def __repr__(self) -> str:
         return f"{self.name}({self.problems} problems)" if self.problems > 1 else self.name

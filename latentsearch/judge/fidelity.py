@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.judge._neighbours import kth_distance, within
 from latentsearch.judge._samples import as_points, same_width
@@ -25,6 +26,7 @@ class DensityCoverage(NamedTuple):
     coverage: float
 
 
+@in_own_context
 def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> DensityCoverage:
     r"""Density and coverage: what precision and recall would tell if outliers did not spoil them.
 

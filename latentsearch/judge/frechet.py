@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._context import in_own_context
 from latentsearch.judge._samples import as_points, halves, same_width
 
 
+@in_own_context
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     r"""The squared Fréchet distance between the Gaussians that have two samples' means and covariances.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.judge._samples import as_points, same_width, shuffled
 
@@ -24,6 +25,7 @@ class KernelDistance(NamedTuple):
     error: float
 
 
+@in_own_context
 def kernel_distance(a: Tensor, b: Tensor, seed: int = 0, *, subsets: int = 10) -> KernelDistance:
     r"""The squared maximum mean discrepancy with the kernel $(x \cdot y / d + 1)^3$, which is KID.
 

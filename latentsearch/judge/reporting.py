@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import AnyGoal, Goal
 from latentsearch.judge._compare import Sample, of_features, of_likelihoods
@@ -26,6 +27,7 @@ from latentsearch.spaces import Discrete
 _PAIRED = 256  # data that are compared with each other, at most: the mean over their pairs needs no more
 
 
+@in_own_context
 def report(
     answers: SearchResult | Tensor,
     reference: Reference,

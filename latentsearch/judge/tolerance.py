@@ -7,12 +7,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import AnyGoal, Goal, Unlimited
 from latentsearch.judge._rows import by_rows
 from latentsearch.protocols import AutoEncoder, Generator
 
 
+@in_own_context
 def encoder_tolerance(generator: Generator, goal: AnyGoal, images: Tensor, share: float = 0.95) -> float:
     """The loss that the encoder's latents of real images stay within, in 95 cases of 100.
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.judge._samples import as_points, same_width, shuffled
 from latentsearch.noise import Noise
@@ -30,6 +31,7 @@ class TwoSampleTest(NamedTuple):
     high: float
 
 
+@in_own_context
 def c2st(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> TwoSampleTest:
     r"""The classifier two-sample test: cross-validated accuracy of a small network.
 
@@ -63,6 +65,7 @@ def c2st(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> TwoSampleTes
     return TwoSampleTest(right, 0.5 - margin, 0.5 + margin)
 
 
+@in_own_context
 def critic_auc(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> float:
     """How often the network of [c2st][latentsearch.judge.c2st] ranks two points of different samples right.
 
@@ -119,9 +122,8 @@ def _cross_validated(a: Tensor, b: Tensor, noise: Noise) -> tuple[Tensor, Tensor
     scale = torch.where(scale > 0, scale, 1)
     # Once centred and scaled, single precision does, in half the time.
     known, points = ((known - centre) / scale).float(), ((points - centre) / scale).float()
-    # A search may run under inference_mode, in which nothing can be trained.
-    with torch.inference_mode(False), torch.enable_grad():
-        weights = _trained(known.clone(), known_labels.float(), noise)
+    with torch.enable_grad():
+        weights = _trained(known, known_labels.float(), noise)
     with torch.no_grad():
         return _logit(weights, points), labels
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._context import undisturbed
 from latentsearch.goal import AnyGoal
 from latentsearch.loop.arguments import check_priors, check_run, check_types
 from latentsearch.noise import problem_seeds
@@ -75,13 +76,14 @@ class BaseSearcher(ABC):
             SearchFailed: If user code raises in mid-search; it carries the best so far.
         """
         check_types(generator, constraint, run)
-        goal = constraint.goal
-        check_run(run, seed, goal.problems)
-        problem = Problem.of(generator, goal, init, problem_seeds(seed, goal.problems))
-        check_priors(problem)
-        problem.require_noise()
-        self.check(problem)
-        return self._search(problem, run)
+        with undisturbed(generator.device):
+            goal = constraint.goal
+            check_run(run, seed, goal.problems)
+            problem = Problem.of(generator, goal, init, problem_seeds(seed, goal.problems))
+            check_priors(problem)
+            problem.require_noise()
+            self.check(problem)
+            return self._search(problem, run)
 
     @abstractmethod
     def _search(self, problem: Problem, run: Run) -> SearchResult:

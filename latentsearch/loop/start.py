@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._context import ordinary
 from latentsearch._rows import per_row
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Limit
@@ -98,6 +99,5 @@ def _checked(init: object, generator: Generator) -> Tensor:
     if init.device != generator.device:
         device = str(generator.device)
         raise InvalidArgument("init", got=describe(init), expected=f"latents on {device}", hint=f"init.to({device!r})")
-    if isinstance(generator.space, Continuous) and init.is_floating_point():
-        return init.detach().to(generator.dtype)
-    return init.detach()
+    init = ordinary(init).detach()
+    return init.to(generator.dtype) if isinstance(generator.space, Continuous) and init.is_floating_point() else init

@@ -104,7 +104,7 @@ class Ledger:
             cost: Of each charge; or ``(n,)`` float64, one for each.
         """
         if row is None:
-            self.spent = self.with_held(self.spent, self.of_held(self.spent) + cost * self.alive)
+            self.spent = self.with_held(self.spent, self.of_held(self.spent) + cost * self.alive.to(self.spent.dtype))
         else:
             amounts = cost * self.alive[row].to(self.spent.dtype)
             self.spent = self.spent.index_add(0, self.held[row], amounts)

@@ -10,7 +10,7 @@ from latentsearch.noise import Noise
 
 
 def perturbed_given(logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
-    r"""Perturbed logits, conditioned on z being their arg-max; differentiable in the logits.
+    r"""Perturbed logits, conditioned on z being their arg-max; differentiable in the logits, in float32 at least.
 
     The largest of all is a Gumbel variable at the logits' log-sum-exp, and the others are Gumbel
     variables cut off there [Maddison, Tarlow and Minka, *A\* Sampling*, 2014; Tucker et al.,
@@ -21,6 +21,7 @@ def perturbed_given(logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
         z: ``(N, *S)`` int64.
         noise: N rows.
     """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_exponential = (-noise.uniform(*logits.shape[1:], dtype=logits.dtype).log()).log()
     # The draw's own exponential variable makes the largest; K-1 others make the rest.
     largest = logits.logsumexp(-1, keepdim=True) - log_exponential.gather(-1, z[..., None])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentsearch._checks import require_finite, require_positive
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
-from latentsearch.relaxations._codes import log_prob_gradient
+from latentsearch.relaxations._codes import log_prob_gradient, softened
 from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import Loss, asked, injected, own_rows, require_per_row
 
@@ -58,7 +58,7 @@ class Rebar(nn.Module):
         if learn and isinstance(temperature, Tensor) and temperature.ndim:
             expected = "a number, where it is learnt"
             raise InvalidArgument(f"{type(self).__name__}.temperature", got=describe(temperature), expected=expected)
-        tau = torch.as_tensor(temperature)
+        tau = torch.as_tensor(temperature, dtype=None if isinstance(temperature, Tensor) else torch.float32)
         require_finite(f"{type(self).__name__}.eta", eta)
         self.learn = learn
         # Known to the host, so that f is asked for no soft codes where they would count for nothing.
@@ -67,10 +67,10 @@ class Rebar(nn.Module):
         self.eta: Tensor
         if learn:
             self.log_temperature = nn.Parameter(tau.log())
-            self.eta = nn.Parameter(torch.tensor(float(eta)))
+            self.eta = nn.Parameter(torch.tensor(float(eta), dtype=torch.float32))
         else:
             self.register_buffer("log_temperature", tau.log())
-            self.register_buffer("eta", torch.tensor(float(eta)))
+            self.register_buffer("eta", torch.tensor(float(eta), dtype=torch.float32))
 
     def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and those of two softened draws with their gradients where they count."""
@@ -84,7 +84,8 @@ class Rebar(nn.Module):
             moved = noise.perturbed(leaf)
             z = moved.detach().argmax(-1)
             again = perturbed_given(leaf, z, noise.fold(1))
-            control = self._control(torch.cat([moved, again]), f, own_rows(logits).repeat(2))
+            soft = self._softened(torch.cat([moved, again]), like=logits)
+            control = self._control(soft, f, own_rows(logits).repeat(2))
             free, conditioned = control.chunk(2)
             (path,) = torch.autograd.grad(
                 (free - conditioned).sum(), leaf, create_graph=self.learn, retain_graph=self.learn
@@ -95,17 +96,16 @@ class Rebar(nn.Module):
         surrogate = injected(value, logits, estimate)
         return self._learning(surrogate, estimate) if self.learn else surrogate
 
-    def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
-        """The control variate at perturbed logits, ``(M,)``."""
-        soft = self._softened(moved)
-        return self.eta.to(moved.dtype) * asked(f, soft, row) if self._relaxes else 0 * soft.flatten(1).sum(1)
+    def _control(self, soft: Tensor, f: Loss, row: Tensor) -> Tensor:
+        """The control variate at soft codes, ``(M,)``."""
+        return self.eta.to(soft.dtype) * asked(f, soft, row) if self._relaxes else 0 * soft.flatten(1).sum(1)
 
-    def _softened(self, moved: Tensor) -> Tensor:
+    def _softened(self, moved: Tensor, like: Tensor) -> Tensor:
         tau = self.log_temperature.to(moved.dtype).exp()
         if tau.ndim:
             tau = torch.cat([tau] * (len(moved) // len(tau)))
         # Codes that are ruled out stay so, and their derivative with respect to the temperature is 0, not NaN.
-        return (moved.clamp(min=_RULED_OUT) / tau).softmax(-1)
+        return softened(moved.clamp(min=_RULED_OUT), tau, like=like)
 
     def _learning(self, surrogate: Tensor, estimate: Tensor) -> Tensor:
         """The surrogate, which hands the module's parameters the gradient of the estimate's second moment.
@@ -153,8 +153,7 @@ class Relax(Rebar):
         super().__init__(temperature, eta=eta, learn=learn)
         self.network = network
 
-    def _control(self, moved: Tensor, f: Loss, row: Tensor) -> Tensor:
-        soft = self._softened(moved)
+    def _control(self, soft: Tensor, f: Loss, row: Tensor) -> Tensor:
         parameter = next(self.network.parameters(), soft)
-        own: Tensor = self.network(soft.to(parameter.dtype)).view(len(soft)).to(moved.dtype)
-        return own + super()._control(moved, f, row)
+        own: Tensor = self.network(soft.to(parameter.dtype)).view(len(soft)).to(soft.dtype)
+        return own + super()._control(soft, f, row)

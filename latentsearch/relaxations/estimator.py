@@ -94,7 +94,7 @@ def asked(f: Loss, z: Tensor, row: Tensor) -> Tensor:
         raise Unsupported(
             "the loss f(z, row)", got="one without a gradient", expected="a differentiable one", hint=hint
         )
-    return loss if loss.is_floating_point() else loss.to(torch.get_default_dtype())
+    return loss if loss.is_floating_point() else loss.to(torch.float32)
 
 
 def require_per_row(name: str, value: float | Tensor, logits: Tensor) -> float | Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_count, require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._codes import with_gradient_of
+from latentsearch.relaxations._codes import softened, with_gradient_of
 from latentsearch.relaxations._gumbel import perturbed_given
 from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows, require_per_row
 
@@ -55,7 +55,7 @@ class GumbelSoftmax:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         tau = require_per_row("GumbelSoftmax.temperature", self.temperature, logits)
         moved = noise.perturbed(logits)
-        soft = (moved / tau).softmax(-1)
+        soft = softened(moved, tau, like=logits)
         return asked(f, with_gradient_of(moved.argmax(-1), soft) if self.hard else soft, own_rows(logits))
 
 
@@ -108,4 +108,4 @@ class GumbelRao:
     def _softened(self, logits: Tensor, z: Tensor, noise: Noise) -> Tensor:
         # The noise that is given the draw moves with the logits; the estimator differentiates past that.
         moved = perturbed_given(logits.detach(), z, noise) + as_zero(logits)
-        return (moved / self.temperature).softmax(-1)
+        return softened(moved, self.temperature, like=logits)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._codes import one_hot, with_gradient_of
+from latentsearch.relaxations._codes import one_hot, softened, with_gradient_of
 from latentsearch.relaxations.estimator import Loss, as_zero, asked, own_rows, require_per_row
 
 
@@ -54,7 +54,7 @@ class ReinMax:
         tau = require_per_row("ReinMax.temperature", self.temperature, logits)
         fixed = logits.detach()
         z = noise.categorical(fixed)
-        halfway = ((fixed / tau).softmax(-1) + one_hot(z, logits)) / 2
+        halfway = (softened(fixed, tau, like=logits) + one_hot(z, logits)) / 2
         # A softmax that lies at the halfway point, so that its Jacobian is taken there.
         there = (halfway.log() + as_zero(logits)).softmax(-1)
         return asked(f, with_gradient_of(z, 2 * there - 0.5 * logits.softmax(-1)), own_rows(logits))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
+from latentsearch.relaxations._codes import softened
 from latentsearch.relaxations.estimator import Loss, asked, own_rows, require_per_row
 
 
@@ -48,4 +49,4 @@ class SoftmaxRelaxation:
     def __call__(self, logits: Tensor, f: Loss, noise: Noise) -> Tensor:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         tau = require_per_row("SoftmaxRelaxation.temperature", self.temperature, logits)
-        return asked(f, (logits / tau).softmax(-1), own_rows(logits))
+        return asked(f, softened(logits, tau, like=logits), own_rows(logits))

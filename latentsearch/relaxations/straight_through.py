@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_positive
 from latentsearch.noise import Noise
-from latentsearch.relaxations._codes import with_gradient_of
+from latentsearch.relaxations._codes import softened, with_gradient_of
 from latentsearch.relaxations.estimator import Loss, asked, own_rows, require_per_row
 
 
@@ -52,4 +52,4 @@ class StraightThrough:
         """The surrogate ``(N,)``; see [Estimator][latentsearch.relaxations.Estimator]."""
         tau = require_per_row("StraightThrough.temperature", self.temperature, logits)
         z = noise.categorical(logits.detach())
-        return asked(f, with_gradient_of(z, (logits / tau).softmax(-1)), own_rows(logits))
+        return asked(f, with_gradient_of(z, softened(logits, tau, like=logits)), own_rows(logits))

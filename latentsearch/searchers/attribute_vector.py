@@ -92,7 +92,7 @@ class AttributeVectorSearch(IterativeSearcher):
         return AlongVector(z, vector[objective.ledger.problem], torch.zeros_like(z.flatten(1)[:, 0], dtype=torch.int64))
 
     def step(self, objective: Objective, state: AlongVector, noise: Noise) -> tuple[AlongVector, Proposal]:
-        strength = state.taken * (self.most / self.steps)
-        z = objective.project(state.z + per_row(strength.to(state.z), state.z) * state.vector)
+        strength = state.taken.to(state.z.dtype) * (self.most / self.steps)
+        z = objective.project(state.z + per_row(strength, state.z) * state.vector)
         status = torch.where(state.taken == self.steps, Status.FINISHED, Status.RUNNING)
         return AlongVector(state.z, state.vector, state.taken + 1), Proposal(z, objective(z), status)

@@ -133,7 +133,11 @@ class CMAESSearch(IterativeSearcher):
         # Variances overflow half precision.
         mean = z.flatten(1).to(torch.promote_types(z.dtype, torch.float32))
         d = mean.shape[1]
-        identity = torch.ones_like(mean) if self._separable(d) else torch.eye(d).to(mean).repeat(len(mean), 1, 1)
+        identity = (
+            torch.ones_like(mean)
+            if self._separable(d)
+            else torch.eye(d, dtype=mean.dtype, device=mean.device).repeat(len(mean), 1, 1)
+        )
         sigma = torch.full_like(mean[:, 0], self.sigma)
         zero = torch.zeros_like(mean)
         return CMAESState(mean, sigma, identity, identity.clone(), zero, zero.clone(), 0)

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._rows import share_of
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -101,7 +102,7 @@ class RelaxedSearch(IterativeSearcher):
         self._require("sharpness", self.sharpness > 0, "a positive number, so that the search starts at its init")
         pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
         self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
-        require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones(()))
+        require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones((), dtype=torch.float32))
 
     def step_cost(self, space: LatentSpace) -> int:
         return 1 + self._descent_cost(space)
@@ -109,7 +110,9 @@ class RelaxedSearch(IterativeSearcher):
     def _descent_cost(self, space: LatentSpace) -> int:
         """The evaluations that the relaxation takes for a step, besides the hard check."""
         assert isinstance(space, Discrete)
-        return resolve_estimator(self.relaxation, torch.ones(())).evaluations(space.shape, space.codebook_size)
+        return resolve_estimator(self.relaxation, torch.ones((), dtype=torch.float32)).evaluations(
+            space.shape, space.codebook_size
+        )
 
     def _between(self, space: LatentSpace) -> int:
         """Steps between hard checks."""
@@ -161,7 +164,7 @@ class RelaxedSearch(IterativeSearcher):
         """Move the logits; what the curvature's fit has become."""
         first, final = self.temperature
         leaf = state.logits.leaf
-        share = (state.number / state.steps).clamp(max=1).to(leaf.dtype)
+        share = share_of(state.number, state.steps, leaf)
         temperature = (first * (final / first) ** share).view(-1, *[1] * (leaf.ndim - 1))
         loss = _SpreadPenalised(objective, state.fit, self.curvature * share if self.curvature else None, check)
         with torch.enable_grad():

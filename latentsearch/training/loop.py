@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import torch
 from torch import nn
 
+from latentsearch._context import undisturbed
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.result import Status
@@ -65,8 +65,8 @@ def fit(model: nn.Module, data: Data, plan: Fit, *, validation: Data | None = No
         >>> history.step, sorted(history.train), history.status.name
         ([2, 4], ['kl', 'reconstruction'], 'FINISHED')
     """
-    # Whatever is around a fit changes nothing inside it.
-    with torch.inference_mode(False), torch.enable_grad():
+    home = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    with undisturbed("cpu" if home is None else home.device):
         return Loop(model, data, plan, validation, seed).run()
 
 

@@ -11,10 +11,14 @@ from latentsearch.noise import Noise
 
 
 @contextmanager
-def initialised(seed: int) -> Iterator[None]:
+def initialised(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
     """Build a model inside, and its first weights depend on ``seed`` alone.
 
-    torch's global random state is restored on leaving.
+    torch's global random state is restored on leaving, and its default dtype.
+
+    Args:
+        seed: Of the weights.
+        dtype: Of the weights; torch's default dtype if not given.
 
     Example:
         >>> from torch import nn
@@ -22,9 +26,14 @@ def initialised(seed: int) -> Iterator[None]:
         >>> with initialised(0):
         ...     layer = nn.Linear(2, 2)
     """
+    default = torch.get_default_dtype()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        yield
+        torch.set_default_dtype(dtype or default)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 @contextmanager

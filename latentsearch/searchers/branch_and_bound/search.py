@@ -152,6 +152,6 @@ class BranchAndBoundSearch(IterativeSearcher):
         sets.lower = torch.where(lower > sets.lower, lower, sets.lower)
         width = sets.high - sets.low
         # Where nothing matters by the bound, the widest position is split.
-        spread = spread.view(rows, count, -1).nan_to_num(0.0) + width * torch.finfo(spread.dtype).tiny
+        spread = spread.view(rows, count, -1).nan_to_num(0.0) + width.to(spread.dtype) * torch.finfo(spread.dtype).tiny
         sets.position = torch.where(width > 1, spread, -1.0).argmax(2)
         return sets

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentsearch._rows import share_of
 from latentsearch.loop import Draw
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -281,7 +282,7 @@ class GibbsSearch(GridSampler):
     def _temperature(self, state: GibbsState, sweep: int) -> Tensor:
         """``(M,)``, of the sweep in each row's schedule."""
         first, last = self.temperature
-        share = (sweep / (state.sweeps - 1).clamp(min=1)).clamp(max=1).to(state.loss.dtype)
+        share = share_of(sweep, (state.sweeps - 1).clamp(min=1), state.loss)
         # The last sweep is that of the last temperature, the only one included.
         share = torch.where(state.sweeps <= 1, 1, share)
         return first + (last - first) * share

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row
+from latentsearch._rows import per_row, share_of
 from latentsearch.loop import Draw, score_each, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective, cost_of_pass
@@ -183,5 +183,5 @@ class SplitGibbsSearch(GridSampler):
     def _share(self, state: SplitGibbsState, number: int) -> Tensor:
         """``(M,)``: the share of positions that is masked in an iteration of each row's schedule."""
         first, last = self.masked
-        passed = (number / (state.iterations - 1).clamp(min=1)).clamp(max=1).to(state.loss.dtype)
+        passed = share_of(number, (state.iterations - 1).clamp(min=1), state.loss)
         return first * (last / first) ** torch.where(state.iterations <= 1, 1, passed)

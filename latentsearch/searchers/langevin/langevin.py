@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._rows import share_of
 from latentsearch.constraints import Sphere
 from latentsearch.errors import Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal
@@ -178,11 +179,11 @@ class LangevinSearch(IterativeSearcher):
     ) -> tuple[LangevinState, Proposal]:
         """Propose, accept or reject, and learn from it."""
         first, last = self.temperature
-        share = (state.number / state.steps).clamp(max=1).to(state.scale.dtype)
+        share = share_of(state.number, state.steps, state.scale)
         temperature = first * (last / first) ** share
         step = replace(state.step, beta=1 / (temperature * state.scale))
         move = metropolis_hastings(kernel, objective, state.point, step, noise.fold(_MOVE))
-        rate = (_WINDOW / state.steps).clamp(max=_RATE).to(state.scale.dtype)
+        rate = share_of(_WINDOW, state.steps, state.scale).clamp(max=_RATE)
         fit = kernel.observe(objective, step.fit, state.point, move.proposed, 1 - rate[:, None])
         step = StepState(step.beta, step.log_step + rate * self._longer(move), fit)
         return replace(state, point=move.point, step=step), Proposal(move.proposed.z, move.score)

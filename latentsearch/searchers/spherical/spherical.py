@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._rows import per_row
+from latentsearch._rows import per_row, share_of
 from latentsearch.constraints import Sphere
 from latentsearch.errors import Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal
@@ -141,7 +141,7 @@ class SphericalSearch(IterativeSearcher):
     def step(self, objective: Objective, state: SphericalState, noise: Noise) -> tuple[SphericalState, Proposal]:
         sphere, z = self._sphere(objective), state.z
         score, gradient = objective.value_and_gradient(z)
-        done = (state.number / state.steps).clamp(max=1).to(state.first.dtype)
+        done = share_of(state.number, state.steps, state.first)
         state = self._moved(state, gradient.reshape(state.first.shape).to(state.first.dtype), done)
         state.z = sphere.at(self._blurred(state.direction, done, noise), z)
         ended = torch.where(state.number >= state.steps, Status.FINISHED, Status.RUNNING)

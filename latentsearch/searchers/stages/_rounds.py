@@ -69,7 +69,7 @@ class Rounds:
     @staticmethod
     def first_problem(problem: Problem) -> Problem:
         """What the first round searches for, as far as a searcher can tell before anything is decoded."""
-        some = torch.ones(problem.goal.problems, len(problem.goal.thresholds))
+        some = torch.ones(problem.goal.problems, len(problem.goal.thresholds), dtype=torch.float32)
         return replace(problem, goal=replace(problem.goal, augmentation=Augmentation(some, some, some)))
 
     def run(self) -> SearchResult:

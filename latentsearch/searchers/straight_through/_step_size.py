@@ -47,7 +47,7 @@ class StepSize:
         moved = self.half_distance > 0
         learnt = self.curvature.observe(change - self.first_order, self.half_distance)
         sums = torch.where(moved[:, None], learnt.sums, self.curvature.sums)
-        damping = self.damping * torch.where(change > 0, _RISE, _FALL)
+        damping = torch.where(change > 0, self.damping * _RISE, self.damping * _FALL)
         damping = torch.where(moved, damping.clamp(_LEAST, _MOST), self.damping)
         return replace(self, curvature=Curvature(sums), damping=damping)
 
