@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from latentsearch.errors import BrokenFile
+
+_log = logging.getLogger("latentsearch")
 
 _HEADER, _CHECKSUM = "latentsearch", "sha256"
 
@@ -41,6 +44,14 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Ma
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def attempt(save: Callable[[], None], path: Path) -> None:
+    """Save a checkpoint, or warn that it cannot be done: a full disk ends no search, and the file stays what it was."""
+    try:
+        save()
+    except OSError as error:
+        _log.warning("%s could not be written (%s): the work goes on, and the file stays what it was", path, error)
 
 
 def load(

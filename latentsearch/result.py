@@ -56,7 +56,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Trace:
-    """How the search went, one entry a step.
+    """How the search went, one entry a step; of thousands of steps every second, fourth, eighth ..., and the last.
 
     Attributes:
         loss: ``(T, B)``: the best hard loss so far; ``inf`` before the first proposal.

@@ -155,7 +155,7 @@ def test_progress_goes_to_stderr_and_not_to_stdout(capsys):
     toy = toys.bowl()
     ls.GradientSearch().search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=40, progress=True))
     captured = capsys.readouterr()
-    assert "search" in captured.err and captured.out == ""
+    assert "GradientSearch" in captured.err and captured.out == ""
 
 
 # -- memory ------------------------------------------------------------------------------------------

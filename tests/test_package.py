@@ -26,6 +26,9 @@ LAYERS = {
     | {
         "_checkpoint",
         "_checks",
+        "_context",
+        "_lock",
+        "_progress",
         "_maps",
         "_rows",
         "_codes",

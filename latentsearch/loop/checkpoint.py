@@ -58,6 +58,10 @@ class SavedSearch:
                 "Run.checkpoint", got=f"{self.path}, which cannot be written ({error})", expected="a path that can"
             ) from error
 
+    def save_if_possible(self) -> None:
+        """Save, or warn that it cannot be done."""
+        _checkpoint.attempt(self.save, self.path)
+
     def save(self) -> None:
         """Write down all that the next step depends on."""
         loop, ledger = self.loop, self.loop.ledger

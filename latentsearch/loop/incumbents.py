@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentsearch._rows import per_row
 from latentsearch.goal import Score
+from latentsearch.loop.course import Course
 from latentsearch.objective import Ledger
 from latentsearch.result import Candidates, Trace
 
@@ -53,7 +54,7 @@ class Incumbents:
         loss = torch.full((len(z),), torch.inf, dtype=dtype, device=z.device)
         self.best = self.met = Best(z, loss, torch.zeros_like(loss, dtype=torch.bool))
         self.scored = True
-        self._history: list[tuple[Tensor, Tensor, Tensor, float]] = []
+        self.course = Course(ledger.problems)
 
     @property
     def held(self) -> Best:
@@ -78,8 +79,7 @@ class Incumbents:
     def score(self, score: Score, seconds: float) -> None:
         """The scores of what is held of all rows ``(N,)``, now that they are known: one more entry of the trace."""
         self.best = Best(self.best.latent, score.loss.to(self.best.loss.dtype), score.passed)
-        rows = torch.arange(len(score.loss), device=score.loss.device)
-        self._history.append((rows, self.best.loss, self.ledger.spent, seconds))
+        self.log(seconds)
 
     def update(self, latent: Tensor, score: Score) -> None:
         """Take what is better for held rows that are alive; satisfied beats unsatisfied.
@@ -122,13 +122,8 @@ class Incumbents:
 
     def log(self, seconds: float) -> None:
         """One entry of the trace."""
-        ledger = self.ledger
-        self._history.append((ledger.held, self.held.loss, ledger.of_held(ledger.spent), seconds))
-
-    @property
-    def seconds(self) -> float:
-        """When the last entry of the trace was made."""
-        return self._history[-1][3]
+        by_problem = self.ledger.by_problem
+        self.course.add(by_problem(self.best.loss).amin(1), by_problem(self.ledger.spent).sum(1), seconds)
 
     # -- what comes out --------------------------------------------------------------------------
 
@@ -150,18 +145,7 @@ class Incumbents:
 
     def trace(self) -> Trace:
         """The course of the search, restarts of a problem taken together."""
-        steps, best = len(self._history), self.best.loss
-        loss = torch.full((steps, len(best)), torch.inf, dtype=best.dtype, device=best.device)
-        spent = torch.zeros((steps, len(best)), dtype=torch.float64, device=best.device)
-        for t, (held, now, cost, _) in enumerate(self._history):
-            if t:  # rows no longer held stay where they were
-                loss[t], spent[t] = loss[t - 1], spent[t - 1]
-            loss[t, held], spent[t, held] = now, cost
-        shape = (steps, self.ledger.problems, self.ledger.restarts)
-        seconds = torch.tensor([entry[3] for entry in self._history], dtype=torch.float64)
-        least = loss.view(shape).amin(2)
-        # A satisfied latent replaces a better unsatisfied one, so the minimum so far is taken here.
-        return Trace(least.cummin(0).values if steps else least, spent.view(shape).sum(2), seconds)
+        return self.course.trace(self.ledger.by_problem(self.best.loss)[:, 0])
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -169,17 +153,10 @@ class Incumbents:
         """Incumbents and trace, for a checkpoint."""
         saved: dict[str, Tensor] = self.best._asdict() | {"scored": torch.tensor(self.scored)}
         saved |= {f"met.{name}": part for name, part in self.met._asdict().items()}
-        columns = zip(*(entry[:3] for entry in self._history), strict=True)
-        for name, column in zip(("held", "loss", "spent"), columns, strict=False):
-            saved[f"history.{name}"] = torch.cat(column)
-        saved["history.length"] = torch.tensor([len(entry[0]) for entry in self._history], dtype=torch.int64)
-        saved["history.seconds"] = torch.tensor([entry[3] for entry in self._history], dtype=torch.float64)
-        return saved
+        return saved | {f"course.{name}": column for name, column in self.course.tensors().items()}
 
     def restore(self, saved: dict[str, Tensor]) -> None:
         """Restore what ``tensors`` gave."""
         self.best, self.scored = Best(*(saved[name] for name in Best._fields)), bool(saved["scored"])
         self.met = Best(*(saved[f"met.{name}"] for name in Best._fields))
-        lengths = saved["history.length"].tolist()
-        columns = (saved[f"history.{name}"].split(lengths) for name in ("held", "loss", "spent") if lengths)
-        self._history = list(zip(*columns, saved["history.seconds"].tolist(), strict=True)) if lengths else []
+        self.course.restore({n.removeprefix("course."): t for n, t in saved.items() if n.startswith("course.")})

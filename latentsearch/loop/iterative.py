@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._lock import locked
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Goal
 from latentsearch.loop.arguments import check_needs
@@ -108,7 +109,7 @@ class IterativeSearcher(BaseSearcher):
         return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
-        with torch.no_grad():
+        with torch.no_grad(), locked("Run.checkpoint", run.checkpoint):
             return Loop(self, problem, run).run()
 
     def _require(self, name: str, holds: bool, expected: str) -> None:

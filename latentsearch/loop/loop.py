@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latentsearch._progress import Bar
 from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
 from latentsearch.loop.checkpoint import SavedSearch
@@ -22,7 +23,6 @@ from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.incumbents import Best, Incumbents
 from latentsearch.loop.method import Draw, Proposal
 from latentsearch.loop.preflight import preflight
-from latentsearch.loop.progress import Progress
 from latentsearch.objective import Ledger, Objective
 from latentsearch.problem import Problem
 from latentsearch.result import SearchResult, Status
@@ -76,36 +76,51 @@ class Loop:
         self.saved = None if run.checkpoint is None else SavedSearch(self, problem)
         if self.saved is not None:
             self.saved.resume_or_try()
+        self.clock = time.perf_counter() - self.elapsed
+        total, unit = self._whole_way()
+        self.bar = Bar(run.progress, type(method).__name__, unit, total, self._way_done())
 
     # -- the loop --------------------------------------------------------------------------------
 
     def run(self) -> SearchResult:
-        self.clock = time.perf_counter() - self.elapsed
-        with Progress(self.settings.progress) as progress:
-            try:
-                self._loop(progress)
-            except KeyboardInterrupt:
-                self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
-            except Exception as error:
-                raise self._failure(error) from error
-        self.elapsed = time.perf_counter() - self.clock
         try:
-            return self._finish()
+            self._run()
         except KeyboardInterrupt:
-            # What was found is worth the moment that it takes to hand it over; a stage to come is to know of it.
-            self.ledger.interrupt()
-            return self._finish()
-
-    def _finish(self) -> SearchResult:
-        try:
-            # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
-            if self.saved is not None and self.whole:
-                self.saved.save()
-            return self._result()
+            self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
         except Exception as error:
             raise self._failure(error) from error
+        return self._handed_over()
 
-    def _loop(self, progress: Progress) -> None:
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except KeyboardInterrupt:
+            self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
+        finally:
+            self.elapsed = time.perf_counter() - self.clock
+            self.bar.close()
+
+    def _handed_over(self) -> SearchResult:
+        """The result. What was found is worth the moment that it takes, and yet whoever insists is obeyed."""
+        for insisted in (False, True):
+            try:
+                return self._finish()
+            except KeyboardInterrupt as interrupt:
+                # A stage to come is to know of it.
+                self.ledger.interrupt()
+                if insisted:
+                    raise self._failure(interrupt) from None
+            except Exception as error:
+                raise self._failure(error) from error
+        raise AssertionError  # the second time it returns or raises
+
+    def _finish(self) -> SearchResult:
+        # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
+        if self.saved is not None and self.whole:
+            self.saved.save_if_possible()
+        return self._result()
+
+    def _loop(self) -> None:
         run, noise = self.settings, self.noise.fold(_STEP)
         every = run.compact_every or (1 if noise.keys.device.type == "cpu" else 8)
         while True:
@@ -123,12 +138,14 @@ class Loop:
             self._record(proposal)
             self.whole = True
             step = self._describe(proposal)
-            progress.show(step)
+            if self.bar.due:
+                alive = int(self.ledger.alive.sum())
+                self.bar.show(self._way_done(), loss=f"{float(step.best_loss.mean()):.5g}", rows=alive)
             if any([bool(callback(step)) for callback in run.callbacks]):
                 self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
                 return
             if self.saved is not None and self.number % run.checkpoint_every == 0:
-                self.saved.save()
+                self.saved.save_if_possible()
 
     def _record(self, proposal: Proposal | Draw | None) -> None:
         """Update the incumbents, and freeze the rows that have ended."""
@@ -200,7 +217,7 @@ class Loop:
         ledger, best = self.ledger, self.incumbents.held
         return Step(
             number=self.number,
-            seconds=self.incumbents.seconds,
+            seconds=self.incumbents.course.seconds,
             row=ledger.held,
             problem=ledger.problem,
             alive=ledger.alive,
@@ -240,7 +257,22 @@ class Loop:
         rows = self.incumbents.firsts()
         return rows, self.incumbents.best.latent[rows]
 
-    def _failure(self, error: Exception) -> SearchFailed:
+    # -- progress --------------------------------------------------------------------------------
+
+    def _whole_way(self) -> tuple[float | None, str]:
+        """How far it is to where a limit ends the search, if one does, and what that is counted in."""
+        for name in ("evaluations", "steps"):
+            if math.isfinite(most := max(self.limits[name])):
+                return most, name
+        return None, "steps"
+
+    def _way_done(self) -> float:
+        """How far the search has come in what `_whole_way` counts in."""
+        if not math.isfinite(max(self.limits["evaluations"])):
+            return self.number
+        return float(self.ledger.by_problem(self.ledger.spent).sum(1).max())
+
+    def _failure(self, error: BaseException) -> SearchFailed:
         _, answers = self.incumbents.answers()
         message = f"{type(error).__name__} after {self.number} steps: {error}"
         return SearchFailed(message, latent=answers.latent, loss=self._known(answers))

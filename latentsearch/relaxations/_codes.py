@@ -21,7 +21,7 @@ def with_gradient_of(z: Tensor, soft: Tensor) -> Tensor:
 
 
 def softened(logits: Tensor, temperature: float | Tensor, like: Tensor) -> Tensor:
-    """``softmax(logits / temperature)`` in the dtype of ``like``; in between float32 at least, for quotients are large."""
+    """``softmax(logits / temperature)`` in the dtype of ``like``; float32 at least in between: quotients are large."""
     exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if isinstance(temperature, Tensor):
         temperature = temperature.to(exact.dtype).clamp(min=_COLDEST)

@@ -6,7 +6,10 @@ from numbers import Integral
 
 from torch import nn
 
+from latentsearch import _checkpoint
 from latentsearch._context import undisturbed
+from latentsearch._lock import locked
+from latentsearch._progress import Bar
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.result import Status
@@ -18,7 +21,6 @@ from latentsearch.training.evaluation import evaluate, terms_of
 from latentsearch.training.history import Entry, History, Means
 from latentsearch.training.optimizers import Turns
 from latentsearch.training.plan import Fit
-from latentsearch.training.progress import Progress
 
 _TERMS = 1  # the stream of noise that a model draws from; others are folded where they are used
 
@@ -67,7 +69,9 @@ def fit(model: nn.Module, data: Data, plan: Fit, *, validation: Data | None = No
     """
     home = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     with undisturbed("cpu" if home is None else home.device):
-        return Loop(model, data, plan, validation, seed).run()
+        checkpoint = plan.checkpoint if isinstance(plan, Fit) else None
+        with locked("Fit.checkpoint", checkpoint):
+            return Loop(model, data, plan, validation, seed).run()
 
 
 class Loop:
@@ -91,14 +95,14 @@ class Loop:
         if self.saved is not None:
             self.saved.resume_or_try()
             self.saved_step = self.step
-        progress = Progress(self.plan.progress, self.step, self.plan.steps)
+        bar = Bar(self.plan.progress, "fit", "steps", self.plan.steps, self.step)
         self.model.train()
         try:
-            self.history.status = self._loop(progress)
+            self.history.status = self._loop(bar)
         except KeyboardInterrupt:
             self.history.status = Status.INTERRUPTED
         finally:
-            progress.close()
+            bar.close()
             self.model.eval()
         # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
         if self.whole:
@@ -106,12 +110,12 @@ class Loop:
         self._hand_over()
         return self.history
 
-    def _loop(self, progress: Progress) -> Status:
+    def _loop(self, bar: Bar) -> Status:
         plan = self.plan
         while self.step < plan.steps:
             if self.selection.stalled(self.history):
                 return Status.STALLED
-            self._take_step(progress)
+            self._take_step(bar)
             logs = self.step % plan.log_every == 0 or self.step == plan.steps
             if logs:
                 self._log()
@@ -121,7 +125,7 @@ class Loop:
                 return Status.INTERRUPTED
         return Status.FINISHED
 
-    def _take_step(self, progress: Progress) -> None:
+    def _take_step(self, bar: Bar) -> None:
         self.whole = False
         turn, noise = self.turns.at(self.step), self.noise.fold(_TERMS).fold(self.step)
         terms = turn.own(terms_of(self.model, self.batches.batch(self.step), noise, self.plan.autocast))
@@ -130,7 +134,8 @@ class Loop:
         self.means.add(turn.labelled(terms))
         self.step += 1
         self.whole = True
-        progress.show(self.step, terms)
+        if bar.due:
+            bar.show(self.step, loss=f"{sum(float(term.detach()) for term in terms.values()):.5g}")
 
     def _log(self) -> None:
         """One more entry; refused, before anything is saved, if the loss is not finite."""
@@ -151,7 +156,7 @@ class Loop:
 
     def _save(self) -> None:
         if self.saved is not None and self.saved_step != self.step:
-            self.saved.save()
+            _checkpoint.attempt(self.saved.save, self.saved.path)
             self.saved_step = self.step
 
     def _hand_over(self) -> None:
