@@ -5,31 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
+from typing import TypeGuard
 
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
-
-
-def require_positive(name: str, value: float | Tensor) -> None:
-    """Raise unless a setting is a positive number; tensors come from a search, which must not wait for them."""
-    if not isinstance(value, Tensor) and not (_finite(value) and value > 0):
-        raise InvalidArgument(name, got=repr(value), expected="a positive number")
-
-
-def require_nonzero(name: str, value: float | Tensor) -> None:
-    """Raise unless a setting is a finite number other than 0, or a tensor."""
-    if not isinstance(value, Tensor) and not (_finite(value) and value != 0):
-        raise InvalidArgument(name, got=repr(value), expected="a number other than 0")
-
-
-def require_finite(name: str, value: float | Tensor) -> None:
-    """Raise unless a setting is a finite number, or a tensor."""
-    if not isinstance(value, Tensor) and not _finite(value):
-        raise InvalidArgument(name, got=repr(value), expected="a finite number")
 
 
 def require_one_row(name: str, noise: Noise) -> None:
@@ -39,16 +22,60 @@ def require_one_row(name: str, noise: Noise) -> None:
         raise InvalidArgument(name, got=f"noise of {len(noise)} rows", expected="one row", hint=hint)
 
 
-def require_count(name: str, value: int, least: int = 1) -> None:
-    """Raise unless a setting is a whole number of at least ``least``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidArgument(name, got=repr(value), expected=f"a whole number of at least {least}")
+def require_positive(name: str, value: float | Tensor) -> None:
+    """Raise unless a setting is a positive number; tensors come from a search, which must not wait for them."""
+    if not isinstance(value, Tensor) and not (is_number(value) and value > 0):
+        raise InvalidArgument(name, got=repr(value), expected="a positive number")
+
+
+def require_nonzero(name: str, value: float | Tensor) -> None:
+    """Raise unless a setting is a finite number other than 0, or a tensor."""
+    if not isinstance(value, Tensor) and not (is_number(value) and value != 0):
+        raise InvalidArgument(name, got=repr(value), expected="a number other than 0")
+
+
+def require_finite(name: str, value: float | Tensor) -> None:
+    """Raise unless a setting is a finite number, or a tensor."""
+    if not isinstance(value, Tensor) and not is_number(value):
+        raise InvalidArgument(name, got=repr(value), expected="a finite number")
 
 
 def require_weight(name: str, value: object) -> None:
     """Raise unless a setting is a finite number of at least 0."""
-    if not (_finite(value) and float(value) >= 0):  # type: ignore[arg-type]
+    if not (is_number(value) and value >= 0):
         raise InvalidArgument(name, got=repr(value), expected="a number of at least 0")
+
+
+def require_share(name: str, value: object, *, ends: str = "()") -> None:
+    """Raise unless a setting is a number from 0 to 1; ``ends`` says which of them count, as in ``"[)"``."""
+    low, high = ends
+    inside = is_number(value) and (0 < value < 1 or (value == 0 and low == "[") or (value == 1 and high == "]"))
+    if not inside:
+        raise InvalidArgument(name, got=repr(value), expected=f"a number in {low}0, 1{high}")
+
+
+def require_count(name: str, value: object, least: int = 1) -> None:
+    """Raise unless a setting is a whole number of at least ``least``."""
+    if not is_whole(value) or value < least:
+        raise InvalidArgument(name, got=repr(value), expected=f"a whole number of at least {least}")
+
+
+def require_flag(name: str, value: object) -> None:
+    """Raise unless a setting is True or False: any word would count as True."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(name, got=repr(value), expected="True or False")
+
+
+def require_seed(name: str, value: object) -> None:
+    """Raise unless a seed is a whole number."""
+    if not is_whole(value):
+        raise InvalidArgument(name, got=repr(value), expected="a whole number")
+
+
+def require_function(name: str, value: object, expected: str) -> None:
+    """Raise unless an argument can be called; of a class that is to be made first, say so."""
+    if not callable(value):
+        raise InvalidArgument(name, got=in_short(value), expected=expected)
 
 
 def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -57,8 +84,23 @@ def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise InvalidArgument(name, got=repr(value), expected=" or ".join(map(repr, choices)))
 
 
-def _finite(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether something is a finite number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether something is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def in_short(value: object) -> str:
+    """What an argument is, for messages: classes by name, tensors by shape, numbers and words as they are."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, Tensor):
+        return describe(value)
+    return repr(value) if value is None or isinstance(value, (str, bytes, Real)) else f"a {type(value).__name__}"
 
 
 def common_problems(what: str, sizes: Iterable[int]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +36,6 @@ def require_generator(caller: str, generator: object) -> None:
     if not isinstance(generator, Generator):
         got, hint = type(generator).__name__, "ls.wrap(model) makes one"
         raise InvalidArgument(f"{caller}.generator", got=got, expected="a Generator", hint=hint)
-
-
-def require_share(what: str, share: object) -> None:
-    """Raise InvalidArgument unless this is a share between 0 and 1."""
-    if not isinstance(share, Real) or not 0 < float(share) < 1:
-        raise InvalidArgument(what, got=repr(share), expected="a share between 0 and 1")
 
 
 def check_settings(space: LatentSpace, **for_codes: object) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_weight
+from latentsearch._checks import require_count, require_share, require_weight
 from latentsearch._context import in_own_context
 from latentsearch.critics import AttributeCritic
 from latentsearch.fitting._given import (
@@ -15,7 +15,6 @@ from latentsearch.fitting._given import (
     held_out_of,
     labels_of,
     require_generator,
-    require_share,
     warn_if_interrupted,
 )
 from latentsearch.fitting.encoding import encodings

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import require_count, require_positive, require_share
 from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
@@ -24,7 +24,6 @@ from latentsearch.fitting._given import (
     encoded,
     held_out_of,
     require_generator,
-    require_share,
     warn_if_interrupted,
 )
 from latentsearch.fitting._temperature import typical_temperature

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count
 from latentsearch._lock import locked
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Goal
@@ -117,5 +118,4 @@ class IterativeSearcher(BaseSearcher):
             raise InvalidArgument(f"{type(self).__name__}.{name}", got=repr(getattr(self, name)), expected=expected)
 
     def _require_count(self, name: str, least: int = 1) -> None:
-        value = getattr(self, name)
-        self._require(name, isinstance(value, int) and value >= least, f"a whole number of at least {least}")
+        require_count(f"{type(self).__name__}.{name}", getattr(self, name), least)

@@ -1,0 +1,1 @@
+"""Situations that users of pretrained decoders report, played on decoders small enough to know the answer."""
