@@ -48,7 +48,7 @@ def require_weight(name: str, value: object) -> None:
 
 def require_share(name: str, value: object, *, ends: str = "()") -> None:
     """Raise unless a setting is a number from 0 to 1; ``ends`` says which of them count, as in ``"[)"``."""
-    low, high = ends
+    low, high = ends[0], ends[1]
     inside = is_number(value) and (0 < value < 1 or (value == 0 and low == "[") or (value == 1 and high == "]"))
     if not inside:
         raise InvalidArgument(name, got=repr(value), expected=f"a number in {low}0, 1{high}")

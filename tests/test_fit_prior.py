@@ -158,7 +158,7 @@ def test_a_generator_without_an_encoder_takes_latents_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"held_out": 0.0}, "a share between 0 and 1"),
+        ({"held_out": 0.0}, "a number in \\(0, 1\\)"),
         ({"steps": 0}, "fit_prior.steps: got 0"),
     ],
 )
