@@ -100,7 +100,7 @@ def in_short(value: object) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, Tensor):
         return describe(value)
-    return repr(value) if value is None or isinstance(value, (str, bytes, Real)) else f"a {type(value).__name__}"
+    return repr(value) if value is None or isinstance(value, (str, bytes, Real)) else type(value).__name__
 
 
 def common_problems(what: str, sizes: Iterable[int]) -> int:

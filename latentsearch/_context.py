@@ -30,7 +30,7 @@ def undisturbed(device: torch.device | str = "cpu") -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in {"cpu", home.type}:
-            if torch.is_autocast_enabled(kind):
+            if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         # The mode behind a default device slows every call, so there is one only where there was one.
         if torch.get_default_device().type not in ("cpu", home.type):

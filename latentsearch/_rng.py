@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+# Two that set it aside at once would each restore what the other had seeded.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
@@ -16,7 +20,7 @@ def set_aside(seed: int | None = None) -> Iterator[None]:
         seed: Seeds it to begin with.
     """
     cards = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(cards):
+    with _ONE_AT_A_TIME, torch.random.fork_rng(cards):
         if seed is not None:
             torch.manual_seed(seed)
         yield

@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "one number a row": (lambda **k: over_vectors(lambda z: z.sum(1), **k), r"expected floating outputs \(4, \*O\)"),
     "one output for all rows": (lambda **k: over_vectors(lambda z: z[:1], **k), r"\(1, 4\) .* for 4 latents"),
     "tuple": (lambda **k: over_vectors(lambda z: (z, z), **k), "got a tuple, expected a tensor.*pick it in a lambda"),
-    "dataclass": (lambda **k: over_codes(lambda e: Decoded(e), **k), r"got a Decoded.*decode\(e\)\.sample"),
+    "dataclass": (lambda **k: over_codes(lambda e: Decoded(e), **k), r"got a Decoded.*net\(z\)\.sample"),
     "another device": (lambda **k: over_vectors(lambda z: z.to("meta"), **k), "on meta, expected outputs on the lat"),
     "no prior": (lambda **k: over_vectors(mlp(), prior="normal", **k), "prior: got str, expected an object with"),
     "prior over other vectors": (
@@ -153,7 +153,7 @@ def test_without_the_check_everything_passes(make: Callable[..., Any]) -> None:
 
 # These cannot be built at all, checked or not.
 IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
-    "no decoder": (lambda **k: over_vectors("net.pt", **k), "ContinuousGenerator.decoder: got str, expected a module"),
+    "no decoder": (lambda **k: over_vectors("net.pt", **k), "decoder: got 'net.pt', expected a module"),
     "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got OrderedDict, expected a"),
     "layout": (lambda **k: over_codes(conv(), layout="NCHW", **k), "layout: got 'NCHW', expected 'channels_first' or"),
     "codebook of rank 1": (lambda **k: ls.CodebookGenerator(conv(), book(5), (4, 4), **k), r"floating \(K, D\), or"),
@@ -192,8 +192,11 @@ def test_what_cannot_be_built_is_refused(make: Callable[..., Any], message: str,
 
 
 def test_a_codebook_elsewhere_is_named() -> None:
-    with pytest.raises(InvalidArgument, match=r"a codebook on cpu and a decoder on meta.*codebook.to\('meta'\)"):
+    # An offloaded model runs elsewhere than its weights are; one that was never loaded nowhere.
+    with pytest.raises(InvalidArgument, match=r"weights are on meta: load them first"):
         over_codes(conv().to("meta"))
+    with pytest.raises(InvalidArgument, match=r"a codebook on meta and a decoder on cpu.*codebook.to\('cpu'\)"):
+        ls.CodebookGenerator(conv(), CODEBOOK.to("meta"), (4, 4))
 
 
 def test_an_encoder_whose_codes_do_not_return_is_warned_of() -> None:
@@ -247,7 +250,7 @@ def test_device_and_dtype_are_those_of_the_weights() -> None:
     assert over_vectors(mlp().double()).dtype == torch.float64
     assert over_vectors(lambda z: z).dtype == torch.get_default_dtype()
     assert over_vectors(lambda z: z, dtype=torch.float64).prior.sample(Noise.from_seed(0)).dtype == torch.float64
-    assert over_vectors(mlp().to("meta"), check=False).device.type == "meta"
+    assert over_vectors(mlp().to("meta"), check=False, device="meta").device.type == "meta"
     assert ls.CodebookGenerator(conv().double(), CODEBOOK.double(), (4, 4)).dtype == torch.float64
 
 

@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], str]] = {
     ),
     "a little of the other rows": (lambda: Averaging(2e-3), "rows whose output depends on the other rows"),
     "batch norm without statistics": (
-        lambda: network(nn.BatchNorm1d(WIDTH, track_running_stats=False)).eval(), "depends on the other rows",
+        lambda: network(nn.BatchNorm1d(WIDTH, track_running_stats=False)).eval(), "without running statistics",
     ),
     "batch norm in a function": (lambda: (lambda net: lambda z: net(z))(network(nn.BatchNorm1d(WIDTH))), EVAL),
     "batch norm in a partial": (

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from latentsearch._memory import Chunks
 from latentsearch._rounding import difference, same_again, same_alone, same_in_company
 from latentsearch._rows import per_row
-from latentsearch.adapters._watch import Watch
+from latentsearch._watch import Watch, modules_behind
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
 from latentsearch.priors import UniformCodes, require_fitted_to
@@ -28,25 +26,27 @@ class WrapWarning(UserWarning):
     """Something about a wrapped decoder that works, and is probably not what was meant."""
 
 
-def modules_behind(function: object) -> list[nn.Module]:
-    """The modules a callable uses: itself, what a method is bound to, what a function's body names."""
-    if isinstance(function, functools.partial):
-        held = [function.func, *function.args, *function.keywords.values()]
-        return [module for part in held for module in modules_behind(part)]
-    held = [function, getattr(function, "__self__", None)]
-    if isinstance(function, types.FunctionType):
-        held += inspect.getclosurevars(function).nonlocals.values()
-        held += [function.__globals__.get(name) for name in function.__code__.co_names]
-    return [module for module in held if isinstance(module, nn.Module)]
-
-
 def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
     """Device and dtype of the first floating parameter or buffer behind a callable."""
-    for module in modules_behind(function):
-        for tensor in (*module.parameters(), *module.buffers()):
-            if tensor.is_floating_point():
-                return tensor.device, tensor.dtype
+    for tensor in _weights_behind(function):
+        if not is_lazy(tensor) and not tensor.is_meta and tensor.is_floating_point():
+            return tensor.device, tensor.dtype
     return None
+
+
+def hint_on_meta(function: object) -> str:
+    """What to do about weights that are nowhere yet; empty where all are somewhere."""
+    return _hint_on_meta(_weights_behind(function))
+
+
+def _hint_on_meta(weights: Iterable[Tensor]) -> str:
+    if any(tensor.is_meta for tensor in weights):
+        return "some of its weights are on meta: load them first, or say device= where an offloaded model runs"
+    return ""
+
+
+def _weights_behind(function: object) -> Iterator[Tensor]:
+    return (tensor for module in modules_behind(function) for tensor in (*module.parameters(), *module.buffers()))
 
 
 @torch.no_grad()
@@ -70,7 +70,7 @@ def check_generator(
         _check_limits(name, output_range)
     _check_prior(f"{name}.prior", generator)
     z, others = _trial_latents(name, generator).split(_ROWS)
-    output = _decoded(name, generator, z)
+    output = _decoded(name, generator, watch, z)
     check_frozen(f"{name}.decoder", watch)
     _check_again(name, generator, watch, z, output)
     _check_rows(name, generator, z, others, output)
@@ -101,20 +101,34 @@ def _check_prior(what: str, generator: Generator) -> None:
     require_fitted_to(what, generator.prior, generator)
 
 
-def _in_parts(generator: Generator, z: Tensor) -> Tensor:
-    """Outputs of a few latents, fewer at once where the memory does not hold them."""
-    return Chunks(None).run(lambda rows: (generator.decode(z[rows]),), len(z))[0]
+def _in_parts(name: str, generator: Generator, z: Tensor, hint: str) -> Tensor:
+    """Outputs of a few latents, fewer at once where the memory does not hold them.
 
-
-def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
-    output = _in_parts(generator, z)
-    if not isinstance(output, Tensor):
+    Raises:
+        InvalidArgument: If the decoder fails, though it has decoded before; with the hint.
+    """
+    try:
+        return Chunks(None).run(lambda rows: (generator.decode(z[rows]),), len(z))[0]
+    except LatentSearchError:
+        raise
+    except Exception as error:
         raise InvalidArgument(
             f"{name}.decoder",
-            got=f"a {type(output).__name__}",
-            expected="a tensor (N, *O)",
-            hint="pick it in a lambda, for instance lambda e: net.decode(e).sample",
-        )
+            got=f"one that decodes two latents, and fails on {len(z)} later with {type(error).__name__}: {error}",
+            expected="one that takes any number of rows, as often as it is asked",
+            hint=hint,
+        ) from error
+
+
+_DYNAMIC = (
+    "export with a dynamic batch, and look for shapes written as numbers, and for what is kept from call to call, such "
+    "as a hidden state or a cache: begin each call anew"
+)
+
+
+def _decoded(name: str, generator: Generator, watch: Watch, z: Tensor) -> Tensor:
+    output = _in_parts(name, generator, z, _DYNAMIC)
+    on_meta = _hint_on_meta(tensor for module in watch.known for tensor in module.parameters())
     if not output.is_floating_point() or output.ndim < 2 or len(output) != len(z):
         raise InvalidArgument(
             f"{name}.decoder",
@@ -123,10 +137,14 @@ def _decoded(name: str, generator: Generator, z: Tensor) -> Tensor:
         )
     if output.device != z.device:
         raise InvalidArgument(
-            f"{name}.decoder", got=describe(output), expected=f"outputs on the latents' device, {z.device}"
+            f"{name}.decoder",
+            got=describe(output),
+            expected=f"outputs on the latents' device, {z.device}",
+            hint=on_meta,
         )
     if not bool(output.isfinite().all()):
-        raise InvalidArgument(f"{name}.decoder", got="outputs with NaN or infinity", expected="finite outputs")
+        got, expected = "outputs with NaN or infinity", "finite outputs"
+        raise InvalidArgument(f"{name}.decoder", got=got, expected=expected, hint=on_meta)
     return output
 
 
@@ -144,7 +162,14 @@ def check_frozen(what: str, watch: Watch) -> None:
 def _check_again(name: str, generator: Generator, watch: Watch, z: Tensor, output: Tensor) -> None:
     """Raise unless the same latents give the same outputs, up to rounding, and leave the decoder as it was."""
     watch.mark()
-    again = _in_parts(generator, z)
+    again = _in_parts(name, generator, z, _DYNAMIC)
+    if again.shape != output.shape:
+        raise InvalidArgument(
+            f"{name}.decoder",
+            got=f"outputs {tuple(output.shape)}, and in a second call {tuple(again.shape)}",
+            expected="the same for the same latents",
+            hint="look for what is kept from call to call, such as a cache: begin each call anew",
+        )
     if not same_again(again, output):
         raise InvalidArgument(
             f"{name}.decoder",
@@ -163,18 +188,37 @@ def _check_again(name: str, generator: Generator, watch: Watch, z: Tensor, outpu
 
 def _check_rows(name: str, generator: Generator, z: Tensor, others: Tensor, output: Tensor) -> None:
     """Raise if a row's output depends on which rows are beside it, or on how many."""
+    first = output.clone()
     even = torch.arange(len(z), device=z.device) % 2 == 0
-    beside = [_in_parts(generator, torch.where(per_row(kept, z), z, others)) for kept in (even, ~even)]
-    if same_in_company(torch.where(per_row(even, output), beside[0], beside[1]), output):
-        alone = torch.cat([generator.decode(row) for row in z.split(1)])
-        if same_alone(alone, output):
-            return
+    mixed = [torch.where(per_row(kept, z), z, others) for kept in (even, ~even)]
+    beside = [_in_parts(name, generator, each, _DYNAMIC).clone() for each in mixed]
+    if not torch.equal(output, first):
+        got, expected = "outputs that later calls write over", "outputs of their own memory"
+        hint = "give copies of them: output_transform=torch.clone, or .clone() at the decoder's end"
+        raise InvalidArgument(f"{name}.decoder", got=got, expected=expected, hint=hint)
+    alone = [_in_parts(name, generator, row, _MIXED) for row in z.split(1)]
+    if alone[0].shape != first[:1].shape:
+        raise InvalidArgument(
+            f"{name}.decoder",
+            got=f"an output of shape {tuple(alone[0].shape)} for one latent, and {tuple(first.shape)} for {len(z)}",
+            expected="(N, *O) for any N",
+            hint="look for .squeeze(), which takes the axis of a batch of one away; .squeeze(1) does not",
+        )
+    together = same_in_company(torch.where(per_row(even, first), beside[0], beside[1]), first)
+    if together and same_alone(torch.cat(alone), first):
+        return
     raise InvalidArgument(
         f"{name}.decoder",
         got="rows whose output depends on the other rows of the batch",
         expected="row n of the output to depend on latent n alone",
-        hint="batch norm in train mode and attention over the batch do this; call .eval()",
+        hint=_MIXED,
     )
+
+
+_MIXED = (
+    "batch norm in train mode, or without running statistics, and attention over the batch do this; call .eval(), or "
+    "decode in a loop over rows"
+)
 
 
 def _check_limits(name: str, expected: object) -> None:

@@ -34,6 +34,9 @@ def checked_grids(
     codebook: Tensor | Sequence[Tensor], shape: tuple[int, ...] | Sequence[tuple[int, ...]]
 ) -> tuple[list[Tensor], list[tuple[int, ...]]]:
     several = isinstance(codebook, Iterable) and not hasattr(codebook, "shape")  # as tensors and arrays have
+    if isinstance(codebook, Tensor) and codebook.ndim == 3 and _are_shapes(shape):
+        several, codebook = True, list(codebook)
+    _refuse_numbers(codebook)
     codebooks: list[Any] = list(codebook) if several else [codebook]
     shapes: list[Any] = list(shape) if several else [shape]
     if several and not all(isinstance(grid, Iterable) for grid in shapes):
@@ -62,9 +65,61 @@ def checked_grids(
                 expected="a floating (K, D)" + ("" if several else f", or ({listed(grid)}, K, D)"),
                 hint="for an nn.Embedding give its .weight",
             )
-        if not bool(book.isfinite().all()):
-            raise InvalidArgument("CodebookGenerator.codebook", got="NaN or infinity in it", expected="finite vectors")
+        if per_position and tuple(book.shape[:-2]) != grid:
+            raise InvalidArgument(
+                "CodebookGenerator.codebook",
+                got=describe(book),
+                expected=f"({listed(grid)}, K, D), one codebook a position, or (K, D) for all",
+                hint=_one_for_all(book) or f"shape={tuple(book.shape[:-2])}, if that is the grid",
+            )
     return codebooks, shapes
+
+
+def _are_shapes(shape: object) -> bool:
+    return isinstance(shape, (list, tuple)) and bool(shape) and all(isinstance(grid, (list, tuple)) for grid in shape)
+
+
+def _one_for_all(book: Tensor) -> str:
+    """How a codebook with axes of length 1 in front becomes one for all positions; empty where it has others."""
+    lead = book.ndim - 2
+    return f"codebook[{', '.join('0' * lead)}] is one for all positions" if set(book.shape[:-2]) == {1} else ""
+
+
+def _refuse_numbers(codebook: object) -> None:
+    """Raise for a codebook written as lists of numbers."""
+    if isinstance(codebook, (list, tuple)) and codebook and not hasattr(codebook[0], "shape"):
+        got, hint = f"a list of {type(codebook[0]).__name__}s", "torch.tensor(codebook)"
+        raise InvalidArgument(
+            "CodebookGenerator.codebook", got=got, expected="a tensor (K, D), or a list of such", hint=hint
+        )
+
+
+def check_finite(codebooks: list[Tensor], masks: list[Tensor]) -> None:
+    """Raise unless the vectors of all codes that are used are finite; what others hold is never looked at."""
+    for book, mask in zip(codebooks, masks, strict=True):
+        bad = mask & ~book.isfinite().all(-1)
+        if bool(bad.any()):
+            raise InvalidArgument(
+                "CodebookGenerator.codebook",
+                got=f"NaN or infinity in {int(bad.sum())} codes",
+                expected="finite vectors",
+                hint="if training never used these, say which it did: used=codebook.isfinite().all(-1)",
+            )
+
+
+def check_summed(codebooks: list[Tensor], shapes: list[tuple[int, ...]], project: Callable[[Tensor], Tensor]) -> None:
+    """Raise if a projection with a bias, of grids that are likely summed, would add that bias once a grid."""
+    if len(shapes) < 2 or len(set(shapes)) > 1:
+        return
+    bias = projected(torch.zeros_like(codebooks[0][..., :1, :]), project)
+    if bool(bias.any()):
+        raise InvalidArgument(
+            "CodebookGenerator.project",
+            got=f"one with a bias, of {len(shapes)} grids of the same shape: a sum of them would have it {len(shapes)} "
+            "times",
+            expected="a linear one, or none",
+            hint="project the sum in the decoder: decoder=lambda *e: net(project(sum(e))), in the decoder's layout",
+        )
 
 
 @torch.no_grad()

@@ -62,7 +62,7 @@ def stand_ins(codebook: Tensor, used: Tensor) -> Tensor:
 def _nearest_used(codebook: Tensor, used: Tensor) -> Tensor:
     alias = torch.arange(len(codebook), device=codebook.device)
     kept = alias[used]
-    vectors = codebook.to(torch.promote_types(codebook.dtype, torch.float32))
+    vectors = codebook.to(torch.promote_types(codebook.dtype, torch.float32)).nan_to_num()
     for part in alias[~used].split(_CHUNK):
         alias[part] = kept[torch.cdist(vectors[part], vectors[kept]).argmin(1)]
     return alias

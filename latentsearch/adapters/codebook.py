@@ -9,15 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_flag, require_function
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
 from latentsearch._context import ordinary, undisturbed
-from latentsearch.adapters._check import check_generator, home_of, modules_behind
-from latentsearch.adapters._grids import Grid, checked_grids, joined, listed, projected
-from latentsearch.adapters._precision import raised
+from latentsearch._watch import Watch, modules_behind
+from latentsearch.adapters._arguments import check_functions
+from latentsearch.adapters._check import check_generator, hint_on_meta, home_of
+from latentsearch.adapters._door import entering, leaving
+from latentsearch.adapters._grids import Grid, check_finite, check_summed, checked_grids, joined, listed, projected
 from latentsearch.adapters._used import checked_masks
-from latentsearch.adapters._watch import Watch
 from latentsearch.adapters.patches import Patches, find_patches
-from latentsearch.errors import InvalidArgument, Unsupported, describe
+from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
 from latentsearch.priors import UniformCodes
 from latentsearch.protocols import Prior
 from latentsearch.spaces import Discrete
@@ -45,8 +47,8 @@ class CodebookGenerator:
 
     Args:
         decoder: Embeddings ``(N, D, *S)`` (or ``(N, *S, D)``, see layout) to outputs ``(N, *O)``.
-        codebook: ``(K, D)``; ``(*S, K, D)`` where positions have codebooks of their own; a list
-            for several grids.
+        codebook: ``(K, D)``; ``(*S, K, D)`` where positions have codebooks of their own; a list, or ``(Q, K, D)`` for
+            Q shapes, for several grids.
         shape: S, the shape of the grid of codes; a list for several grids.
         layout: Where the decoder expects the D channels.
         project: Applied to each code before the decoder sees it, as where a quantiser works in a
@@ -94,20 +96,22 @@ class CodebookGenerator:
         prior: Prior | None = None,
         check: bool = True,
     ) -> None:
-        if not callable(decoder):
-            raise InvalidArgument(
-                "CodebookGenerator.decoder", got=type(decoder).__name__, expected="a module or function of embeddings"
-            )
+        name = type(self).__name__
+        require_function(f"{name}.decoder", decoder, "a module or function of embeddings")
+        check_functions(name, encode=encode, project=project, output_transform=output_transform)
+        require_flag(f"{name}.check", check)
         if layout not in ("channels_first", "channels_last"):
             raise InvalidArgument(
                 "CodebookGenerator.layout", got=repr(layout), expected="'channels_first' or 'channels_last'"
             )
         codebooks, shapes = checked_grids(codebook, shape)
-        self.several = not isinstance(codebook, Tensor)
+        self.several = len(codebooks) > 1 or not isinstance(codebook, Tensor)
         self.layout = layout
         self.decoder, self._encoder, self.output_transform = decoder, encode, output_transform
         self.output_range, self.device = output_range, codebooks[0].device
         with undisturbed(self.device):
+            if project is not None:
+                check_summed(codebooks, shapes, project)
             books = [ordinary(book if project is None else projected(book, project)).detach() for book in codebooks]
             self._join(books, shapes, used)
             self.prior: Prior = prior if prior is not None else self._uniform()
@@ -119,6 +123,7 @@ class CodebookGenerator:
     ) -> None:
         """Make one codebook of all, and one space."""
         masks = checked_masks(used, codebooks, self.several)
+        check_finite(codebooks, masks)
         book, self._alias, self._grids = joined(codebooks, masks, shapes)
         positions = sum(grid.positions for grid in self._grids)
         self.space = Discrete((positions,) if self.several else shapes[0], book.shape[-2])
@@ -150,9 +155,8 @@ class CodebookGenerator:
     def decode_embedding(self, e: Tensor) -> Tensor:
         """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
         grids = self._split_embedding(e) if self.several else [e]
-        output = self.decoder(*(self._laid_out(grid).to(self._native) for grid in grids))
-        output = output if self.output_transform is None else self.output_transform(output)
-        return raised(output, self.dtype)
+        output = self.decoder(*(entering(self._laid_out(grid), self._native) for grid in grids))
+        return leaving("CodebookGenerator", output, self.output_transform, self.dtype)
 
     @cached_property
     def patches(self) -> Patches:
@@ -193,7 +197,7 @@ class CodebookGenerator:
         """
         if self._encoder is None:
             raise Unsupported("CodebookGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        found = self._encoder(output.to(self._native))
+        found = self._encoder(entering(output, self._native))
         parts = [found] if isinstance(found, Tensor) else list(found)
         if len(parts) != len(self._grids):
             raise InvalidArgument(
@@ -269,9 +273,11 @@ class CodebookGenerator:
         error = self._failure(z)
         if error is None:
             return
+        if isinstance(error, LatentSearchError):
+            raise error
         given = self.layout
         self.layout = "channels_last" if given == "channels_first" else "channels_first"
-        hint = "check that the codebook's width is what the decoder takes, or give project="
+        hint = hint_on_meta(self.decoder) or self._width_or_shape()
         if self._failure(z) is None:
             hint = f"it takes layout={self.layout!r}"
         self.layout = given
@@ -282,6 +288,13 @@ class CodebookGenerator:
             expected="one that takes them",
             hint=hint,
         ) from error
+
+    def _width_or_shape(self) -> str:
+        """What the decoder may not like; of a grid of another size it would fail alike, so both are named."""
+        return (
+            f"check that shape={tuple(self.space.shape)} is the grid's, that the codebook's width is what the decoder "
+            "takes, or give project="
+        )
 
     def _split_or_whole(self, z: Tensor) -> list[Tensor]:
         return self._split_embedding(self.embed(z)) if self.several else [self.embed(z)]

@@ -7,15 +7,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_flag, require_function
 from latentsearch._context import undisturbed
-from latentsearch.adapters._check import check_frozen, check_generator, home_of, modules_behind
+from latentsearch._watch import Watch, modules_behind
+from latentsearch.adapters._arguments import check_functions, known_device, known_dtype
+from latentsearch.adapters._check import check_frozen, check_generator, hint_on_meta, home_of
+from latentsearch.adapters._door import entering, leaving, raised
 from latentsearch.adapters._moments import moments
-from latentsearch.adapters._precision import raised
-from latentsearch.adapters._watch import Watch
-from latentsearch.errors import InvalidArgument, Unsupported
+from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported
 from latentsearch.priors import StandardNormal
 from latentsearch.protocols import Prior
 from latentsearch.spaces import Continuous
+
+_RESHAPE = "check shape=, device= and dtype=, or wrap the decoder in a function that reshapes"
 
 
 class ContinuousGenerator:
@@ -66,22 +70,17 @@ class ContinuousGenerator:
         dtype: torch.dtype | None = None,
         check: bool = True,
     ) -> None:
-        if not callable(decoder):
-            raise InvalidArgument(
-                "ContinuousGenerator.decoder",
-                got=type(decoder).__name__,
-                expected="a module or function from latents to outputs",
-            )
+        name = type(self).__name__
+        require_function(f"{name}.decoder", decoder, "a module or function from latents to outputs")
+        check_functions(name, encode=encode, posterior=posterior, output_transform=output_transform)
+        require_flag(f"{name}.check", check)
         self.space = Continuous(shape)
         home = home_of(decoder) or (torch.device("cpu"), torch.get_default_dtype())
-        self.device = torch.device(device) if device is not None else home[0]
-        self._native = dtype or home[1]
+        self.device = known_device(f"{name}.device", device, home[0])
+        self._native = known_dtype(f"{name}.dtype", dtype, home[1])
         # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
         self.dtype = torch.promote_types(self._native, torch.float32)
         self.prior: Prior = prior if prior is not None else StandardNormal(self.space.shape, self.dtype)
-        if posterior is not None and not callable(posterior):
-            expected = "a function from outputs to mean and standard deviation"
-            raise InvalidArgument("ContinuousGenerator.posterior", got=type(posterior).__name__, expected=expected)
         self._decoder, self._encoder, self._transform = decoder, encode, output_transform
         self._posterior = posterior
         self.output_range = output_range
@@ -98,9 +97,8 @@ class ContinuousGenerator:
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, *S)`` to outputs ``(N, *O)``."""
-        output = self._decoder(z.to(self._native))
-        output = output if self._transform is None else self._transform(output)
-        return raised(output, self.dtype)
+        output = self._decoder(entering(z, self._native))
+        return leaving("ContinuousGenerator", output, self._transform, self.dtype)
 
     def encode(self, output: Tensor) -> Tensor:
         """Outputs ``(N, *O)`` to latents ``(N, *S)``.
@@ -110,7 +108,7 @@ class ContinuousGenerator:
         """
         if self._encoder is None:
             raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        return raised(self._encoder(output.to(self._native)), self.dtype)
+        return raised(self._encoder(entering(output, self._native)), self.dtype)
 
     def posterior(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs ``(N, *O)`` to the mean and the standard deviation of q(z|x), ``(N, *S)`` each.
@@ -122,7 +120,7 @@ class ContinuousGenerator:
         if self._posterior is None:
             expected = "posterior= on wrapping"
             raise Unsupported("ContinuousGenerator.posterior", got="no posterior", expected=expected)
-        found: object = self._posterior(output.to(self._native))
+        found: object = self._posterior(entering(output, self._native))
         mean, deviation = moments("ContinuousGenerator.posterior", found, (len(output), *self.space.shape))
         return raised(mean, self.dtype), raised(deviation, self.dtype)
 
@@ -148,10 +146,12 @@ class ContinuousGenerator:
         try:
             with torch.no_grad():
                 self.decode(torch.zeros(shape, device=self.device, dtype=self.dtype))
+        except LatentSearchError:
+            raise
         except Exception as error:
             raise InvalidArgument(
                 "ContinuousGenerator.decoder",
                 got=f"a decoder that fails on latents {shape} with {type(error).__name__}: {error}",
                 expected="one that takes (N, *shape)",
-                hint="check shape=, device= and dtype=, or wrap the decoder in a function that reshapes",
+                hint=hint_on_meta(self._decoder) or _RESHAPE,
             ) from error

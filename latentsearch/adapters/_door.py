@@ -1,0 +1,54 @@
+"""A decoder's door, and an encoder's: a copy in its own dtype goes in, and float32 at least comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latentsearch._context import ordinary
+from latentsearch.errors import InvalidArgument
+
+
+def entering(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy in ``dtype``: what changes its argument in place changes nothing of the caller's."""
+    return x.to(dtype, copy=True)
+
+
+def leaving(what: str, output: object, transform: Callable[[Tensor], Tensor] | None, dtype: torch.dtype) -> Tensor:
+    """What a decoder gave, transformed, and in ``dtype`` if it is floating.
+
+    Raises:
+        InvalidArgument: If it is no tensor.
+    """
+    if not isinstance(output, Tensor):
+        raise InvalidArgument(
+            f"{what}.decoder",
+            got=f"a {type(output).__name__}",
+            expected="a tensor (N, *O)",
+            hint=_picked(output),
+        )
+    return raised(output if transform is None else transform(output), dtype)
+
+
+def raised(output: Tensor, dtype: torch.dtype) -> Tensor:
+    """A floating tensor in ``dtype``, of inference mode no more; what is none, such as a tuple, for checks to name."""
+    if isinstance(output, Tensor) and output.is_floating_point():
+        return ordinary(output).to(dtype)
+    return output
+
+
+def _picked(output: object) -> str:
+    """How the tensor is picked out of what holds it."""
+    if isinstance(output, (tuple, list)):
+        return "pick it in a lambda, for instance lambda z: net(z)[0]"
+    if isinstance(output, dict):
+        names = [repr(name) for name, value in output.items() if isinstance(value, Tensor)]
+        return f"pick it in a lambda, for instance lambda z: net(z)[{names[0] if names else '...'}]"
+    names = [name for name, value in vars(output).items() if isinstance(value, Tensor)] if _has_fields(output) else []
+    return f"pick it in a lambda, for instance lambda z: net(z).{names[0] if names else 'sample'}"
+
+
+def _has_fields(output: object) -> bool:
+    return hasattr(output, "__dict__")
