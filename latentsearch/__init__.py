@@ -27,7 +27,7 @@ from latentsearch.constraints import (
     Within,
     constraint,
 )
-from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, SearchFailed, Unsupported
+from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, MissingFile, SearchFailed, Unsupported
 from latentsearch.fitting import FitWarning, fit_actor, fit_actor_by_rule, fit_critic, fit_prior
 from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
 from latentsearch.noise import Noise, problem_seeds
@@ -139,6 +139,7 @@ __all__ = [
     "MALASearch",
     "Matches",
     "MatchesTokens",
+    "MissingFile",
     "Near",
     "Noise",
     "Observed",

@@ -20,7 +20,8 @@ from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from latentsearch.errors import BrokenFile
+from latentsearch._checks import require_file_path
+from latentsearch.errors import BrokenFile, MissingFile
 
 _log = logging.getLogger("latentsearch")
 
@@ -29,7 +30,8 @@ _HEADER, _CHECKSUM = "latentsearch", "sha256"
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a file whole or not at all: a temporary file beside it, then an atomic rename."""
-    path = Path(path).expanduser()
+    # What a link leads to is written, and the link stays.
+    path = require_file_path("path", path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of this process: another one may write to the same path.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -63,8 +65,10 @@ def load(
 
     Raises:
         BrokenFile: If the file is no safetensors file, is cut short, is not what was written, or is of another kind.
+        MissingFile: If there is none.
+        InvalidArgument: If the path is none, or that of a folder.
     """
-    data = Path(path).expanduser().read_bytes()
+    data = _bytes_of(path)
     try:
         tensors = deserialise(data)
         metadata = _metadata(data)
@@ -78,6 +82,13 @@ def load(
         raise BrokenFile(f"{path} is damaged: its checksum is not that of what it holds")
     moved = {name: tensor.to(device) for name, tensor in tensors.items()}
     return _Held(path, moved), _Held(path, header)
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+    found = require_file_path("path", path)
+    if not found.exists():
+        raise MissingFile(f"{found} is not there")
+    return found.read_bytes()
 
 
 class _Held(dict[str, Any]):

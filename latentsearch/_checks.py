@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeGuard
@@ -78,6 +77,13 @@ def require_function(name: str, value: object, expected: str) -> None:
         raise InvalidArgument(name, got=in_short(value), expected=expected)
 
 
+def require_numbers(name: str, value: object) -> None:
+    """Raise unless a setting is a finite number, or a list of such."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not values or not all(map(is_number, values)):
+        raise InvalidArgument(name, got=repr(value), expected="a number, or one a problem")
+
+
 def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless a setting is one of a few."""
     if value not in choices:
@@ -103,16 +109,16 @@ def in_short(value: object) -> str:
     return repr(value) if value is None or isinstance(value, (str, bytes, Real)) else type(value).__name__
 
 
-def common_problems(what: str, sizes: Iterable[int]) -> int:
-    """The one number of problems among sizes that agree or are 1."""
-    several = set(sizes) - {1}
-    if len(several) > 1:
+def common_problems(what: str, **parts: Tensor) -> int:
+    """The one number of problems that parts have rows for, or 1 where all have one row."""
+    several = {name: len(part) for name, part in parts.items() if len(part) != 1}
+    if len(set(several.values())) > 1:
         raise InvalidArgument(
             what,
-            got=f"parts for {' and '.join(map(str, sorted(several)))} problems",
+            got=" and ".join(f"{name} for {count} problems" for name, count in several.items()),
             expected="the same number of problems everywhere, or 1",
         )
-    return several.pop() if several else 1
+    return next(iter(several.values()), 1)
 
 
 def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: str = "") -> Tensor:
@@ -120,6 +126,10 @@ def check_per_problem(what: str, tensor: object, *, finite: bool = False, hint: 
     if not isinstance(tensor, Tensor) or tensor.ndim == 0 or tensor.shape[0] == 0:
         got = describe(tensor) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise InvalidArgument(what, got=got, expected="a tensor with one row a problem", hint=_as_rows(tensor))
+    if tensor.is_meta:
+        raise InvalidArgument(
+            what, got=describe(tensor), expected="a tensor that holds something", hint="load it first"
+        )
     if tensor.is_floating_point():
         for kind, bad in (("NaN", tensor.isnan()), ("infinity", tensor.isinf() & finite)):
             if bool(bad.any()):
@@ -140,10 +150,23 @@ def _as_rows(data: object) -> str:
     return ""
 
 
-def require_file_path(what: str, path: str | os.PathLike[str]) -> Path:
-    """A path that a file can be written to, ``~`` expanded; raises InvalidArgument for a folder, and for nothing."""
+def require_file_path(what: str, path: object) -> Path:
+    """A path that a file can be read from or written to, ``~`` expanded.
+
+    Raises:
+        InvalidArgument: For what is no path, for a folder, and for what is there and is no regular file.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InvalidArgument(what, got=in_short(path), expected="a path of a file")
     found = Path(path).expanduser()
     if found.is_dir():
-        hint = f"name a file in it, such as {found / 'report.html'}"
-        raise InvalidArgument(what, got=f"the folder {os.fspath(path) or '.'}", expected="a path of a file", hint=hint)
+        hint = f"name a file in it, such as {found / "name.safetensors"}"
+        raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected="a path of a file", hint=hint)
+    if found.exists() and not found.is_file():
+        got, expected = f"{found}, which is a device or a pipe", "a path of a regular file"
+        raise InvalidArgument(what, got=got, expected=expected)
+    for above in found.parents:
+        if above.exists() and not above.is_dir():
+            got, expected = f"{found}, which is below the file {above}", "a path of a file in a folder"
+            raise InvalidArgument(what, got=got, expected=expected)
     return found

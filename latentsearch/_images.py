@@ -87,19 +87,31 @@ def require_range(what: str, images: Tensor, outputs: Tensor, declared: tuple[fl
     wanted = own if declared is None else Span(*declared)
     slack = _SLACK * (wanted.high - wanted.low)
     beyond = found.low < wanted.low - slack or found.high > wanted.high + slack
-    hint = _to_range(found, wanted)
+    hint = transform("images", found, wanted, known=declared is not None)
     # What a decoder gives of a few latents is not its whole range: there the common mistakes count, and no others.
     if hint or (declared is not None and beyond):
         lie = f"the decoder's outputs, which lie in {own}" if declared is None else f"output_range, {wanted}"
         raise InvalidArgument(what, got=f"values in {found}", expected=f"images in the range of {lie}", hint=hint)
 
 
-def require_no_bytes(what: str, target: Tensor, outputs: Tensor) -> None:
-    """Raise if a target goes up to 255, and outputs like these go up to 1."""
+def require_target(what: str, target: Tensor, outputs: Tensor, declared: tuple[float, float] | None) -> None:
+    """Raise if a target is plainly in another range than outputs; where that is not known, if it is of bytes.
+
+    Args:
+        what: The argument, for the message.
+        target: ``(n,)``, the elements of it that count.
+        outputs: ``(m, *O)`` of the decoder.
+        declared: The range that the generator was wrapped with; None where it was not said.
+    """
     found, own = bulk_of(target), bulk_of(outputs)
-    if found.low >= 0 and _BYTES < found.high <= 255 and max(-own.low, own.high) < 2:
-        hint = f"target / {'255' if own.low > -0.5 else '127.5 - 1'}"
-        raise InvalidArgument(what, got=f"values in {found}", expected=f"the outputs' range, {own} here", hint=hint)
+    if declared is not None:
+        hint = transform("target", found, Span(*declared), known=True)
+    else:
+        of_bytes = found.low >= 0 and _BYTES < found.high <= 255 and max(-own.low, own.high) < 2
+        hint = transform("target", found, own, known=False) if of_bytes else ""
+    if hint:
+        expected = f"the outputs' range, {own} here" if declared is None else f"output_range, {Span(*declared)}"
+        raise InvalidArgument(what, got=f"values in {found}", expected=expected, hint=hint)
 
 
 def bulk_of(images: Tensor) -> Span:
@@ -124,13 +136,57 @@ def shown_range(images: Iterable[Tensor]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _to_range(found: Span, own: Span) -> str:
-    """What takes images to a decoder's range from the one that they are in, where that is a common mistake."""
-    unit, signed = own.low > -0.5 and own.high < 1.6, -1.6 < own.low <= -0.5 and own.high < 1.6
-    if found.low >= 0 and _BYTES < found.high <= 255:
-        return "images / 255" if unit else "images / 127.5 - 1" if signed else ""
-    if unit and -1.5 < found.low < -0.5 and found.high < 1.5:
-        return "(images + 1) / 2"
-    if found.low >= -0.01 and 0.5 < found.high <= 1.1:
-        return "2 * images - 1" if signed else "images * 255" if own.low > -10 and own.high > 50 else ""
-    return ""
+# Ranges that images are kept in, and how one becomes another where that has a shorter form than a product and a sum.
+_BYTE, _UNIT, _SIGNED, _CENTRED = Span(0, 255), Span(0, 1), Span(-1, 1), Span(-0.5, 0.5)
+_SHORT = {
+    (_BYTE, _UNIT): "{} / 255",
+    (_BYTE, _SIGNED): "{} / 127.5 - 1",
+    (_SIGNED, _UNIT): "({} + 1) / 2",
+    (_UNIT, _SIGNED): "2 * {} - 1",
+    (_UNIT, _BYTE): "{} * 255",
+    (_UNIT, _CENTRED): "{} - 0.5",
+    (_CENTRED, _UNIT): "{} + 0.5",
+    (_SIGNED, _CENTRED): "{} / 2",
+    (_CENTRED, _SIGNED): "2 * {}",
+}
+
+
+def transform(name: str, found: Span, wanted: Span, *, known: bool) -> str:
+    """What takes images to another range, where they are in one that is a common mistake; empty where they are not.
+
+    ``known`` says whether the other range is known, or is where a few outputs happen to lie.
+    """
+    source, target = _kept_in(found), _usual(wanted) if known else _likely(wanted)
+    if source is None or target is None or source == target:
+        return ""
+    if (source, target) in _SHORT:
+        return _SHORT[source, target].format(name)
+    scale = (target.high - target.low) / (source.high - source.low)
+    return f"{name} * {scale:.4g} + {target.low - source.low * scale:.4g}".replace("+ -", "- ")
+
+
+def _kept_in(found: Span) -> Span | None:
+    """The range that images seem to be kept in."""
+    if found.low >= -0.01:
+        return _BYTE if _BYTES < found.high <= 255 else _UNIT if 0.5 < found.high <= 1.1 else None
+    if found.low >= -0.55 and 0.2 < found.high <= 0.55:
+        return _CENTRED
+    return _SIGNED if -1.5 < found.low < -0.55 and found.high < 1.5 else None
+
+
+def _usual(wanted: Span) -> Span:
+    """One of the usual ranges, if a range is about that; else itself."""
+    for usual in (_UNIT, _CENTRED, _SIGNED, _BYTE):
+        slack = _SLACK * (usual.high - usual.low)
+        if abs(wanted.low - usual.low) <= slack and abs(wanted.high - usual.high) <= slack:
+            return usual
+    return wanted
+
+
+def _likely(own: Span) -> Span | None:
+    """The range that a decoder has whose outputs lie there; None where that is anyone's guess."""
+    if own.low > -0.5 and own.high < 1.6:
+        return _UNIT
+    if -1.6 < own.low <= -0.5 and own.high < 1.6:
+        return _SIGNED
+    return _BYTE if own.low > -10 and own.high > _BYTES else None

@@ -44,13 +44,14 @@ class Watch:
 
     Args:
         modules: Those known beforehand, which may run without being called, by a method of theirs.
+        weights: Whether weights are looked at as well as buffers, which takes copies of them.
 
     Attributes:
         ran: The modules, in the order of their first call.
     """
 
-    def __init__(self, modules: Iterable[nn.Module] = ()) -> None:
-        self.known = list(modules)
+    def __init__(self, modules: Iterable[nn.Module] = (), *, weights: bool = True) -> None:
+        self.known, self._weights = list(modules), weights
         self.ran: dict[int, nn.Module] = {}
         self._thread = threading.get_ident()
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
@@ -93,6 +94,11 @@ class Watch:
         """The kinds of those that ran and, being in train mode, mix or drop."""
         return stateful(self.ran.values())
 
+    def on_meta(self) -> list[str]:
+        """The kinds of those that ran with weights that are nowhere; an offloaded module fetches its own in between."""
+        found = (m for m in self.ran.values() if any(t.is_meta for t in m.parameters(recurse=False)))
+        return sorted({type(m).__name__ for m in found if not (m._forward_pre_hooks or "forward" in vars(m))})
+
     def hint(self) -> str:
         """What helps against changing outputs, by what ran."""
         ran = (*self.known, *self.ran.values())
@@ -112,7 +118,8 @@ class Watch:
             self._remember(module, recurse=isinstance(module, torch.jit.ScriptModule))
 
     def _remember(self, module: nn.Module, *, recurse: bool) -> None:
-        for tensor in (*module.parameters(recurse), *module.buffers(recurse)):
+        weights = module.parameters(recurse) if self._weights else ()
+        for tensor in (*weights, *module.buffers(recurse)):
             # Those on meta are elsewhere when the module runs, and lazy ones come to be.
             if id(tensor) not in self._before and not tensor.is_meta and not is_lazy(tensor):
                 self._before[id(tensor)] = tensor, tensor.detach().clone()

@@ -79,6 +79,10 @@ class BrokenFile(LatentSearchError, RuntimeError):
     """A file that is not what it should be: a result, a checkpoint, or weights."""
 
 
+class MissingFile(BrokenFile, FileNotFoundError):
+    """A file that is not there."""
+
+
 def describe(tensor: Tensor) -> str:
     """Shape, dtype and device of a tensor in words, for error messages."""
     kind = str(tensor.dtype).removeprefix("torch.")

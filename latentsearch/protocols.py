@@ -109,6 +109,9 @@ class CalibratedPrior(Prior, Protocol):
 
 def require_prior(what: str, prior: object) -> None:
     """Raise InvalidArgument unless an argument is a Prior."""
+    if isinstance(prior, type):
+        got, hint = f"the class {prior.__name__}", f"make one: {prior.__name__}(...)"
+        raise InvalidArgument(what, got=got, expected="an object with sample, log_prob and space", hint=hint)
     if isinstance(prior, Prior):
         return
     hint = ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Score
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Status(IntEnum):
         BUDGET: The next step could not be paid for.
         STALLED: A stopping rule: the method made no progress for as long as its patience lasts. It proves nothing.
         REPEATED: A grid of codes came back, so a method without memory would cycle.
-        NONFINITE: NaN in the state or the score.
+        NONFINITE: NaN in the state or the score; a loss of minus infinity counts as such, or it would win for ever.
         INTERRUPTED: Ctrl-C, or a callback that returned True.
         FINISHED: The method came to the end of its schedule.
         OPTIMAL: Proven that nothing is better among what the method covers. Of swap methods that is a 1-swap local
@@ -74,6 +76,8 @@ class Trace:
 
     def loss_at(self, evaluations: float) -> Tensor:
         """``(B,)``: the best loss of each problem after at most ``evaluations`` evaluations."""
+        if not isinstance(evaluations, Real) or isinstance(evaluations, bool):
+            raise InvalidArgument("Trace.loss_at", got=repr(evaluations), expected="a number of evaluations")
         affordable = torch.where(self.evaluations <= evaluations, self.loss, torch.inf)
         if not len(affordable):
             return torch.full(self.loss.shape[1:], torch.inf, dtype=self.loss.dtype, device=self.loss.device)
@@ -158,7 +162,7 @@ class SearchResult:
         """Read what ``save`` wrote.
 
         Raises:
-            BrokenFile: If the file is cut short or holds something else.
+            BrokenFile: If the file is cut short, damaged or not there, or holds something else.
         """
         tensors, header = _checkpoint.load(path, kind="result", device=device)
 

@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count, require_file_path, require_flag
 from latentsearch.errors import InvalidArgument
 
 
@@ -104,28 +105,26 @@ class Run:
         for name in ("evaluations", "steps", "seconds"):
             limit = getattr(self, name)
             values = [] if limit is None else list(limit) if isinstance(limit, Sequence) else [limit]
-            if not all(isinstance(v, Real) and not isinstance(v, bool) and float(v) >= 0 for v in values):
-                raise InvalidArgument(f"Run.{name}", got=repr(limit), expected="numbers >= 0, or None for no limit")
+            if isinstance(limit, str) or not all(_is_limit(v, whole=name == "steps") for v in values):
+                kind = "whole numbers" if name == "steps" else "numbers"
+                raise InvalidArgument(f"Run.{name}", got=repr(limit), expected=f"{kind} >= 0, or None for no limit")
         for name in ("checkpoint_every", "compact_every", "chunk_rows"):
             count = getattr(self, name)
-            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-                raise InvalidArgument(f"Run.{name}", got=repr(count), expected="a whole number of at least 1")
+            if count is not None or name == "checkpoint_every":
+                require_count(f"Run.{name}", count)
+        for name in ("progress", "patches"):
+            require_flag(f"Run.{name}", getattr(self, name))
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
             raise InvalidArgument("Run.callbacks", got=repr(self.callbacks), expected="a list of functions of one Step")
-        if self.stop_when_satisfied not in (None, True, False):
+        if self.stop_when_satisfied is not None and not isinstance(self.stop_when_satisfied, bool):
             got = repr(self.stop_when_satisfied)
             raise InvalidArgument("Run.stop_when_satisfied", got=got, expected="True, False, or None")
         self._check_checkpoint()
         self._check_speed()
 
     def _check_checkpoint(self) -> None:
-        if self.checkpoint is None:
-            return
-        if not isinstance(self.checkpoint, (str, os.PathLike)):
-            raise InvalidArgument("Run.checkpoint", got=repr(self.checkpoint), expected="a path of a file, or None")
-        if os.path.isdir(self.checkpoint):
-            got, hint = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as search.safetensors"
-            raise InvalidArgument("Run.checkpoint", got=got, expected="a path of a file", hint=hint)
+        if self.checkpoint is not None:
+            require_file_path("Run.checkpoint", self.checkpoint)
 
     def stops(self, required: bool) -> bool:
         """Whether a problem ends with the first row that satisfies its goal, as it is said here or in the goal."""
@@ -133,8 +132,8 @@ class Run:
 
     def _check_speed(self) -> None:
         dtype = self.autocast
-        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-            expected = "a floating dtype of torch's, such as torch.bfloat16, or None"
+        if dtype is not None and dtype not in (torch.bfloat16, torch.float16):
+            expected = "torch.bfloat16 or torch.float16, or None"
             raise InvalidArgument("Run.autocast", got=repr(dtype), expected=expected)
         if not isinstance(self.compile, (bool, str)):
             raise InvalidArgument("Run.compile", got=repr(self.compile), expected="True, False, or a backend's name")
@@ -154,3 +153,8 @@ class Run:
                 f"Run.{name}", got=f"{len(limit)} values", expected=f"one value, or one for each of {problems} problems"
             )
         return list(limit)
+
+
+def _is_limit(value: object, *, whole: bool) -> bool:
+    good = isinstance(value, Real) and not isinstance(value, bool) and float(value) >= 0
+    return good and (not whole or isinstance(value, Integral) or value == math.inf)

@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "mask hides all": (lambda: ls.MatchesTokens(TOKENS, mask=0 * TOKENS), "got a mask that hides everything"),
     "mask of logits": (lambda: ls.MatchesTokens(TOKENS, mask=torch.ones(2, 3, 1)), r"broadcasts to \(2, 3\)"),
     "mask without its row": (lambda: ls.MatchesTokens(TOKENS, mask=torch.ones(3)), r"as many dim.*mask\[None\]"),
-    "other problems": (lambda: ls.MatchesTokens(TOKENS, mask=torch.ones(3, 3)), "2 and 3 problems"),
+    "other problems": (lambda: ls.MatchesTokens(TOKENS, mask=torch.ones(3, 3)), "tokens for 2 problems and mask for 3"),
 }
 
 

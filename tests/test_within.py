@@ -92,7 +92,7 @@ def test_a_sum_holds_one_limit_and_no_weight_turns_it_round():
         (torch.zeros(1, 4), float("nan"), "positive distance"),
         (torch.zeros(1, 4, dtype=torch.int64), 1.5, "whole number"),
         (torch.zeros(1, 4, dtype=torch.int32), 1, "int64"),
-        (torch.zeros(2, 4), torch.ones(3), "2 and 3 problems"),
+        (torch.zeros(2, 4), torch.ones(3), "source for 2 problems and radius for 3"),
     ],
 )
 def test_bad_balls_are_refused(source, radius, message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -34,15 +34,12 @@ def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
     return None
 
 
+_ON_META = "its weights are on meta: load them first, or say device= where an offloaded model runs"
+
+
 def hint_on_meta(function: object) -> str:
     """What to do about weights that are nowhere yet; empty where all are somewhere."""
-    return _hint_on_meta(_weights_behind(function))
-
-
-def _hint_on_meta(weights: Iterable[Tensor]) -> str:
-    if any(tensor.is_meta for tensor in weights):
-        return "some of its weights are on meta: load them first, or say device= where an offloaded model runs"
-    return ""
+    return _ON_META if any(tensor.is_meta for tensor in _weights_behind(function)) else ""
 
 
 def _weights_behind(function: object) -> Iterator[Tensor]:
@@ -71,7 +68,6 @@ def check_generator(
     _check_prior(f"{name}.prior", generator)
     z, others = _trial_latents(name, generator).split(_ROWS)
     output = _decoded(name, generator, watch, z)
-    check_frozen(f"{name}.decoder", watch)
     _check_again(name, generator, watch, z, output)
     _check_rows(name, generator, z, others, output)
     if output_range is not None:
@@ -128,7 +124,7 @@ _DYNAMIC = (
 
 def _decoded(name: str, generator: Generator, watch: Watch, z: Tensor) -> Tensor:
     output = _in_parts(name, generator, z, _DYNAMIC)
-    on_meta = _hint_on_meta(tensor for module in watch.known for tensor in module.parameters())
+    check_frozen(f"{name}.decoder", watch)
     if not output.is_floating_point() or output.ndim < 2 or len(output) != len(z):
         raise InvalidArgument(
             f"{name}.decoder",
@@ -140,16 +136,22 @@ def _decoded(name: str, generator: Generator, watch: Watch, z: Tensor) -> Tensor
             f"{name}.decoder",
             got=describe(output),
             expected=f"outputs on the latents' device, {z.device}",
-            hint=on_meta,
         )
     if not bool(output.isfinite().all()):
         got, expected = "outputs with NaN or infinity", "finite outputs"
-        raise InvalidArgument(f"{name}.decoder", got=got, expected=expected, hint=on_meta)
+        raise InvalidArgument(f"{name}.decoder", got=got, expected=expected)
     return output
 
 
 def check_frozen(what: str, watch: Watch) -> None:
     """Raise if a layer drops values or mixes rows. Here that is certain to be seen; outputs show it only by chance."""
+    if watch.on_meta():
+        raise InvalidArgument(
+            what,
+            got=f"{' and '.join(watch.on_meta())} with weights on meta",
+            expected="weights that are loaded",
+            hint=_ON_META,
+        )
     if watch.stateful():
         raise InvalidArgument(
             what,

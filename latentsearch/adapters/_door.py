@@ -22,14 +22,20 @@ def leaving(what: str, output: object, transform: Callable[[Tensor], Tensor] | N
     Raises:
         InvalidArgument: If it is no tensor.
     """
-    if not isinstance(output, Tensor):
-        raise InvalidArgument(
-            f"{what}.decoder",
-            got=f"a {type(output).__name__}",
-            expected="a tensor (N, *O)",
-            hint=_picked(output),
-        )
-    return raised(output if transform is None else transform(output), dtype)
+    try:
+        found: object = output if transform is None else transform(output)  # type: ignore[arg-type]  # which may pick
+    except Exception as error:
+        if isinstance(output, Tensor):
+            raise
+        raise _no_tensor(what, output) from error
+    if not isinstance(found, Tensor):
+        raise _no_tensor(what, found)
+    return raised(found, dtype)
+
+
+def _no_tensor(what: str, output: object) -> InvalidArgument:
+    got, expected = f"a {type(output).__name__}", "a tensor (N, *O)"
+    return InvalidArgument(f"{what}.decoder", got=got, expected=expected, hint=_picked(output))
 
 
 def raised(output: Tensor, dtype: torch.dtype) -> Tensor:

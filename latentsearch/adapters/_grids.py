@@ -65,6 +65,9 @@ def checked_grids(
                 expected="a floating (K, D)" + ("" if several else f", or ({listed(grid)}, K, D)"),
                 hint="for an nn.Embedding give its .weight",
             )
+        if book.is_meta:
+            got, expected = describe(book), "vectors that are loaded"
+            raise InvalidArgument("CodebookGenerator.codebook", got=got, expected=expected, hint="load the model first")
         if per_position and tuple(book.shape[:-2]) != grid:
             raise InvalidArgument(
                 "CodebookGenerator.codebook",

@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from latentsearch._checks import in_short, is_number, require_function, require_one_of
+from latentsearch._watch import modules_behind, stateful
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.spaces import Continuous, Discrete
 
@@ -17,14 +19,15 @@ Judge = Callable[[Tensor], Tensor]
 def require_judge(what: str, network: object, of: object) -> None:
     """Raise unless a network is callable and frozen, and reads outputs or latents."""
     name, _ = what.split(".")
-    if not callable(network):
-        expected = "a module or function to logits"
-        raise InvalidArgument(what, got=type(network).__name__, expected=expected)
-    if isinstance(network, nn.Module) and any(part.training for part in network.modules()):
-        hint = f"{what.split('.')[1]}.eval()"
-        raise InvalidArgument(what, got="a module in train mode", expected="a frozen one", hint=hint)
-    if of not in ("output", "latent"):
-        raise InvalidArgument(f"{name}.of", got=repr(of), expected="'output' or 'latent'")
+    require_function(what, network, "a module or function to logits")
+    if isinstance(network, type):
+        got, hint = in_short(network), f"make one: {network.__name__}(...)"
+        raise InvalidArgument(what, got=got, expected="a module or function to logits", hint=hint)
+    # Whatever else is behind a function is seen when it is tried, before a search.
+    if isinstance(network, nn.Module) and (kinds := stateful(network.modules())):
+        got, hint = f"a module with {' and '.join(kinds)} in train mode", f"{what.split('.')[1]}.eval()"
+        raise InvalidArgument(what, got=got, expected="a frozen one", hint=hint)
+    require_one_of(f"{name}.of", of, ("output", "latent"))
 
 
 def require_kind(what: str, network: object, *, exclusive: bool) -> None:
@@ -38,7 +41,7 @@ def require_kind(what: str, network: object, *, exclusive: bool) -> None:
 
 def require_threshold(what: str, threshold: float | None) -> None:
     """Raise unless a threshold is a probability, or None."""
-    if threshold is not None and not 0 < threshold < 1:
+    if threshold is not None and not (is_number(threshold) and 0 < threshold < 1):
         raise InvalidArgument(what, got=repr(threshold), expected="a probability in (0, 1), or None")
 
 
@@ -48,26 +51,44 @@ def logits_of(what: str, network: Judge, seen: Tensor, of: Of, *, alone: bool = 
     Raises:
         InvalidArgument: If the network fails on these, or gives something else.
     """
-    hint = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"
+    kind = what.split(".")[1]
     try:
         logits: object = network(seen)
     except Exception as error:
-        if of == "output" and isinstance(getattr(network, "space", None), (Continuous, Discrete)):
-            hint = 'it looks at latents: say of="latent"'
-        weights = network.parameters() if isinstance(network, nn.Module) else ()
-        elsewhere = {weight.device for weight in weights} - {seen.device}
-        if elsewhere:
-            home = seen.device
-            hint = f"it is on {elsewhere.pop()}, and {of}s on {home}: {what.split('.')[1]}.to('{home}')"
         raise InvalidArgument(
             what,
-            got=f"a {what.split('.')[1]} that fails on {describe(seen)} with {type(error).__name__}: {error}",
+            got=f"a {kind} that fails on {describe(seen)} with {type(error).__name__}: {error}",
             expected=f"one that takes the generator's {of}s",
-            hint=hint,
+            hint=_remedy(kind, network, seen, of),
         ) from error
     shaped = isinstance(logits, Tensor) and logits.ndim in ((1, 2) if alone else (2,)) and len(logits) == len(seen)
     if not isinstance(logits, Tensor) or not shaped:
         got = describe(logits) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         expected = "logits (N,) or (N, attributes)" if alone else "logits (N, classes)"
+        hint = _RESIZED if isinstance(logits, Tensor) else _picked(logits)
         raise InvalidArgument(what, got=f"{got} for {len(seen)} {of}s", expected=expected, hint=hint)
     return logits
+
+
+_RESIZED = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"
+
+
+def _remedy(kind: str, network: Judge, seen: Tensor, of: Of) -> str:
+    """What may help a network that fails: by where it is, what it computes in, and what it looks at."""
+    if of == "output" and isinstance(getattr(network, "space", None), (Continuous, Discrete)):
+        return 'it looks at latents: say of="latent"'
+    weights = [weight for module in modules_behind(network) for weight in module.parameters()]
+    elsewhere = {weight.device for weight in weights} - {seen.device}
+    if elsewhere:
+        return f"it is on {elsewhere.pop()}, and {of}s on {seen.device}: {kind}.to('{seen.device}')"
+    other = {weight.dtype for weight in weights if weight.is_floating_point()} - {seen.dtype}
+    if other and seen.is_floating_point():
+        return f"it computes in {other.pop()}: {kind}.float(), or lambda x: net(x.to(weights' dtype)).float()"
+    return _RESIZED
+
+
+def _picked(found: object) -> str:
+    """How logits are picked out of what holds them."""
+    if isinstance(found, (tuple, list)):
+        return "pick them: lambda x: net(x)[0]"
+    return "pick them: lambda x: net(x)['logits']" if isinstance(found, dict) else "pick them: lambda x: net(x).logits"

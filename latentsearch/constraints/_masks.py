@@ -17,7 +17,10 @@ def checked_mask(what: str, mask: Tensor, target: Tensor) -> Tensor:
         InvalidArgument: If the mask does not fit, leaves [0, 1], or hides everything of a row.
     """
     dtype = target.dtype if target.is_floating_point() else torch.float32
-    mask = check_per_problem(what, mask).to(dtype)
+    mask = check_per_problem(what, mask)
+    if mask.is_complex():
+        raise InvalidArgument(what, got=describe(mask), expected="weights in [0, 1]")
+    mask = mask.to(dtype)
     if mask.ndim != target.ndim or not _broadcasts(mask.shape[1:], target.shape[1:]):
         raise InvalidArgument(
             what,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._rows import per_row
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, describe
 
 DECODER = "decoder"  # the noise level that stands for the decoder's own error, until that is known
 
@@ -37,6 +37,9 @@ def noise_level(what: str, noise: float | Tensor | str | None, target: Tensor) -
             what, got=repr(noise), expected="a standard deviation, a tensor of one a problem, or 'decoder'"
         )
     level = torch.as_tensor(noise, dtype=dtype, device=target.device).reshape(-1)
+    if isinstance(noise, Tensor) and noise.ndim > 1:
+        hint = "errors of their own for pixels are a mask, or Observed(target / sigma, lambda x: x / sigma, noise=1)"
+        raise InvalidArgument(what, got=describe(noise), expected="a number, or one a problem, (B,)", hint=hint)
     if not len(level) or not bool((level.isfinite() & (level > 0)).all()):
         raise InvalidArgument(what, got=repr(noise), expected="positive standard deviations")
     return level

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from latentsearch._checks import common_problems
+from latentsearch._checks import is_whole, require_one_of
 from latentsearch.constraints._classifier import Judge, Of, logits_of, require_judge, require_kind, require_threshold
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Constraint, Score
 
 
@@ -52,16 +52,11 @@ class Classified(Constraint):
         require_judge("Classified.classifier", classifier, of)
         require_kind("Classified.classifier", classifier, exclusive=True)
         require_threshold("Classified.threshold", threshold)
-        self.label = torch.as_tensor(label).reshape(-1)
-        whole = self.label.dtype in (torch.int64, torch.int32, torch.uint8)
-        if not whole or not len(self.label) or int(self.label.min()) < 0:
-            raise InvalidArgument("Classified.label", got=repr(label), expected="an index of a class, or one a problem")
-        self.label = self.label.long()
-        if loss not in ("probability", "logit"):
-            raise InvalidArgument("Classified.loss", got=repr(loss), expected="'probability' or 'logit'")
+        self.label = _indices(label)
+        require_one_of("Classified.loss", loss, ("probability", "logit"))
         self.classifier, self.loss, self.threshold = classifier, loss, threshold
         self.reads: Of = of
-        self.problems = common_problems("Classified", (len(self.label),))
+        self.problems = len(self.label)
 
     @property
     def satisfied_at(self) -> float | None:
@@ -83,6 +78,14 @@ class Classified(Constraint):
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         logits = logits_of("Classified.classifier", self.classifier, self._read(output, latent), self.reads)
+        if logits.shape[1] == 1:
+            raise InvalidArgument(
+                "Classified.classifier",
+                got="one logit, (N, 1), of which the only class is certain",
+                expected="logits of two classes at least",
+                hint="one logit is an attribute: HasAttributes(net, of='output'); or make two of it: "
+                "lambda x: torch.cat([-net(x), net(x)], 1)",
+            )
         if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
             raise InvalidArgument(
                 "Classified.classifier",
@@ -94,3 +97,22 @@ class Classified(Constraint):
             raise InvalidArgument(
                 "Classified.label", got=str(int(self.label.max())), expected=f"a class in [0, {logits.shape[1]})"
             )
+
+
+def _indices(label: object) -> Tensor:
+    """``(B,)`` int64: one class, or one a problem."""
+    expected = "the index of a class, or whole numbers (B,), one a problem"
+    if isinstance(label, Tensor):
+        found, got = label, describe(label)
+    else:
+        one = isinstance(label, (list, tuple)) and all(map(is_whole, label))
+        if not (is_whole(label) or (one and label)):
+            raise InvalidArgument("Classified.label", got=repr(label), expected=expected)
+        found, got = torch.tensor(label), repr(label)
+    hint = "of one-hot vectors label.argmax(1) are the indices" if found.ndim > 1 else ""
+    if found.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        hint = hint or "whole numbers are label.long()"
+    whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+    if found.ndim > 1 or not whole or not found.numel() or int(found.min()) < 0:
+        raise InvalidArgument("Classified.label", got=got, expected=expected, hint=hint)
+    return found.reshape(-1).long()

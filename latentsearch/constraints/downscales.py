@@ -54,6 +54,7 @@ class Downscales(Constraint):
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("small", "noise")
+    pictured: ClassVar[tuple[str, ...]] = ("small",)
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Downscales(Constraint):
             raise InvalidArgument("Downscales.mode", got=f"'bicubic' for {describe(small)}", expected="'area'")
         self.factor, self.mode = factor, mode
         self.noise = noise_level("Downscales.noise", noise, small)
-        self.problems = common_problems("Downscales", (len(self.small), len(self.noise)))
+        self.problems = common_problems("Downscales", small=self.small, noise=self.noise)
 
     def shrink(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, H / factor, W / factor)``, and so with any axes, as the loss sees them."""
@@ -138,6 +139,10 @@ class Downscales(Constraint):
         return self._loss(nearest), self._loss(torch.maximum(low.abs(), high.abs()))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
+        if output.ndim == self.small.ndim + 1:
+            hint = "small[:, None] has one channel" if output.shape[1] == 1 else "small[None] adds the row"
+            expected = f"one as the outputs, {tuple(output.shape)[1:]}, in axes: (B, C, h, w), (B, C, t) ..."
+            raise InvalidArgument("Downscales.small", got=describe(self.small), expected=expected, hint=hint)
         if output.ndim != self.small.ndim or any(side % self.factor for side in output.shape[2:]):
             raise InvalidArgument(
                 "Downscales",

@@ -100,6 +100,8 @@ def _as_tensor(wanted: bool | Mapping[int, bool] | Tensor) -> Tensor:
             floating = wanted.detach().to(torch.float32)
             return floating[None] if floating.ndim == 1 else floating
     got = describe(wanted) if isinstance(wanted, Tensor) else repr(wanted)
+    if isinstance(wanted, Tensor) and wanted.is_floating_point() and bool(wanted.isnan().all(-1).any()):
+        got += " that asks for nothing"
     expected = "True, {number of an attribute: True or False}, or a tensor (A,) or (B, A) of ones, zeros and NaN"
     raise InvalidArgument("HasAttributes.wanted", got=got, expected=expected)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from typing_extensions import Self
 
 from latentsearch._checks import check_per_problem, common_problems
-from latentsearch._images import require_no_bytes
 from latentsearch._rows import mean_rows, per_row, sum_rows
 from latentsearch.constraints._distances import DISTANCES, Distance, check_floating, check_target
 from latentsearch.constraints._masks import checked_mask
@@ -53,6 +52,7 @@ class Matches(Constraint):
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("target", "mask", "noise")
+    pictured: ClassVar[tuple[str, ...]] = ("target",)
     name = "Matches"
 
     def __new__(cls, *args: Any, distance: Distance = "l2", **kwargs: Any) -> Matches:
@@ -80,7 +80,7 @@ class Matches(Constraint):
         # One row, of no elements, stands for "no mask": it is selected and moved like any other.
         self.mask = target.new_zeros(1, 0) if mask is None else checked_mask("Matches.mask", mask, target)
         self.noise = noise_level("Matches.noise", noise, target)
-        self.problems = common_problems("Matches", (len(self.target), len(self.mask), len(self.noise)))
+        self.problems = common_problems("Matches", target=self.target, mask=self.mask, noise=self.noise)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         require_known("Matches.noise", self.noise)
@@ -107,7 +107,7 @@ class Matches(Constraint):
         weight = self.mask.to(square).expand(-1, *square.shape[1:]) if self.mask.numel() else torch.ones_like(square)
         known = copy.copy(self)
         known.noise = level_of("Matches.noise", sum_rows(weight * square) / sum_rows(weight))
-        known.problems = common_problems("Matches", (len(self.target), len(self.mask), len(known.noise)))
+        known.problems = common_problems("Matches", target=self.target, mask=self.mask, noise=known.noise)
         return known
 
     @property
@@ -127,7 +127,12 @@ class Matches(Constraint):
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
         check_target("Matches.target", self.target, output.shape, "as the generator's output")
-        require_no_bytes("Matches.target", self.target, output)
+
+    def counted(self, name: str) -> Tensor:
+        """The elements of the target that the mask shows."""
+        if not self.mask.numel() or len(self.mask) not in (1, len(self.target)):
+            return self.target.flatten()
+        return self.target[self.mask.expand_as(self.target) > 0]
 
     def weights_like(self, x: Tensor) -> Tensor:
         """``(N, *O)``: how much each element's distance counts; the loss is their weighted sum."""

@@ -48,7 +48,7 @@ class MatchesTokens(Constraint):
         self.mask = torch.zeros(1, 0, dtype=torch.float32, device=tokens.device)
         if mask is not None:
             self.mask = checked_mask("MatchesTokens.mask", mask, self.tokens)
-        self.problems = common_problems("MatchesTokens", (len(self.tokens), len(self.mask)))
+        self.problems = common_problems("MatchesTokens", tokens=self.tokens, mask=self.mask)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         # Summed in float64: rounding of many log-probabilities would hide what one token changes.

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from latentsearch._checks import check_per_problem
+from latentsearch._checks import check_per_problem, require_numbers
 from latentsearch._rows import mean_rows, sum_rows
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Score
@@ -57,6 +57,8 @@ class Near(Constraint):
             raise InvalidArgument("Near.latent", got=describe(latent), expected=f"{expected} for the metric {metric!r}")
         self.metric = metric
         self.problems = latent.shape[0]
+        if not isinstance(scale, Tensor):
+            require_numbers("Near.scale", scale)
         self.scale = self._checked_scale(torch.as_tensor(scale, dtype=torch.promote_types(latent.dtype, torch.float32)))
         if metric == "hamming" and not bool((self.scale == 1).all()):
             hint = "codes differ or do not; a weight is for the whole term: 0.5 * Near(codes)"
@@ -64,9 +66,9 @@ class Near(Constraint):
 
     def _checked_scale(self, scale: Tensor) -> Tensor:
         """Variances with one row a problem, or one for all, that broadcast against latents."""
-        if not bool((scale > 0).all()):
-            got = f"values down to {float(scale.min()):g}"
-            raise InvalidArgument("Near.scale", got=got, expected="positive variances")
+        if not bool((scale > 0).all() & scale.isfinite().all()):
+            got = f"values from {float(scale.min()):g} to {float(scale.max()):g}"
+            raise InvalidArgument("Near.scale", got=got, expected="positive variances, finite ones")
         if scale.ndim < 2:
             scale = scale.reshape(-1, *[1] * (self.latent.ndim - 1))
         rows, dimensions = len(scale), tuple(scale.shape[1:])

@@ -53,7 +53,7 @@ class Observed(Constraint):
             raise InvalidArgument("Observed.noise", got=repr(noise), expected=expected, hint=hint)
         self.operator = operator
         self.noise = noise_level("Observed.noise", noise, measurement)
-        self.problems = common_problems("Observed", (len(self.measurement), len(self.noise)))
+        self.problems = common_problems("Observed", measurement=self.measurement, noise=self.noise)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         return Score(sum_rows(self.residuals(output, latent).square()))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._checks import require_share
 from latentsearch.constraints.log_prior import LogPrior
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Constraint, Score
@@ -46,10 +48,11 @@ class Typical(Constraint):
         require_prior("Typical.prior", prior)
         # No prior of a posterior, so searches are not told of one; but it moves and is looked over as one.
         self._likely = LogPrior(prior)
-        low, high = (float(end) for end in band) if len(band) == 2 else (math.nan, math.nan)
-        if not low <= high:
-            raise InvalidArgument("Typical.band", got=repr(band), expected="the least and the largest -log p, in nats")
-        self.band = (low, high)
+        ends = band if isinstance(band, (tuple, list)) and len(band) == 2 else (math.nan, math.nan)
+        if not all(isinstance(end, Real) for end in ends) or not ends[0] <= ends[1]:
+            expected = "two numbers in order, the least and the largest -log p in nats"
+            raise InvalidArgument("Typical.band", got=repr(band), expected=expected)
+        self.band = (float(ends[0]), float(ends[1]))
 
     @classmethod
     @torch.no_grad()
@@ -65,8 +68,7 @@ class Typical(Constraint):
             InvalidArgument: If the latents are not the prior's, or the share is none.
         """
         prior.space.check("Typical.of.latents", latents)
-        if not 0 < share < 1:
-            raise InvalidArgument("Typical.of.share", got=repr(share), expected="a share between 0 and 1")
+        require_share("Typical.of.share", share)
         if not len(latents):
             raise InvalidArgument("Typical.of.latents", got=describe(latents), expected="some latents")
         nats = torch.cat([-prior.log_prob(part) for part in latents.split(500)]).double()
@@ -90,4 +92,8 @@ class Typical(Constraint):
         return moved
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
+        space, shape = self._likely.prior.space, tuple(latent.shape[1:])
+        if shape[: len(space.shape)] != space.shape:
+            expected, hint = f"one over the generator's latents, of shape {shape}", "generator.prior is one"
+            raise InvalidArgument("Typical.prior", got=f"a prior over {space!r}", expected=expected, hint=hint)
         self._likely.validate(output, latent)

@@ -61,7 +61,7 @@ class Within(Limit):
         if not len(good) or not bool(good.all()):
             expected = "a positive whole number of codes" if codes else "a positive distance"
             raise InvalidArgument("Within.radius", got=repr(radius), expected=f"{expected}, or one a problem")
-        self.problems = common_problems("Within", (source.shape[0], len(self.radius)))
+        self.problems = common_problems("Within", source=source, radius=self.radius)
 
     @property
     def center(self) -> Tensor:

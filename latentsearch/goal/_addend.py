@@ -6,9 +6,7 @@ from abc import ABC, abstractmethod
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from torch.distributions import Distribution
-
-from latentsearch.errors import InvalidArgument
+from latentsearch.goal._operands import no_addend, no_operator, no_weight
 
 if TYPE_CHECKING:
     from latentsearch.goal.goal import Goal
@@ -51,41 +49,61 @@ class Addend(ABC):
             goal = goal.requiring(_as_goal(requirement))
         return goal
 
+    # numpy would make arrays of constraints.
+    __array_ufunc__ = None
+
     def __add__(self, other: object) -> Goal:
-        if isinstance(other, Addend):
-            return self.goal.plus(other.goal)
-        _refuse_prior(other)
-        if callable(other):
-            raise InvalidArgument(
-                "a + b", got="a bare function", expected="a Constraint", hint="wrap the function: Satisfies(function)"
-            )
-        return NotImplemented
+        if not isinstance(other, Addend):
+            raise no_addend("a + b", other)
+        return self.goal.plus(other.goal)
 
     def __radd__(self, other: object) -> Goal:
-        _refuse_prior(other)
         # sum([a, b]) starts from 0.
-        return self.goal if other == 0 and isinstance(other, int) else NotImplemented
+        if type(other) is int and other == 0:
+            return self.goal
+        raise no_addend("a + b", other)
 
     def __mul__(self, weight: object) -> Goal:
-        return self.goal.times(float(weight)) if isinstance(weight, Real) else NotImplemented
+        if not isinstance(weight, Real) or isinstance(weight, bool):
+            raise no_weight(weight)
+        return self.goal.times(float(weight))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: object) -> Goal:
+        if not isinstance(other, Real) or isinstance(other, bool) or other == 0:
+            raise no_weight(other)
+        return self.goal.times(1 / float(other))
+
+    # A loss that is to be high has no least value, and a search would run away with it.
+
+    def __neg__(self) -> Goal:
+        raise no_operator("-", "-1 * a makes a loss high, where it has a bound; else say what should come out instead")
+
+    def __sub__(self, other: object) -> Goal:
+        raise no_operator("-", "a + -1 * b makes b high, where it has a bound; else say what should come out instead")
+
+    __rsub__ = __sub__
+
+    def __rtruediv__(self, other: object) -> Goal:
+        raise no_operator("/", "any other rule is a function: Satisfies(function)")
+
+    def __pow__(self, other: object) -> Goal:
+        raise no_operator("**", "any other rule is a function: Satisfies(function)")
+
+    def __and__(self, other: object) -> Goal:
+        raise no_operator("&", "write a + b: the sum is satisfied where both are")
+
+    def __or__(self, other: object) -> Goal:
+        raise no_operator("|", "a rule of either is a function: Satisfies(function, boolean=True)")
+
+    def __lt__(self, other: object) -> Goal:
+        raise no_operator("<", "a threshold is written a.below(0.1)")
+
+    __le__ = __gt__ = __ge__ = __lt__
 
 
 def _as_goal(requirement: object) -> Goal:
     if isinstance(requirement, Addend):
         return requirement.goal
-    if isinstance(requirement, type):
-        got, hint = f"the class {requirement.__name__}", f"make one: {requirement.__name__}(...)"
-    else:
-        got = type(requirement).__name__
-        hint = "wrap the function: Satisfies(function).below(0.1)" if callable(requirement) else ""
-    raise InvalidArgument("subject_to", got=got, expected="a Constraint or a Goal", hint=hint)
-
-
-def _refuse_prior(other: object) -> None:
-    """Raise if a distribution is added as it is."""
-    if callable(getattr(other, "log_prob", None)):
-        prior = "ls.priors.DistributionPrior(distribution)" if isinstance(other, Distribution) else "prior"
-        hint = f"its log-probability is a term: ls.LogPrior({prior})"
-        raise InvalidArgument("a + b", got=type(other).__name__, expected="a Constraint", hint=hint)
+    raise no_addend("subject_to", requirement)

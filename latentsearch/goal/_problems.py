@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from latentsearch._checks import in_short, is_number
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal._part import Part
+from latentsearch.goal.threshold import Threshold
+
+
+def check_terms(terms: object, thresholds: object, limit: object) -> None:
+    """Raise unless what a goal is made of by hand are weights and constraints, thresholds on these, and a limit."""
+    sums = "weights and constraints, such as ((1.0, a), (2.0, b)); 1.0 * a + 2.0 * b makes the same"
+    pairs = terms if isinstance(terms, tuple) else None
+    if pairs is None or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise InvalidArgument("Goal.terms", got=in_short(terms), expected=sums)
+    for weight, part in pairs:
+        if not is_number(weight) or not isinstance(part, Part):
+            raise InvalidArgument("Goal.terms", got=f"({in_short(weight)}, {in_short(part)})", expected=sums)
+    for threshold in thresholds if isinstance(thresholds, tuple) else (thresholds,):
+        good = isinstance(threshold, Threshold) and len(threshold.weights) == len(pairs)
+        good = good and all(map(is_number, threshold.weights)) and threshold.most == threshold.most
+        if not good:
+            expected = f"a Threshold of {len(pairs)} weights and a number; a.below(0.1) makes one"
+            raise InvalidArgument("Goal.thresholds", got=repr(threshold), expected=expected)
+    if not isinstance(limit, Part):
+        raise InvalidArgument("Goal.limit", got=in_short(limit), expected="a Limit, such as Within(source, radius)")
 
 
 def check_problems(parts: tuple[Part, ...]) -> None:

@@ -34,12 +34,14 @@ class Constraint(Part):
         differentiable: Whether the loss has a useful gradient.
         tensors: Names of the attributes that hold one row a problem, ``(B, ...)`` or ``(1, ...)``.
         latents: Those of them that are latents of the generator's; of codes they hold none that stand for others.
+        pictured: Those of them that are like outputs, in their range.
         priors: Names of the attributes that are priors, over the generator's latents.
     """
 
     reads: Reads = "output"
     differentiable: bool = True
     latents: ClassVar[tuple[str, ...]] = ()
+    pictured: ClassVar[tuple[str, ...]] = ()
     priors: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -55,6 +57,11 @@ class Constraint(Part):
     def satisfied_at(self) -> float | None:
         """The highest loss at which it is satisfied by itself; None where it never is, or the loss does not say."""
         return None
+
+    def counted(self, name: str) -> Tensor:
+        """Of a ``pictured`` tensor, the elements that count, ``(n,)``."""
+        tensor: Tensor = getattr(self, name)
+        return tensor.flatten()
 
     @property
     def needs_residuals(self) -> bool:

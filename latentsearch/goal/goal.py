@@ -15,13 +15,13 @@ from latentsearch._maps import resampled, with_axes
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal._addend import Addend
 from latentsearch.goal._part import Part
-from latentsearch.goal._problems import check_problems
+from latentsearch.goal._problems import check_problems, check_terms
 from latentsearch.goal._words import in_words
 from latentsearch.goal.augmentation import Augmentation
 from latentsearch.goal.capabilities import LeastSquares, Separable, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
-from latentsearch.goal.refusals import not_separable, not_squares
+from latentsearch.goal.refusals import not_separable, not_squares, require_score
 from latentsearch.goal.score import Score
 from latentsearch.goal.threshold import Threshold, alone, weighted, weighted_without_zeros
 
@@ -61,11 +61,12 @@ class Goal(Addend):
     augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
+        check_terms(self.terms, self.thresholds, self.limit)
         check_problems(self._parts)
 
     def __call__(self, output: Tensor, latent: Tensor) -> Score:
         """Score N rows: output ``(N, *O)``, latent ``(N, *S)`` or soft ``(N, *S, K)``."""
-        scores = [constraint(output, latent) for constraint in self.constraints]
+        scores = [_scored(constraint, output, latent) for constraint in self.constraints]
         losses = [score.loss for score in scores]
         loss = (weighted_without_zeros if self.required else weighted)(self.weights, losses)
         verdicts = [threshold.met(losses) for threshold in self.thresholds]
@@ -78,7 +79,7 @@ class Goal(Addend):
 
     def excess(self, output: Tensor, latent: Tensor) -> Tensor:
         """``(N, n)``: how far above each threshold its losses are; negative where they are below."""
-        return self._excess([constraint(output, latent).loss for constraint in self.constraints])
+        return self._excess([_scored(constraint, output, latent).loss for constraint in self.constraints])
 
     def _excess(self, losses: Sequence[Tensor]) -> Tensor:
         return torch.stack([threshold.excess(losses) for threshold in self.thresholds], 1)
@@ -90,7 +91,7 @@ class Goal(Addend):
         """
         found: dict[str, Score] = {}
         for number, (weight, constraint) in enumerate(self.terms):
-            loss, satisfied = constraint(output, latent)
+            loss, satisfied = _scored(constraint, output, latent)
             verdicts = [] if satisfied is None or self.required else [satisfied]
             verdicts += [w[number] * loss <= most for w, most in self.thresholds if alone(w, number)]
             own = loss if self.required and not weight else weight * loss
@@ -269,7 +270,7 @@ class Goal(Addend):
 
     def with_threshold(self, most: float) -> Goal:
         """The goal, satisfied where its loss is at most a number, and where it was satisfied before."""
-        if not isinstance(most, Real) or math.isnan(most):
+        if not isinstance(most, Real) or isinstance(most, bool) or math.isnan(most):
             hint = "one number serves all problems: tensor.item() is one" if isinstance(most, Tensor) else ""
             raise InvalidArgument("threshold", got=repr(most), expected="a number", hint=hint)
         if not self.terms:
@@ -320,6 +321,13 @@ class Goal(Addend):
 
     def __repr__(self) -> str:
         return in_words(self)
+
+
+def _scored(constraint: Constraint, output: Tensor, latent: Tensor) -> Score:
+    """What a term says of N rows, looked over each time: rules of users' own change their mind in mid-search."""
+    score = constraint(output, latent)
+    require_score(constraint.name, score, len(latent))
+    return score
 
 
 def _unused(name: str, taken: dict[str, Score]) -> str:

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from latentsearch.errors import Unsupported
+import torch
+from torch import Tensor
+
+from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal.capabilities import LeastSquares, Separable
+from latentsearch.goal.score import Score
 
 if TYPE_CHECKING:
     from latentsearch.goal.goal import Goal
+
+
+def require_score(what: str, score: object, rows: int) -> None:
+    """Raise unless a term has given a score with one value a row: what broadcasts would score rows by each other."""
+    if not isinstance(score, Score):
+        got = describe(score) if isinstance(score, Tensor) else type(score).__name__
+        raise InvalidArgument(f"{what}'s result", got=got, expected="a Score", hint="write return ls.Score(loss)")
+    _require_values(f"{what}'s loss", score.loss, rows, "floating", lambda loss: loss.is_floating_point())
+    if score.satisfied is not None:
+        _require_values(f"{what}'s satisfied", score.satisfied, rows, "bool", lambda passed: passed.dtype == torch.bool)
+
+
+def _require_values(what: str, values: object, rows: int, kind: str, good: Callable[[Tensor], bool]) -> None:
+    if not isinstance(values, Tensor) or not good(values) or tuple(values.shape) != (rows,):
+        raise InvalidArgument(
+            what,
+            got=describe(values) if isinstance(values, Tensor) else type(values).__name__,
+            expected=f"one {kind} value a row, shape ({rows},)",
+            hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+        )
 
 
 def not_squares(what: str, goal: Goal) -> Unsupported:

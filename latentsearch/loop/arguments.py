@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Constraint, Goal, Limit
+from latentsearch.goal._operands import no_addend
 from latentsearch.goal.refusals import not_separable, not_squares
 from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
@@ -32,13 +34,12 @@ def check_types(generator: object, constraint: object, run: object) -> None:
     if not isinstance(generator, Generator):
         raise InvalidArgument(
             "generator",
-            got=_kind(generator),
+            got=in_short(generator),
             expected="a Generator",
             hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first, or a model with ls.wrap(model)",
         )
     if not isinstance(constraint, (Constraint, Goal, Limit)):
-        expected = "a Constraint or a Goal"
-        raise InvalidArgument("constraint", got=_kind(constraint), expected=expected, hint=_no_goal(constraint))
+        raise no_addend("constraint", constraint)
     if not constraint.goal.terms:
         raise InvalidArgument(
             "constraint",
@@ -48,21 +49,6 @@ def check_types(generator: object, constraint: object, run: object) -> None:
         )
     if not isinstance(run, Run):
         raise InvalidArgument("run", got=repr(run), expected="a Run", hint="write run=Run(evaluations=500)")
-
-
-def _kind(argument: object) -> str:
-    return f"the class {argument.__name__}" if isinstance(argument, type) else type(argument).__name__
-
-
-def _no_goal(argument: object) -> str:
-    """How to make a goal of what is none."""
-    if isinstance(argument, type):
-        return f"make one: {argument.__name__}(...)"
-    if isinstance(argument, (list, tuple)):
-        return "add them up: a + b, or sum(constraints)"
-    if isinstance(argument, Prior):
-        return "a prior is a term of it: ls.LogPrior(prior)"
-    return "wrap a function in Satisfies(...)" if callable(argument) else ""
 
 
 def check_priors(problem: Problem) -> None:
@@ -123,7 +109,7 @@ def check_needs(method: IterativeSearcher, problem: Problem) -> None:
     if method.needs_gradient and not goal.differentiable:
         raise Unsupported(
             name,
-            got="a constraint with a term that has no gradient",
+            got=f"{', '.join(c.name for c in goal.constraints if not c.differentiable)}, which has no gradient",
             expected="differentiable terms only",
             hint="use a gradient-free searcher: ls.EvolutionSearch() on codes, ls.CMAESSearch() on continuous latents",
         )

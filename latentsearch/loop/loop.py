@@ -57,7 +57,7 @@ class Loop:
         self.incumbents = Incumbents(z, self.fingerprint.loss.dtype, self.ledger)
         # The goal's prior is where the goal is now, which may be another device than the user's.
         prior = drawn_from(replace(problem, goal=goal), samples=method.samples)
-        self.objective = Objective(generator, goal, run, self.ledger, prior)
+        self.objective = Objective(generator, goal, run, self.ledger, prior, prepared.form)
         self.state = method.start(self.objective, z, noise.fold(_START))
         step_cost = self.step_cost * restarts
         if 0 < min(self.limits["evaluations"]) < step_cost:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latentsearch._images import require_target
 from latentsearch._memory import Chunks
 from latentsearch._rounding import same_losses
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.goal import Constraint, Goal, Score
 from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.start import check_canonical, initial_latents, prior_samples
+from latentsearch.loop.term_check import check_term
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
+from latentsearch.objective.evaluate import Form
 from latentsearch.objective.gradient import WITHOUT_GRADIENT
 from latentsearch.priors import require_fitted_to
 from latentsearch.problem import Problem
@@ -38,12 +41,14 @@ class Prepared:
         noise: The randomness of each row, ``(B * R,)``.
         z: Where each row starts, ``(B * R, *S)``.
         fingerprint: The scores of two latents, ``(2,)``, by which a decoder is known again.
+        form: What outputs and losses are like.
     """
 
     goal: Goal
     noise: Noise
     z: Tensor
     fingerprint: Score
+    form: Form
 
 
 def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | None = None) -> Prepared:
@@ -63,15 +68,17 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     prior = drawn_from(problem, samples=method.samples)
     z = initial_latents(problem, prior, noise.fold(_INIT), restarts)
     two = torch.cat([z[:1], prior_samples(generator, prior, noise[:1].fold(_FINGERPRINT))])
-    goal, fingerprint = check_scores(generator, goal, two, chunk_rows)
+    goal, fingerprint, form = check_scores(generator, goal, two, chunk_rows)
     check_latents(generator, goal)
     check_fitted(problem, prior)
     if method.needs_gradient:
         check_gradients(generator, goal, two, chunk_rows)
-    return Prepared(goal, noise, z, fingerprint)
+    return Prepared(goal, noise, z, fingerprint, form)
 
 
-def check_scores(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> tuple[Goal, Score]:
+def check_scores(
+    generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None
+) -> tuple[Goal, Score, Form]:
     """Decode two latents ``(2, *S)`` and see that the goal can score them, before a run.
 
     Args:
@@ -81,52 +88,29 @@ def check_scores(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | 
         chunk_rows: The most rows to decode at once.
 
     Returns:
-        The goal on the output's device and in its floating dtype, and the two scores.
+        The goal on the output's device and in its floating dtype, the two scores, and what these are like.
     """
     with torch.no_grad():
+        for term in goal.to(z.device, generator.dtype).constraints:
+            if term.reads == "latent":
+                term.validate(z, z)
         output = _decoded(generator, z, chunk_rows)
         dtype = output.dtype if output.is_floating_point() else None
         goal = goal.to(output.device, dtype)
-        goal.validate(output, z)
         two = goal.select(torch.tensor([0, goal.problems - 1], device=z.device))
-        for term in two.constraints:
-            _check_score(term, output, z)
-        return goal, two(output, z)
+        for term, of_two in zip(goal.constraints, two.constraints, strict=True):
+            check_term(term, of_two, output, z, chunk_rows)
+            for name in term.pictured:
+                declared = getattr(generator, "output_range", None)
+                require_target(f"{term.name}.{name}", term.counted(name), output, declared)
+        goal.limit.validate(output, z)
+        score = Score.of(*Chunks(chunk_rows).run(lambda rows: _scored(two, output, z, rows), len(z)))
+        return goal, score, Form(tuple(output.shape[1:]), score.loss.dtype)
 
 
-def _check_score(term: Constraint, output: Tensor, z: Tensor) -> None:
-    """Raise unless a term has one value a row, which depends on that row alone."""
-    score = term(output, z)
-    if not isinstance(score, Score):
-        got = describe(score) if isinstance(score, Tensor) else type(score).__name__
-        raise InvalidArgument(f"{term.name}'s result", got=got, expected="a Score", hint="write return ls.Score(loss)")
-    _check_shapes(term, score, len(z))
-    if not same_losses(term(output, z).loss, score.loss):
-        got = "another loss for the same outputs in a second call"
-        raise InvalidArgument(term.name, got=got, expected="a loss that depends on its arguments alone")
-    rows = [torch.tensor([row], device=z.device) for row in range(len(z))]
-    alone = torch.cat([term.select(row)(output[row], z[row]).loss for row in rows])
-    if not same_losses(alone, score.loss):
-        raise InvalidArgument(
-            term.name,
-            got=f"losses {score.loss.tolist()} for two rows together, and {alone.tolist()} for each alone",
-            expected="a loss whose row n depends on row n alone",
-            hint="look for means, norms or sorts over dimension 0",
-        )
-
-
-def _check_shapes(term: Constraint, score: Score, rows: int) -> None:
-    for part, tensor, good in (
-        ("loss", score.loss, score.loss.is_floating_point()),
-        ("satisfied", score.passed, score.passed.dtype == torch.bool),
-    ):
-        if tuple(tensor.shape) != (rows,) or not good:
-            raise InvalidArgument(
-                f"{term.name}'s {part}",
-                got=describe(tensor),
-                expected=f"one {'floating' if part == 'loss' else 'bool'} value a row, shape ({rows},)",
-                hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
-            )
+def _scored(goal: Goal, output: Tensor, z: Tensor, rows: slice) -> tuple[Tensor, ...]:
+    index = torch.arange(len(z), device=z.device)[rows]
+    return goal.select(index)(output[rows], z[rows]).parts
 
 
 def _decoded(generator: Generator, z: Tensor, chunk_rows: int | None) -> Tensor:

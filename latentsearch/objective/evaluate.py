@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, cast
+from contextlib import nullcontext
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Goal
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.protocols import Generator, LocalGenerator
@@ -17,6 +19,18 @@ Entry = Literal["decode", "decode_embedding", "redecode"]
 Want = Literal["score", "residuals", "loss_map"]
 
 
+class Form(NamedTuple):
+    """What outputs and losses of a run are like, each time.
+
+    Attributes:
+        output: ``(*O)``.
+        dtype: Of the loss.
+    """
+
+    output: tuple[int, ...]
+    dtype: torch.dtype
+
+
 class Evaluator:
     """Decodes and scores the rows of one batch; it counts nothing and knows no chunks.
 
@@ -24,13 +38,14 @@ class Evaluator:
         generator: The decoder.
         codes: The same, seen through its embeddings.
         run: Autocast and compilation.
+        form: What a look before the run has seen; None where there was none.
 
     Attributes:
         evaluate: Loss, satisfied and what else is asked for, of some rows.
     """
 
-    def __init__(self, generator: Generator, codes: EmbeddingView, run: Run) -> None:
-        self._generator, self._codes, self._autocast = generator, codes, run.autocast
+    def __init__(self, generator: Generator, codes: EmbeddingView, run: Run, form: Form | None = None) -> None:
+        self._generator, self._codes, self._autocast, self._form = generator, codes, run.autocast, form
         self.evaluate: Callable[..., tuple[Tensor, ...]] = self._evaluated
         if run.compile:
             backend = run.compile if isinstance(run.compile, str) else "inductor"
@@ -59,7 +74,7 @@ class Evaluator:
         if goal.reads_output or want != "score":
             output = self.decode(entry, entered, patch)
         score = goal(output, self._codes.canonical(latent) if goal.reads_latent or goal.limited else latent)
-        found = score.parts
+        found = tuple(self._in_form(part) for part in score.parts)
         if want == "residuals":
             return *found, goal.residuals(output, latent)
         if want == "loss_map":
@@ -68,11 +83,28 @@ class Evaluator:
 
     def decode(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Outputs ``(N, *O)``, in the generator's dtype whatever autocast decodes in."""
-        if self._autocast is None:
-            return self._entered(entry, z, patch)
-        with torch.autocast(z.device.type, dtype=self._autocast):
+        with nullcontext() if self._autocast is None else torch.autocast(z.device.type, dtype=self._autocast):
             output = self._entered(entry, z, patch)
-        return output.to(self._generator.dtype)
+        self._check_output(output, len(z))
+        return output if self._autocast is None else output.to(self._generator.dtype)
+
+    def _check_output(self, output: object, rows: int) -> None:
+        """Raise unless a decoder gives what it gave before: fewer rows or cells would broadcast, and be misjudged."""
+        shape = output.shape if isinstance(output, Tensor) else ()
+        expected = (rows,) if self._form is None else (rows, *self._form.output)
+        if tuple(shape[: len(expected)]) != expected or (self._form is not None and len(shape) != len(expected)):
+            raise InvalidArgument(
+                "generator.decode",
+                got=describe(output) if isinstance(output, Tensor) else type(output).__name__,
+                expected=f"a tensor of {rows} rows" if self._form is None else f"a tensor {expected}, as before",
+            )
+
+    def _in_form(self, part: Tensor) -> Tensor:
+        """A loss in the dtype of the run; the verdicts of rows as they are. Minus infinity is no number to go by."""
+        if not part.is_floating_point():
+            return part
+        loss = part if self._form is None else part.to(self._form.dtype)
+        return torch.where(loss == -torch.inf, torch.nan, loss)
 
     def _entered(self, entry: Entry, z: Tensor, patch: tuple[Tensor, Tensor] | None) -> Tensor:
         if entry == "decode_embedding":

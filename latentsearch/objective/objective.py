@@ -16,7 +16,7 @@ from latentsearch.goal._addend import Addend
 from latentsearch.goal.limit import Priority
 from latentsearch.noise import Noise
 from latentsearch.objective.embedding import EmbeddingView
-from latentsearch.objective.evaluate import Evaluator
+from latentsearch.objective.evaluate import Evaluator, Form
 from latentsearch.objective.gradient import Differentiated, check_differentiable, no_gradient
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.prior import ChargedPrior
@@ -59,6 +59,7 @@ class Objective:
         run: Chunks, patches, autocast and compilation.
         ledger: Whose rows are scored; one row a problem if not given.
         prior: What to draw from; the goal's, or else the generator's, if not given.
+        form: What outputs and losses are like, each time; None where that is not known.
 
     Attributes:
         generator: The decoder.
@@ -74,6 +75,7 @@ class Objective:
         run: Run = Run(),
         ledger: Ledger | None = None,
         prior: Prior | None = None,
+        form: Form | None = None,
     ) -> None:
         self.generator = generator
         self.ledger = Ledger(goal.goal.problems, device=generator.device) if ledger is None else ledger
@@ -84,7 +86,7 @@ class Objective:
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
         self.prior = ChargedPrior(self._known_prior() if prior is None else prior, self.ledger)
-        self._evaluator = Evaluator(generator, self._codes, run)
+        self._evaluator = Evaluator(generator, self._codes, run, form)
         self._evaluate = self._evaluator.evaluate
 
     def _known_prior(self) -> Prior:
