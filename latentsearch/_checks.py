@@ -160,7 +160,7 @@ def require_file_path(what: str, path: object) -> Path:
         raise InvalidArgument(what, got=in_short(path), expected="a path of a file")
     found = Path(path).expanduser()
     if found.is_dir():
-        hint = f"name a file in it, such as {found / "name.safetensors"}"
+        hint = f"name a file in it, such as {found / 'name.safetensors'}"
         raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected="a path of a file", hint=hint)
     if found.exists() and not found.is_file():
         got, expected = f"{found}, which is a device or a pipe", "a path of a regular file"
