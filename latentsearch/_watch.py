@@ -8,8 +8,8 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 import torch
@@ -65,9 +65,7 @@ class Watch:
         self._stack.enter_context(set_aside(seed=0))
         if "torch._dynamo" in sys.modules:
             self._stack.enter_context(torch.compiler.set_stance("force_eager"))
-            # Of our own hook, which goes away.
-            self._stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", message="Using torch.compile.module. when there are global hooks")
+            self._stack.enter_context(_quiet_about_hooks(self.known))
         self._stack.callback(register_module_forward_pre_hook(self._seen).remove)
         return self
 
@@ -123,6 +121,18 @@ class Watch:
             # Those on meta are elsewhere when the module runs, and lazy ones come to be.
             if id(tensor) not in self._before and not tensor.is_meta and not is_lazy(tensor):
                 self._before[id(tensor)] = tensor, tensor.detach().clone()
+
+
+@contextmanager
+def _quiet_about_hooks(known: list[nn.Module]) -> Iterator[None]:
+    """Without the warning that compiled modules give of global hooks such as ours, which goes away."""
+    compiled = sys.modules["torch._dynamo"].OptimizedModule
+    if not any(isinstance(part, compiled) for module in known for part in module.modules()):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Using .torch.compile.module.. when there are global hooks")
+        yield
 
 
 def stateful(modules: Iterable[nn.Module]) -> list[str]:
