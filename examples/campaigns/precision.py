@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from problems import problems, searchers
+from examples.campaigns.problems import problems, searchers
 
 import latentsearch as ls
 from latentsearch.errors import InvalidArgument
