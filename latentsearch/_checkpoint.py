@@ -21,6 +21,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from latentsearch._checks import require_file_path
+from latentsearch._identity import bytes_of
 from latentsearch.errors import BrokenFile, MissingFile
 
 _log = logging.getLogger("latentsearch")
@@ -115,5 +116,5 @@ def _checksum(tensors: Mapping[str, Tensor], header: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+        found.update(bytes_of(tensor))
     return found.hexdigest()

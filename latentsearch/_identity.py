@@ -24,13 +24,21 @@ Weights = Tensor | nn.Module
 Describer = Callable[[Weights], str]
 
 
+def bytes_of(tensor: Tensor) -> memoryview:
+    """What a tensor holds, byte by byte."""
+    flat = tensor.detach().cpu().reshape(-1)
+    # A single element may have any stride, and is contiguous all the same.
+    flat = flat if flat.is_contiguous() and flat.stride() == (1,) else flat.clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().data
+
+
 def digest(*tensors: Tensor) -> str:
     """A short hash of dtypes, shapes and contents."""
     sha = hashlib.sha256()
     for tensor in tensors:
         plain = tensor.detach().cpu().contiguous()
         sha.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
-        sha.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+        sha.update(bytes_of(plain))
     return sha.hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ ends with a result or with `SearchFailed`, and either holds a latent as good as 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from collections import Counter
@@ -18,7 +19,7 @@ from torch import Tensor
 import latentsearch as ls
 from examples.campaigns.problems import codes, image, searchers, vectors
 
-RUN = ls.Run(evaluations=60)
+_CHECKS = 12  # calls that checks before a run make, at most
 
 
 def _raising(error: Callable[[], BaseException]) -> Callable[[Tensor], Any]:
@@ -46,7 +47,7 @@ FAULTS: dict[str, Callable[[Tensor], Any]] = {
     "one row": lambda x: x[:1],
     "a sum": lambda x: x.sum(),
     "another axis": lambda x: x[..., None],
-    "a number": lambda x: float(x.sum()),
+    "a number": lambda x: float(x.detach().sum()),
     "nothing": lambda x: None,
     "a list": lambda x: x.tolist(),
     "no gradient": lambda x: x.detach(),
@@ -104,13 +105,12 @@ def _tried(searcher: ls.Searcher, fault: str, where: str, kind: str, at: int) ->
             FAULTS[fault](step.best_loss)
         return False
 
-    trials = _calls(searcher, base, rule) if where != "callback" else 0
     generator: Any = base
     if where == "decoder":
-        planted = Faulty(base.decode if kind == "vectors" else base.decode_embedding, FAULTS[fault], trials + at)
+        planted = Faulty(base.decode if kind == "vectors" else base.decode_embedding, FAULTS[fault], _CHECKS + at)
         generator = _with_decode(base, planted)
     if where == "rule":
-        planted = Faulty(rule.function, FAULTS[fault], trials + at)
+        planted = Faulty(rule.function, FAULTS[fault], _CHECKS + at)
         rule = ls.Satisfies(planted, name="rule")
     try:
         result = searcher.search(generator, rule, seed=1, run=ls.Run(evaluations=60, callbacks=[watch]))
@@ -123,20 +123,15 @@ def _tried(searcher: ls.Searcher, fault: str, where: str, kind: str, at: int) ->
         return "raw", f"{type(error).__name__}: {error}"
     if not (reached[0] or (planted is not None and planted.calls > planted.at)):
         return "", ""
-    held = float(result.score.loss.min())
-    kept = held <= best[0] * (1 + 1e-4) + 1e-6
+    # A fault in the last decode, of the answer, spoils its score, and not the latent, which has one of its own; and
+    # what was scored in half precision once has another score when it is scored again.
+    held = float(result.candidates.score.loss.min())
+    kept = held <= best[0] * (1 + 1e-2) + 1e-6
     return ("kept in a result" if kept else "lost"), f"{held} for {best[0]}"
-
-
-def _calls(searcher: ls.Searcher, generator: Any, rule: ls.Satisfies) -> int:
-    """A few more calls than checks before a run make."""
-    return 12
 
 
 def _with_decode(generator: Any, planted: Faulty) -> Any:
     """The generator with another decoder, in an object of its own."""
-    import copy
-
     other = copy.copy(generator)
     if isinstance(generator, ls.ContinuousGenerator):
         other.decode = planted

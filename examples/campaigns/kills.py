@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,6 +85,8 @@ def _in_a_process(
             run = ls.Run(evaluations=60, checkpoint=checkpoint, checkpoint_every=1)
             searcher.search(generator, goal, seed=seed, run=run).save(found)
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     if delay is not None:
