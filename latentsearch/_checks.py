@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeGuard
@@ -87,6 +87,11 @@ def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether something is a finite number; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_pair(value: object) -> TypeGuard[tuple[float, float]]:
+    """Whether something is two finite numbers."""
+    return isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
 
 
 def is_whole(value: object) -> TypeGuard[int]:

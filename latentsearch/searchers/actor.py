@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._checks import in_short
 from latentsearch.critics import Actor
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
@@ -61,10 +62,9 @@ class ActorSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        hint = f"write {self.actor.__name__}(...)" if isinstance(self.actor, type) else ""
         if not isinstance(self.actor, Actor):
-            got = type(self.actor).__name__
-            raise InvalidArgument("ActorSearch.actor", got=got, expected="an Actor", hint=hint)
+            hint = "ls.fit_actor(generator, images) trains one"
+            raise InvalidArgument("ActorSearch.actor", got=in_short(self.actor), expected="an Actor", hint=hint)
         label, asked = self.label, self.actor.labels
         good = label is None if not asked else isinstance(label, Tensor) and label.shape[-1:] == (asked,)
         if not good or (label is not None and label.ndim not in (1, 2)):
