@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.noise import Noise
+
+if TYPE_CHECKING:
+    from latentsearch.noise import Noise  # which looks over its settings itself
 
 
 def require_one_row(name: str, noise: Noise) -> None:

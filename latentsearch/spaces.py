@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_whole, require_count
 from latentsearch.errors import InvalidArgument, describe
 
 _ONE_MORE = "x[None] adds the dimension of problems"
 
 
 def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
+    if not isinstance(shape, Sequence) or not all(is_whole(side) and side > 0 for side in shape):
         raise InvalidArgument(
             f"{what}.shape", got=repr(shape), expected="a tuple of positive integers", hint="write (20,) for a vector"
         )
@@ -81,8 +82,7 @@ class Discrete:
         if not self.shape:
             hint = "write (1,) for one code"
             raise InvalidArgument("Discrete.shape", got="()", expected="one axis of positions at least", hint=hint)
-        if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
-            raise InvalidArgument("Discrete.codebook_size", got=repr(self.codebook_size), expected="a positive integer")
+        require_count("Discrete.codebook_size", self.codebook_size)
 
     @property
     def positions(self) -> int:

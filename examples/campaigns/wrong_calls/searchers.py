@@ -100,7 +100,9 @@ def _of_fields(kind: type) -> list[Case]:
     for name, written in settings_of(kind).items():
         call, what, optional = _setting(kind, name), kind.__name__, "None" in written
         if written.startswith("int"):
-            least = 0 if name in FROM_ZERO or (kind in (ls.GibbsSearch, ls.SplitGibbsSearch) and name == "reveals") else 1
+            least = (
+                0 if name in FROM_ZERO or (kind in (ls.GibbsSearch, ls.SplitGibbsSearch) and name == "reveals") else 1
+            )
             cases += integers(what, name, call, least=least, optional=optional)
         elif written.startswith("float"):
             cases += numbers(what, name, call, below=RANGES.get((kind, name), ()), optional=optional)
