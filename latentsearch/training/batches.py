@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
+from latentsearch._checks import in_short
 from latentsearch._identity import describe_settings, digest
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
@@ -50,7 +51,7 @@ def batches_of(what: str, data: Data, batch_size: int, noise: Noise) -> Batches:
         return _Epochs(what, data, noise.fold(_STREAM))
     if callable(data):
         return _Stream(data, noise.fold(_STREAM))
-    raise InvalidArgument(what, got=type(data).__name__, expected=_EXPECTED)
+    raise InvalidArgument(what, got=in_short(data), expected=_EXPECTED)
 
 
 def in_order(what: str, data: Data, batch_size: int) -> Iterator[Sequence[Any]]:
@@ -94,12 +95,23 @@ def _by_number(what: str, data: Data) -> _Tensors | _Items | None:
     if isinstance(data, Tensor):
         hint = "write (images,) for images alone"
         raise InvalidArgument(what, got=describe(data), expected="a sequence of tensors", hint=hint)
+    _refuse_what_only_looks_like_data(what, data)
     # No tensors at all are refused as tensors: nothing else could be meant.
     if isinstance(data, Sequence) and all(isinstance(part, Tensor) for part in data):
         return _Tensors(what, data)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         return _Items(what, data)
     return None
+
+
+def _refuse_what_only_looks_like_data(what: str, data: object) -> None:
+    """What could be gone through, or called, and gives no batches: words, dictionaries, classes and arrays."""
+    if isinstance(data, (str, bytes, Mapping, type)):
+        raise InvalidArgument(what, got=in_short(data), expected=_EXPECTED)
+    parts = data if isinstance(data, (list, tuple)) else (data,)
+    if any(type(part).__module__ == "numpy" for part in parts):
+        hint = "torch.from_numpy(x) is an array as a tensor"
+        raise InvalidArgument(what, got="numpy arrays", expected=_EXPECTED, hint=hint)
 
 
 class _Tensors:

@@ -42,7 +42,11 @@ class Turn:
     def descend(self, terms: Terms, step: int) -> None:
         """One step against the gradient of the terms' sum; parameters of other groups are not reached."""
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward(inputs=self._leaves)
+        loss = torch.stack(list(terms.values())).sum()
+        if not loss.requires_grad:
+            hint = "they were detached, or computed under torch.no_grad, on the way from the parameters"
+            raise InvalidArgument("training_terms", got="terms without a gradient", expected="some with", hint=hint)
+        loss.backward(inputs=self._leaves)
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._leaves, self._clip)
         if self._schedule is not None:
