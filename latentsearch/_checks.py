@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -99,6 +101,19 @@ def is_pair(value: object) -> TypeGuard[tuple[float, float]]:
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether something is a whole number; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def misfit(function: Callable[..., object], *arguments: object, **named: object) -> str:
+    """Why a function cannot be called with such arguments; empty where it can, and where that is not known."""
+    if isinstance(function, partial):
+        return misfit(function.func, *function.args, *arguments, **{**function.keywords, **named})
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # some that are built in have no signature
+        return ""
+    return ""
 
 
 def in_short(value: object) -> str:

@@ -79,7 +79,8 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
         seed = int(torch.empty((), dtype=torch.int64).random_(generator=_fresh()).item())
     if is_whole(seed):
         return tuple(mix_int(mix_int(int(seed)) + (b + 1) * _GAMMA) for b in range(problems))
-    if isinstance(seed, Tensor) or not isinstance(seed, Collection) or not all(map(is_whole, seed)):
+    several = not isinstance(seed, Tensor) and getattr(seed, "ndim", 1) == 1
+    if not several or not isinstance(seed, Collection) or not all(map(is_whole, seed)):
         hint = ("give int(seed)" if seed.ndim == 0 else "give seed.tolist()") if isinstance(seed, Tensor) else ""
         raise InvalidArgument("seed", got=repr(seed), expected="an integer or one per problem", hint=hint)
     if len(seed) != problems:

@@ -17,6 +17,7 @@ from latentsearch import relaxations, training
 from latentsearch.critics import Actor
 from latentsearch.errors import InvalidArgument, LatentSearchError
 from latentsearch.loop import IterativeSearcher
+from latentsearch.searchers import Plan
 from latentsearch.testing import toys
 from latentsearch.training import Fit, Group, NonFiniteLoss
 
@@ -63,6 +64,8 @@ def test_all_searchers_and_estimators_are_among_them() -> None:
     assert {relaxations.GumbelSoftmax, relaxations.DirectArgmax, relaxations.Annealed} <= set(ESTIMATORS)
 
 
+LINE = toys.bowl().generator
+
 # -- other arguments -----------------------------------------------------------------------------------
 
 DRAWN = ls.Noise.from_seed(0, 2)
@@ -101,6 +104,19 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "a checkpoint of a number": (lambda: Fit(2, checkpoint=3), "Fit.checkpoint: got 3, expected a path of a file"),
     "a schedule of the step": (lambda: Fit(2, schedule=lambda step: 1.0), "Fit.schedule: .*fails with TypeError"),
     "a schedule of words": (lambda: Fit(2, schedule=lambda *_: "1"), "Fit.schedule: got a function that gives '1'"),
+    "a callback of nothing": (lambda: Fit(2, callbacks=[lambda: None]), "Fit.callbacks: got a function of other arg"),
+    "a plan of the problem": (
+        lambda: Plan("mine", lambda problem: True, lambda problem, evaluations: ls.RandomSearch()),
+        "Plan.applies: got a function of other arguments .*, expected a function of a Problem and a number",
+    ),
+    "a number for a run": (lambda: ls.AutoSearch().choose(LINE, ls.Near(torch.zeros(1, 4)), 3), "run: got 3"),
+    "no generator": (lambda: ls.AutoSearch().choose(None, ls.Near(torch.zeros(1, 4))), "generator: got"),
+    "logits in a list": (
+        lambda: relaxations.GumbelSoftmaxDistribution([0.0, 1.0]),
+        "GumbelSoftmaxDistribution.logits: got a list",
+    ),
+    "a latent in a list": (lambda: ls.Continuous((2,)).check("z", [0.0, 1.0]), r"z: got a list, .*torch.tensor\(x\)"),
+    "codes in a list": (lambda: ls.Discrete((2,), 3).check("z", [0, 1]), r"z: got a list, .*torch.tensor\(x\)"),
     "a word for a seed": (lambda: training.initialised("a").__enter__(), "initialised.seed: got 'a'"),
     "a word for a dtype": (lambda: training.initialised(0, "float32").__enter__(), "initialised.dtype: got 'float32'"),
 }
@@ -130,6 +146,7 @@ def test_what_counts_as_a_whole_number_still_does() -> None:
         (ls.SphericalSearch(schedule=lambda done: done.mean()), r"schedule: .*gives a float32 tensor of shape \(\)"),
         (ls.SphericalSearch(schedule=lambda: 1.0), "schedule: got a function that fails with TypeError"),
         (ls.AttributeVectorSearch(torch.full((1, 4), NAN)), "vector: got NaN in rows"),
+        (ls.ActorSearch(Actor(ls.Continuous((4,)), labels=2, width=4), torch.tensor([0.0, NAN])), "label: got NaN"),
         (ls.AttributeVectorSearch(torch.full((1, 4), INF)), "vector: got infinity in rows"),
     ],
 )
@@ -171,6 +188,11 @@ FITS: dict[str, tuple[Callable[[], Any], str]] = {
     "an array": (lambda: fitted(data=ROWS.numpy()), "fit.data: got numpy arrays"),
     "tensors by name": (lambda: fitted(data={"rows": ROWS}), "fit.data: got a dict"),
     "a class of data": (lambda: fitted(data=torch.utils.data.DataLoader), "fit.data: got the class DataLoader"),
+    "a stream of the step": (lambda: fitted(data=lambda step: ROWS), "fit.data: got a function of other arguments"),
+    "a group of nothing": (
+        lambda: ls.fit(Mean(), (ROWS,), Fit(2, optimizer=Group(lambda model: model.encoder))),
+        "Fit.parameters: got a function that fails with AttributeError",
+    ),
     "a part too many": (
         lambda: fitted(data=(ROWS, ROWS)),
         r"training_terms: got a batch of 2 parts, and noise .*expected what it takes, \(rows, noise\)",
@@ -205,7 +227,6 @@ def test_a_loss_of_nan_is_an_error_of_the_package_and_of_floating_points() -> No
 
 # -- priors, critics and actors ------------------------------------------------------------------------
 
-LINE = toys.bowl().generator
 LATENTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 3
 PRIOR = partial(ls.fit_prior, toys.codes().generator, LABELS[:, None, None].expand(-1, 2, 2), steps=2)
@@ -237,12 +258,16 @@ def test_sizes_of_networks_are_looked_over_before_any_work(caller: Any, name: st
     [
         (
             lambda: PRIOR(network=nn.Linear),
-            "fit_prior.network: got the class Linear, expected a class such as PixelCNN",
+            "fit_prior.network: got the class Linear .*expected a class such as PixelCNN",
+        ),
+        (
+            lambda: PRIOR(network=partial(ls.priors.PixelCNN, chanels=4)),
+            r"fit_prior.network: got a partial \(got an unexpected keyword argument 'chanels'\)",
         ),
         (lambda: PRIOR(checkpoint=3), "checkpoint: got 3, expected a path of a file"),
         (lambda: CRITIC(labels=torch.zeros_like(LABELS)), "fit_critic.labels: got one class, 0"),
     ],
-    ids=["a torch module", "a checkpoint of a number", "one class"],
+    ids=["a torch module", "a typo", "a checkpoint of a number", "one class"],
 )
 def test_one_line_fits_that_cannot_work_are_refused(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import in_short
+from latentsearch._checks import in_short, misfit
 from latentsearch._images import bulk_of, example_output, require_images, require_range, require_tensor
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
@@ -49,26 +48,23 @@ def check_settings(space: LatentSpace, **for_codes: object) -> None:
         hint = flow if given[0] == "network" else ""
         raise Unsupported(f"fit_prior.{given[0]}", got=repr(for_codes[given[0]]), expected=expected, hint=hint)
     network, augment = for_codes.get("network"), for_codes.get("augment")
-    if network is not None and not _makes_networks(network):
-        expected, hint = (
-            "a class such as PixelCNN, not made yet",
-            "partial(MaskedDiffusion, channels=64) has other sizes",
-        )
-        raise InvalidArgument("fit_prior.network", got=in_short(network), expected=expected, hint=hint)
+    if network is not None:
+        _check_network(network)
     if augment is not None and not callable(augment):
         expected = "a function of images and noise"
         raise InvalidArgument("fit_prior.augment", got=in_short(augment), expected=expected)
 
 
-def _makes_networks(network: object) -> bool:
-    """Whether something can be called with what the networks over codes are made of."""
-    if not callable(network) or isinstance(network, nn.Module):
-        return False
-    try:
-        inspect.signature(network).bind(None, codebook=None, histogram=None)
-    except TypeError:
-        return False
-    return True
+def _check_network(network: object) -> None:
+    """Raise unless something can be called with what the networks over codes are made of."""
+    got = in_short(network)
+    if callable(network) and not isinstance(network, nn.Module):
+        why = misfit(network, None, codebook=None, histogram=None)
+        if not why:
+            return
+        got += f" ({why})"
+    expected, hint = "a class such as PixelCNN, not made yet", "partial(MaskedDiffusion, channels=64) has other sizes"
+    raise InvalidArgument("fit_prior.network", got=got, expected=expected, hint=hint)
 
 
 @torch.no_grad()

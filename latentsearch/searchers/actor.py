@@ -86,6 +86,8 @@ class ActorSearch(IterativeSearcher):
         if self.actor.space != space:
             expected = f"one over the generator's latents, {space}"
             raise InvalidArgument("ActorSearch.actor", got=f"an actor over {self.actor.space}", expected=expected)
+        if self.label is not None and not bool(self.label.isfinite().all()):
+            raise InvalidArgument("ActorSearch.label", got="NaN or infinity", expected="finite numbers")
         if self.label is not None and self.label.ndim == 2 and len(self.label) not in (1, problems):
             raise InvalidArgument("ActorSearch.label", got=f"{len(self.label)} rows", expected=f"1 or {problems}")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
-from latentsearch._checks import in_short
+from latentsearch._checks import in_short, misfit
 from latentsearch._identity import describe_settings, digest
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
@@ -50,7 +50,7 @@ def batches_of(what: str, data: Data, batch_size: int, noise: Noise) -> Batches:
     if isinstance(data, Iterable):
         return _Epochs(what, data, noise.fold(_STREAM))
     if callable(data):
-        return _Stream(data, noise.fold(_STREAM))
+        return _Stream(what, data, noise.fold(_STREAM))
     raise InvalidArgument(what, got=in_short(data), expected=_EXPECTED)
 
 
@@ -67,7 +67,8 @@ def in_order(what: str, data: Data, batch_size: int) -> Iterator[Sequence[Any]]:
         rows = (torch.arange(start, min(start + batch_size, source.count)) for start in starts)
         return (source.take(batch, noise.fold(number)) for number, batch in enumerate(rows))
     if not isinstance(data, Iterable):
-        raise InvalidArgument(what, got=type(data).__name__, expected="data that end, not a function of the step")
+        expected = "tensors, a data set or batches that end, not a function of the step"
+        raise InvalidArgument(what, got=in_short(data), expected=expected)
     return _once(data, noise)
 
 
@@ -169,7 +170,10 @@ class _Rows:
 class _Stream:
     """A function of the step."""
 
-    def __init__(self, function: Stream, noise: Noise) -> None:
+    def __init__(self, what: str, function: Stream, noise: Noise) -> None:
+        if why := misfit(function, 0, noise):
+            got, expected = f"a function of other arguments ({why})", "one of the step and one row of noise"
+            raise InvalidArgument(what, got=got, expected=expected)
         self._function, self._noise = function, noise
         self.identity = describe_settings(function)
 

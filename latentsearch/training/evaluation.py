@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import in_short, require_count
+from latentsearch._checks import in_short, misfit, require_count
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.training.batches import Data, in_order
@@ -62,13 +62,11 @@ def terms_of(
 
 def _require_room(model: nn.Module, parts: int) -> None:
     """Raise if a call of ``training_terms`` failed for the number of its arguments."""
-    taken = inspect.signature(model.training_terms)  # type: ignore[arg-type]
-    try:
-        taken.bind(*[None] * parts, None)
-    except TypeError as error:
-        got = f"a batch of {parts} part{'s' if parts > 1 else ''}, and noise ({error})"
-        expected = f"what it takes, ({', '.join(taken.parameters)})"
-        raise InvalidArgument("training_terms", got=got, expected=expected) from None
+    function: Callable[..., object] = model.training_terms  # type: ignore[assignment]
+    if why := misfit(function, *[None] * parts, None):
+        got = f"a batch of {parts} part{'s' if parts > 1 else ''}, and noise ({why})"
+        expected = f"what it takes, ({', '.join(inspect.signature(function).parameters)})"
+        raise InvalidArgument("training_terms", got=got, expected=expected)
 
 
 def _moved(part: Any, device: torch.device) -> Any:

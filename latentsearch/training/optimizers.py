@@ -106,7 +106,12 @@ def _called(setting: str, name: str) -> str:
 
 
 def _made(what: str, group: Group, model: nn.Module) -> torch.optim.Optimizer:
-    chosen = list(group.parameters(model))
+    try:
+        chosen = list(group.parameters(model))
+    except Exception as error:
+        got = f"a function that fails with {type(error).__name__}: {error}"
+        expected = "one from the model to its parameters"
+        raise InvalidArgument(what.replace("optimizer", "parameters"), got=got, expected=expected) from error
     if not chosen:
         raise InvalidArgument(what, got="no parameters to move", expected="a group of at least one parameter")
     try:

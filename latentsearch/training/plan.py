@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import in_short, is_number, require_count, require_flag, require_positive, require_share
+from latentsearch._checks import (
+    in_short,
+    is_number,
+    misfit,
+    require_count,
+    require_flag,
+    require_positive,
+    require_share,
+)
 from latentsearch.errors import InvalidArgument
 from latentsearch.training.history import Entry
 
@@ -170,6 +178,9 @@ class Fit:
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
             got = repr(self.callbacks)
             raise InvalidArgument("Fit.callbacks", got=got, expected="a list of functions of one Entry")
+        for why in filter(None, (misfit(callback, None) for callback in self.callbacks)):
+            got = f"a function of other arguments ({why})"
+            raise InvalidArgument("Fit.callbacks", got=got, expected="functions of one Entry")
         groups = self.groups
         named = all(groups) if isinstance(self.optimizer, Mapping) else True
         if not groups or not named or not all(isinstance(group, Group) for group in groups.values()):
