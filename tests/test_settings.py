@@ -193,6 +193,10 @@ FITS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: ls.fit(Mean(), (ROWS,), Fit(2, optimizer=Group(lambda model: model.encoder))),
         "Fit.parameters: got a function that fails with AttributeError",
     ),
+    "a named group of nothing": (
+        lambda: ls.fit(Mean(), (ROWS,), Fit(2, optimizer={"a": Group(lambda model: None)})),
+        r"Fit.optimizer\['a'\].parameters: got a function that fails with TypeError",
+    ),
     "a part too many": (
         lambda: fitted(data=(ROWS, ROWS)),
         r"training_terms: got a batch of 2 parts, and noise .*expected what it takes, \(rows, noise\)",

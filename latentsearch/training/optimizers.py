@@ -20,7 +20,7 @@ class Turn:
     def __init__(self, name: str, group: Group, plan: Fit, model: nn.Module) -> None:
         self.name, self.steps = name, group.steps
         self._schedule, self._clip, self._total = plan.schedule, plan.clip, plan.steps
-        self.optimizer = _made(_called("optimizer", name), group, model)
+        self.optimizer = _made(name, group, model)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._leaves = [parameter for parameter in parameters if parameter.requires_grad]
@@ -105,13 +105,14 @@ def _called(setting: str, name: str) -> str:
     return f"Fit.optimizer[{name!r}].{setting}" if name else f"Fit.{setting}"
 
 
-def _made(what: str, group: Group, model: nn.Module) -> torch.optim.Optimizer:
+def _made(name: str, group: Group, model: nn.Module) -> torch.optim.Optimizer:
+    what = _called("optimizer", name)
     try:
         chosen = list(group.parameters(model))
     except Exception as error:
         got = f"a function that fails with {type(error).__name__}: {error}"
         expected = "one from the model to its parameters"
-        raise InvalidArgument(what.replace("optimizer", "parameters"), got=got, expected=expected) from error
+        raise InvalidArgument(_called("parameters", name), got=got, expected=expected) from error
     if not chosen:
         raise InvalidArgument(what, got="no parameters to move", expected="a group of at least one parameter")
     try:
