@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.noise import Noise
+
+if TYPE_CHECKING:
+    from latentsearch.noise import Noise  # which looks over its settings itself
 
 
 def require_one_row(name: str, noise: Noise) -> None:
@@ -95,9 +100,27 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_pair(value: object) -> TypeGuard[tuple[float, float]]:
+    """Whether something is two finite numbers."""
+    return isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
+
+
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether something is a whole number; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def misfit(function: Callable[..., object], *arguments: object, **named: object) -> str:
+    """Why a function cannot be called with such arguments; empty where it can, and where that is not known."""
+    if isinstance(function, partial):
+        return misfit(function.func, *function.args, *arguments, **{**function.keywords, **named})
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # some that are built in have no signature
+        return ""
+    return ""
 
 
 def in_short(value: object) -> str:

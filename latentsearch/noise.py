@@ -10,14 +10,14 @@ run as a counter: word *i* of a stream is ``mix(key + (i + 1) * GAMMA)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument
+from latentsearch._checks import in_short, is_whole, require_count
+from latentsearch.errors import InvalidArgument, describe
 
 _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
@@ -67,18 +67,20 @@ def problem_seeds(seed: int | Sequence[int] | None, problems: int) -> tuple[int,
         problems: B, the number of problems.
 
     Raises:
-        InvalidArgument: If a sequence has another length than ``problems``.
+        InvalidArgument: If a seed is no whole number, or a sequence has another length than ``problems``.
 
     Example:
         >>> import latentsearch as ls
         >>> len(ls.problem_seeds(7, 3)), ls.problem_seeds([4, 5], 2)
         (3, (4, 5))
     """
+    require_count("problems", problems, 0)
     if seed is None:
         seed = int(torch.empty((), dtype=torch.int64).random_(generator=_fresh()).item())
-    if isinstance(seed, Integral):
+    if is_whole(seed):
         return tuple(mix_int(mix_int(int(seed)) + (b + 1) * _GAMMA) for b in range(problems))
-    if isinstance(seed, Tensor) or not isinstance(seed, Iterable) or not all(isinstance(s, Integral) for s in seed):
+    several = not isinstance(seed, Tensor) and getattr(seed, "ndim", 1) == 1
+    if not several or not isinstance(seed, Collection) or not all(map(is_whole, seed)):
         hint = ("give int(seed)" if seed.ndim == 0 else "give seed.tolist()") if isinstance(seed, Tensor) else ""
         raise InvalidArgument("seed", got=repr(seed), expected="an integer or one per problem", hint=hint)
     if len(seed) != problems:
@@ -114,6 +116,13 @@ class Noise:
 
     keys: Tensor
 
+    def __post_init__(self) -> None:
+        keys: object = self.keys
+        if not isinstance(keys, Tensor) or keys.dtype != torch.int64 or keys.ndim != 1:
+            got = describe(keys) if isinstance(keys, Tensor) else in_short(keys)
+            hint = "Noise.from_seed(seed, problems) makes some"
+            raise InvalidArgument("Noise.keys", got=got, expected="an int64 tensor of shape (N,)", hint=hint)
+
     @staticmethod
     def from_seed(
         seed: int | Sequence[int] | None,
@@ -122,6 +131,7 @@ class Noise:
         device: torch.device | str = "cpu",
     ) -> Noise:
         """Keys for ``problems * restarts`` rows, ordered ``b * restarts + r``."""
+        require_count("restarts", restarts, 0)
         keys = [mix_int(mix_int(s) ^ mix_int(r + 1)) for s in problem_seeds(seed, problems) for r in range(restarts)]
         return Noise(torch.tensor(keys, dtype=torch.int64, device=device))
 
@@ -138,10 +148,15 @@ class Noise:
 
     def fold(self, constant: int) -> Noise:
         """An independent stream for the same rows; each use folds a constant of its own."""
-        return Noise(mix_(self.keys ^ mix_int(constant + _GAMMA)))
+        try:
+            word = mix_int(constant + _GAMMA)
+        except TypeError:
+            raise InvalidArgument("Noise.fold", got=in_short(constant), expected="a whole number") from None
+        return Noise(mix_(self.keys ^ word))
 
     def split(self, count: int) -> Noise:
         """``N * count`` rows: ``count`` independent streams under each row, kept together."""
+        require_count("Noise.split", count, 0)
         offsets = torch.tensor([mix_int(i + _GAMMA) for i in range(count)], device=self.keys.device)
         # Folded first: else stream i would be the same as fold(i).
         return Noise(mix_((self.fold(_SPLIT).keys[:, None] ^ offsets).flatten()))
@@ -160,7 +175,7 @@ class Noise:
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(N, *shape)`` uniform on the open interval (0, 1); never 0 and never 1."""
-        size = math.prod(shape)
+        size, dtype = _size(shape), _floating(dtype)
         if dtype == torch.float64:
             # The midpoint of 2^52 cells is the finest that never rounds to 1.
             words = (self.bits(size) >> 12).bitwise_and_((1 << 52) - 1)
@@ -187,7 +202,9 @@ class Noise:
 
         ``high`` is a number, or a tensor that broadcasts to ``shape``.
         """
-        words = (self.bits(math.prod(shape)) >> 32).bitwise_and_((1 << 32) - 1)
+        if not isinstance(high, Tensor):
+            require_count("Noise.integers.high", high)
+        words = (self.bits(_size(shape)) >> 32).bitwise_and_((1 << 32) - 1)
         return words.view(len(self), *shape).mul_(high) >> 32
 
     def categorical(self, logits: Tensor) -> Tensor:
@@ -211,5 +228,22 @@ class Noise:
         return logits + self.gumbel(*logits.shape[1:], dtype=_at_least_float32(logits.dtype))
 
 
+def _size(shape: tuple[int, ...]) -> int:
+    """How many numbers a row has."""
+    for side in shape:
+        # The type is looked at first: draws are many, and most sides are plain integers.
+        if (type(side) is not int and not is_whole(side)) or side < 0:
+            expected, hint = "whole numbers of at least 0", "write noise.normal(2, 3), each side by itself"
+            raise InvalidArgument("the shape of a draw", got=repr(shape), expected=expected, hint=hint)
+    return math.prod(shape)
+
+
+def _floating(dtype: torch.dtype) -> torch.dtype:
+    """A dtype that draws can have."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InvalidArgument("the dtype of a draw", got=repr(dtype), expected="a floating one, such as torch.float32")
+    return dtype
+
+
 def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.float64 if _floating(dtype) == torch.float64 else torch.float32

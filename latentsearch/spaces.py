@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, describe
-
-_ONE_MORE = "x[None] adds the dimension of problems"
+from latentsearch._checks import in_short, is_whole, require_count
+from latentsearch.errors import InvalidArgument
 
 
 def _check_shape(what: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
+    if not isinstance(shape, Sequence) or not all(is_whole(side) and side > 0 for side in shape):
         raise InvalidArgument(
             f"{what}.shape", got=repr(shape), expected="a tuple of positive integers", hint="write (20,) for a vector"
         )
@@ -43,14 +42,18 @@ class Continuous:
 
     def contains(self, z: Tensor) -> bool:
         """Whether ``z`` is a batch of latents of this space."""
-        return z.is_floating_point() and z.ndim == 1 + len(self.shape) and tuple(z.shape[1:]) == self.shape
+        return (
+            isinstance(z, Tensor)
+            and z.is_floating_point()
+            and z.ndim == 1 + len(self.shape)
+            and tuple(z.shape[1:]) == self.shape
+        )
 
     def check(self, what: str, z: Tensor) -> None:
         """Raise InvalidArgument unless ``z`` is a batch of latents of this space, and finite."""
         if not self.contains(z):
             expected = f"floating latents of shape (N, {_list(self.shape)})"
-            hint = _ONE_MORE if tuple(z.shape) == self.shape else ""
-            raise InvalidArgument(what, got=describe(z), expected=expected, hint=hint)
+            raise InvalidArgument(what, got=in_short(z), expected=expected, hint=_one_more(z, self.shape))
         if not z.isfinite().all():
             raise InvalidArgument(what, got="latents with NaN or infinity", expected="finite latents")
 
@@ -81,8 +84,7 @@ class Discrete:
         if not self.shape:
             hint = "write (1,) for one code"
             raise InvalidArgument("Discrete.shape", got="()", expected="one axis of positions at least", hint=hint)
-        if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
-            raise InvalidArgument("Discrete.codebook_size", got=repr(self.codebook_size), expected="a positive integer")
+        require_count("Discrete.codebook_size", self.codebook_size)
 
     @property
     def positions(self) -> int:
@@ -95,25 +97,25 @@ class Discrete:
 
     def contains(self, z: Tensor) -> bool:
         """Whether ``z`` is a batch of hard latents of this space."""
-        if z.dtype != torch.int64 or z.ndim != 1 + len(self.shape) or tuple(z.shape[1:]) != self.shape:
+        if (
+            not isinstance(z, Tensor)
+            or z.dtype != torch.int64
+            or z.ndim != 1 + len(self.shape)
+            or tuple(z.shape[1:]) != self.shape
+        ):
             return False
         return z.numel() == 0 or (int(z.min()) >= 0 and int(z.max()) < self.codebook_size)
 
     def check(self, what: str, z: Tensor) -> None:
         """Raise InvalidArgument unless ``z`` is a batch of hard latents of this space."""
         if not self.contains(z):
-            got = describe(z)
-            if z.dtype == torch.int64 and z.numel():
-                got += f" with codes {int(z.min())} to {int(z.max())}"
-            hint = (
-                "soft latents become codes by .argmax(-1), other integers by .long()" if z.dtype != torch.int64 else ""
-            )
-            raise InvalidArgument(
-                what,
-                got=got,
-                expected=f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})",
-                hint=_ONE_MORE if tuple(z.shape) == self.shape else hint,
-            )
+            got, hint = in_short(z), _one_more(z, self.shape)
+            if isinstance(z, Tensor) and z.dtype == torch.int64:
+                got += f" with codes {int(z.min())} to {int(z.max())}" if z.numel() else ""
+            elif isinstance(z, Tensor):
+                hint = hint or "soft latents become codes by .argmax(-1), other integers by .long()"
+            expected = f"int64 codes of shape (N, {_list(self.shape)}) in [0, {self.codebook_size})"
+            raise InvalidArgument(what, got=got, expected=expected, hint=hint)
 
     def one_hot(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         """Hard ``(N, *S)`` to soft ``(N, *S, K)``."""
@@ -122,6 +124,13 @@ class Discrete:
 
 
 LatentSpace = Continuous | Discrete
+
+
+def _one_more(z: object, shape: tuple[int, ...]) -> str:
+    """What makes one latent a batch; of what is no tensor, what makes it one."""
+    if not isinstance(z, Tensor):
+        return "torch.tensor(x) makes one"
+    return "x[None] adds the dimension of problems" if tuple(z.shape) == shape else ""
 
 
 def _list(shape: tuple[int, ...]) -> str:

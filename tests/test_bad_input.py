@@ -426,7 +426,10 @@ SETTINGS = {
     "space of a number": (lambda: ls.Continuous(20), r"Continuous.shape: got 20.*write \(20,\)"),  # type: ignore[arg-type]
     "empty side": (lambda: ls.Discrete((7, 0), 5), r"Discrete.shape: got \(7, 0\)"),
     "no axis": (lambda: ls.Discrete((), 5), r"Discrete.shape: got \(\), expected one axis .*write \(1,\)"),
-    "no codes": (lambda: ls.Discrete((7, 7), 0), "Discrete.codebook_size: got 0, expected a positive integer"),
+    "no codes": (
+        lambda: ls.Discrete((7, 7), 0),
+        "Discrete.codebook_size: got 0, expected a whole number of at least 1",
+    ),
 }
 
 

@@ -511,7 +511,7 @@ def searched(search: ls.Searcher) -> ls.SearchResult:
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: ls.ActorSearch(Actor), r"write Actor\(...\)"),
+        (lambda: ls.ActorSearch(Actor), "got the class Actor, .*ls.fit_actor"),
         (lambda: ls.ActorSearch(Actor(PLANE, labels=3)), r"ActorSearch.label: got None, expected \(3,\) or \(B, 3\)"),
         (lambda: ls.ActorSearch(Actor(PLANE), torch.ones(2)), "takes no labels"),
         (lambda: ls.AttributeVectorSearch([1.0]), "AttributeVectorSearch.vector: got list"),

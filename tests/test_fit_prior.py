@@ -168,7 +168,7 @@ def test_what_cannot_be_fitted_is_refused(settings: dict[str, Any], message: str
 
 
 def test_a_model_is_no_generator() -> None:
-    with pytest.raises(InvalidArgument, match=r"fit_prior.generator: got VQVAE, .* ls.wrap\(model\)"):
+    with pytest.raises(InvalidArgument, match=r"fit_prior.generator: got a VQVAE, .* ls.wrap\(model\)"):
         ls.fit_prior(zoo.load("mnist-vqvae-40"), IMAGES)  # type: ignore[arg-type]
 
 

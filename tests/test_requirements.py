@@ -411,7 +411,10 @@ def test_searches_that_know_nothing_of_requirements_name_what_does():
     ("make", "match"),
     [
         (lambda: ls.AugmentedLagrangian(ls.GradientSearch), "write GradientSearch"),
-        (lambda: ls.AugmentedLagrangian(ls.GradientSearch(), rounds=1), "rounds: got 1, expected 2"),
+        (
+            lambda: ls.AugmentedLagrangian(ls.GradientSearch(), rounds=1),
+            "rounds: got 1, expected a whole number of at least 2",
+        ),
         (lambda: ls.AugmentedLagrangian(ls.GradientSearch(), growth=0.5), "growth: got 0.5"),
         (lambda: ls.Run(stop_when_satisfied="yes"), "stop_when_satisfied: got 'yes'"),
     ],

@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from examples.campaigns.problems import problems, searchers
 
 import latentsearch as ls
+from examples.campaigns.problems import problems, searchers
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Unlimited
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from latentsearch._checks import in_short, misfit
 from latentsearch._images import bulk_of, example_output, require_images, require_range, require_tensor
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
@@ -34,7 +35,7 @@ class FitWarning(UserWarning):
 def require_generator(caller: str, generator: object) -> None:
     """Raise InvalidArgument unless this is a generator."""
     if not isinstance(generator, Generator):
-        got, hint = type(generator).__name__, "ls.wrap(model) makes one"
+        got, hint = in_short(generator), "ls.wrap(model) makes one"
         raise InvalidArgument(f"{caller}.generator", got=got, expected="a Generator", hint=hint)
 
 
@@ -47,14 +48,23 @@ def check_settings(space: LatentSpace, **for_codes: object) -> None:
         hint = flow if given[0] == "network" else ""
         raise Unsupported(f"fit_prior.{given[0]}", got=repr(for_codes[given[0]]), expected=expected, hint=hint)
     network, augment = for_codes.get("network"), for_codes.get("augment")
-    if network is not None and (not callable(network) or isinstance(network, nn.Module)):
-        got, hint = type(network).__name__, "functools.partial(MaskedDiffusion, channels=64) for other sizes"
-        raise InvalidArgument(
-            "fit_prior.network", got=got, expected="a class such as PixelCNN, not made yet", hint=hint
-        )
+    if network is not None:
+        _check_network(network)
     if augment is not None and not callable(augment):
         expected = "a function of images and noise"
-        raise InvalidArgument("fit_prior.augment", got=type(augment).__name__, expected=expected)
+        raise InvalidArgument("fit_prior.augment", got=in_short(augment), expected=expected)
+
+
+def _check_network(network: object) -> None:
+    """Raise unless something can be called with what the networks over codes are made of."""
+    got = in_short(network)
+    if callable(network) and not isinstance(network, nn.Module):
+        why = misfit(network, None, codebook=None, histogram=None)
+        if not why:
+            return
+        got += f" ({why})"
+    expected, hint = "a class such as PixelCNN, not made yet", "partial(MaskedDiffusion, channels=64) has other sizes"
+    raise InvalidArgument("fit_prior.network", got=got, expected=expected, hint=hint)
 
 
 @torch.no_grad()

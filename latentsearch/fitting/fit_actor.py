@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_one_of, require_weight
+from latentsearch._checks import require_count, require_flag, require_one_of, require_seed, require_weight
 from latentsearch._context import in_own_context
 from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
 from latentsearch.critics._distance import Metric
@@ -87,10 +87,13 @@ def fit_actor(
         >>> sevens = ls.ActorSearch(actor, actor.one_hot(7))
     """
     require_generator("fit_actor", generator)
-    for name, value in (("critic_steps", critic_steps), ("steps", steps), ("batch_size", batch_size)):
+    counts = {"critic_steps": critic_steps, "width": width, "depth": depth, "steps": steps, "batch_size": batch_size}
+    for name, value in counts.items():
         require_count(f"fit_actor.{name}", value)
     require_weight("fit_actor.distance", distance)
     require_one_of("fit_actor.metric", metric, ("log", "l2"))
+    require_flag("fit_actor.progress", progress)
+    require_seed("fit_actor.seed", seed)
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor", got=f"{generator.space}", expected="continuous latents")
     images = check_given(generator, images, 0.0, caller="fit_actor")

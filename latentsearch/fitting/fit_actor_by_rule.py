@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_weight
+from latentsearch._checks import require_count, require_flag, require_seed, require_weight
 from latentsearch._context import in_own_context
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
 from latentsearch.critics._pair import checked_spread
@@ -88,10 +88,13 @@ def fit_actor_by_rule(
         True
     """
     require_generator("fit_actor_by_rule", generator)
-    require_count("fit_actor_by_rule.rounds", rounds)
+    for name, value in (("rounds", rounds), ("width", width), ("depth", depth)):
+        require_count(f"fit_actor_by_rule.{name}", value)
     require_count("fit_actor_by_rule.draws", draws, _CHECKED)
     require_count("fit_actor_by_rule.steps", steps, 4 * (rounds + 1))
     require_weight("fit_actor_by_rule.distance", distance)
+    require_flag("fit_actor_by_rule.progress", progress)
+    require_seed("fit_actor_by_rule.seed", seed)
     if not isinstance(generator.space, Continuous):
         raise Unsupported("fit_actor_by_rule", got=f"{generator.space}", expected="continuous latents")
     scale = checked_spread("fit_actor_by_rule.spread", spread, generator.space)

@@ -7,9 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_share, require_weight
+from latentsearch._checks import require_count, require_flag, require_seed, require_share, require_weight
 from latentsearch._context import in_own_context
 from latentsearch.critics import AttributeCritic
+from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._given import (
     check_given,
     held_out_of,
@@ -82,11 +83,16 @@ def fit_critic(
         torch.Size([1, 20])
     """
     require_generator("fit_critic", generator)
-    require_count("fit_critic.steps", steps)
+    for name, value in (("width", width), ("depth", depth), ("steps", steps)):
+        require_count(f"fit_critic.{name}", value)
     require_share("fit_critic.held_out", held_out)
     require_weight("fit_critic.noise", noise)
+    require_flag("fit_critic.progress", progress)
+    require_seed("fit_critic.seed", seed)
     images = check_given(generator, images, held_out, caller="fit_critic")
     labels = labels_of("fit_critic", labels, len(images)).to(generator.device)
+    if labels.ndim == 1 and not labels.any():
+        raise InvalidArgument("fit_critic.labels", got="one class, 0", expected="two or more to be told apart")
     streams = Noise.from_seed(seed)
     latents, spread = encodings(generator, images, streams.fold(_DRAW))
     order = streams.fold(_SPLIT).uniform(len(latents))[0].argsort().to(latents.device)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_positive, require_share
+from latentsearch._checks import require_count, require_positive, require_seed, require_share
 from latentsearch._context import in_own_context
 from latentsearch.errors import InvalidArgument
 from latentsearch.fitting._cost import cost_beside
@@ -117,22 +117,12 @@ def fit_prior(
     require_generator("fit_prior", generator)
     require_count("fit_prior.steps", steps)
     require_share("fit_prior.held_out", held_out)
+    require_seed("fit_prior.seed", seed)
     if temperature is not None:
         require_positive("fit_prior.temperature", temperature)
     space = generator.space
     for_codes = {"network": network, "augment": augment, "checkpoint": checkpoint, "autocast": autocast}
     check_settings(space, **for_codes, temperature=temperature)
-    images = check_given(generator, images, held_out, covariance=True)
-    if augment is not None:
-        changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), are_latents(generator, images))
-    parts = _split(images, held_out, seed)
-    train, validation = (_encoded(generator, part) for part in parts)
-    residuals = _residuals(generator, parts[1], validation)
-    fingerprint = Fingerprint.of(generator, validation)
-    if isinstance(space, Continuous):
-        density = fit_density(train, validation, seed)
-        return fitted(density, residuals, _nats(density, space, validation), fingerprint)
-    stream = None if augment is None else _augmented(generator, parts[0], train, augment)
     plan = Fit(
         steps,
         batch_size=32,
@@ -146,6 +136,17 @@ def fit_prior(
         progress=progress,
         checkpoint=checkpoint,
     )
+    images = check_given(generator, images, held_out, covariance=True)
+    if augment is not None:
+        changed(augment, images[:2], Noise.from_seed(0, 2, device=images.device), are_latents(generator, images))
+    parts = _split(images, held_out, seed)
+    train, validation = (_encoded(generator, part) for part in parts)
+    residuals = _residuals(generator, parts[1], validation)
+    fingerprint = Fingerprint.of(generator, validation)
+    if isinstance(space, Continuous):
+        density = fit_density(train, validation, seed)
+        return fitted(density, residuals, _nats(density, space, validation), fingerprint)
+    stream = None if augment is None else _augmented(generator, parts[0], train, augment)
     model = _untrained(generator, space, train, network or MaskedDiffusion, seed)
     history = fit(model, (train,) if stream is None else stream, plan, validation=(validation,), seed=seed)
     warn_if_interrupted("fit_prior", history)

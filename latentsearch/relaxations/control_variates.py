@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_finite, require_positive
+from latentsearch._checks import in_short, require_finite, require_flag, require_positive
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import log_prob_gradient, softened
@@ -55,6 +55,7 @@ class Rebar(nn.Module):
     def __init__(self, temperature: float | Tensor = 0.5, *, eta: float = 1.0, learn: bool = False) -> None:
         super().__init__()
         require_positive(f"{type(self).__name__}.temperature", temperature)
+        require_flag(f"{type(self).__name__}.learn", learn)
         if learn and isinstance(temperature, Tensor) and temperature.ndim:
             expected = "a number, where it is learnt"
             raise InvalidArgument(f"{type(self).__name__}.temperature", got=describe(temperature), expected=expected)
@@ -151,6 +152,9 @@ class Relax(Rebar):
         self, network: nn.Module, temperature: float | Tensor = 0.5, *, eta: float = 1.0, learn: bool = False
     ) -> None:
         super().__init__(temperature, eta=eta, learn=learn)
+        if not isinstance(network, nn.Module):
+            expected = "an nn.Module from soft codes (M, *S, K) to (M,)"
+            raise InvalidArgument("Relax.network", got=in_short(network), expected=expected)
         self.network = network
 
     def _control(self, soft: Tensor, f: Loss, row: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_nonzero
+from latentsearch._checks import require_count, require_flag, require_nonzero
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import one_hot
@@ -76,6 +76,8 @@ class DirectArgmax:
         require_nonzero("DirectArgmax.epsilon", self.epsilon)
         if self.top is not None:
             require_count("DirectArgmax.top", self.top)
+        require_flag("DirectArgmax.two_sided", self.two_sided)
+        require_flag("DirectArgmax.joint", self.joint)
 
     def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """The draw's loss, and that of every code at every position."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from latentsearch._checks import require_positive
+from latentsearch._checks import in_short, require_positive
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 
@@ -56,6 +56,9 @@ class GumbelSoftmaxDistribution(Distribution):
     has_rsample = True
 
     def __init__(self, logits: Tensor, temperature: float | Tensor = 1.0, *, validate_args: bool | None = None) -> None:
+        if not isinstance(logits, Tensor) or not logits.is_floating_point():
+            expected = "floating logits (*B, K)"
+            raise InvalidArgument("GumbelSoftmaxDistribution.logits", got=in_short(logits), expected=expected)
         number = temperature
         if isinstance(temperature, Tensor):
             if temperature.ndim:

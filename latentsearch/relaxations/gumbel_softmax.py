@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import require_count, require_flag, require_positive
 from latentsearch.noise import Noise
 from latentsearch.relaxations._codes import softened, with_gradient_of
 from latentsearch.relaxations._gumbel import perturbed_given
@@ -46,6 +46,7 @@ class GumbelSoftmax:
 
     def __post_init__(self) -> None:
         require_positive("GumbelSoftmax.temperature", self.temperature)
+        require_flag("GumbelSoftmax.hard", self.hard)
 
     def evaluations(self, shape: tuple[int, ...], codes: int) -> int:
         """A loss with its gradient."""

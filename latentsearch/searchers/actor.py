@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._checks import in_short
 from latentsearch.critics import Actor
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, project_each, score_each
@@ -61,10 +62,9 @@ class ActorSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        hint = f"write {self.actor.__name__}(...)" if isinstance(self.actor, type) else ""
         if not isinstance(self.actor, Actor):
-            got = type(self.actor).__name__
-            raise InvalidArgument("ActorSearch.actor", got=got, expected="an Actor", hint=hint)
+            hint = "ls.fit_actor(generator, images) trains one"
+            raise InvalidArgument("ActorSearch.actor", got=in_short(self.actor), expected="an Actor", hint=hint)
         label, asked = self.label, self.actor.labels
         good = label is None if not asked else isinstance(label, Tensor) and label.shape[-1:] == (asked,)
         if not good or (label is not None and label.ndim not in (1, 2)):
@@ -86,6 +86,8 @@ class ActorSearch(IterativeSearcher):
         if self.actor.space != space:
             expected = f"one over the generator's latents, {space}"
             raise InvalidArgument("ActorSearch.actor", got=f"an actor over {self.actor.space}", expected=expected)
+        if self.label is not None and not bool(self.label.isfinite().all()):
+            raise InvalidArgument("ActorSearch.label", got="NaN or infinity", expected="finite numbers")
         if self.label is not None and self.label.ndim == 2 and len(self.label) not in (1, problems):
             raise InvalidArgument("ActorSearch.label", got=f"{len(self.label)} rows", expected=f"1 or {problems}")
 

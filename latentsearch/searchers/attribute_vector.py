@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._checks import check_per_problem, is_number
 from latentsearch._rows import per_row
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.loop import IterativeSearcher, Proposal
@@ -64,8 +64,7 @@ class AttributeVectorSearch(IterativeSearcher):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_count("steps")
-        good = isinstance(self.most, (int, float)) and 0 < self.most < math.inf
-        self._require("most", good, "a number above 0")
+        self._require("most", is_number(self.most) and self.most > 0, "a number above 0")
         if not isinstance(self.vector, Tensor) or not self.vector.is_floating_point():
             got = describe(self.vector) if isinstance(self.vector, Tensor) else type(self.vector).__name__
             raise InvalidArgument("AttributeVectorSearch.vector", got=got, expected="a floating tensor")
@@ -85,6 +84,7 @@ class AttributeVectorSearch(IterativeSearcher):
             raise InvalidArgument(
                 "AttributeVectorSearch.vector", got=describe(self.vector), expected=expected, hint=hint
             )
+        check_per_problem("AttributeVectorSearch.vector", self.vector, finite=True)
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> AlongVector:
         problems = objective.per_problem.problems

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch._rows import per_row
 from latentsearch.loop import IterativeSearcher, Proposal, project_each, ranking, score_each, take
 from latentsearch.noise import Noise
@@ -122,9 +123,10 @@ class CMAESSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("sigma", 0 < self.sigma < math.inf, "a positive number")
+        self._require("sigma", is_number(self.sigma) and self.sigma > 0, "a positive number")
         self._require_count("population", 4)
-        self._require("separable", self.separable in (None, True, False), "True, False, or None to go by the dimension")
+        known = self.separable is None or isinstance(self.separable, bool)
+        self._require("separable", known, "True, False, or None to go by the dimension")
 
     def step_cost(self, space: LatentSpace) -> int:
         return self.population

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -55,7 +56,8 @@ class GradientSearch(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("tolerance", self.tolerance is None or self.tolerance >= 0, "None, or a number >= 0")
+        good = self.tolerance is None or (is_number(self.tolerance) and self.tolerance >= 0)
+        self._require("tolerance", good, "a number of at least 0, or None")
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -11,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number, is_pair
 from latentsearch._rows import share_of
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer, check_row_local
 from latentsearch.noise import Noise
@@ -98,10 +97,11 @@ class RelaxedSearch(IterativeSearcher):
         if self.steps is not None:
             self._require_count("steps")
         self._require_count("check_every")
-        self._require("curvature", 0 <= self.curvature < math.inf, "a finite number of at least 0")
-        self._require("sharpness", self.sharpness > 0, "a positive number, so that the search starts at its init")
-        pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
-        self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
+        self._require("curvature", is_number(self.curvature) and self.curvature >= 0, "a finite number of at least 0")
+        sharp = is_number(self.sharpness) and self.sharpness > 0
+        self._require("sharpness", sharp, "a positive number, so that the search starts at its init")
+        good = is_pair(self.temperature) and min(self.temperature) > 0
+        self._require("temperature", good, "two positive numbers, the first and the last")
         require_estimator("RelaxedSearch.relaxation", self.relaxation, torch.ones((), dtype=torch.float32))
 
     def step_cost(self, space: LatentSpace) -> int:

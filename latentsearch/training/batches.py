@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
+from latentsearch._checks import in_short, misfit
 from latentsearch._identity import describe_settings, digest
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
@@ -49,8 +50,8 @@ def batches_of(what: str, data: Data, batch_size: int, noise: Noise) -> Batches:
     if isinstance(data, Iterable):
         return _Epochs(what, data, noise.fold(_STREAM))
     if callable(data):
-        return _Stream(data, noise.fold(_STREAM))
-    raise InvalidArgument(what, got=type(data).__name__, expected=_EXPECTED)
+        return _Stream(what, data, noise.fold(_STREAM))
+    raise InvalidArgument(what, got=in_short(data), expected=_EXPECTED)
 
 
 def in_order(what: str, data: Data, batch_size: int) -> Iterator[Sequence[Any]]:
@@ -66,7 +67,8 @@ def in_order(what: str, data: Data, batch_size: int) -> Iterator[Sequence[Any]]:
         rows = (torch.arange(start, min(start + batch_size, source.count)) for start in starts)
         return (source.take(batch, noise.fold(number)) for number, batch in enumerate(rows))
     if not isinstance(data, Iterable):
-        raise InvalidArgument(what, got=type(data).__name__, expected="data that end, not a function of the step")
+        expected = "tensors, a data set or batches that end, not a function of the step"
+        raise InvalidArgument(what, got=in_short(data), expected=expected)
     return _once(data, noise)
 
 
@@ -94,12 +96,23 @@ def _by_number(what: str, data: Data) -> _Tensors | _Items | None:
     if isinstance(data, Tensor):
         hint = "write (images,) for images alone"
         raise InvalidArgument(what, got=describe(data), expected="a sequence of tensors", hint=hint)
+    _refuse_what_only_looks_like_data(what, data)
     # No tensors at all are refused as tensors: nothing else could be meant.
     if isinstance(data, Sequence) and all(isinstance(part, Tensor) for part in data):
         return _Tensors(what, data)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         return _Items(what, data)
     return None
+
+
+def _refuse_what_only_looks_like_data(what: str, data: object) -> None:
+    """What could be gone through, or called, and gives no batches: words, dictionaries, classes and arrays."""
+    if isinstance(data, (str, bytes, Mapping, type)):
+        raise InvalidArgument(what, got=in_short(data), expected=_EXPECTED)
+    parts = data if isinstance(data, (list, tuple)) else (data,)
+    if any(type(part).__module__ == "numpy" for part in parts):
+        hint = "torch.from_numpy(x) is an array as a tensor"
+        raise InvalidArgument(what, got="numpy arrays", expected=_EXPECTED, hint=hint)
 
 
 class _Tensors:
@@ -157,7 +170,10 @@ class _Rows:
 class _Stream:
     """A function of the step."""
 
-    def __init__(self, function: Stream, noise: Noise) -> None:
+    def __init__(self, what: str, function: Stream, noise: Noise) -> None:
+        if why := misfit(function, 0, noise):
+            got, expected = f"a function of other arguments ({why})", "one of the step and one row of noise"
+            raise InvalidArgument(what, got=got, expected=expected)
         self._function, self._noise = function, noise
         self.identity = describe_settings(function)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from latentsearch._checks import in_short, misfit, require_count
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.training.batches import Data, in_order
@@ -32,6 +34,14 @@ class Trainable(Protocol):
         """
 
 
+def require_trainable(what: str, model: object) -> None:
+    """Raise unless this is a module, and no class of them, that has ``training_terms``."""
+    # Not isinstance(model, Trainable): from Python 3.12 on that does not see what compiled modules pass on.
+    if not isinstance(model, nn.Module) or not callable(getattr(model, "training_terms", None)):
+        hint = f"write {model.__name__}(...)" if isinstance(model, type) else ""
+        raise InvalidArgument(what, got=in_short(model), expected="an nn.Module with training_terms", hint=hint)
+
+
 def terms_of(
     model: nn.Module, batch: Sequence[Any], noise: Noise, autocast: torch.dtype | None = None
 ) -> Mapping[str, Any]:
@@ -42,8 +52,21 @@ def terms_of(
     # Dropout draws from torch's global state: from the noise, it is the same in every run, and after a resume.
     cast = torch.autocast(device.type, autocast, enabled=autocast is not None)
     with drawn_from(noise.fold(_GLOBAL), device), cast:
-        terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
+        try:
+            terms: Mapping[str, Any] = model.training_terms(*parts, noise.to(device))  # type: ignore[operator]
+        except TypeError:
+            _require_room(model, len(parts))
+            raise
     return terms
+
+
+def _require_room(model: nn.Module, parts: int) -> None:
+    """Raise if a call of ``training_terms`` failed for the number of its arguments."""
+    function: Callable[..., object] = model.training_terms  # type: ignore[assignment]
+    if why := misfit(function, *[None] * parts, None):
+        got = f"a batch of {parts} part{'s' if parts > 1 else ''}, and noise ({why})"
+        expected = f"what it takes, ({', '.join(inspect.signature(function).parameters)})"
+        raise InvalidArgument("training_terms", got=got, expected=expected)
 
 
 def _moved(part: Any, device: torch.device) -> Any:
@@ -88,8 +111,12 @@ def evaluate(model: nn.Module, data: Data, *, batch_size: int = 500, noise: Nois
         noise: One row, for models that draw; seed 0 if not given. It may be on any device, as the data may.
 
     Raises:
-        InvalidArgument: If there are no data.
+        InvalidArgument: If there are no data, or the model has no ``training_terms``.
     """
+    require_trainable("evaluate.model", model)
+    require_count("evaluate.batch_size", batch_size)
+    if noise is not None and not isinstance(noise, Noise):
+        raise InvalidArgument("evaluate.noise", got=in_short(noise), expected="a Noise", hint="Noise.from_seed(0)")
     noise = (Noise.from_seed(0) if noise is None else noise).fold(_EVALUATE)
     training, batches, start = model.training, in_order("evaluate.data", data, batch_size), 0
     scored: list[tuple[dict[str, float], int]] = []

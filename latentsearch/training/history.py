@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from latentsearch.errors import LatentSearchError
 from latentsearch.result import Status
+
+
+class NonFiniteLoss(LatentSearchError, FloatingPointError):
+    """A loss in training that is infinite, or no number."""
 
 
 @dataclass
@@ -81,11 +86,11 @@ class Means:
         """The means; to begin anew, make another.
 
         Raises:
-            FloatingPointError: If one is not finite.
+            NonFiniteLoss: If one is not finite.
         """
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         if not all(map(math.isfinite, means.values())):
-            raise FloatingPointError(
+            raise NonFiniteLoss(
                 f"fit: the loss was not finite in the steps up to {step}, {means}; look over the data, take a lower "
                 "learning rate or clip gradients, or go on from the checkpoint of the entry before"
             )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 from torch import nn
 
 from latentsearch import _checkpoint
+from latentsearch._checks import in_short, require_seed
 from latentsearch._context import undisturbed
 from latentsearch._lock import locked
 from latentsearch._progress import Bar
@@ -17,7 +16,7 @@ from latentsearch.training.averages import average_of
 from latentsearch.training.batches import Data, batches_of, in_order
 from latentsearch.training.best import selection_of
 from latentsearch.training.checkpoint import SavedFit
-from latentsearch.training.evaluation import evaluate, terms_of
+from latentsearch.training.evaluation import evaluate, require_trainable, terms_of
 from latentsearch.training.history import Entry, History, Means
 from latentsearch.training.optimizers import Turns
 from latentsearch.training.plan import Fit
@@ -55,7 +54,7 @@ def fit(model: nn.Module, data: Data, plan: Fit, *, validation: Data | None = No
         InvalidArgument: If the model cannot learn, data are empty, of unequal lengths or cannot begin
             anew, or the plan does not suit them.
         BrokenFile: If the checkpoint belongs to another fit.
-        FloatingPointError: If the loss is not finite at a log entry; what was saved before stays.
+        NonFiniteLoss: A FloatingPointError, if the loss is not finite at a log entry; what was saved before stays.
 
     Example:
         >>> import torch
@@ -186,12 +185,9 @@ class Loop:
 def _check_arguments(model: nn.Module, plan: Fit, seed: object) -> None:
     if not isinstance(plan, Fit):
         hint = "write fit(model, data, Fit(steps=1000))"
-        raise InvalidArgument("fit.plan", got=type(plan).__name__, expected="a Fit", hint=hint)
-    # Not isinstance(model, Trainable): from Python 3.12 on that does not see what compiled modules pass on.
-    if not isinstance(model, nn.Module) or not callable(getattr(model, "training_terms", None)):
-        raise InvalidArgument("fit.model", got=type(model).__name__, expected="an nn.Module with training_terms")
+        raise InvalidArgument("fit.plan", got=in_short(plan), expected="a Fit", hint=hint)
+    require_trainable("fit.model", model)
     if next(model.parameters(), None) is None:
         got = f"{type(model).__name__} without parameters"
         raise InvalidArgument("fit.model", got=got, expected="one that can learn")
-    if not isinstance(seed, Integral):
-        raise InvalidArgument("fit.seed", got=repr(seed), expected="an integer")
+    require_seed("fit.seed", seed)

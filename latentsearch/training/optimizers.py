@@ -20,7 +20,7 @@ class Turn:
     def __init__(self, name: str, group: Group, plan: Fit, model: nn.Module) -> None:
         self.name, self.steps = name, group.steps
         self._schedule, self._clip, self._total = plan.schedule, plan.clip, plan.steps
-        self.optimizer = _made(_called("optimizer", name), group, model)
+        self.optimizer = _made(name, group, model)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._leaves = [parameter for parameter in parameters if parameter.requires_grad]
@@ -42,7 +42,11 @@ class Turn:
     def descend(self, terms: Terms, step: int) -> None:
         """One step against the gradient of the terms' sum; parameters of other groups are not reached."""
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward(inputs=self._leaves)
+        loss = torch.stack(list(terms.values())).sum()
+        if not loss.requires_grad:
+            hint = "they were detached, or computed under torch.no_grad, on the way from the parameters"
+            raise InvalidArgument("training_terms", got="terms without a gradient", expected="some with", hint=hint)
+        loss.backward(inputs=self._leaves)
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._leaves, self._clip)
         if self._schedule is not None:
@@ -101,8 +105,14 @@ def _called(setting: str, name: str) -> str:
     return f"Fit.optimizer[{name!r}].{setting}" if name else f"Fit.{setting}"
 
 
-def _made(what: str, group: Group, model: nn.Module) -> torch.optim.Optimizer:
-    chosen = list(group.parameters(model))
+def _made(name: str, group: Group, model: nn.Module) -> torch.optim.Optimizer:
+    what = _called("optimizer", name)
+    try:
+        chosen = list(group.parameters(model))
+    except Exception as error:
+        got = f"a function that fails with {type(error).__name__}: {error}"
+        expected = "one from the model to its parameters"
+        raise InvalidArgument(_called("parameters", name), got=got, expected=expected) from error
     if not chosen:
         raise InvalidArgument(what, got="no parameters to move", expected="a group of at least one parameter")
     try:

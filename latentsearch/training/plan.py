@@ -7,13 +7,20 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import (
+    in_short,
+    is_number,
+    misfit,
+    require_count,
+    require_flag,
+    require_positive,
+    require_share,
+)
 from latentsearch.errors import InvalidArgument
 from latentsearch.training.history import Entry
 
@@ -141,24 +148,39 @@ class Fit:
             raise InvalidArgument("Fit.autocast", got=repr(self.autocast), expected=expected)
         if self.clip is not None:
             require_positive("Fit.clip", self.clip)
-        if self.average is not None and not (isinstance(self.average, Real) and 0 < self.average < 1):
-            raise InvalidArgument("Fit.average", got=repr(self.average), expected="a decay in (0, 1), such as 0.999")
+        if self.average is not None:
+            require_share("Fit.average", self.average)
+        require_flag("Fit.progress", self.progress)
         if self.patience is not None and self.best is None:
             raise InvalidArgument(
                 "Fit.patience", got=f"{self.patience} without best", expected="what is to improve", hint='best="sum"'
             )
+        self._check_schedule()
         self._check_functions()
-        if self.checkpoint is not None and os.path.isdir(self.checkpoint):
-            got, hint = f"the folder {os.fspath(self.checkpoint)!r}", "name a file in it, such as fit.safetensors"
-            raise InvalidArgument("Fit.checkpoint", got=got, expected="a path of a file", hint=hint)
+        if self.checkpoint is not None:
+            _check_path(self.checkpoint)
+
+    def _check_schedule(self) -> None:
+        if self.schedule is None:
+            return
+        what, expected = "Fit.schedule", "a function of step and steps to a share of the learning rate, or None"
+        if not callable(self.schedule):
+            raise InvalidArgument(what, got=repr(self.schedule), expected=expected)
+        try:
+            share: object = self.schedule(0, self.steps)
+        except Exception as error:
+            got = f"a function that fails with {type(error).__name__}: {error}"
+            raise InvalidArgument(what, got=got, expected=expected) from error
+        if not isinstance(share, Tensor) and not is_number(share):
+            raise InvalidArgument(what, got=f"a function that gives {in_short(share)}", expected=expected)
 
     def _check_functions(self) -> None:
-        if self.schedule is not None and not callable(self.schedule):
-            got = repr(self.schedule)
-            raise InvalidArgument("Fit.schedule", got=got, expected="a function of step and steps, or None")
         if not isinstance(self.callbacks, Sequence) or not all(callable(callback) for callback in self.callbacks):
             got = repr(self.callbacks)
             raise InvalidArgument("Fit.callbacks", got=got, expected="a list of functions of one Entry")
+        for why in filter(None, (misfit(callback, None) for callback in self.callbacks)):
+            got = f"a function of other arguments ({why})"
+            raise InvalidArgument("Fit.callbacks", got=got, expected="functions of one Entry")
         groups = self.groups
         named = all(groups) if isinstance(self.optimizer, Mapping) else True
         if not groups or not named or not all(isinstance(group, Group) for group in groups.values()):
@@ -174,3 +196,12 @@ class Fit:
             case Group():
                 return {"": self.optimizer}
         return {"": Group(optimizer=self.optimizer)}
+
+
+def _check_path(path: object) -> None:
+    expected = "a path of a file"
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidArgument("Fit.checkpoint", got=in_short(path), expected=expected)
+    if os.path.isdir(path):
+        got, hint = f"the folder {os.fspath(path)!r}", "name a file in it, such as fit.safetensors"
+        raise InvalidArgument("Fit.checkpoint", got=got, expected=expected, hint=hint)

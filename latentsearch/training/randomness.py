@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from latentsearch._checks import require_seed
+from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 
 
@@ -26,6 +28,10 @@ def initialised(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
         >>> with initialised(0):
         ...     layer = nn.Linear(2, 2)
     """
+    require_seed("initialised.seed", seed)
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        expected = "a floating one, such as torch.float32"
+        raise InvalidArgument("initialised.dtype", got=repr(dtype), expected=expected)
     default = torch.get_default_dtype()
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -58,8 +58,8 @@ ON_CODES: tuple[type, ...] = (
 BOUNDED = ls.CodebookGenerator(small_grid_decoder(), torch.rand(5, 3), (2, 2), check=False)
 ON_BOTH: tuple[type, ...] = (ls.ImportanceResampling, ls.LangevinSearch, ls.RandomSearch)
 
-# Settings of which 0 means something: no exploration, no refill, a chain that is kept from its first state on.
-FROM_ZERO = {"explore", "refills", "burn_in", "patience", "probes"}
+# Settings of which 0 means something: no exploration, no refill, no sweep, a chain kept from its first state on.
+FROM_ZERO = {"explore", "refills", "burn_in", "patience", "probes", "sweeps"}
 # Settings that must be numbers, and what of them is out of range.
 RANGES: dict[tuple[type, str], tuple[float, ...]] = {
     (ls.CMAESSearch, "sigma"): (0.0, -1.0),
@@ -100,7 +100,9 @@ def _of_fields(kind: type) -> list[Case]:
     for name, written in settings_of(kind).items():
         call, what, optional = _setting(kind, name), kind.__name__, "None" in written
         if written.startswith("int"):
-            least = 0 if name in FROM_ZERO or (kind is ls.GibbsSearch and name == "reveals") else 1
+            least = (
+                0 if name in FROM_ZERO or (kind in (ls.GibbsSearch, ls.SplitGibbsSearch) and name == "reveals") else 1
+            )
             cases += integers(what, name, call, least=least, optional=optional)
         elif written.startswith("float"):
             cases += numbers(what, name, call, below=RANGES.get((kind, name), ()), optional=optional)

@@ -10,6 +10,7 @@ from torch import Tensor
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import AnyGoal
 from latentsearch.loop import BaseSearcher
+from latentsearch.loop.arguments import check_types
 from latentsearch.noise import problem_seeds
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Searcher
@@ -90,8 +91,10 @@ class AutoSearch(BaseSearcher):
         The smallest budget decides where problems have budgets of their own.
 
         Raises:
+            InvalidArgument: If one of these is none.
             Unsupported: If no plan applies.
         """
+        check_types(generator, constraint, run)
         goal = constraint.goal
         return self._chosen(Problem.of(generator, goal, None, problem_seeds(0, goal.problems)), run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from latentsearch._checks import in_short, misfit
 from latentsearch.errors import InvalidArgument
 from latentsearch.problem import Problem
 from latentsearch.protocols import Searcher
@@ -43,9 +44,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("applies", "build"):
-            if not callable(getattr(self, name)):
-                raise InvalidArgument(
-                    f"Plan.{name}",
-                    got=type(getattr(self, name)).__name__,
-                    expected="a function of a Problem and a number of evaluations",
-                )
+            function, expected = getattr(self, name), "a function of a Problem and a number of evaluations"
+            if not callable(function):
+                raise InvalidArgument(f"Plan.{name}", got=in_short(function), expected=expected)
+            if why := misfit(function, None, 0.0):
+                raise InvalidArgument(f"Plan.{name}", got=f"a function of other arguments ({why})", expected=expected)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch.goal import Goal
 from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
@@ -67,7 +68,7 @@ class GridSampler(IterativeSearcher):
         super().__post_init__()
         for name, least in (("explore", 0), ("probes", 1), ("reveals", 0)):
             self._require_count(name, least)
-        self._require("trust", 0 <= self.trust <= 1, "a share from 0 to 1")
+        self._require("trust", is_number(self.trust) and 0 <= self.trust <= 1, "a share from 0 to 1")
 
     def check(self, problem: Problem) -> None:
         super().check(problem)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_pair
 from latentsearch._rows import share_of
 from latentsearch.loop import Draw
 from latentsearch.noise import Noise
@@ -128,8 +128,8 @@ class GibbsSearch(GridSampler):
             self._require_count(name, least)
         if self.sweeps is not None:
             self._require_count("sweeps", 0)
-        pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
-        self._require("temperature", pair and min(self.temperature) >= 0, "two numbers of at least 0, first and last")
+        good = is_pair(self.temperature) and min(self.temperature) >= 0
+        self._require("temperature", good, "two numbers of at least 0, first and last")
 
     # -- what it costs -----------------------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_pair
 from latentsearch._rows import per_row, share_of
 from latentsearch.loop import Draw, score_each, take
 from latentsearch.noise import Noise
@@ -106,8 +106,7 @@ class SplitGibbsSearch(GridSampler):
             self._require_count(name)
         if self.iterations is not None:
             self._require_count("iterations")
-        pair = isinstance(self.masked, Sequence) and len(self.masked) == 2
-        inside = pair and all(0 < share <= 1 for share in self.masked)
+        inside = is_pair(self.masked) and all(0 < share <= 1 for share in self.masked)
         self._require("masked", inside, "two shares above 0, first and last")
 
     # -- what it costs -----------------------------------------------------------------------------

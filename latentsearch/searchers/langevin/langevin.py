@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number, is_pair
 from latentsearch._rows import share_of
 from latentsearch.constraints import Sphere
 from latentsearch.errors import Unsupported
@@ -115,9 +115,9 @@ class LangevinSearch(IterativeSearcher):
         super().__post_init__()
         if self.steps is not None:
             self._require_count("steps")
-        pair = isinstance(self.temperature, Sequence) and len(self.temperature) == 2
-        self._require("temperature", pair and min(self.temperature) > 0, "two positive numbers, the first and the last")
-        self._require("acceptance", 0 < self.acceptance < 1, "a number between 0 and 1")
+        good = is_pair(self.temperature) and min(self.temperature) > 0
+        self._require("temperature", good, "two positive numbers, the first and the last")
+        self._require("acceptance", is_number(self.acceptance) and 0 < self.acceptance < 1, "a number between 0 and 1")
 
     def check(self, problem: Problem) -> None:
         super().check(problem)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch._codes import code_draws
 from latentsearch.errors import Unsupported
 from latentsearch.loop import Draw, IterativeSearcher, score_each, take
@@ -120,7 +121,8 @@ class SMCSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("particles", 2)
         self._require_count("reveals")
-        self._require("trust", self.trust is None or 0 <= self.trust <= 1, "a share from 0 to 1, or None")
+        share = self.trust is None or (is_number(self.trust) and 0 <= self.trust <= 1)
+        self._require("trust", share, "a share from 0 to 1, or None")
         if self.transitions is not None:
             self._require_count("transitions")
 

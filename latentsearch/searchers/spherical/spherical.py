@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, is_number
 from latentsearch._rows import per_row, share_of
 from latentsearch.constraints import Sphere
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -98,11 +99,13 @@ class SphericalSearch(IterativeSearcher):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("sphere", self.sphere is None or isinstance(self.sphere, Sphere), "a Sphere, or None")
-        self._require("lr", 0 < self.lr <= math.pi / 2, "an angle above 0, of at most a quarter of a turn")
+        turn = is_number(self.lr) and 0 < self.lr <= math.pi / 2
+        self._require("lr", turn, "an angle above 0, of at most a quarter of a turn")
         self._require("schedule", callable(self.schedule), "a function, such as warmup_cosine")
         if self.steps is not None:
             self._require_count("steps")
-        self._require("noise", 0 <= self.noise < math.pi, "an angle of at least 0, below half a turn")
+        moved = is_number(self.noise) and 0 <= self.noise < math.pi
+        self._require("noise", moved, "an angle of at least 0, below half a turn")
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
@@ -115,6 +118,19 @@ class SphericalSearch(IterativeSearcher):
                 expected="none, or a Sphere" if own is None else f"none, or {own!r}",
                 hint="GradientSearch keeps within any limit",
             )
+        self._check_schedule(problem.generator.device)
+
+    def _check_schedule(self, device: torch.device) -> None:
+        """Raise unless the schedule gives a share for each of three rows."""
+        what, expected = "SphericalSearch.schedule", "a function of (M,) shares of the steps to (M,) shares of lr"
+        try:
+            share: object = self.schedule(torch.linspace(0, 1, 3, device=device))
+        except Exception as error:
+            got = f"a function that fails with {type(error).__name__}: {error}"
+            raise InvalidArgument(what, got=got, expected=expected) from error
+        if not isinstance(share, Tensor) or share.shape != (3,):
+            hint = "torch.ones_like(done) is a constant one"
+            raise InvalidArgument(what, got=f"a function that gives {in_short(share)}", expected=expected, hint=hint)
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2

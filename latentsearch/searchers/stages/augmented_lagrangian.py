@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from latentsearch._checks import is_number, require_count
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.loop import BaseSearcher, IterativeSearcher
 from latentsearch.problem import Problem
@@ -67,12 +68,10 @@ class AugmentedLagrangian(BaseSearcher):
 
     def __post_init__(self) -> None:
         check_searcher("AugmentedLagrangian.searcher", self.searcher)
-        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 2:
-            raise InvalidArgument("AugmentedLagrangian.rounds", got=repr(self.rounds), expected="2 or more")
-        if not (isinstance(self.growth, (int, float)) and self.growth >= 1):
-            raise InvalidArgument(
-                "AugmentedLagrangian.growth", got=repr(self.growth), expected="a number of at least 1"
-            )
+        require_count("AugmentedLagrangian.rounds", self.rounds, 2)
+        if not (is_number(self.growth) and self.growth >= 1):
+            got, expected = repr(self.growth), "a number of at least 1"
+            raise InvalidArgument("AugmentedLagrangian.growth", got=got, expected=expected)
 
     @property
     def restarts(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from latentsearch._checks import in_short, require_one_of, require_share
 from latentsearch.errors import InvalidArgument
 from latentsearch.protocols import Searcher
 
@@ -58,13 +59,11 @@ class Stage:
 
     def __post_init__(self) -> None:
         check_searcher("Stage.searcher", self.searcher)
-        share = self.share
-        if share is not None and not (isinstance(share, (int, float)) and 0 < share <= 1):
-            raise InvalidArgument("Stage.share", got=repr(share), expected="a number above 0 and at most 1, or None")
-        for name, values in (("start", get_args(_Start)), ("only", get_args(_Only)), ("keep", get_args(_Keep))):
-            value = getattr(self, name)
-            if value not in values:
-                raise InvalidArgument(f"Stage.{name}", got=repr(value), expected=" or ".join(map(repr, values)))
+        if self.share is not None:
+            require_share("Stage.share", self.share, ends="(]")
+        require_one_of("Stage.start", self.start, get_args(_Start))
+        require_one_of("Stage.only", self.only, get_args(_Only))
+        require_one_of("Stage.keep", self.keep, get_args(_Keep))
 
 
 def check_searcher(what: str, searcher: object) -> None:
@@ -74,6 +73,8 @@ def check_searcher(what: str, searcher: object) -> None:
         hint = "say all in one record: dataclasses.replace(stage, only='unproven')"
     elif isinstance(searcher, type):
         hint = f"write {searcher.__name__}()"
+    elif isinstance(searcher, (list, tuple)):
+        hint = "unpack it: Then(..., *searchers)"
     elif callable(getattr(searcher, "search", None)):
         return
-    raise InvalidArgument(what, got=repr(searcher), expected="a searcher", hint=hint)
+    raise InvalidArgument(what, got=in_short(searcher), expected="a searcher", hint=hint)

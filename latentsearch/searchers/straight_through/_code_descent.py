@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number, require_flag
 from latentsearch._codes import excess, grid_hash, nearest, products
 from latentsearch._rows import per_row
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer
@@ -62,9 +63,11 @@ class CodeDescent(IterativeSearcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("lr", self.lr is None or self.lr > 0, "a positive number, or None for one that sets itself")
+        good = self.lr is None or (is_number(self.lr) and self.lr > 0)
+        self._require("lr", good, "a positive number, or None for one that sets itself")
         self._require_count("patience", least=0)
         self._require("on_repeat", self.on_repeat in ("stop", "continue", "mask"), "'stop', 'continue' or 'mask'")
+        require_flag(f"{type(self).__name__}.snap", self.snap)
 
     def step_cost(self, space: LatentSpace) -> int:
         return 2

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch.loop import IterativeSearcher, Proposal, take
 from latentsearch.noise import Noise
 from latentsearch.objective import Objective
@@ -99,7 +100,8 @@ class BanditSearch(IterativeSearcher):
         super().__post_init__()
         self._require_count("arms")
         self._require_count("codes")
-        self._require("exploration", self.exploration >= 0, "a number of at least 0")
+        wide = is_number(self.exploration) and self.exploration >= 0
+        self._require("exploration", wide, "a number of at least 0")
         if self.patience is not None:
             self._require_count("patience")
 
