@@ -85,10 +85,30 @@ def load(
     return _Held(path, moved), _Held(path, header)
 
 
+def require_kind(what: str, path: str | os.PathLike[str], kind: str) -> None:
+    """Raise unless a file, if there is one, begins as one of a kind does; the rest of it is not read.
+
+    Raises:
+        BrokenFile: If it is of another kind, or no file of the package's.
+    """
+    found = require_file_path(what, path)
+    if not found.exists():
+        return
+    with open(found, "rb") as file:
+        start = file.read(8)
+        start += file.read(min(int.from_bytes(start, "little"), found.stat().st_size))
+    try:
+        own = json.loads(_metadata(start).get(_HEADER, "{}")).get("kind", "something else")
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise BrokenFile(f"{what}: {found} is not a whole safetensors file ({error})") from error
+    if own != kind:
+        raise BrokenFile(f"{what}: {found} holds {own!r}, and a {kind!r} was expected; give this one another path")
+
+
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     found = require_file_path("path", path)
     if not found.exists():
-        raise MissingFile(f"{found} is not there")
+        raise MissingFile(f"there is no file {found}")
     return found.read_bytes()
 
 

@@ -7,10 +7,11 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
@@ -123,13 +124,16 @@ def misfit(function: Callable[..., object], *arguments: object, **named: object)
     return ""
 
 
+_AS_THEY_ARE = (str, bytes, Number, torch.dtype, torch.device)
+
+
 def in_short(value: object) -> str:
     """What an argument is, for messages: classes by name, tensors by shape, numbers and words as they are."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, Tensor):
         return describe(value)
-    return repr(value) if value is None or isinstance(value, (str, bytes, Real)) else type(value).__name__
+    return repr(value) if value is None or isinstance(value, _AS_THEY_ARE) else type(value).__name__
 
 
 def common_problems(what: str, **parts: Tensor) -> int:

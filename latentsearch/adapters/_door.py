@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from latentsearch._context import ordinary
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import InvalidArgument, describe
+
+T = TypeVar("T")
 
 
 def entering(x: Tensor, dtype: torch.dtype) -> Tensor:
     """A copy in ``dtype``: what changes its argument in place changes nothing of the caller's."""
     return x.to(dtype, copy=True)
+
+
+def encoded(what: str, encode: Callable[[Tensor], T], output: Tensor, dtype: torch.dtype) -> T:
+    """What an encoder makes of outputs.
+
+    Raises:
+        InvalidArgument: If it fails.
+    """
+    try:
+        return encode(entering(output, dtype))
+    except Exception as error:
+        raise InvalidArgument(
+            what,
+            got=f"a function that fails on {describe(output)} with {type(error).__name__}: {error}",
+            expected="outputs (N, *O), as the decoder gives them, to latents (N, *S)",
+            hint="an encoder that expects another range can be wrapped: lambda x: net(2 * x - 1)",
+        ) from error
 
 
 def leaving(what: str, output: object, transform: Callable[[Tensor], Tensor] | None, dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.adapters._used import stand_ins
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.spaces import Discrete
@@ -128,13 +129,18 @@ def check_summed(codebooks: list[Tensor], shapes: list[tuple[int, ...]], project
 @torch.no_grad()
 def projected(book: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
     try:
-        return project(book)
+        found: object = project(book)
     except Exception as error:
         raise InvalidArgument(
             "CodebookGenerator.project",
             got=f"a function that fails on {describe(book)} with {type(error).__name__}: {error}",
             expected="codes (..., D) to what the decoder sees, (..., D')",
         ) from error
+    if not isinstance(found, Tensor) or found.ndim != book.ndim or found.shape[:-1] != book.shape[:-1]:
+        got = f"{in_short(found)} for a codebook of shape {tuple(book.shape)}"
+        expected = "what the decoder sees in place of each code, (..., D')"
+        raise InvalidArgument("CodebookGenerator.project", got=got, expected=expected)
+    return found
 
 
 def joined(

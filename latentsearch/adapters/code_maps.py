@@ -139,6 +139,10 @@ class Quantiles:
 
     def shape(self, space: Discrete) -> tuple[int, ...]:
         """S."""
+        size, shape = self.order.shape[-1], tuple(self.order.shape[:-1])
+        if size != space.codebook_size or shape not in ((), space.shape):
+            expected = f"({space.codebook_size},), or ({', '.join(map(str, (*space.shape, space.codebook_size)))})"
+            raise InvalidArgument("Quantiles.order", got=describe(self.order), expected=expected)
         return space.shape
 
     def choose(self, eps: Tensor, log_p: Tensor) -> Tensor:

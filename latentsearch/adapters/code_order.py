@@ -76,4 +76,6 @@ def _checked(what: str, codebook: Tensor) -> Tensor:
     if not isinstance(codebook, Tensor) or not codebook.is_floating_point() or codebook.ndim < 2:
         got = describe(codebook) if isinstance(codebook, Tensor) else type(codebook).__name__
         raise InvalidArgument(f"{what}.codebook", got=got, expected="a floating codebook (K, D) or (*S, K, D)")
+    if not bool(codebook.isfinite().all()):
+        raise InvalidArgument(f"{what}.codebook", got="NaN or infinity in it", expected="finite vectors")
     return codebook.detach().double()

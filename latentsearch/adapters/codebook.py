@@ -15,7 +15,7 @@ from latentsearch._context import ordinary, undisturbed
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.adapters._arguments import check_functions
 from latentsearch.adapters._check import check_generator, hint_on_meta, home_of
-from latentsearch.adapters._door import entering, leaving
+from latentsearch.adapters._door import encoded, entering, leaving
 from latentsearch.adapters._grids import Grid, check_finite, check_summed, checked_grids, joined, listed, projected
 from latentsearch.adapters._used import checked_masks
 from latentsearch.adapters.patches import Patches, find_patches
@@ -146,7 +146,14 @@ class CodebookGenerator:
 
     def decode(self, z: Tensor) -> Tensor:
         """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to outputs ``(N, *O)``."""
-        return self.decode_embedding(self.embed(z))
+        if not z.is_floating_point() and tuple(z.shape[1:]) != self.space.shape:
+            self.space.check("CodebookGenerator.decode", z)
+        try:
+            e = self.embed(z)
+        except IndexError:
+            self.space.check("CodebookGenerator.decode", z)
+            raise
+        return self.decode_embedding(e)
 
     def embed(self, z: Tensor) -> Tensor:
         """Hard or soft codes to embeddings ``(N, *S, D)``."""
@@ -197,7 +204,7 @@ class CodebookGenerator:
         """
         if self._encoder is None:
             raise Unsupported("CodebookGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        found = self._encoder(entering(output, self._native))
+        found = encoded("CodebookGenerator.encode", self._encoder, output, self._native)
         parts = [found] if isinstance(found, Tensor) else list(found)
         if len(parts) != len(self._grids):
             raise InvalidArgument(

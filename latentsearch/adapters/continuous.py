@@ -12,7 +12,7 @@ from latentsearch._context import undisturbed
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.adapters._arguments import check_functions, known_device, known_dtype
 from latentsearch.adapters._check import check_frozen, check_generator, hint_on_meta, home_of
-from latentsearch.adapters._door import entering, leaving, raised
+from latentsearch.adapters._door import encoded, entering, leaving, raised
 from latentsearch.adapters._moments import moments
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported
 from latentsearch.priors import StandardNormal
@@ -97,6 +97,8 @@ class ContinuousGenerator:
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, *S)`` to outputs ``(N, *O)``."""
+        if tuple(z.shape[1:]) != self.space.shape:
+            self.space.check("ContinuousGenerator.decode", z)
         output = self._decoder(entering(z, self._native))
         return leaving("ContinuousGenerator", output, self._transform, self.dtype)
 
@@ -108,7 +110,7 @@ class ContinuousGenerator:
         """
         if self._encoder is None:
             raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        return raised(self._encoder(entering(output, self._native)), self.dtype)
+        return raised(encoded("ContinuousGenerator.encode", self._encoder, output, self._native), self.dtype)
 
     def posterior(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs ``(N, *O)`` to the mean and the standard deviation of q(z|x), ``(N, *S)`` each.

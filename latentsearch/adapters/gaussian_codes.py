@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.adapters._same_noise import same_for_all
 from latentsearch.adapters.code_maps import CodeMap, GumbelMax
 from latentsearch.errors import InvalidArgument, Unsupported
@@ -63,6 +64,13 @@ class GaussianCodes:
     """
 
     def __init__(self, generator: Generator, prior: Prior | None = None, by: CodeMap | None = None) -> None:
+        if not isinstance(generator, Generator):
+            hint = "wrap a decoder in CodebookGenerator first"
+            raise InvalidArgument("GaussianCodes.generator", got=in_short(generator), expected="a Generator", hint=hint)
+        if by is not None and (isinstance(by, type) or not isinstance(by, CodeMap)):
+            hint = f"make one: {by.__name__}(...)" if isinstance(by, type) else ""
+            expected = "a code map, such as GumbelMax() or Quantiles(order)"
+            raise InvalidArgument("GaussianCodes.by", got=in_short(by), expected=expected, hint=hint)
         space, code_prior = generator.space, generator.prior if prior is None else prior
         if not isinstance(space, Discrete):
             hint = "its latents can be searched as they are"

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch.errors import Unsupported
 from latentsearch.noise import Noise
 from latentsearch.protocols import EmbeddingGenerator
 from latentsearch.spaces import Discrete
@@ -182,7 +183,9 @@ def find_patches(generator: EmbeddingGenerator) -> Patches:
     Returns:
         What is decoded again; where that saves nothing, with the reason in ``why``.
     """
-    assert isinstance(generator.space, Discrete)
+    if not isinstance(generator, EmbeddingGenerator) or not isinstance(generator.space, Discrete):
+        got, expected = f"a {type(generator).__name__}", "a generator of codes with embeddings"
+        raise Unsupported("find_patches", got=got, expected=expected)
     # cuDNN may convolve in tiles or by Fourier transforms, which spread NaN, and in TF32.
     with torch.backends.cudnn.flags(enabled=False):
         try:

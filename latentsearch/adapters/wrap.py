@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.adapters.codebook import CodebookGenerator
 from latentsearch.adapters.continuous import ContinuousGenerator
 from latentsearch.errors import InvalidArgument
@@ -41,6 +42,9 @@ def _prior_of(model: CodebookModel) -> Prior | None:
     return prior if move is None else move(model.codebook.device)
 
 
+_PARTS = "name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)"
+
+
 def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenerator:
     """The generator of a model that has ``latent_shape``, ``decode`` and ``encode``.
 
@@ -71,11 +75,14 @@ def wrap(model: object, **settings: Any) -> CodebookGenerator | ContinuousGenera
     if isinstance(model, ContinuousModel):
         settings.setdefault("posterior", getattr(model, "posterior", None))
         return ContinuousGenerator(model.decode, model.latent_shape, encode=model.encode, **settings)
-    own = [f"model.{name}(...)" for name in dir(type(model)) if name.endswith("_generator")]
-    parts = "name its parts: ContinuousGenerator(decoder, shape) or CodebookGenerator(decoder, codebook, shape)"
+    if isinstance(model, type):
+        hint = f"make one: {model.__name__}(...)"
+    else:
+        own = [f"model.{name}(...)" for name in dir(type(model)) if name.endswith("_generator")]
+        hint = f"it makes generators itself: {' or '.join(own)}" if own else _PARTS
     raise InvalidArgument(
         "wrap.model",
-        got=type(model).__name__,
+        got=in_short(model),
         expected="a model with latent_shape, decode and encode (and codebook, decode_embedding for codes)",
-        hint=f"it makes generators itself: {' or '.join(own)}" if own else parts,
+        hint=hint,
     )

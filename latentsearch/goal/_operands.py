@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import types
+from functools import partial
+
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -36,7 +39,7 @@ def _remedy(other: object) -> str:
         return f"make one: {other.__name__}(...)"
     if callable(getattr(other, "log_prob", None)):
         return f"its log-probability is a term: {_as_term(other)}"
-    if isinstance(other, bool) or other is None:
+    if other is None:
         return ""
     if isinstance(other, (int, float)):
         return "a weight is written 2 * a, a threshold a.below(0.1)"
@@ -57,6 +60,6 @@ def _as_term(prior: object) -> str:
 def _kind(other: object) -> str:
     if isinstance(other, type):
         return in_short(other)
-    if callable(other) and not hasattr(other, "log_prob") and not hasattr(other, "goal"):
+    if isinstance(other, (types.FunctionType, types.MethodType, types.BuiltinFunctionType, partial)):
         return "a bare function"
     return in_short(other)

@@ -10,7 +10,7 @@ from latentsearch.goal.threshold import Threshold
 
 def check_terms(terms: object, thresholds: object, limit: object) -> None:
     """Raise unless what a goal is made of by hand are weights and constraints, thresholds on these, and a limit."""
-    sums = "weights and constraints, such as ((1.0, a), (2.0, b)); 1.0 * a + 2.0 * b makes the same"
+    sums = "numbers as weights, and constraints, such as ((1.0, a), (2.0, b)); 1.0 * a + 2.0 * b makes the same"
     pairs = terms if isinstance(terms, tuple) else None
     if pairs is None or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
         raise InvalidArgument("Goal.terms", got=in_short(terms), expected=sums)
@@ -21,7 +21,8 @@ def check_terms(terms: object, thresholds: object, limit: object) -> None:
         good = isinstance(threshold, Threshold) and len(threshold.weights) == len(pairs)
         good = good and all(map(is_number, threshold.weights)) and threshold.most == threshold.most
         if not good:
-            expected = f"a Threshold of {len(pairs)} weights and a number; a.below(0.1) makes one"
+            of = f" of {len(threshold.weights)} weights" if isinstance(threshold, Threshold) else ""
+            expected = f"a Threshold of {len(pairs)} weights and a number{of and ', not' + of}; a.below(0.1) makes one"
             raise InvalidArgument("Goal.thresholds", got=repr(threshold), expected=expected)
     if not isinstance(limit, Part):
         raise InvalidArgument("Goal.limit", got=in_short(limit), expected="a Limit, such as Within(source, radius)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from latentsearch import _checkpoint
 from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Constraint, Goal, Limit
@@ -77,6 +78,8 @@ def check_run(run: Run, seed: int | Sequence[int] | None, problems: int) -> None
     """Raise unless a run has a limit for each problem, and a seed where it is to be resumed."""
     for name in ("evaluations", "steps", "seconds"):
         run.limit(name, problems)
+    if run.checkpoint is not None:
+        _checkpoint.require_kind("Run.checkpoint", run.checkpoint, "search")
     if run.checkpoint is not None and seed is None:
         raise InvalidArgument(
             "seed", got="None with a checkpoint", expected="a seed, without which no run can be resumed"

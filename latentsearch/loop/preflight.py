@@ -19,7 +19,7 @@ from latentsearch.loop.term_check import check_term
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.objective.evaluate import Form
-from latentsearch.objective.gradient import WITHOUT_GRADIENT
+from latentsearch.objective.gradient import WITHOUT_GRADIENT, no_gradient
 from latentsearch.priors import require_fitted_to
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
@@ -58,8 +58,8 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     method's own `check`. What is left, in this order:
 
     1. where rows start: at latents of the space, within the hard limit;
-    2. the scores of two latents: one a row, of the right dtype;
-    3. latents that terms hold: of the space, too;
+    2. latents that terms hold: of the space, too;
+    3. the scores of two latents: one a row, of the right dtype;
     4. fitted priors: of this decoder;
     5. a gradient at these two, if the method follows gradients.
     """
@@ -69,7 +69,6 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     z = initial_latents(problem, prior, noise.fold(_INIT), restarts)
     two = torch.cat([z[:1], prior_samples(generator, prior, noise[:1].fold(_FINGERPRINT))])
     goal, fingerprint, form = check_scores(generator, goal, two, chunk_rows)
-    check_latents(generator, goal)
     check_fitted(problem, prior)
     if method.needs_gradient:
         check_gradients(generator, goal, two, chunk_rows)
@@ -91,7 +90,9 @@ def check_scores(
         The goal on the output's device and in its floating dtype, the two scores, and what these are like.
     """
     with torch.no_grad():
-        for term in goal.to(z.device, generator.dtype).constraints:
+        early = goal.to(z.device, generator.dtype)
+        check_latents(generator, early)
+        for term in early.constraints:
             if term.reads == "latent":
                 term.validate(z, z)
         output = _decoded(generator, z, chunk_rows)
@@ -152,6 +153,7 @@ def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int
         with torch.no_grad():
             output = _decoded(generator, z, chunk_rows) if goal.reads_output else z
         _check_soft(generator, generator.space, two, z, output)
+    _check_terms_differentiate(two, _decoded(generator, z, chunk_rows) if two.reads_output else z, z, chunk_rows)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)
@@ -164,6 +166,16 @@ def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int
             expected="a decoder and a constraint that torch can differentiate",
             hint=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
         ) from error
+
+
+def _check_terms_differentiate(goal: Goal, output: Tensor, z: Tensor, rows: int | None) -> None:
+    """Raise if a term of outputs has no gradient of its own, whatever the decoder's is: it is named."""
+    with torch.enable_grad():
+        leaf = output[:rows].detach().requires_grad_()
+        some = goal.select(torch.arange(len(leaf), device=z.device))
+        for term in some.constraints:
+            if term.reads == "output" and not term(leaf, z[:rows]).loss.requires_grad:
+                raise no_gradient(term.name)
 
 
 def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor, output: Tensor) -> None:

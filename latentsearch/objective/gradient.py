@@ -44,10 +44,10 @@ def check_differentiable(loss: Tensor) -> None:
         raise no_gradient()
 
 
-def no_gradient() -> Unsupported:
+def no_gradient(what: str = "the objective") -> Unsupported:
     """The error for a loss that no gradient flows through."""
     return Unsupported(
-        "the objective",
+        what,
         got="a loss that no gradient flows through",
         expected="a decoder and constraints that torch can differentiate",
         hint=f"look for no_grad, torch.inference_mode, detach, numpy or argmax in them; {WITHOUT_GRADIENT}",

@@ -167,7 +167,7 @@ def _matches() -> list[Case]:
         Case(
             "Matches: a target on another device",
             on_line(lambda: ls.Matches(TARGET.to("meta"))),
-            ("target", "meta", "cpu"),
+            ("target", "meta", "load|holds"),
         ),
         Case(
             "Matches: the decoder's noise, unknown",

@@ -134,6 +134,7 @@ def _housekeeping() -> list[Case]:
             "Run(checkpoint=of another search)",
             resumed,
             ("checkpoint|resumed", "another|other|differ|delete|not of this|same"),
+            looks=2,  # a decoder is known again by what it decodes
         ),
         *integers("Run", "checkpoint_every", lambda value: with_run(checkpoint_every=value)()),
         *integers("Run", "chunk_rows", lambda value: with_run(chunk_rows=value)(), optional=True),
