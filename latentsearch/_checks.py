@@ -11,12 +11,20 @@ from typing import TypeGuard
 
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, MissingFile, describe
 from latentsearch.noise import Noise
+
+
+def require_noise(name: str, noise: object) -> None:
+    """Raise unless it is noise: no number and no generator of torch's has keys of rows."""
+    if not isinstance(noise, Noise):
+        hint = "Noise.from_seed(seed, n) has n rows"
+        raise InvalidArgument(name, got=in_short(noise), expected="a Noise", hint=hint)
 
 
 def require_one_row(name: str, noise: Noise) -> None:
     """Raise unless noise has one row, of which as many are split as are needed."""
+    require_noise(name, noise)
     if len(noise) != 1:
         hint = "say Noise.from_seed(seed), without a number of problems"
         raise InvalidArgument(name, got=f"noise of {len(noise)} rows", expected="one row", hint=hint)
@@ -140,10 +148,45 @@ def _as_rows(data: object) -> str:
     return ""
 
 
-def require_file_path(what: str, path: str | os.PathLike[str]) -> Path:
-    """A path that a file can be written to, ``~`` expanded; raises InvalidArgument for a folder, and for nothing."""
-    found = Path(path).expanduser()
+def require_file_path(
+    what: str, path: str | os.PathLike[str], example: str = "report.html", *, kinds: tuple[str, ...] = ()
+) -> Path:
+    """A path that a file can be written to, ``~`` expanded.
+
+    Args:
+        what: The argument, for the message.
+        path: What was given.
+        example: The name of such a file.
+        kinds: How its name may end, beside not at all, such as ``(".png",)``; in any way if not given.
+
+    Raises:
+        InvalidArgument: If it is no path, or one of a folder, or ends in another way.
+    """
+    found, expected = _as_path(what, path), "a path of a file"
     if found.is_dir():
-        hint = f"name a file in it, such as {found / 'report.html'}"
-        raise InvalidArgument(what, got=f"the folder {os.fspath(path) or '.'}", expected="a path of a file", hint=hint)
+        hint = f"name a file in it, such as {found / example}"
+        raise InvalidArgument(what, got=f"the folder {os.fspath(path)}", expected=expected, hint=hint)
+    if kinds and found.suffix and found.suffix.lower() not in kinds:
+        expected = f"a file that ends in {' or '.join(kinds)}"
+        raise InvalidArgument(
+            what, got=os.fspath(path), expected=expected, hint=f"such as {found.with_suffix(kinds[0])}"
+        )
     return found
+
+
+def require_existing_file(what: str, path: str | os.PathLike[str]) -> Path:
+    """The path of a file that is there, ``~`` expanded; raises InvalidArgument, MissingFile where nothing is."""
+    found = _as_path(what, path)
+    if found.is_dir():
+        raise InvalidArgument(what, got=f"the folder {os.fspath(path)}", expected="a path of a file")
+    if not found.exists():
+        raise MissingFile(what, got=f"{os.fspath(path)}, where no file is", expected="a path of a file")
+    return found
+
+
+def _as_path(what: str, path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidArgument(what, got=in_short(path), expected="a path of a file")
+    if not os.fspath(path):
+        raise InvalidArgument(what, got="an empty path", expected="a path of a file")
+    return Path(path).expanduser()

@@ -109,10 +109,13 @@ class CalibratedPrior(Prior, Protocol):
 
 def require_prior(what: str, prior: object) -> None:
     """Raise InvalidArgument unless an argument is a Prior."""
-    if isinstance(prior, Prior):
+    # A class has the methods, too, and cannot be asked.
+    if isinstance(prior, Prior) and not isinstance(prior, type):
         return
     hint = ""
-    if isinstance(prior, torch.distributions.Distribution):
+    if isinstance(prior, type):
+        hint = f"make one first: {prior.__name__}(...)"
+    elif isinstance(prior, torch.distributions.Distribution):
         hint = "wrap it: ls.priors.DistributionPrior(distribution)"
     elif hasattr(prior, "sample") and hasattr(prior, "log_prob"):
         hint = "space says what it is a distribution over, such as ls.Continuous((20,))"
@@ -121,7 +124,8 @@ def require_prior(what: str, prior: object) -> None:
     elif isinstance(prior, (str, os.PathLike)):
         hint = "ls.priors.load(path) reads one"
     expected = "an object with sample, log_prob and space"
-    raise InvalidArgument(what, got=type(prior).__name__, expected=expected, hint=hint)
+    got = f"the class {prior.__name__}" if isinstance(prior, type) else type(prior).__name__
+    raise InvalidArgument(what, got=got, expected=expected, hint=hint)
 
 
 @runtime_checkable
