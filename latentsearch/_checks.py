@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeGuard
@@ -60,6 +60,13 @@ def require_share(name: str, value: object, *, ends: str = "()") -> None:
     inside = is_number(value) and (0 < value < 1 or (value == 0 and low == "[") or (value == 1 and high == "]"))
     if not inside:
         raise InvalidArgument(name, got=repr(value), expected=f"a number in {low}0, 1{high}")
+
+
+def require_span(name: str, value: object) -> None:
+    """Raise unless a setting is a pair of finite numbers, the lower one first."""
+    pair = isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
+    if not pair or not value[0] < value[1]:  # type: ignore[index]
+        raise InvalidArgument(name, got=in_short(value), expected="two numbers, (low, high) with low < high")
 
 
 def require_count(name: str, value: object, least: int = 1) -> None:
@@ -162,7 +169,8 @@ def require_file_path(
     Raises:
         InvalidArgument: If it is no path, or one of a folder, or ends in another way.
     """
-    found, expected = _as_path(what, path), "a path of a file"
+    expected = "a path of a file"
+    found = require_path(what, path, expected)
     if found.is_dir():
         hint = f"name a file in it, such as {found / example}"
         raise InvalidArgument(what, got=f"the folder {os.fspath(path)}", expected=expected, hint=hint)
@@ -176,7 +184,7 @@ def require_file_path(
 
 def require_existing_file(what: str, path: str | os.PathLike[str]) -> Path:
     """The path of a file that is there, ``~`` expanded; raises InvalidArgument, MissingFile where nothing is."""
-    found = _as_path(what, path)
+    found = require_path(what, path, "a path of a file")
     if found.is_dir():
         raise InvalidArgument(what, got=f"the folder {os.fspath(path)}", expected="a path of a file")
     if not found.exists():
@@ -184,9 +192,10 @@ def require_existing_file(what: str, path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def _as_path(what: str, path: str | os.PathLike[str]) -> Path:
+def require_path(what: str, path: str | os.PathLike[str], expected: str) -> Path:
+    """A path, ``~`` expanded; raises InvalidArgument for what is none, and for an empty one."""
     if not isinstance(path, (str, os.PathLike)):
-        raise InvalidArgument(what, got=in_short(path), expected="a path of a file")
+        raise InvalidArgument(what, got=in_short(path), expected=expected)
     if not os.fspath(path):
-        raise InvalidArgument(what, got="an empty path", expected="a path of a file")
+        raise InvalidArgument(what, got="an empty path", expected=expected)
     return Path(path).expanduser()

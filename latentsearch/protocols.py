@@ -213,6 +213,18 @@ class AutoEncoder(Generator, Protocol):
         """Outputs ``(N, *O)`` to hard latents ``(N, *S)``."""
 
 
+def require_generator(what: str, generator: object) -> None:
+    """Raise InvalidArgument unless an argument is a Generator."""
+    # A class has the methods, too, and cannot decode.
+    if isinstance(generator, type):
+        hint = f"make one first: {generator.__name__}(...)"
+        raise InvalidArgument(what, got=f"the class {generator.__name__}", expected="a Generator", hint=hint)
+    if not isinstance(generator, Generator):
+        raise InvalidArgument(
+            what, got=type(generator).__name__, expected="a Generator", hint="ls.wrap(model) makes one"
+        )
+
+
 class Searcher(Protocol):
     """A method of search: settings only, so one instance serves any number of runs.
 
