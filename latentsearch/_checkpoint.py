@@ -20,9 +20,9 @@ from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from latentsearch._checks import require_file_path
+from latentsearch._checks import require_existing_file, require_file_path
 from latentsearch._identity import bytes_of
-from latentsearch.errors import BrokenFile, MissingFile
+from latentsearch.errors import BrokenFile
 
 _log = logging.getLogger("latentsearch")
 
@@ -106,10 +106,7 @@ def require_kind(what: str, path: str | os.PathLike[str], kind: str) -> None:
 
 
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:
-    found = require_file_path("path", path)
-    if not found.exists():
-        raise MissingFile(f"there is no file {found}")
-    return found.read_bytes()
+    return require_existing_file("path", path).read_bytes()
 
 
 class _Held(dict[str, Any]):

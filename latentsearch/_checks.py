@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import Tensor
 
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument, MissingFile, describe
 
 if TYPE_CHECKING:
     from latentsearch.noise import Noise  # which looks over its settings itself
 
 
+def require_noise(name: str, noise: object) -> None:
+    """Raise unless it is noise: no number and no generator of torch's has keys of rows."""
+    from latentsearch.noise import Noise  # which looks over its settings here
+
+    if not isinstance(noise, Noise):
+        hint = "Noise.from_seed(seed, n) has n rows"
+        raise InvalidArgument(name, got=in_short(noise), expected="a Noise", hint=hint)
+
+
 def require_one_row(name: str, noise: Noise) -> None:
     """Raise unless noise has one row, of which as many are split as are needed."""
+    require_noise(name, noise)
     if len(noise) != 1:
         hint = "say Noise.from_seed(seed), without a number of problems"
         raise InvalidArgument(name, got=f"noise of {len(noise)} rows", expected="one row", hint=hint)
@@ -57,6 +67,13 @@ def require_share(name: str, value: object, *, ends: str = "()") -> None:
     inside = is_number(value) and (0 < value < 1 or (value == 0 and low == "[") or (value == 1 and high == "]"))
     if not inside:
         raise InvalidArgument(name, got=repr(value), expected=f"a number in {low}0, 1{high}")
+
+
+def require_span(name: str, value: object) -> None:
+    """Raise unless a setting is a pair of finite numbers, the lower one first."""
+    pair = isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
+    if not pair or not value[0] < value[1]:  # type: ignore[index]
+        raise InvalidArgument(name, got=in_short(value), expected="two numbers, (low, high) with low < high")
 
 
 def require_count(name: str, value: object, least: int = 1) -> None:
@@ -177,18 +194,23 @@ def _as_rows(data: object) -> str:
     return ""
 
 
-def require_file_path(what: str, path: object) -> Path:
-    """A path that a file can be read from or written to, ``~`` expanded.
+def require_file_path(what: str, path: object, example: str = "report.html", *, kinds: tuple[str, ...] = ()) -> Path:
+    """A path that a file can be written to, ``~`` expanded.
+
+    Args:
+        what: The argument, for the message.
+        path: What was given.
+        example: The name of such a file.
+        kinds: How its name may end, beside not at all, such as ``(".png",)``; in any way if not given.
 
     Raises:
-        InvalidArgument: For what is no path, for a folder, and for what is there and is no regular file.
+        InvalidArgument: If it is no path, or one of a folder, of a device or below a file, or ends in another way.
     """
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise InvalidArgument(what, got=in_short(path), expected="a path of a file")
-    found = Path(path).expanduser()
+    expected = "a path of a file"
+    found = require_path(what, path, expected)
     if found.is_dir():
-        hint = f"name a file in it, such as {found / 'name.safetensors'}"
-        raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected="a path of a file", hint=hint)
+        hint = f"name a file in it, such as {found / example}"
+        raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected=expected, hint=hint)
     if found.exists() and not found.is_file():
         got, expected = f"{found}, which is a device or a pipe", "a path of a regular file"
         raise InvalidArgument(what, got=got, expected=expected)
@@ -196,4 +218,26 @@ def require_file_path(what: str, path: object) -> Path:
         if above.exists() and not above.is_dir():
             got, expected = f"{found}, which is below the file {above}", "a path of a file in a folder"
             raise InvalidArgument(what, got=got, expected=expected)
+    if kinds and found.suffix and found.suffix.lower() not in kinds:
+        expected, hint = f"a file that ends in {' or '.join(kinds)}", f"such as {found.with_suffix(kinds[0])}"
+        raise InvalidArgument(what, got=str(found), expected=expected, hint=hint)
     return found
+
+
+def require_existing_file(what: str, path: object) -> Path:
+    """The path of a file that is there, ``~`` expanded; raises InvalidArgument, MissingFile where nothing is."""
+    found = require_path(what, path, "a path of a file")
+    if found.is_dir():
+        raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected="a path of a file")
+    if not found.exists():
+        raise MissingFile(what, got=f"{found}, where no file is", expected="a path of a file")
+    return found
+
+
+def require_path(what: str, path: object, expected: str) -> Path:
+    """A path, ``~`` expanded; raises InvalidArgument for what is none, and for an empty one."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidArgument(what, got=in_short(path), expected=expected)
+    if not os.fspath(path):
+        raise InvalidArgument(what, got="an empty path", expected=expected)
+    return Path(path).expanduser()

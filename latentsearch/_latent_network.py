@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from latentsearch._checks import require_count
+from latentsearch._checks import in_short, require_count
 from latentsearch._whitening import Whitening
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
@@ -33,6 +33,9 @@ class LatentNetwork(nn.Module):
         depth: Hidden layers.
         activation: After each of them.
 
+    Raises:
+        InvalidArgument: If a setting is out of range.
+
     Example:
         >>> import torch
         >>> import latentsearch as ls
@@ -55,6 +58,11 @@ class LatentNetwork(nn.Module):
         super().__init__()
         for name, value in (("outputs", outputs), ("width", width), ("depth", depth)):
             require_count(f"LatentNetwork.{name}", value)
+        require_count("LatentNetwork.labels", labels, 0)
+        require_space("LatentNetwork.space", space)
+        if not callable(activation) or isinstance(activation, nn.Module):
+            got, expected = in_short(activation), "a class of modules, such as nn.ReLU"
+            raise InvalidArgument("LatentNetwork.activation", got=got, expected=expected)
         self.space, self.labels = space, labels
         self.features, size = _features(space)
         self.beside = nn.Linear(labels, width) if labels else None
@@ -84,6 +92,15 @@ class LatentNetwork(nn.Module):
             labels = labels.expand(len(z), -1)
             seen = torch.cat([seen, self.beside(labels.to(seen.dtype))], 1)
         return self.last(self.layers(seen))  # type: ignore[no-any-return]
+
+
+def require_space(name: str, space: object) -> None:
+    """Raise unless it is a space of latents."""
+    if not isinstance(space, (Continuous, Discrete)):
+        shown = in_short(space) if isinstance(space, type) else repr(space)
+        hint = "" if isinstance(space, type) or not hasattr(space, "space") else "give its .space"
+        expected = "a space, such as ls.Continuous((20,)) or ls.Discrete((7, 7), 512)"
+        raise InvalidArgument(name, got=shown, expected=expected, hint=hint)
 
 
 class _OfCodes(nn.Module):

@@ -44,6 +44,13 @@ class InvalidArgument(LatentSearchError, ValueError):
         super().__init__(f"{what}: got {got.removesuffix('.')}, expected {expected}" + (f"; {hint}" if hint else ""))
 
 
+class MissingFile(InvalidArgument, FileNotFoundError):
+    """A path at which no file is."""
+
+    # That of ValueError, which comes first, cannot make what is an OSError as well.
+    __new__ = FileNotFoundError.__new__  # type: ignore[assignment]
+
+
 class Unsupported(InvalidArgument, TypeError):
     """A searcher, generator and constraint that cannot work together."""
 
@@ -77,10 +84,6 @@ class SearchFailed(LatentSearchError, RuntimeError):
 
 class BrokenFile(LatentSearchError, RuntimeError):
     """A file that is not what it should be: a result, a checkpoint, or weights."""
-
-
-class MissingFile(BrokenFile, FileNotFoundError):
-    """A file that is not there."""
 
 
 def describe(tensor: Tensor) -> str:

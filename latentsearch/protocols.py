@@ -109,13 +109,13 @@ class CalibratedPrior(Prior, Protocol):
 
 def require_prior(what: str, prior: object) -> None:
     """Raise InvalidArgument unless an argument is a Prior."""
-    if isinstance(prior, type):
-        got, hint = f"the class {prior.__name__}", f"make one: {prior.__name__}(...)"
-        raise InvalidArgument(what, got=got, expected="an object with sample, log_prob and space", hint=hint)
-    if isinstance(prior, Prior):
+    # A class has the methods, too, and cannot be asked.
+    if isinstance(prior, Prior) and not isinstance(prior, type):
         return
     hint = ""
-    if isinstance(prior, torch.distributions.Distribution):
+    if isinstance(prior, type):
+        hint = f"make one: {prior.__name__}(...)"
+    elif isinstance(prior, torch.distributions.Distribution):
         hint = "wrap it: ls.priors.DistributionPrior(distribution)"
     elif hasattr(prior, "sample") and hasattr(prior, "log_prob"):
         hint = "space says what it is a distribution over, such as ls.Continuous((20,))"
@@ -124,7 +124,8 @@ def require_prior(what: str, prior: object) -> None:
     elif isinstance(prior, (str, os.PathLike)):
         hint = "ls.priors.load(path) reads one"
     expected = "an object with sample, log_prob and space"
-    raise InvalidArgument(what, got=type(prior).__name__, expected=expected, hint=hint)
+    got = f"the class {prior.__name__}" if isinstance(prior, type) else type(prior).__name__
+    raise InvalidArgument(what, got=got, expected=expected, hint=hint)
 
 
 @runtime_checkable
@@ -210,6 +211,18 @@ class AutoEncoder(Generator, Protocol):
 
     def encode(self, output: Tensor) -> Tensor:
         """Outputs ``(N, *O)`` to hard latents ``(N, *S)``."""
+
+
+def require_generator(what: str, generator: object) -> None:
+    """Raise InvalidArgument unless an argument is a Generator."""
+    # A class has the methods, too, and cannot decode.
+    if isinstance(generator, type):
+        hint = f"make one first: {generator.__name__}(...)"
+        raise InvalidArgument(what, got=f"the class {generator.__name__}", expected="a Generator", hint=hint)
+    if not isinstance(generator, Generator):
+        raise InvalidArgument(
+            what, got=type(generator).__name__, expected="a Generator", hint="ls.wrap(model) makes one"
+        )
 
 
 class Searcher(Protocol):

@@ -124,7 +124,7 @@ class Run:
 
     def _check_checkpoint(self) -> None:
         if self.checkpoint is not None:
-            require_file_path("Run.checkpoint", self.checkpoint)
+            require_file_path("Run.checkpoint", self.checkpoint, "search.safetensors")
 
     def stops(self, required: bool) -> bool:
         """Whether a problem ends with the first row that satisfies its goal, as it is said here or in the goal."""

@@ -117,7 +117,7 @@ def test_it_is_a_generator_that_is_searched() -> None:
     ("settings", "match"),
     [
         ({"centres": 0}, "CentreAutoencoder.centres: got 0"),
-        ({"looked_at": 1.0}, "looked_at: got 1.0, expected a share"),
+        ({"looked_at": 1.0}, "looked_at: got 1.0, expected a number in"),
         ({"similarity": "l1"}, "'l2' or 'cosine' or 'dot'"),
         ({"update": "sgd"}, "CentreAutoencoder.update"),
         ({"pull": -1.0}, "CentreAutoencoder.pull"),
@@ -212,7 +212,7 @@ def test_a_fit_brings_codes_to_vectors() -> None:
     ("settings", "match"),
     [
         ({"codebook_size": 0}, r"VQAutoencoder\.codebook_size: got 0"),
-        ({"looked_at": 0.0}, r"VQAutoencoder\.looked_at: got 0\.0, expected a share"),
+        ({"looked_at": 0.0}, r"VQAutoencoder\.looked_at: got 0\.0, expected a number in"),
         ({"update": "sgd"}, r"VQAutoencoder\.update"),
         ({"width": 0}, r"VQAutoencoder\.width"),
     ],

@@ -142,7 +142,7 @@ def test_mixtures_are_searched_with() -> None:
     [
         ((torch.zeros(2), torch.zeros(2, 3), torch.eye(2).expand(2, 2, 2)), r"\(M, d, d\)"),
         ((torch.zeros(1), torch.zeros(1, 2), -torch.eye(2)[None]), "not positive"),
-        ((torch.zeros(1), torch.full((1, 2), torch.nan), torch.eye(2)[None]), "not finite"),
+        ((torch.zeros(1), torch.full((1, 2), torch.nan), torch.eye(2)[None]), "means: got NaN"),
     ],
 )
 def test_what_is_no_mixture_is_refused(tensors: tuple[Tensor, Tensor, Tensor], match: str) -> None:

@@ -112,7 +112,7 @@ def test_it_comes_back_from_a_file(tmp_path: Path) -> None:
     [
         (
             {"codebook": BOOK[:3]},
-            r"CategoricalFlow.codebook: got .*, expected one codebook for all .*\(4, D\)",
+            r"CategoricalFlow.codebook: got .*, expected a tensor, one codebook for all .*\(4, D\)",
         ),
         ({"histogram": FREQUENCIES[0]}, r"CategoricalFlow.histogram: .* expected log-frequencies \(2, 2, 4\)"),
         ({"spread": 0.0}, r"CategoricalFlow.spread: got 0.0, expected a positive number"),

@@ -480,7 +480,7 @@ def test_what_does_not_fit_is_told(planted: tuple[ls.Goal, Tensor, Tensor], refe
     for arguments, text in (
         ((samples[:, 0], reference), r"z\[:, None\]"),
         ((samples.float(), reference), "int64 codes"),
-        ((samples[:7], reference, goal), "as many problems"),
+        ((samples[:7], reference, goal), "one about the 7 problems"),
     ):
         with pytest.raises(ls.InvalidArgument, match=text):
             judge.report(*arguments)

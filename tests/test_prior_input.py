@@ -224,11 +224,13 @@ def test_a_decoder_is_known_again_in_another_precision(fitted: priors.FittedPrio
 
 def test_what_can_be_saved_is_said() -> None:
     with pytest.raises(
-        InvalidArgument, match=r"priors.save.prior: got UniformCodes, expected a FittedPrior; ls.fit_prior"
+        InvalidArgument, match=r"priors.save.prior: got a UniformCodes, expected a FittedPrior; ls.fit_prior"
     ):
         priors.save(CODES.prior, "prior")  # type: ignore[arg-type]
     histogram = priors.HistogramPrior.from_codes(LATENTS, 40)
-    with pytest.raises(InvalidArgument, match=r"got HistogramPrior, .*ls.priors.fitted\(prior, torch.zeros\(0\), {}\)"):
+    with pytest.raises(
+        InvalidArgument, match=r"got a HistogramPrior, .*ls.priors.fitted\(prior, torch.zeros\(0\), {}\)"
+    ):
         priors.save(histogram, "prior")  # type: ignore[arg-type]
 
 

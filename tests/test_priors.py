@@ -188,8 +188,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "one code": (lambda: Categorical(ONE), r"a Categorical of event_shape \(\).*logits\[None\]"),
     "counts": (lambda: Independent(Poisson(ONE), 1), "a discrete Independent, expected a continuous"),
-    "a class": (lambda: Normal, "got Normal, expected a torch distribution"),
-    "a prior": (lambda: StandardNormal((3,)), "got StandardNormal.*is a prior as it is"),
+    "a class": (lambda: Normal, "got the class Normal, expected a torch distribution"),
+    "a prior": (lambda: StandardNormal((3,)), "got a StandardNormal.*is a prior as it is"),
 }  # fmt: skip
 
 

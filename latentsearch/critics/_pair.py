@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_one_of, require_weight
+from latentsearch._checks import in_short, is_number, require_one_of, require_weight
 from latentsearch.critics._distance import Metric, distance_penalty
 from latentsearch.critics.actor import Actor
 from latentsearch.critics.critic import Critic
@@ -33,6 +33,9 @@ class Pair(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        for part, given, kind in (("actor", actor, Actor), ("critic", critic, Critic)):
+            if not isinstance(given, kind):
+                raise InvalidArgument(f"{name}.{part}", got=in_short(given), expected=f"a critics.{kind.__name__}")
         require_prior(f"{name}.prior", prior)
         if not actor.space == critic.space == prior.space:
             got = f"an actor over {actor.space}, a critic over {critic.space} and a prior over {prior.space}"
@@ -57,8 +60,8 @@ class Pair(nn.Module):
 def checked_spread(what: str, spread: Tensor | float, space: LatentSpace) -> Tensor:
     """``(*S)``: positive numbers, of their own memory."""
     expected = f"a positive number, or {space.shape} of these"
-    if not isinstance(spread, (Tensor, float, int)):
-        raise InvalidArgument(what, got=type(spread).__name__, expected=expected)
+    if not isinstance(spread, Tensor) and not is_number(spread):
+        raise InvalidArgument(what, got=in_short(spread), expected=expected)
     scale = torch.as_tensor(spread, dtype=torch.float32).detach()
     if tuple(scale.shape) not in ((), space.shape) or not scale.numel():
         raise InvalidArgument(what, got=describe(scale), expected=expected)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._latent_network import LatentNetwork
+from latentsearch._latent_network import LatentNetwork, require_space
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.spaces import Continuous, LatentSpace
 
@@ -36,6 +36,7 @@ class Actor(nn.Module):
 
     Raises:
         Unsupported: If the space is one of codes.
+        InvalidArgument: If a setting is out of range.
 
     Example:
         >>> import torch
@@ -48,9 +49,10 @@ class Actor(nn.Module):
 
     def __init__(self, space: LatentSpace, *, labels: int = 0, width: int = 256, depth: int = 3) -> None:
         super().__init__()
+        require_space("Actor.space", space)
         if not isinstance(space, Continuous):
             raise Unsupported(
-                "Actor",
+                "Actor.space",
                 got=f"a space of codes, {space}",
                 expected="a continuous one",
                 hint="codes behind a prior have one: ls.GaussianCodes(generator, prior)",

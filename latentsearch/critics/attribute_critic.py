@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from latentsearch._checks import require_flag, require_weight
 from latentsearch._latent_network import LatentNetwork
 from latentsearch._rows import per_row
 from latentsearch.noise import Noise
@@ -68,6 +69,7 @@ class AttributeCritic(nn.Module):
         self, space: LatentSpace, outputs: int, *, exclusive: bool = True, width: int = 256, depth: int = 3
     ) -> None:
         super().__init__()
+        require_flag("AttributeCritic.exclusive", exclusive)
         self.space, self.outputs, self.exclusive = space, outputs, exclusive
         self.settings = {"outputs": outputs, "exclusive": exclusive, "width": width, "depth": depth}
         self.network = LatentNetwork(space, outputs, width=width, depth=depth)
@@ -83,6 +85,8 @@ class AttributeCritic(nn.Module):
             spread: The scale of the noise in training, a number or ``(*S)``: of a VAE some times the mean standard
                 deviation of q(z|x). Of codes, the share exchanged.
         """
+        if not isinstance(spread, Tensor):
+            require_weight("AttributeCritic.spread", spread)
         self.network.calibrated(latents)
         self.spread.copy_(torch.as_tensor(spread).to(self.spread).expand_as(self.spread))
         return self

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_one_of, require_positive, require_weight
 from latentsearch.critics._adversarial import Divergence, as_data, as_made, gradient_penalty
 from latentsearch.critics.critic import Critic
 from latentsearch.errors import InvalidArgument
@@ -41,6 +43,9 @@ class RealismCritic(Critic):
         penalty: The weight of the penalty on the critic's gradient.
         divergence: ``"cross-entropy"`` or ``"wasserstein"``.
 
+    Raises:
+        InvalidArgument: If a setting is out of range, or the prior is none over continuous latents.
+
     Example:
         >>> import latentsearch as ls
         >>> from latentsearch.critics import RealismCritic
@@ -69,6 +74,9 @@ class RealismCritic(Critic):
             got = f"a prior over {prior.space}"
             raise InvalidArgument("RealismCritic.prior", got=got, expected="one over continuous latents", hint=hint)
         require_count("RealismCritic.inner_steps", inner_steps)
+        require_positive("RealismCritic.inner_rate", inner_rate)
+        require_weight("RealismCritic.penalty", penalty)
+        require_one_of("RealismCritic.divergence", divergence, get_args(Divergence))
         super().__init__(prior.space, width=width, depth=depth)
         self._priors = (prior,)  # not a part of the module: training leaves it as it is
         self.inner_steps, self.inner_rate = inner_steps, inner_rate

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from latentsearch._checks import require_file_path
 from latentsearch.protocols import Searcher
 from latentsearch.result import Trace
 
@@ -221,7 +222,9 @@ class Examination:
 
         Raises:
             Unsupported: If matplotlib is not installed, which the extra ``plot`` has.
+            InvalidArgument: If the path is none of a file.
         """
+        require_file_path("Examination.path", path)
         document = import_module("latentsearch.examination.document")
         written: Path = document.page_of(self).write(path)
         return written

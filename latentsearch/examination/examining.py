@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_flag
 from latentsearch._context import in_own_context
 from latentsearch.examination import advice
 from latentsearch.examination.between import lines, strips
@@ -68,6 +69,7 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
         >>> report.verdict.startswith("Worth searching"), report.reconstruction.explained > 0.8
         (True, True)
     """
+    require_flag("examine.progress", progress)
     start = time.perf_counter()
     said = partial(print, file=sys.stderr, flush=True) if progress else _silent
     setting = Setting.of(generator, images, seed)

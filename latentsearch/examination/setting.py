@@ -9,12 +9,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_seed
 from latentsearch._images import example_output, require_images, require_range
 from latentsearch._memory import Chunks
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.fitting import encodings
 from latentsearch.noise import Noise
-from latentsearch.protocols import AutoEncoder, ConditionalPrior, EmbeddingGenerator, Generator
+from latentsearch.protocols import AutoEncoder, ConditionalPrior, EmbeddingGenerator, Generator, require_generator
 from latentsearch.spaces import Continuous, Discrete
 
 MOST, LEAST = 500, 20  # images that are looked at, and without which nothing can be said
@@ -51,11 +52,8 @@ class Setting:
         Raises:
             InvalidArgument: If it is no generator, or the images are not such as it gives, or too few.
         """
-        if not isinstance(generator, Generator):
-            got, hint = type(generator).__name__, "ls.wrap(model) makes one"
-            raise InvalidArgument("examine.generator", got=got, expected="a Generator", hint=hint)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise InvalidArgument("examine.seed", got=repr(seed), expected="a whole number")
+        require_generator("examine.generator", generator)
+        require_seed("examine.seed", seed)
         example = example_output(generator)
         if example.ndim < 2:
             raise InvalidArgument("examine.generator", got="outputs of one number a latent", expected="outputs (N, *O)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.constraints import Matches
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Goal
@@ -22,6 +23,9 @@ def region_of(hidden: Tensor | None, goal: Goal | None, shape: tuple[int, ...], 
     Raises:
         InvalidArgument: If the weights do not fit, or are larger where the goal sees.
     """
+    if hidden is not None and not isinstance(hidden, Tensor):
+        expected = f"a tensor of weights that broadcast to {shape}"
+        raise InvalidArgument("report.hidden", got=in_short(hidden), expected=expected)
     weight = torch.ones(1) if hidden is None else hidden
     try:
         region = weight.to(device, torch.float64).expand(shape)

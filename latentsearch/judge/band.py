@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_number
 from latentsearch.errors import InvalidArgument
 from latentsearch.judge._samples import as_points
 
@@ -60,7 +61,9 @@ def likelihood_band(nll_of_data: Tensor, low: float = 0.05, high: float = 0.95) 
         InvalidArgument: If a likelihood is not finite, or the quantiles are not in order.
     """
     nll = as_points("likelihood_band.nll_of_data", nll_of_data).flatten()
-    if not 0 <= low < high <= 1:
-        raise InvalidArgument("likelihood_band", got=f"quantiles {low} and {high}", expected="0 <= low < high <= 1")
+    if not (is_number(low) and is_number(high) and 0 <= low < high <= 1):
+        raise InvalidArgument(
+            "likelihood_band", got=f"quantiles low={low!r} and high={high!r}", expected="0 <= low < high <= 1"
+        )
     ends = torch.tensor([low, high], dtype=nll.dtype, device=nll.device)
     return Band(*nll.quantile(ends).tolist())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_noise
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.judge._samples import require_tensors
 from latentsearch.noise import Noise
 
 
@@ -40,6 +41,8 @@ def sbc_ranks(statistic_of_samples: Tensor, statistic_of_truth: Tensor, noise: N
         tensor([0, 2, 3])
     """
     samples, truth = statistic_of_samples, statistic_of_truth
+    require_tensors("sbc_ranks", statistic_of_samples=samples, statistic_of_truth=truth)
+    require_noise("sbc_ranks.noise", noise)
     if samples.ndim != 2 or truth.shape != samples.shape[:1] or len(noise) != len(samples):
         raise InvalidArgument(
             "sbc_ranks",
@@ -83,8 +86,13 @@ def uniformity(ranks: Tensor, samples: int, bins: int = 8) -> float:
     require_count("uniformity.bins", bins, least=2)
     if bins > samples + 1:
         raise InvalidArgument("uniformity.bins", got=str(bins), expected=f"at most the {samples + 1} ranks there are")
-    if ranks.dtype != torch.int64 or not ranks.numel() or bool(((ranks < 0) | (ranks > samples)).any()):
+    require_tensors("uniformity", ranks=ranks)
+    if ranks.dtype != torch.int64 or not ranks.numel():
         raise InvalidArgument("uniformity.ranks", got=describe(ranks), expected=f"int64 ranks from 0 to {samples}")
+    least, most = int(ranks.min()), int(ranks.max())
+    if least < 0 or most > samples:
+        got = f"ranks from {least} to {most}"
+        raise InvalidArgument("uniformity.ranks", got=got, expected=f"those from 0 to {samples}")
     places = torch.arange(samples + 1, device=ranks.device) * bins // (samples + 1)
     expected = places.bincount(minlength=bins).double() / (samples + 1) * ranks.numel()
     seen = places[ranks.flatten()].bincount(minlength=bins).double()

@@ -39,7 +39,7 @@ def memorisation(answers: Tensor, training: Tensor, test: Tensor) -> float:
     median = []
     for name, samples in (("answers", answers), ("test", test)):
         points = as_points(f"memorisation.{name}", samples, least=1)
-        same_width(f"memorisation.{name}", points, known)
+        same_width(f"memorisation.{name}", points, known, "as many as training samples have")
         median.append(float(nearest_distance(points, known).median()))
     if not median[1]:
         raise InvalidArgument("memorisation.test", got="copies of training samples", expected="samples not trained on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument, describe
 
 
@@ -33,6 +34,9 @@ def code_diversity(codes: Tensor, positions: Tensor | None = None) -> Tensor:
         tensor([0.5000, 0.0000], dtype=torch.float64)
     """
     _check_answers("code_diversity.codes", codes)
+    if codes.is_floating_point():
+        hint = "soft codes become hard by .argmax(-1); pixel_diversity is for numbers"
+        raise InvalidArgument("code_diversity.codes", got=describe(codes), expected="int64 codes (B, R, *S)", hint=hint)
     weight = _weights("code_diversity.positions", positions, codes)
     # Each answer against that some places further on: after all shifts every pair has been seen twice.
     differs = [_mean(codes != codes.roll(shift, 1), weight) for shift in range(1, codes.shape[1])]
@@ -82,6 +86,8 @@ def _weights(what: str, places: Tensor | None, like: Tensor) -> Tensor:
     shape = (len(like), *like.shape[2:])
     if places is None:
         return torch.ones(shape, dtype=torch.float64, device=like.device)[:, None]
+    if not isinstance(places, Tensor):
+        raise InvalidArgument(what, got=in_short(places), expected=f"a tensor that broadcasts to {shape}")
     try:
         weight = places.double().to(like.device).expand(shape)
     except RuntimeError:
@@ -92,6 +98,6 @@ def _weights(what: str, places: Tensor | None, like: Tensor) -> Tensor:
 
 
 def _check_answers(what: str, answers: Tensor) -> None:
-    if answers.ndim < 3 or answers.shape[1] < 2:
+    if not isinstance(answers, Tensor) or answers.ndim < 3 or answers.shape[1] < 2:
         expected = "(B, R, ...) with R >= 2 answers to each problem"
-        raise InvalidArgument(what, got=describe(answers), expected=expected, hint="restarts= of the searcher is R")
+        raise InvalidArgument(what, got=in_short(answers), expected=expected, hint="restarts= of the searcher is R")

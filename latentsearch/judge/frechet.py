@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count
 from latentsearch._context import in_own_context
+from latentsearch.errors import InvalidArgument
 from latentsearch.judge._samples import as_points, halves, same_width
 
 
@@ -53,6 +55,9 @@ def frechet_floor(features: Tensor, seed: int = 0, *, size: int | None = None) -
         seed: Of the split.
         size: Rows of each half, at most N / 2; as many as the answers that it stands beside.
 
+    Raises:
+        InvalidArgument: If there are fewer than four rows, or twice the size is more than there are.
+
     Example:
         >>> import torch
         >>> import latentsearch as ls
@@ -61,7 +66,13 @@ def frechet_floor(features: Tensor, seed: int = 0, *, size: int | None = None) -
         True
     """
     points = as_points("frechet_floor.features", features, least=4)
-    one, other = halves(len(points), max(size or len(points), 2), seed, points.device)
+    most = len(points) // 2
+    if size is not None:
+        require_count("frechet_floor.size", size, 2)
+        if size > most:
+            got, expected = str(size), f"at most {most}, half of the {len(points)} rows"
+            raise InvalidArgument("frechet_floor.size", got=got, expected=expected)
+    one, other = halves(len(points), size or most, seed, points.device)
     return frechet_distance(points[one], points[other])
 
 

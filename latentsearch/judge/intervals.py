@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import in_short, require_count, require_function, require_seed, require_share
 from latentsearch.errors import InvalidArgument
 from latentsearch.judge._samples import as_points
 from latentsearch.noise import Noise
@@ -61,11 +61,18 @@ def bootstrap(
     """
     as_points("bootstrap.values", values)
     require_count("bootstrap.draws", draws)
-    if not 0 < level < 1:
-        raise InvalidArgument("bootstrap.level", got=repr(level), expected="a share between 0 and 1")
+    require_share("bootstrap.level", level)
+    require_seed("bootstrap.seed", seed)
+    require_function("bootstrap.statistic", statistic, "a function of values (B, ...), such as torch.mean")
     problems, precise = len(values), values.detach().double()
     noise = Noise.from_seed(seed, device=values.device).fold(0x424F4F54).split(draws)  # "BOOT"
-    found = torch.stack([statistic(precise[index]).reshape(()) for index in noise.integers(problems, problems)])
+    found = torch.stack([_one(statistic(precise[index])) for index in noise.integers(problems, problems)])
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=found.dtype, device=found.device)
     low, high = found.quantile(ends).tolist()
     return Interval(low, high)
+
+
+def _one(found: object) -> Tensor:
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        raise InvalidArgument("bootstrap.statistic's result", got=in_short(found), expected="a tensor of one number")
+    return found.reshape(())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument
 
 
@@ -39,8 +40,10 @@ def kolmogorov_distance(a: Tensor, b: Tensor) -> float:
 
 
 def _sorted(name: str, sample: Tensor) -> Tensor:
+    if not isinstance(sample, Tensor) or not sample.numel():
+        expected = "a tensor of at least one number"
+        raise InvalidArgument(f"kolmogorov_distance.{name}", got=in_short(sample), expected=expected)
     flat = sample.detach().double().flatten()
-    if not len(flat) or bool(flat.isnan().any()):
-        got = "NaN" if len(flat) else "no sample"
-        raise InvalidArgument(f"kolmogorov_distance.{name}", got=got, expected="numbers")
+    if bool(flat.isnan().any()):
+        raise InvalidArgument(f"kolmogorov_distance.{name}", got="NaN", expected="numbers")
     return flat.sort().values

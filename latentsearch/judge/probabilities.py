@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.judge._samples import require_tensors
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:
@@ -85,6 +86,7 @@ def total_variation_floor(p: Tensor, draws: int) -> float:
         0.5
     """
     require_count("total_variation_floor.draws", draws)
+    require_tensors("total_variation_floor", p=p)
     share = _distribution("total_variation_floor.p", p)
     share = share[(share > 0) & (share < 1)]
     # E|X - n p| = 2 m C(n, m) p^m (1 - p)^(n - m + 1), with m the whole number after n p.
@@ -96,6 +98,7 @@ def total_variation_floor(p: Tensor, draws: int) -> float:
 
 
 def _distributions(what: str, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    require_tensors(what, p=p, q=q)
     if p.shape != q.shape:
         raise InvalidArgument(what, got=f"shapes {tuple(p.shape)} and {tuple(q.shape)}", expected="the same shape")
     return _distribution(f"{what}.p", p), _distribution(f"{what}.q", q)
@@ -104,8 +107,10 @@ def _distributions(what: str, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 def _distribution(what: str, p: Tensor) -> Tensor:
     """Probabilities as they are, or counts as shares, in float64."""
     shares = p.detach().double().flatten()
-    total = float(shares.sum())
+    least, total = float(shares.min()) if len(shares) else 0.0, float(shares.sum())
     counts = not p.is_floating_point()
+    if least < 0:
+        raise InvalidArgument(what, got=f"numbers from {least:g} on", expected="probabilities or counts, none negative")
     if not (bool((shares >= 0).all()) and (total > 0 if counts else abs(total - 1) < 1e-3)):
         got = f"{describe(p)} that sums to {total:g}"
         hint = "" if counts else "counts are told by their integer dtype"

@@ -8,12 +8,13 @@ from functools import cached_property
 
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_function
 from latentsearch._images import example_output, require_images
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.judge._rows import by_rows
 from latentsearch.judge.band import Band, likelihood_band
 from latentsearch.priors import require_fitted_to
-from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Prior, require_prior
+from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator, Prior, require_generator, require_prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class Reference:
             distributions from which they should be drawn.
 
     Raises:
-        InvalidArgument: If there are fewer than two images, the prior is none, or the latents are of another space
-            or another number.
+        InvalidArgument: If there are fewer than two images, the generator or the prior is none, or the latents are of
+            another space or another number.
 
     Example:
         >>> import latentsearch as ls
@@ -54,6 +55,7 @@ class Reference:
     latents: Tensor | None = None
 
     def __post_init__(self) -> None:
+        require_generator("Reference.generator", self.generator)
         images, space = self.images, self.generator.space
         require_images("Reference.images", images, example_output(self.generator))
         if len(images) < 2:
@@ -63,6 +65,11 @@ class Reference:
             if self.prior.space != space:
                 raise InvalidArgument("Reference.prior", got=f"one over {self.prior.space}", expected=f"{space}")
             require_fitted_to("Reference.prior", self.prior, self.generator)
+        for name in ("features", "classifier"):
+            if getattr(self, name) is not None:
+                require_function(f"Reference.{name}", getattr(self, name), "a function of outputs, such as a network")
+        if self.latents is not None and not isinstance(self.latents, Tensor):
+            raise InvalidArgument("Reference.latents", got=in_short(self.latents), expected="a tensor (N, *S)")
         device = self.generator.device
         latents = self.encode(images) if self.latents is None else self.latents.to(device)
         if latents is not None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_finite, require_seed
 from latentsearch._context import in_own_context
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument
 from latentsearch.goal import AnyGoal, Goal
 from latentsearch.judge._compare import Sample, of_features, of_likelihoods
 from latentsearch.judge._region import region_of
@@ -18,7 +19,7 @@ from latentsearch.judge.intervals import Interval, bootstrap
 from latentsearch.judge.judgement import Judgement, Measure
 from latentsearch.judge.reference import Reference
 from latentsearch.judge.spread import posterior_spread
-from latentsearch.judge.tolerance import encoder_tolerance
+from latentsearch.judge.tolerance import encoder_tolerance, require_goal
 from latentsearch.loop import best_of
 from latentsearch.problem import Problem
 from latentsearch.result import SearchResult
@@ -69,8 +70,8 @@ def report(
         seed: Of the intervals and of the halves of data.
 
     Raises:
-        InvalidArgument: If shapes do not fit, what is hidden is what the goal's mask shows, or an answer is not of the
-            generator's space or decodes to NaN.
+        InvalidArgument: If shapes or numbers of problems do not fit, what is hidden is what the goal's mask shows,
+            there are labels and no classifier, or an answer is not of the generator's space or decodes to NaN.
 
     Example:
         >>> import latentsearch as ls
@@ -86,9 +87,16 @@ def report(
         >>> found["within tolerance"].answers
         0.0
     """
+    if not isinstance(reference, Reference):
+        hint = "judge.Reference(generator, images) is one"
+        raise InvalidArgument("report.reference", got=in_short(reference), expected="a Reference", hint=hint)
+    require_seed("report.seed", seed)
     goal = None if goal is None else _known(reference, goal)
     latent, picked = _latents(answers, reference)
     truth, labels = _about(latent, reference, truth, labels)
+    if goal is not None and goal.problems not in (1, len(latent)):
+        expected = f"one about the {len(latent)} problems, or one for all"
+        raise InvalidArgument("report.goal", got=f"one about {goal.problems} problems", expected=expected)
     region = region_of(hidden, goal, (len(latent), *reference.images.shape[1:]), latent.device)
     task, note = _task(reference, len(latent), goal, truth, labels, tolerance)
     given = score(reference, task, latent)
@@ -110,6 +118,7 @@ def report(
 
 def _known(reference: Reference, goal: AnyGoal) -> Goal:
     """The goal with the decoder's own error, where that is its noise level, found out as a search does."""
+    require_goal("report.goal", goal)
     problem = Problem.of(reference.generator, goal.goal, None, ())
     problem.require_noise()
     return problem.goal
@@ -125,7 +134,7 @@ def _latents(answers: SearchResult | Tensor, reference: Reference) -> tuple[Tens
     else:
         latent, best = answers, None
     if not isinstance(latent, Tensor) or latent.ndim != 2 + len(space.shape) or not latent.numel():
-        got = describe(latent) if isinstance(latent, Tensor) else type(latent).__name__
+        got = in_short(latent)
         hint = "latents of one answer a problem: z[:, None]"
         raise InvalidArgument("report.answers", got=got, expected="a result, or latents (B, R, *S)", hint=hint)
     space.check("report.answers", latent.flatten(0, 1))
@@ -136,13 +145,20 @@ def _about(
     latent: Tensor, reference: Reference, truth: Tensor | None, labels: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """The truth and its labels, looked over and where the answers are."""
-    if truth is not None and truth.shape != (len(latent), *reference.images.shape[1:]):
+    if truth is not None and (
+        not isinstance(truth, Tensor) or truth.shape != (len(latent), *reference.images.shape[1:])
+    ):
         expected = f"one image for each of {len(latent)} problems, of shape {tuple(reference.images.shape[1:])}"
-        raise InvalidArgument("report.truth", got=describe(truth), expected=expected)
-    if labels is not None and (labels.shape != (len(latent),) or labels.dtype != torch.int64):
+        raise InvalidArgument("report.truth", got=in_short(truth), expected=expected)
+    if labels is None:
+        return None if truth is None else truth.to(latent.device), None
+    if not isinstance(labels, Tensor) or (labels.shape != (len(latent),) or labels.dtype != torch.int64):
         expected = f"int64 classes ({len(latent)},)"
-        raise InvalidArgument("report.labels", got=describe(labels), expected=expected)
-    return None if truth is None else truth.to(latent.device), None if labels is None else labels.to(latent.device)
+        raise InvalidArgument("report.labels", got=in_short(labels), expected=expected)
+    if reference.classifier is None:
+        hint = "Reference(generator, images, classifier=...) has one"
+        raise InvalidArgument("report.labels", got="labels and no classifier", expected="both or neither", hint=hint)
+    return None if truth is None else truth.to(latent.device), labels.to(latent.device)
 
 
 def _task(
@@ -162,10 +178,13 @@ def _task(
         note = f"tolerance: a loss of {tolerance:.3g}, the 95th percentile of encodings of the truth"
     if tolerance is None:
         return task, note
+    require_finite("report.tolerance", tolerance)
     most = torch.as_tensor(tolerance, dtype=torch.float64, device=reference.generator.device).reshape(-1)
     if len(most) not in (1, problems):
         expected = f"one number, or one for each of {problems} problems"
         raise InvalidArgument("report.tolerance", got=f"{len(most)} numbers", expected=expected)
+    if not bool(most.isfinite().all()):
+        raise InvalidArgument("report.tolerance", got="NaN or infinity", expected="finite numbers")
     return replace(task, tolerance=most), note
 
 

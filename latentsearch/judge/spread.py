@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, describe
-from latentsearch.judge._samples import as_points
+from latentsearch.judge._samples import as_points, require_tensors
 from latentsearch.judge.intervals import bootstrap
 
 
@@ -75,6 +75,7 @@ def _ratio(errors: Tensor) -> Tensor:
 
 
 def _check(samples: Tensor, truth: Tensor) -> None:
+    require_tensors("posterior_spread", truth=truth)
     as_points("posterior_spread.samples", samples)
     if samples.ndim < 3 or samples.shape[1] < 2 or samples.shape[:1] + samples.shape[2:] != truth.shape:
         raise InvalidArgument(

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_noise
 from latentsearch.errors import InvalidArgument
+from latentsearch.judge._samples import require_tensors
 from latentsearch.judge.calibration import sbc_ranks
 from latentsearch.noise import Noise
 
@@ -54,8 +56,11 @@ def tarp_coverage(samples: Tensor, truth: Tensor, references: Tensor, noise: Noi
         >>> bool((found.coverage - found.level).abs().max() < 0.05)
         True
     """
+    require_tensors("tarp_coverage", samples=samples, truth=truth, references=references)
+    require_noise("tarp_coverage.noise", noise)
     if samples.ndim < 2 or samples.shape[:1] + samples.shape[2:] != truth.shape or truth.shape != references.shape:
-        shapes = ", ".join(str(tuple(each.shape)) for each in (samples, truth, references))
+        named = {"samples": samples, "truth": truth, "references": references}
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in named.items())
         raise InvalidArgument("tarp_coverage", got=shapes, expected="(B, L, ...), (B, ...) and (B, ...)")
     points = [each.detach().double() for each in (samples, truth, references)]
     away = points[2][:, None]

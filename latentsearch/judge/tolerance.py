@@ -7,9 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_share
 from latentsearch._context import in_own_context
+from latentsearch._images import require_tensor
 from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.goal import AnyGoal, Goal, Unlimited
+from latentsearch.goal import AnyGoal, Constraint, Goal, Limit, Unlimited
 from latentsearch.judge._rows import by_rows
 from latentsearch.protocols import AutoEncoder, Generator
 
@@ -42,12 +44,19 @@ def encoder_tolerance(generator: Generator, goal: AnyGoal, images: Tensor, share
         raise Unsupported(
             "encoder_tolerance", got=f"{type(generator).__name__}, which does not encode", expected="one that does"
         )
-    if not 0 < share <= 1:
-        raise InvalidArgument("encoder_tolerance.share", got=repr(share), expected="a share above 0, at most 1")
-    images = images.to(generator.device)
+    require_share("encoder_tolerance.share", share, ends="(]")
+    require_goal("encoder_tolerance.goal", goal)
+    images = require_tensor("encoder_tolerance.images", images).to(generator.device)
     latents = by_rows(generator.encode, images)
     loss = scored(measurement(goal), by_rows(generator.decode, latents), latents)
     return float(loss.quantile(share))
+
+
+def require_goal(what: str, goal: object) -> None:
+    """Raise InvalidArgument unless it is a goal."""
+    if not isinstance(goal, (Constraint, Limit, Goal)):
+        hint = "wrap a function in Satisfies(...)" if callable(goal) else ""
+        raise InvalidArgument(what, got=in_short(goal), expected="a constraint or a goal", hint=hint)
 
 
 def measurement(goal: AnyGoal) -> Goal:

@@ -10,13 +10,15 @@ from typing import Any
 
 from torch import Tensor
 
-from latentsearch._checks import require_positive
+from latentsearch._checks import in_short, is_number, require_count, require_existing_file, require_file_path
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.melodies._skyline import Note, skyline
 from latentsearch.melodies.alphabet import HOLD, REST, canonical
 
 _TICKS = 120  # of a sixteenth; four to a quarter
 _VELOCITY = 96
+_SLOWEST, _FASTEST = 4, 60_000_000  # quarters a minute
+_PROGRAMS = 127  # the last instrument
 _PERCUSSION = 9  # the channel that is for drums
 
 
@@ -33,6 +35,9 @@ def save_midi(path: str | os.PathLike[str], melodies: Tensor, *, tempo: float = 
     Returns:
         The paths, one a melody.
 
+    Raises:
+        InvalidArgument: If these are no melodies, the path is none of a file, or MIDI has no such tempo or instrument.
+
     Example:
         >>> import tempfile
         >>> import torch
@@ -42,14 +47,26 @@ def save_midi(path: str | os.PathLike[str], melodies: Tensor, *, tempo: float = 
         >>> bool((read_midi(path)[0] == melody[0]).all())
         True
     """
-    require_positive("save_midi.tempo", tempo)
-    path, events = Path(path).expanduser(), canonical(melodies[None] if melodies.ndim == 1 else melodies)
+    path = require_file_path("save_midi.path", path, "tune.mid", kinds=(".mid", ".midi"))
+    _check_playing(tempo, program)
+    alone = isinstance(melodies, Tensor) and melodies.ndim == 1
+    events = canonical(melodies[None] if alone else melodies)
     several = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(len(events))]
     paths = several if len(events) > 1 else [path][: len(events)]
     path.parent.mkdir(parents=True, exist_ok=True)
     for one, melody in zip(paths, events.tolist(), strict=True):
         _file_of(melody, tempo, program).save(one)
     return paths
+
+
+def _check_playing(tempo: float, program: int) -> None:
+    # MIDI counts the microseconds of a quarter, in three bytes.
+    if not is_number(tempo) or not _SLOWEST <= tempo <= _FASTEST:
+        expected = f"a positive number, from {_SLOWEST} to {_FASTEST}"
+        raise InvalidArgument("save_midi.tempo", got=in_short(tempo), expected=expected)
+    require_count("save_midi.program", program, 0)
+    if program > _PROGRAMS:
+        raise InvalidArgument("save_midi.program", got=str(program), expected=f"at most {_PROGRAMS}")
 
 
 def _file_of(melody: list[int], tempo: float, program: int) -> Any:
@@ -83,9 +100,9 @@ def read_midi(path: str | os.PathLike[str]) -> list[Tensor]:
 
     Raises:
         BrokenFile: If it is no MIDI file, or cut short.
-        InvalidArgument: If it is in another time than 4/4, or not in quarters at all.
+        InvalidArgument: If no file is there, or it is in another time than 4/4, or not in quarters at all.
     """
-    file = _opened(Path(path).expanduser())
+    file = _opened(require_existing_file("read_midi.path", path))
     tracks = [list(_timed(track)) for track in file.tracks]
     signatures = [(m.numerator, m.denominator) for track in tracks for _, m in track if m.type == "time_signature"]
     if set(signatures) - {(4, 4)}:

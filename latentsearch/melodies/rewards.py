@@ -14,6 +14,7 @@ from torch import Tensor
 from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument
 from latentsearch.melodies.alphabet import HOLD, events_of
+from latentsearch.melodies.scales import require_pitch_classes
 
 
 def count_notes(melody: Tensor) -> Tensor:
@@ -52,12 +53,14 @@ def pitch_class_reward(melody: Tensor, pitch_classes: Sequence[int]) -> Tensor:
         >>> rule = lambda x: 1 - pitch_class_reward(x, scale("C major"))
         >>> goal = ls.Satisfies(rule, differentiable=False).below(0.0)
     """
-    if not pitch_classes or any(one not in range(12) for one in pitch_classes):
-        expected = "numbers from 0 for C to 11 for B"
-        raise InvalidArgument("pitch_class_reward.pitch_classes", got=repr(pitch_classes), expected=expected)
+    classes = require_pitch_classes("pitch_class_reward.pitch_classes", pitch_classes)
+    if not classes:
+        raise InvalidArgument(
+            "pitch_class_reward.pitch_classes", got=repr(pitch_classes), expected="some from 0 for C to 11 for B"
+        )
     events = events_of(melody)
     notes = events < HOLD
-    wanted = torch.tensor(sorted(set(pitch_classes)), device=events.device)
+    wanted = torch.tensor(sorted(classes), device=events.device)
     inside = notes & torch.isin(events % 12, wanted)
     return inside.sum(1) / notes.sum(1).clamp(min=1)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from latentsearch._checks import in_short, is_whole
 from latentsearch.errors import InvalidArgument
 
 PitchClasses = tuple[int, ...]
@@ -41,6 +44,8 @@ def scale(name: str) -> PitchClasses:
         >>> scale("C major"), scale("E flat major")
         ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
     """
+    if not isinstance(name, str):
+        raise InvalidArgument("scale.name", got=in_short(name), expected="a name, such as 'C major'")
     tonic, _, rest = name.strip().partition(" ")
     letter, sign, mode = tonic[:1].upper(), tonic[1:].lower(), " ".join(rest.lower().split())
     first, _, after = mode.partition(" ")
@@ -51,3 +56,14 @@ def scale(name: str) -> PitchClasses:
         raise InvalidArgument("scale.name", got=repr(name), expected=expected)
     tonic_class = _LETTERS[letter] + _SIGNS[sign]
     return tuple(sorted((tonic_class + step) % 12 for step in _MODES[mode]))
+
+
+def require_pitch_classes(what: str, pitch_classes: object) -> set[int]:
+    """Numbers of pitch classes; raises InvalidArgument for what is none."""
+    several = isinstance(pitch_classes, Iterable) and not isinstance(pitch_classes, str)
+    found: list[object] = list(pitch_classes) if several else [pitch_classes]  # type: ignore[call-overload]
+    classes = {one for one in found if is_whole(one) and one in range(12)}
+    if not several or len(classes) < len(set(found)):
+        expected, hint = "numbers from 0 for C to 11 for B", 'scale("C major") has those of a scale'
+        raise InvalidArgument(what, got=repr(pitch_classes), expected=expected, hint=hint)
+    return classes

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from latentsearch._checks import require_count, require_existing_file, require_path
 from latentsearch.errors import InvalidArgument, Unsupported
 
 # Where Linux distributions put a General MIDI bank.
@@ -35,12 +36,12 @@ def render(
         Unsupported: If FluidSynth is not installed, or fails.
         InvalidArgument: If the file or the sounds are not there.
     """
-    path, program = Path(path).expanduser(), shutil.which("fluidsynth")
+    require_count("render.sample_rate", sample_rate)
+    program = shutil.which("fluidsynth")
     if program is None:
         hint = "apt install fluidsynth fluid-soundfont-gm, brew install fluid-synth, or play the MIDI file elsewhere"
         raise Unsupported("render", got="no `fluidsynth` on the path", expected="a synthesiser", hint=hint)
-    if not path.is_file():
-        raise InvalidArgument("render.path", got=f"{path}, which is not there", expected="a MIDI file")
+    path = require_existing_file("render.path", path)
     out = path.with_suffix(".wav")
     command = [program, "-ni", "-F", str(out), "-r", str(sample_rate), str(_bank(soundfont)), str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -51,7 +52,9 @@ def render(
 
 
 def _bank(soundfont: str | os.PathLike[str] | None) -> Path:
-    candidates = [Path(soundfont)] if soundfont is not None else [Path(bank) for bank in _BANKS]
+    candidates = [Path(bank) for bank in _BANKS]
+    if soundfont is not None:
+        candidates = [require_path("render.soundfont", soundfont, "a path of an .sf2 file")]
     for bank in candidates:
         if bank.is_file():
             return bank

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_path
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.melodies.alphabet import HOLD, STEPS_PER_BAR, canonical
 from latentsearch.melodies.midi import read_midi
@@ -50,7 +50,7 @@ def load_midi(folder: str | os.PathLike[str], *, bars: int = 16, stride: int = 1
     require_count("load_midi.bars", bars)
     require_count("load_midi.stride", stride)
     found: dict[bytes, Tensor] = {}
-    for melody in _melodies(_files(Path(folder))):
+    for melody in _melodies(_files(require_path("load_midi.folder", folder, "a path of a folder"))):
         for window in _windows(melody, bars, stride):
             found.setdefault(window.numpy().tobytes(), window)
     empty = torch.empty(0, bars * STEPS_PER_BAR, dtype=torch.int64)

@@ -7,12 +7,15 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latentsearch._checks import require_count
+
 
 class ResidualBlock(nn.Module):
     """``x + conv1(relu(conv3(relu(x))))``, as in the VQ-VAE paper, section 4.1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        require_count("ResidualBlock.channels", channels)
         inner = max(channels // 4, 8)
         self.wide = nn.Conv2d(channels, inner, 3, padding=1)
         self.narrow = nn.Conv2d(inner, channels, 1)

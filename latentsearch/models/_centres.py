@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_one_of, require_weight
+from latentsearch._checks import require_count, require_one_of, require_share, require_weight
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 
@@ -57,8 +57,7 @@ class Centres(nn.Module):
         for name, weight in (("pull", pull), ("revive_below", revive_below)):
             require_weight(f"{caller}.{name}", weight)
         for name, share in (("looked_at", looked_at), ("decay", decay)):
-            if not 0 < share < 1:
-                raise InvalidArgument(f"{caller}.{name}", got=repr(share), expected="a share between 0 and 1")
+            require_share(f"{caller}.{name}", share)
         require_one_of(f"{caller}.similarity", similarity, get_args(Similarity))
         require_one_of(f"{caller}.update", update, get_args(Update))
         self.settings: dict[str, object] = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentsearch._checks import require_weight
 from latentsearch.models._blocks import vector_stacks
 from latentsearch.models._centres import Centres, Similarity, Update
-from latentsearch.models._pixels import require_pixels, require_stacks
+from latentsearch.models._pixels import require_pixels, require_rows, require_stacks
 from latentsearch.noise import Noise
 
 
@@ -69,10 +69,12 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, width)``."""
+        require_rows(f"{type(self).__name__}.images", images, self.image_shape)
         return self.encoder(images)  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, width)`` to pixels ``(N, C, H, W)`` in (0, 1)."""
+        require_rows(f"{type(self).__name__}.latents", z, self.latent_shape)
         return torch.sigmoid(self.decoder(z))
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch.errors import InvalidArgument
+from latentsearch._checks import require_count
+from latentsearch.models._pixels import require_rows, require_sides
 from latentsearch.noise import Noise
 
 
@@ -17,6 +18,9 @@ class Classifier(nn.Module):
         classes: Number of classes.
         channels: Channels after the first convolution.
 
+    Raises:
+        InvalidArgument: If a setting is out of range.
+
     Example:
         >>> import torch
         >>> from latentsearch.models import Classifier
@@ -26,9 +30,10 @@ class Classifier(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], *, classes: int = 10, channels: int = 16) -> None:
         super().__init__()
-        colours, height, breadth = image_shape
-        if height % 4 or breadth % 4:
-            raise InvalidArgument("Classifier.image_shape", got=str(image_shape), expected="sides divisible by 4")
+        require_sides("Classifier.image_shape", image_shape, 4)
+        require_count("Classifier.classes", classes)
+        require_count("Classifier.channels", channels)
+        colours, height, breadth = self.image_shape = tuple(image_shape)
         self.settings = {"image_shape": tuple(image_shape), "classes": classes, "channels": channels}
         self.layers = nn.Sequential(
             nn.Conv2d(colours, channels, 5, stride=2, padding=2),
@@ -41,6 +46,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to logits ``(N, classes)``."""
+        require_rows("Classifier.images", images, self.image_shape)
         return self.layers(images)  # type: ignore[no-any-return]
 
     def training_terms(self, images: Tensor, labels: Tensor, noise: Noise) -> dict[str, Tensor]:

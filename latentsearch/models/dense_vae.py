@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsearch._checks import require_count, require_positive
-from latentsearch.models._pixels import require_image_shape, require_pixels
+from latentsearch.models._pixels import require_image_shape, require_pixels, require_rows
 from latentsearch.noise import Noise
 
 
@@ -84,6 +84,7 @@ class DenseVAE(nn.Module):
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z|x), each ``(N, width)``."""
+        require_rows("DenseVAE.images", images, self.image_shape)
         mean, scale = _wide(self.encoder(images)).chunk(2, dim=1)
         return mean, F.softplus(scale)
 
@@ -93,6 +94,7 @@ class DenseVAE(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, width)`` to the mean of each pixel, ``(N, C, H, W)`` in (0, 1)."""
+        require_rows("DenseVAE.latents", z, self.latent_shape)
         return torch.sigmoid(_wide(self.decoder(z)))
 
     def log_likelihood(self, images: Tensor, z: Tensor) -> Tensor:
@@ -150,10 +152,12 @@ class DenseAutoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, width)``."""
+        require_rows("DenseAutoencoder.images", images, self.image_shape)
         return _wide(self.encoder(images))
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, width)`` to pixels ``(N, C, H, W)`` in (0, 1)."""
+        require_rows("DenseAutoencoder.latents", z, self.latent_shape)
         return torch.sigmoid(_wide(self.decoder(z)))
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:

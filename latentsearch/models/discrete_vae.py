@@ -9,16 +9,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_one_row
+from latentsearch._checks import require_count, require_flag, require_one_of, require_one_row
 from latentsearch.errors import InvalidArgument
-from latentsearch.models._pixels import require_image_shape, require_pixels
+from latentsearch.models._pixels import require_image_shape, require_pixels, require_rows
 from latentsearch.models._products import softplus_sums, softplus_total
+from latentsearch.models._schedule import first_number
 from latentsearch.noise import Noise
 from latentsearch.relaxations import Annealed, EstimatorOrFactory, GumbelSoftmax, require_estimator, resolve_estimator
 
@@ -88,6 +89,7 @@ class DiscreteVAE(nn.Module):
         super().__init__()
         _check(image_shape, variables, categories, hidden, likelihood)
         require_count("DiscreteVAE.warm_up", warm_up, least=0)
+        require_flag("DiscreteVAE.compiled", compiled)
         self.settings = {
             "image_shape": tuple(image_shape),
             "variables": variables,
@@ -102,16 +104,14 @@ class DiscreteVAE(nn.Module):
         self.decoder = _layers(sizes[::-1])
         self.estimator = estimator
         self.schedule = Annealed() if schedule is None else schedule
-        if not callable(self.schedule):
-            expected = "a function of the step, such as Annealed()"
-            raise InvalidArgument("DiscreteVAE.schedule", got=repr(schedule), expected=expected)
-        require_estimator("DiscreteVAE.estimator", estimator, self.schedule(0))
+        require_estimator("DiscreteVAE.estimator", estimator, first_number("DiscreteVAE.schedule", self.schedule))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     # -- the model ---------------------------------------------------------------------------------
 
     def posterior(self, images: Tensor) -> Tensor:
         """Logits of q(z|x): ``(N, C, H, W)`` to ``(N, n, k)``."""
+        require_rows("DiscreteVAE.images", images, self.image_shape)
         logits: Tensor = self.encoder(images)
         return logits.view(-1, *self.latent_shape, self.categories)
 
@@ -271,7 +271,6 @@ def _check(
         raise InvalidArgument("DiscreteVAE.hidden", got=repr(hidden), expected="a sequence of widths, such as (300,)")
     numbers = {"variables": [variables], "categories": [categories], "hidden": hidden}
     for name, values in numbers.items():
-        if not all(isinstance(value, int) and value > 0 for value in values):
-            raise InvalidArgument(f"DiscreteVAE.{name}", got=repr(values), expected="whole numbers above 0")
-    if likelihood not in ("bernoulli", "gaussian"):
-        raise InvalidArgument("DiscreteVAE.likelihood", got=repr(likelihood), expected="'bernoulli' or 'gaussian'")
+        for value in values:
+            require_count(f"DiscreteVAE.{name}", value)
+    require_one_of("DiscreteVAE.likelihood", likelihood, get_args(Likelihood))

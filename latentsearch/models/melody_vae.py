@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_share, require_weight
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.melodies import HOLD, sounding_of
+from latentsearch.models._pixels import require_rows
 from latentsearch.noise import Noise
 
 _EVENTS, _POSTERIOR, _DROPPED = 1, 2, 3  # streams of noise
@@ -80,10 +81,8 @@ class MelodyVAE(nn.Module):
             require_count(f"MelodyVAE.{name}", size)
         require_count("MelodyVAE.embedding", embedding, least=2)
         for name, value in {"kl_weight": kl_weight, "free_nats": free_nats}.items():
-            if not value >= 0:
-                raise InvalidArgument(f"MelodyVAE.{name}", got=repr(value), expected="a number of at least 0")
-        if not 0 <= token_dropout <= 1:
-            raise InvalidArgument("MelodyVAE.token_dropout", got=repr(token_dropout), expected="a share in [0, 1]")
+            require_weight(f"MelodyVAE.{name}", value)
+        require_share("MelodyVAE.token_dropout", token_dropout, ends="[]")
         if steps % bars:
             raise InvalidArgument("MelodyVAE.steps", got=str(steps), expected=f"a multiple of the {bars} bars")
         losses = {"kl_weight": kl_weight, "free_nats": free_nats, "token_dropout": token_dropout}
@@ -147,6 +146,7 @@ class MelodyVAE(nn.Module):
 
         The decoder is greedy: the logits at an event follow the most likely events before it in its bar.
         """
+        require_rows("MelodyVAE.latents", z, self.latent_shape)
         return self._written(z, None)[0]
 
     def sample(self, z: Tensor, noise: Noise) -> Tensor:

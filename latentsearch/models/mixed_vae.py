@@ -7,18 +7,26 @@ auto-encoder* (2018), sections 5.1 and 6.1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_one_row, require_positive
+from latentsearch._checks import (
+    require_count,
+    require_flag,
+    require_one_of,
+    require_one_row,
+    require_positive,
+    require_share,
+)
 from latentsearch.adapters import CodebookGenerator, ContinuousGenerator
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.models._mixed_loss import MixedLoss, as_weights, summed
-from latentsearch.models._pixels import require_image_shape, require_pixels
+from latentsearch.models._pixels import require_image_shape, require_pixels, require_rows
+from latentsearch.models._schedule import first_number
 from latentsearch.noise import Noise
 from latentsearch.relaxations import (
     Annealed,
@@ -108,6 +116,7 @@ class MixedVAE(nn.Module):
     ) -> None:
         super().__init__()
         require_image_shape("MixedVAE.image_shape", image_shape)
+        require_flag("MixedVAE.shared_style", shared_style)
         _check_settings(variables, categories, style, widths, dropout, supervision, supervision_epsilon)
         self.settings = {
             "image_shape": tuple(image_shape),
@@ -125,7 +134,7 @@ class MixedVAE(nn.Module):
         self.supervision, self.supervision_epsilon = supervision, supervision_epsilon
         self.estimator = _direct if estimator is None else estimator
         self.schedule = Annealed() if schedule is None else schedule
-        require_estimator("MixedVAE.estimator", self.estimator, self.schedule(0))
+        require_estimator("MixedVAE.estimator", self.estimator, first_number("MixedVAE.schedule", self.schedule))
         self.style_shape = (style,) if shared_style else (variables, style)
         pixels, codes = math.prod(image_shape), variables * categories
         rows = 1 if shared_style else codes
@@ -164,10 +173,12 @@ class MixedVAE(nn.Module):
 
     def logits(self, images: Tensor) -> Tensor:
         """Unnormalised log-probabilities of the categories: ``(N, C, H, W)`` to ``(N, n, k)``."""
+        require_rows("MixedVAE.images", images, self.image_shape)
         return self._split(self.discrete(self.trunk(images)))
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest codes ``(N, n)``, and the mean style given them, ``(N, n, c)``, or ``(N, c)`` if shared."""
+        require_rows("MixedVAE.images", images, self.image_shape)
         features = self.trunk(images)
         codes = self._split(self.discrete(features)).argmax(-1)
         mean, _ = self._style(features, None)
@@ -362,14 +373,11 @@ def _check_settings(
 ) -> None:
     for name, value, least in (("variables", variables, 1), ("categories", categories, 2), ("style", style, 1)):
         require_count(f"MixedVAE.{name}", value, least)
-    if len(widths) != 4:
-        raise InvalidArgument(
-            "MixedVAE.widths", got=repr(widths), expected="four: the trunk's two, the heads', the last"
-        )
+    if not isinstance(widths, Sequence) or len(widths) != 4:
+        expected = "four: the trunk's two, the heads', the last"
+        raise InvalidArgument("MixedVAE.widths", got=repr(widths), expected=expected)
     for width in widths:
         require_count("MixedVAE.widths", width)
-    if not 0 <= dropout < 1:
-        raise InvalidArgument("MixedVAE.dropout", got=str(dropout), expected="a share in [0, 1)")
-    if supervision not in ("direct", "cross_entropy"):
-        raise InvalidArgument("MixedVAE.supervision", got=repr(supervision), expected="'direct' or 'cross_entropy'")
+    require_share("MixedVAE.dropout", dropout, ends="[)")
+    require_one_of("MixedVAE.supervision", supervision, ("direct", "cross_entropy"))
     require_positive("MixedVAE.supervision_epsilon", epsilon)

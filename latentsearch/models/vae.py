@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch.errors import InvalidArgument
 from latentsearch.models._blocks import vector_stacks
+from latentsearch.models._pixels import require_rows, require_stacks
 from latentsearch.noise import Noise
 
 
@@ -25,6 +25,9 @@ class VAE(nn.Module):
         width: The size of z.
         channels: Channels of the networks.
         residual_blocks: Residual blocks on each side.
+
+    Raises:
+        InvalidArgument: If a setting is out of range.
 
     Example:
         >>> import torch
@@ -44,20 +47,19 @@ class VAE(nn.Module):
         residual_blocks: int = 1,
     ) -> None:
         super().__init__()
-        _, height, breadth = image_shape
-        if height % 4 or breadth % 4:
-            raise InvalidArgument("VAE.image_shape", got=str(image_shape), expected="sides divisible by 4")
+        require_stacks("VAE", image_shape, width, channels, residual_blocks)
         self.settings = {
             "image_shape": tuple(image_shape),
             "width": width,
             "channels": channels,
             "residual_blocks": residual_blocks,
         }
-        self.latent_shape = (width,)
+        self.image_shape, self.latent_shape = tuple(image_shape), (width,)
         self.encoder, self.decoder = vector_stacks(image_shape, channels, 2 * width, width, residual_blocks)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z|x), each ``(N, width)``."""
+        require_rows("VAE.images", images, self.image_shape)
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         return mean, (0.5 * log_variance).exp()
 
@@ -67,6 +69,7 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """``(N, width)`` to pixel probabilities ``(N, C, H, W)`` in (0, 1)."""
+        require_rows("VAE.latents", z, self.latent_shape)
         return torch.sigmoid(self.decoder(z))
 
     def training_terms(self, images: Tensor, noise: Noise) -> dict[str, Tensor]:

@@ -6,17 +6,26 @@ section 3 (equation 3 for the loss) and appendix A.1 (the moving-average codeboo
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsearch.errors import InvalidArgument
+from latentsearch._checks import (
+    require_count,
+    require_flag,
+    require_one_of,
+    require_positive,
+    require_share,
+    require_weight,
+)
 from latentsearch.models._blocks import decoder_stack, encoder_stack
+from latentsearch.models._pixels import require_stacks
 from latentsearch.noise import Noise
 from latentsearch.protocols import Prior
 
+Update = Literal["ema", "gradient"]
 _DEAD = 1e-4  # of the average count: at the default decay that is not used in the last 900 steps
 
 
@@ -36,6 +45,9 @@ class Codebook(nn.Module):
         decay: Decay of the moving averages.
         revive_below: Share of the average use under which a code is dead.
 
+    Raises:
+        InvalidArgument: If a setting is out of range.
+
     Example:
         >>> import torch
         >>> from latentsearch.models import Codebook
@@ -54,13 +66,16 @@ class Codebook(nn.Module):
         size: int,
         width: int,
         *,
-        update: Literal["ema", "gradient"] = "ema",
+        update: Update = "ema",
         decay: float = 0.99,
         revive_below: float = 0.1,
     ) -> None:
         super().__init__()
-        if update not in ("ema", "gradient"):
-            raise InvalidArgument("Codebook.update", got=repr(update), expected="'ema' or 'gradient'")
+        require_count("Codebook.size", size)
+        require_count("Codebook.width", width)
+        require_one_of("Codebook.update", update, get_args(Update))
+        require_share("Codebook.decay", decay, ends="[)")
+        require_weight("Codebook.revive_below", revive_below)
         self.size, self.width = size, width
         self.update, self.decay, self.revive_below = update, decay, revive_below
         vectors = torch.empty(size, width).uniform_(-1 / size, 1 / size)
@@ -164,6 +179,9 @@ class VQVAE(nn.Module):
         prior: What its codes look like, such as [fit_prior][latentsearch.fit_prior] makes; None until you set it.
             [wrap][latentsearch.wrap] makes it the generator's.
 
+    Raises:
+        InvalidArgument: If a setting is out of range.
+
     Example:
         >>> import torch
         >>> from latentsearch.models import VQVAE
@@ -186,14 +204,16 @@ class VQVAE(nn.Module):
         halvings: int = 2,
         commitment: float = 0.25,
         variance: float = 1.0,
-        update: Literal["ema", "gradient"] = "ema",
+        update: Update = "ema",
         normalise: bool = True,
     ) -> None:
         super().__init__()
-        _, height, breadth = image_shape
-        scale = 2**halvings
-        if height % scale or breadth % scale:
-            raise InvalidArgument("VQVAE.image_shape", got=str(image_shape), expected=f"sides divisible by {scale}")
+        require_stacks("VQVAE", image_shape, width, channels, residual_blocks, halvings)
+        require_count("VQVAE.codebook_size", codebook_size)
+        require_weight("VQVAE.commitment", commitment)
+        require_positive("VQVAE.variance", variance)
+        require_one_of("VQVAE.update", update, get_args(Update))
+        require_flag("VQVAE.normalise", normalise)
         self.settings = {
             "image_shape": tuple(image_shape),
             "codebook_size": codebook_size,
@@ -207,7 +227,7 @@ class VQVAE(nn.Module):
             "normalise": normalise,
         }
         self.prior = None
-        self.latent_shape = (height // scale, breadth // scale)
+        self.latent_shape = (image_shape[1] // 2**halvings, image_shape[2] // 2**halvings)
         self.commitment, self.variance = commitment, variance
         self.encoder = encoder_stack(image_shape[0], channels, width, residual_blocks, halvings)
         if normalise:

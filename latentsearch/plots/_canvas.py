@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_count, require_span
 from latentsearch.errors import InvalidArgument, describe
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Canvas:
     ) -> None:
         from PIL import ImageFont
 
+        if isinstance(rows, Tensor) or not isinstance(rows, Sequence):
+            expected, hint = "a list of rows", "[images] is one row" if isinstance(rows, Tensor) else ""
+            raise InvalidArgument(f"{what}.rows", got=in_short(rows), expected=expected, hint=hint)
         rows = [row.detach() if isinstance(row, Tensor) else row for row in rows]
         _check(what, rows, labels, titles, scale, value_range)
         self.rows, self.labels, self.titles, self.range = rows, labels, dict(titles or {}), value_range
@@ -110,18 +114,24 @@ def _check(
     scale: int,
     value_range: tuple[float, float],
 ) -> None:
-    if not len(rows) or len(labels) != len(rows):
-        raise InvalidArgument(
-            f"{what}.labels", got=f"{len(labels)} labels", expected=f"one for each of {len(rows)} rows"
-        )
+    require_labels(f"{what}.labels", labels, len(rows), "rows")
+    if titles is not None and not isinstance(titles, Mapping):
+        raise InvalidArgument(f"{what}.titles", got=in_short(titles), expected="headings by the number of a row")
     if any(number not in range(len(rows)) for number in titles or {}):
         raise InvalidArgument(f"{what}.titles", got=f"{sorted(titles or {})}", expected=f"rows in [0, {len(rows)})")
-    if not isinstance(scale, int) or scale < 1:
-        raise InvalidArgument(f"{what}.scale", got=repr(scale), expected="a whole number, at least 1")
-    if not value_range[0] < value_range[1]:
-        raise InvalidArgument(f"{what}.value_range", got=repr(value_range), expected="(low, high) with low < high")
+    require_count(f"{what}.scale", scale)
+    require_span(f"{what}.value_range", value_range)
     for number, row in enumerate(rows):
         _check_row(f"{what}.rows[{number}]", row, value_range)
+
+
+def require_labels(what: str, labels: object, count: int, things: str) -> None:
+    """Raise unless there is one text for each of some things, of which there is one at least."""
+    expected = f"one for each of {count} {things}" if count else f"at least one of the {things}"
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or not all(isinstance(one, str) for one in labels):
+        raise InvalidArgument(what, got=in_short(labels), expected=f"a list of texts, {expected}")
+    if not count or len(labels) != count:
+        raise InvalidArgument(what, got=f"{len(labels)} labels", expected=expected)
 
 
 def _check_row(what: str, row: object, value_range: tuple[float, float]) -> None:

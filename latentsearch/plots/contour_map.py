@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_weight
+from latentsearch._checks import require_count, require_function, require_weight
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.plots._canvas import require_labels
 from latentsearch.plots._figure import new_figure
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def contour_map(
         >>> [text.get_text() for text in figure.axes[0].texts]
         ['a', 'b', 'c']
     """
+    require_function("contour_map.function", function, "a function of latents (N, *S), such as prior.log_prob")
     require_count("contour_map.steps", steps, 2)
     require_weight("contour_map.margin", margin)
     plane = _Plane(corners)
-    if len(labels) != 3:
-        raise InvalidArgument("contour_map.labels", got=f"{len(labels)}", expected="one for each of 3 latents")
+    require_labels("contour_map.labels", labels, 3, "latents")
     marks = plane.coordinates(corners)
     low, high = marks.min(0).values, marks.max(0).values
     room = margin * (high - low).max()

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_count
 from latentsearch.errors import InvalidArgument
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, require_generator
 from latentsearch.run import Step
 
 _GROWTH = 1.12  # between log-spaced steps: about 40 frames in 200 steps
@@ -25,7 +26,7 @@ class Film:
             moves most at first.
 
     Raises:
-        InvalidArgument: If ``every`` is below 1.
+        InvalidArgument: If ``every`` is no whole number of at least 1.
 
     Example:
         >>> import torch
@@ -40,8 +41,8 @@ class Film:
     """
 
     def __init__(self, every: int | None = None) -> None:
-        if every is not None and every < 1:
-            raise InvalidArgument("Film.every", got=repr(every), expected="at least 1, or None for log-spaced steps")
+        if every is not None:
+            require_count("Film.every", every)
         self.every = every
         self._begin()
 
@@ -88,6 +89,7 @@ class Film:
         Raises:
             InvalidArgument: If nothing was recorded.
         """
+        require_generator("Film.decode.generator", generator)
         with torch.no_grad():
             return torch.stack([generator.decode(latent) for _, latent in self._moments()])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_count, require_file_path
 from latentsearch.errors import InvalidArgument
 from latentsearch.plots._canvas import Canvas
 
@@ -32,7 +33,7 @@ def save_gif(
     [Film.decode][latentsearch.plots.Film.decode] gives it. A row that is over keeps its last frame.
 
     Args:
-        path: Where to; folders are made.
+        path: Where to, a name that ends in ``.gif``; folders are made.
         rows: Still and moving rows; at least one moves.
         labels: One for each row.
         titles: Headings: the number of a row, and what to write above it.
@@ -56,18 +57,15 @@ def save_gif(
         >>> plots.save_gif(f"{folder}/search.gif", [targets, frames], ["target", "search"]).name
         'search.gif'
     """
-    path, count = (
-        Path(path).expanduser(),
-        max([len(row) for row in rows if isinstance(row, Tensor) and row.ndim == 5], default=0),
-    )
-    if not count:
-        raise InvalidArgument("save_gif.rows", got="no moving row", expected="at least one (T, n, C, H, W)")
+    path = require_file_path("save_gif.path", path, "search.gif", kinds=(".gif",))
+    require_count("save_gif.milliseconds", milliseconds, 20)
+    count = _frames(rows)
+    if not isinstance(captions, Sequence) or isinstance(captions, str):
+        raise InvalidArgument("save_gif.captions", got=in_short(captions), expected=f"a list of {count} texts, or none")
     if len(captions) not in (0, count):
         raise InvalidArgument(
             "save_gif.captions", got=f"{len(captions)} captions", expected=f"none, or one for each of {count} frames"
         )
-    if milliseconds < 20:
-        raise InvalidArgument("save_gif.milliseconds", got=repr(milliseconds), expected="at least 20")
     canvas = Canvas("save_gif", rows, labels, titles, scale, value_range, captioned=bool(captions))
     # 32 shades: nobody sees the difference, and the file is half as large.
     shades = [value // 8 * 8 + value // 32 for value in range(256)] * len(canvas.mode)
@@ -76,3 +74,13 @@ def save_gif(
     durations = [milliseconds] * (count - 1) + [_HOLD]
     frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     return path
+
+
+def _frames(rows: object) -> int:
+    """How many moments the longest moving row has."""
+    found = [row for row in rows if isinstance(row, Tensor)] if isinstance(rows, Sequence) else []
+    count = max([len(row) for row in found if row.ndim == 5], default=0)
+    if not count:
+        got = f"no moving row, but {' and '.join(str(tuple(row.shape)) for row in found) or in_short(rows)}"
+        raise InvalidArgument("save_gif.rows", got=got, expected="at least one (T, n, C, H, W)")
+    return count

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from latentsearch._checks import require_file_path
 from latentsearch.plots._canvas import Canvas
 
 
@@ -26,7 +27,7 @@ def save_grid(
     small one can stand above what was found for it. Values a little out of range are clipped.
 
     Args:
-        path: Where to; folders are made.
+        path: Where to, a name that ends in ``.png``; folders are made.
         rows: Images ``(n, C, H, W)`` for each row, C being 1 or 3; n may differ.
         labels: One for each row.
         titles: Headings: the number of a row, and what to write above it.
@@ -37,7 +38,8 @@ def save_grid(
         The path.
 
     Raises:
-        InvalidArgument: If a row has another shape, is not floating, or lies far out of range.
+        InvalidArgument: If a row has another shape, is not floating, or lies far out of range, or the path is none of
+            such a file.
 
     Example:
         >>> import tempfile
@@ -48,7 +50,7 @@ def save_grid(
         >>> plots.save_grid(f"{folder}/grid.png", [small, target], ["seen", "target"], titles={0: "x4"}).name
         'grid.png'
     """
-    path = Path(path).expanduser()
+    path = require_file_path("save_grid.path", path, "grid.png", kinds=(".png",))
     image = Canvas("save_grid", rows, labels, titles, scale, value_range).draw()
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, format="PNG", optimize=True)

@@ -11,7 +11,7 @@ from latentsearch._images import shown_range
 from latentsearch._paths import outputs_between
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.plots.image_grid import image_grid
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, require_generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +52,7 @@ def interpolation(
         >>> z = generator.encode(zoo.images()[0][:4])
         >>> figure = plots.interpolation(generator, z[:2], z[2:])
     """
+    require_generator("interpolation.generator", generator)
     require_count("interpolation.steps", steps, 2)
     for name, latents in (("starts", starts), ("ends", ends)):
         require_latents(f"interpolation.{name}", latents, generator)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_one_of
+from latentsearch._checks import in_short, require_one_of, require_seed
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.plots._figure import new_figure
 
@@ -60,9 +60,9 @@ def latent_map(
     crosses = None if marks is None else _points("marks", marks, points.shape[1])
     if len(points) < 2:
         raise InvalidArgument("latent_map.latents", got=describe(latents), expected="two at least")
-    if labels is not None and (not isinstance(labels, Tensor) or labels.shape != (len(points),)):
-        got = describe(labels) if isinstance(labels, Tensor) else type(labels).__name__
-        raise InvalidArgument("latent_map.labels", got=got, expected=f"a tensor ({len(points)},)")
+    require_seed("latent_map.seed", seed)
+    if labels is not None:
+        _check_labels(labels, len(points))
     placed = (_principal(points, crosses) if method == "pca" else _neighbours(points, crosses, seed)).numpy()
     figure, axes = new_figure("latent_map", 5.4, 4.6)
     dots, marked = placed[: len(points)], placed[len(points) :]
@@ -78,6 +78,11 @@ def latent_map(
         axes.scatter(marked[:, 0], marked[:, 1], s=22, marker="x", color="black", linewidths=1)
     axes.set(xticks=[], yticks=[], title="principal components" if method == "pca" else "t-SNE")
     return figure
+
+
+def _check_labels(labels: object, count: int) -> None:
+    if not isinstance(labels, Tensor) or labels.shape != (count,) or labels.is_floating_point():
+        raise InvalidArgument("latent_map.labels", got=in_short(labels), expected=f"int64 labels ({count},)")
 
 
 def _points(name: str, latents: Tensor, width: int | None) -> Tensor:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, is_number, is_whole
 from latentsearch._paths import with_changed
 from latentsearch.errors import InvalidArgument
 from latentsearch.plots.image_grid import image_grid
 from latentsearch.plots.interpolation import require_latents, span_of
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, require_generator
 from latentsearch.spaces import Continuous
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def perturbation(
         >>> z = generator.encode(zoo.images()[0][:1])
         >>> figure = plots.perturbation(generator, z[0], elements=[16, 24, 32])
     """
+    require_generator("perturbation.generator", generator)
     space, size = generator.space, math.prod(generator.space.shape)
     if isinstance(latent, Tensor):
         require_latents("perturbation.latent", latent[None], generator)
@@ -72,11 +74,14 @@ def perturbation(
         if elements is None
         else [int(e) if isinstance(e, Tensor) else e for e in elements]
     )
-    if not chosen or any(not isinstance(element, int) or element not in range(size) for element in chosen):
+    if not chosen or any(not is_whole(element) or element not in range(size) for element in chosen):
         raise InvalidArgument("perturbation.elements", got=str(chosen), expected=f"some in [0, {size})")
     flat = latent.flatten()
     if isinstance(space, Continuous):
-        moves = torch.as_tensor(amounts, dtype=flat.dtype, device=flat.device)
+        if codes is not None:
+            got = f"codes for continuous latents, {space}"
+            raise InvalidArgument("perturbation.codes", got=got, expected="amounts= to add to an element")
+        moves = _moves(amounts, flat)
         changed = [with_changed(latent, element, flat[element] + moves) for element in chosen]
     else:
         others = list(range(min(space.codebook_size, _CODES))) if codes is None else list(codes)
@@ -88,3 +93,12 @@ def perturbation(
         rows = [generator.decode(each) for each in changed]
     span = value_range or span_of(generator, rows)
     return image_grid(rows, [str(element) for element in chosen], scale=scale, value_range=span)
+
+
+def _moves(amounts: object, like: Tensor) -> Tensor:
+    """Amounts as a tensor ``(n,)``."""
+    # Tensors and arrays say what they hold by the same name.
+    numbers = amounts.tolist() if hasattr(amounts, "tolist") else amounts
+    if not isinstance(numbers, Sequence) or not numbers or not all(map(is_number, numbers)):
+        raise InvalidArgument("perturbation.amounts", got=in_short(amounts), expected="finite numbers, one at least")
+    return torch.tensor(numbers, dtype=like.dtype, device=like.device)

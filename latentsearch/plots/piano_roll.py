@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
-from latentsearch._checks import require_count
-from latentsearch.errors import InvalidArgument
+from latentsearch._checks import require_count, require_file_path
 from latentsearch.melodies import HOLD, STEPS_PER_BAR, canonical
+from latentsearch.melodies.scales import require_pitch_classes
+from latentsearch.plots._canvas import require_labels
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -45,7 +46,7 @@ def save_piano_roll(
     Lines stand at every bar and at every C.
 
     Args:
-        path: Where to; folders are made.
+        path: Where to, a name that ends in ``.png``; folders are made.
         melodies: Events ``(N, T)``, or logits ``(N, T, V)``.
         labels: One for each, to its left.
         highlight: Pitch classes, such as those of a [scale][latentsearch.melodies.scale]; notes of other ones are red.
@@ -55,7 +56,8 @@ def save_piano_roll(
         The path.
 
     Raises:
-        InvalidArgument: If there are no melodies, or not one label for each.
+        InvalidArgument: If there are no melodies, or not one label for each, a pitch class is none, or the path is none
+            of such a file.
 
     Example:
         >>> import tempfile
@@ -66,14 +68,13 @@ def save_piano_roll(
         >>> plots.save_piano_roll(path, tunes, ["before", "after"], highlight=melodies.scale("C major")).name
         'tunes.png'
     """
+    path = require_file_path("save_piano_roll.path", path, "tunes.png", kinds=(".png",))
     require_count("save_piano_roll.scale", scale)
     events = canonical(melodies)
-    if not len(events) or len(labels) != len(events):
-        expected = f"one for each of {len(events)} melodies" if len(events) else "at least one melody"
-        raise InvalidArgument("save_piano_roll.labels", got=f"{len(labels)} labels", expected=expected)
+    require_labels("save_piano_roll.labels", labels, len(events), "melodies")
+    inside = None if highlight is None else require_pitch_classes("save_piano_roll.highlight", highlight)
     rolls = [list(_notes(row)) for row in events.tolist()]
-    image = _Sheet(rolls, events.shape[1], labels, scale).draw(None if highlight is None else set(highlight))
-    path = Path(path).expanduser()
+    image = _Sheet(rolls, events.shape[1], labels, scale).draw(inside)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, format="PNG", optimize=True)
     return path

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING
 
+from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument
 from latentsearch.plots._figure import new_figure
 from latentsearch.result import SearchResult, Trace
@@ -47,6 +49,7 @@ def traces(searches: Mapping[str, SearchResult | Trace], *, levels: Mapping[str,
         raise InvalidArgument(
             "traces.searches", got=repr(searches), expected="results by name", hint="{'mine': result}"
         )
+    _check_levels(levels)
     figure, axes = new_figure("traces", 6.0, 3.6)
     lowest, drawn = 1.0, 0
     for name, search in searches.items():
@@ -70,3 +73,12 @@ def traces(searches: Mapping[str, SearchResult | Trace], *, levels: Mapping[str,
     axes.set(xlabel="evaluations a problem", ylabel="loss")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _check_levels(levels: object) -> None:
+    if levels is not None and not isinstance(levels, Mapping):
+        raise InvalidArgument("traces.levels", got=in_short(levels), expected="losses by name")
+    for name, level in (levels or {}).items():
+        # NaN is the level of nothing, and has no line.
+        if not isinstance(level, Real) or isinstance(level, bool):
+            raise InvalidArgument(f"traces.levels[{name!r}]", got=in_short(level), expected="a number")

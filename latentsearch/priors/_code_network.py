@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch._checks import in_short, is_number, require_count, require_share, require_weight
+from latentsearch.errors import InvalidArgument
 from latentsearch.priors._tied import TiedCodes
 from latentsearch.spaces import Discrete
 
@@ -50,17 +50,12 @@ class CodeNetwork(nn.Module):
         name = type(self).__name__
         if not isinstance(space, Discrete):
             raise InvalidArgument(f"{name}.space", got=repr(space), expected="a Discrete space")
-        if codebook is not None and (codebook.ndim != 2 or len(codebook) != space.codebook_size):
-            expected = f"one codebook for all positions, ({space.codebook_size}, D)"
+        if codebook is not None:
             hint = "leave it out where positions have codebooks of their own"
-            raise InvalidArgument(f"{name}.codebook", got=describe(codebook), expected=expected, hint=hint)
-        full = (*space.shape, space.codebook_size)
-        if histogram is not None and tuple(histogram.shape) != full:
-            expected = f"log-frequencies {full}"
-            hint = "HistogramPrior.from_codes(codes, K).logits has them"
-            raise InvalidArgument(f"{name}.histogram", got=describe(histogram), expected=expected, hint=hint)
-        if not 0 < mix < 1:
-            raise InvalidArgument(f"{name}.mix", got=repr(mix), expected="a share between 0 and 1, such as 1e-3")
+            require_codebook(f"{name}.codebook", codebook, space, hint)
+        if histogram is not None:
+            require_histogram(f"{name}.histogram", histogram, space)
+        require_share(f"{name}.mix", mix)
         self.space, self.mix = space, mix
         self.settings: dict[str, Any] = {
             "shape": list(space.shape),
@@ -71,11 +66,16 @@ class CodeNetwork(nn.Module):
         self.set_cost(cost)
         self.set_temperature(temperature)
         self.codes = TiedCodes(space.codebook_size, width, codebook)
-        uniform = torch.zeros(full) if histogram is None else histogram.detach().float()
+        uniform = torch.zeros(*space.shape, space.codebook_size) if histogram is None else histogram.detach().float()
         self.register_buffer("frequencies", uniform.log_softmax(-1))
 
     def set_cost(self, cost: float) -> None:
-        """What a pass costs, now that it is known."""
+        """What a pass costs, now that it is known.
+
+        Raises:
+            InvalidArgument: If it is no number of at least 0.
+        """
+        require_weight(f"{type(self).__name__}.cost", cost)
         self.cost = self.settings["cost"] = float(cost)
 
     def set_temperature(self, temperature: float) -> None:
@@ -87,7 +87,7 @@ class CodeNetwork(nn.Module):
         Raises:
             InvalidArgument: If it is not positive.
         """
-        if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 < temperature < math.inf:
+        if not is_number(temperature) or temperature <= 0:
             got, expected = repr(temperature), "a positive number, 1 for what was learnt"
             raise InvalidArgument(f"{type(self).__name__}.temperature", got=got, expected=expected)
         self.temperature = self.settings["temperature"] = float(temperature)
@@ -115,3 +115,25 @@ class CodeNetwork(nn.Module):
         if z.is_floating_point():
             return (z.double() * logs).flatten(1).sum(1)
         return logs.gather(-1, z[..., None]).flatten(1).sum(1)
+
+
+def require_network(caller: str, channels: int, blocks: int, dropout: float) -> None:
+    """Raise unless a network can be made of these settings."""
+    require_count(f"{caller}.channels", channels)
+    require_count(f"{caller}.blocks", blocks)
+    require_share(f"{caller}.dropout", dropout, ends="[)")
+
+
+def require_codebook(what: str, codebook: object, space: Discrete, hint: str = "") -> None:
+    """Raise unless it is ``(K, D)``."""
+    if not isinstance(codebook, Tensor) or codebook.ndim != 2 or len(codebook) != space.codebook_size:
+        expected = f"a tensor, one codebook for all positions, ({space.codebook_size}, D)"
+        raise InvalidArgument(what, got=in_short(codebook), expected=expected, hint=hint)
+
+
+def require_histogram(what: str, histogram: object, space: Discrete) -> None:
+    """Raise unless it is ``(*S, K)``."""
+    full = (*space.shape, space.codebook_size)
+    if not isinstance(histogram, Tensor) or tuple(histogram.shape) != full:
+        hint = "HistogramPrior.from_codes(codes, K).logits has them"
+        raise InvalidArgument(what, got=in_short(histogram), expected=f"log-frequencies {full}", hint=hint)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latentsearch.errors import InvalidArgument
+
 
 class TiedCodes(nn.Module):
     r"""K codes as vectors, on the way in and on the way out.
@@ -54,9 +56,18 @@ class TiedCodes(nn.Module):
             known: ``(N, *S)`` bool, None for all; codes that are not known share a vector of their own.
         """
         table = self.table
-        found = z.to(table.dtype) @ table if z.is_floating_point() else F.embedding(z, table)
+        found = z.to(table.dtype) @ table if z.is_floating_point() else _embedded(z, table)
         return found if known is None else torch.where(known[..., None], found, self.masked.to(found.dtype))
 
     def logits(self, features: Tensor) -> Tensor:
         """``(..., width)`` to ``(..., K)``."""
         return F.linear(self.out(self.norm(features)), self.table) + self.bias
+
+
+def _embedded(z: Tensor, table: Tensor) -> Tensor:
+    try:
+        return F.embedding(z, table)
+    except IndexError:
+        # Only where torch looks at the codes anyway, on the CPU, is it known here.
+        got = f"codes from {int(z.min())} to {int(z.max())}"
+        raise InvalidArgument("codes", got=got, expected=f"those of [0, {len(table)})") from None

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import require_count, require_noise, require_positive
 from latentsearch._rows import sum_rows
-from latentsearch.errors import InvalidArgument, describe
+from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
+from latentsearch.priors._code_network import require_codebook, require_histogram, require_network
 from latentsearch.priors._fixed_blocks import in_blocks
+from latentsearch.priors._latents import require_vectors
 from latentsearch.priors._tied import TiedCodes
 from latentsearch.priors._trunks import Trunk, build, trunk_for
 from latentsearch.spaces import Continuous, Discrete
@@ -100,10 +102,14 @@ class CategoricalFlow(nn.Module):
         steps: int = 16,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("blocks", blocks), ("steps", steps)):
-            require_count(f"CategoricalFlow.{name}", value)
+        require_network("CategoricalFlow", channels, blocks, dropout)
+        require_count("CategoricalFlow.steps", steps)
         require_positive("CategoricalFlow.spread", spread)
-        _check_tensors(grids, codebook, histogram)
+        if not isinstance(grids, Discrete):
+            raise InvalidArgument("CategoricalFlow.grids", got=repr(grids), expected="a Discrete space")
+        require_codebook("CategoricalFlow.codebook", codebook, grids)
+        if histogram is not None:
+            require_histogram("CategoricalFlow.histogram", histogram, grids)
         kind = trunk_for(grids.shape) if trunk is None else trunk
         if kind not in ("convolutional", "transformer"):
             raise InvalidArgument("CategoricalFlow.trunk", got=repr(trunk), expected="'convolutional' or 'transformer'")
@@ -193,6 +199,7 @@ class CategoricalFlow(nn.Module):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S, D)``: embeddings with the noise that is left."""
+        require_noise("CategoricalFlow.noise", noise)
         base = noise.to(self.table.device).normal(*self.space.shape, dtype=self.table.dtype)
         with torch.no_grad():
             return in_blocks(self.decode, base).to(noise.keys.device)
@@ -213,6 +220,7 @@ class CategoricalFlow(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats: that of the ODE, to the error of its steps."""
+        require_vectors("CategoricalFlow.log_prob", z, self.space.shape)
         home = z.to(self.table.device)
         y, ladder = (home - self.centre) * (self.most / self.scale), self._ladder()[::-1]
         change = torch.zeros(len(y), dtype=torch.float64, device=y.device)
@@ -259,17 +267,3 @@ def _over(rows: Tensor, like: Tensor) -> Tensor:
     """``(N,)`` or ``(N, C)``, with as many axes of size 1 between rows and the last one as ``like`` has."""
     last = rows.shape[1:] if rows.ndim > 1 else (1,)
     return rows.view(len(rows), *(1,) * (like.ndim - 2), *last)
-
-
-def _check_tensors(grids: Discrete, codebook: Tensor, histogram: Tensor | None) -> None:
-    if not isinstance(grids, Discrete):
-        raise InvalidArgument("CategoricalFlow.grids", got=repr(grids), expected="a Discrete space")
-    if codebook.ndim != 2 or len(codebook) != grids.codebook_size:
-        expected = f"one codebook for all positions, ({grids.codebook_size}, D)"
-        raise InvalidArgument("CategoricalFlow.codebook", got=describe(codebook), expected=expected)
-    full = (*grids.shape, grids.codebook_size)
-    if histogram is not None and tuple(histogram.shape) != full:
-        hint = "HistogramPrior.from_codes(codes, K).logits has them"
-        raise InvalidArgument(
-            "CategoricalFlow.histogram", got=describe(histogram), expected=f"log-frequencies {full}", hint=hint
-        )

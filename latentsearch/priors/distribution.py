@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent
 
+from latentsearch._checks import in_short, require_noise
 from latentsearch._rng import set_aside
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
+from latentsearch.priors._latents import require_vectors
 from latentsearch.priors._support import Supported, without_checks
 from latentsearch.priors.histogram import HistogramPrior
 from latentsearch.spaces import Continuous, LatentSpace
@@ -64,6 +66,7 @@ class DistributionPrior:
 
     def sample(self, noise: Noise) -> Tensor:
         """One hard latent a row of noise: ``(N, *S)``."""
+        require_noise("DistributionPrior.noise", noise)
         if self._codes is not None:
             return self._codes.sample(noise)
         with torch.no_grad():
@@ -76,6 +79,7 @@ class DistributionPrior:
         """``(N,)`` in nats, minus infinity beyond the support; of soft grids, the expectation over their codes."""
         if self._codes is not None:
             return self._codes.log_prob(z)
+        require_vectors("DistributionPrior.log_prob", z, self.space.shape)
         value = self._density.log_prob(z.to(self._home, torch.promote_types(z.dtype, self._dtype))).to(z.device)
         rows = z.reshape(len(z), -1) if z.numel() else z.new_zeros(len(z), 1)
         # Flat densities such as Uniform's cut the graph, which a search that follows gradients would take for a fault.
@@ -97,7 +101,7 @@ def _check_shapes(distribution: Any) -> None:
     if not isinstance(distribution, Distribution):
         raise InvalidArgument(
             _WHAT,
-            got=distribution.__name__ if isinstance(distribution, type) else type(distribution).__name__,
+            got=in_short(distribution),
             expected="a torch distribution",
             hint="a class with space, sample(noise) and log_prob(z) is a prior as it is",
         )

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from latentsearch import _checkpoint
+from latentsearch._checks import in_short, require_existing_file, require_file_path
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.priors._latents import require_floating_dtype
 from latentsearch.priors.categorical_flow import CategoricalFlow
 from latentsearch.priors.fingerprint import Fingerprint
 from latentsearch.priors.fitted_prior import FittedPrior, fitted
@@ -38,12 +40,16 @@ def save(prior: FittedPrior, path: str | os.PathLike[str], *, dtype: torch.dtype
         dtype: Of the floating tensors on disk, such as ``torch.float16`` for half the size; as they are if not given.
 
     Raises:
-        InvalidArgument: If it is of a class that cannot be made again from a file.
+        InvalidArgument: If it is of a class that cannot be made again from a file, the path is none of a file, or the
+            dtype is not floating.
     """
+    path = require_file_path("priors.save.path", path, "prior.safetensors")
+    if dtype is not None:
+        require_floating_dtype("priors.save.dtype", dtype)
     if not isinstance(prior, FittedPrior):
         able = type(prior).__name__ in _BUILDERS
         hint = "ls.priors.fitted(prior, torch.zeros(0), {}) makes one of it" if able else "ls.fit_prior makes one"
-        raise InvalidArgument("priors.save.prior", got=type(prior).__name__, expected="a FittedPrior", hint=hint)
+        raise InvalidArgument("priors.save.prior", got=in_short(prior), expected="a FittedPrior", hint=hint)
     inner = prior.prior
     name = type(inner).__name__
     if name not in _BUILDERS:
@@ -62,7 +68,9 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
 
     Raises:
         BrokenFile: If the file is not whole, or of something else.
+        InvalidArgument: If there is no such file or device.
     """
+    path, device = require_existing_file("priors.load.path", path), _device(device)
     tensors, header = _checkpoint.load(path, kind="prior", device=device)
     name = header.get("class")
     if name not in _BUILDERS:
@@ -76,6 +84,14 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
         raise BrokenFile(f"the prior in {path} does not fit: {error}") from error
     known = [wide[key] for key in (f"fingerprint.{name}" for name in _FINGERPRINT) if key in wide]
     return fitted(prior, wide["residuals"], header["figures"], Fingerprint(*known) if known else None)
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError):
+        expected = "a device of torch's, such as 'cpu' or 'cuda'"
+        raise InvalidArgument("priors.load.device", got=in_short(device), expected=expected) from None
 
 
 def _tensors(prior: Prior) -> Tensors:

@@ -9,10 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors.fingerprint import Fingerprint
-from latentsearch.protocols import ConditionalPrior, Generator, Prior
+from latentsearch.protocols import ConditionalPrior, Generator, Prior, require_prior
 from latentsearch.spaces import LatentSpace
 
 
@@ -26,6 +27,9 @@ class FittedPrior:
         figures: What was measured on held-out latents: of codes bits a code, of continuous latents nats a dimension,
             under this prior and under the ones that cost nothing.
         fingerprint: Of the decoder to whose latents it was fitted. With another one it is refused.
+
+    Raises:
+        InvalidArgument: If the prior is none, or the residuals are no tensor.
     """
 
     def __init__(
@@ -35,6 +39,14 @@ class FittedPrior:
         figures: Mapping[str, float],
         fingerprint: Fingerprint | None = None,
     ) -> None:
+        require_prior("FittedPrior.prior", prior)
+        if not isinstance(residuals, Tensor):
+            hint = "torch.zeros(0) says that there are none"
+            raise InvalidArgument(
+                "FittedPrior.residuals", got=in_short(residuals), expected="a tensor (n, *O)", hint=hint
+            )
+        if not isinstance(figures, Mapping):
+            raise InvalidArgument("FittedPrior.figures", got=in_short(figures), expected="numbers by name")
         self.prior, self.residuals, self.figures = prior, residuals, dict(figures)
         self.fingerprint = Fingerprint.unknown() if fingerprint is None else fingerprint
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_count, require_positive
+from latentsearch._checks import in_short, require_count, require_noise, require_positive, require_seed, require_weight
 from latentsearch._whitening import root_of_covariance
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._expectation_maximisation import Mixture, fit_mixture
+from latentsearch.priors._latents import require_floating, require_vectors
 from latentsearch.spaces import Continuous
 
 _COMPONENT, _NORMAL = 1, 2  # streams of noise folded in
@@ -38,7 +39,8 @@ class GaussianMixture:
         scale_tril: ``(M, d, d)``, the lower Cholesky factors of the covariances of latents as vectors of d.
 
     Raises:
-        InvalidArgument: If the shapes do not agree, numbers are not finite, or a diagonal is not positive.
+        InvalidArgument: If the shapes do not agree, numbers are not finite, or a factor is not lower triangular with a
+            positive diagonal.
 
     Example:
         >>> import torch
@@ -94,8 +96,15 @@ class GaussianMixture:
             tolerance: It ends when an iteration gains less, in nats a latent.
             floor: The least variance of a component in any direction, as a share of that of all latents.
             shrinkage: Each covariance is mixed with the mean of all, which counts as so many latents.
+
+        Raises:
+            InvalidArgument: If a setting is out of range, or there are no more latents than components.
         """
         require_count("GaussianMixture.components", components)
+        require_count("GaussianMixture.iterations", iterations)
+        require_seed("GaussianMixture.seed", seed)
+        for name, value in (("tolerance", tolerance), ("floor", floor), ("shrinkage", shrinkage)):
+            require_weight(f"GaussianMixture.{name}", value)
         _check_latents(latents, components)
         flat = latents.detach().flatten(1).double()
         centre, spread = flat.mean(0), root_of_covariance(flat)
@@ -137,6 +146,7 @@ class GaussianMixture:
                     [9., 9.]])
         """
         _check_latents(latents, 0)
+        require_floating("GaussianMixture.centres", centres)
         if centres.ndim != latents.ndim or centres.shape[1:] != latents.shape[1:] or not len(centres):
             expected = f"(K, {', '.join(map(str, latents.shape[1:]))}), as the latents"
             raise InvalidArgument("GaussianMixture.centres", got=describe(centres), expected=expected)
@@ -175,6 +185,7 @@ class GaussianMixture:
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``: a component, and a draw of it."""
+        require_noise("GaussianMixture.noise", noise)
         home = self.means.device
         logits = self.log_weights.expand(len(noise), -1)
         component = noise.fold(_COMPONENT).to(home).categorical(logits)
@@ -187,6 +198,7 @@ class GaussianMixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_vectors("GaussianMixture.log_prob", z, self.means.shape[1:])
         return self.log_joint(z).logsumexp(1)
 
     def log_joint(self, z: Tensor) -> Tensor:
@@ -304,23 +316,41 @@ def _triangle(root: Tensor) -> Tensor:
 
 
 def _check(log_weights: Tensor, means: Tensor, scale_tril: Tensor) -> None:
-    count, size = len(means), math.prod(means.shape[1:])
+    tensors = {"log_weights": log_weights, "means": means, "scale_tril": scale_tril}
+    for name, tensor in tensors.items():
+        require_floating(f"GaussianMixture.{name}", tensor)
+    count, size = (len(means), math.prod(means.shape[1:])) if means.ndim else (0, 0)
     shapes = tuple(log_weights.shape) == (count,) and tuple(scale_tril.shape) == (count, size, size)
-    tensors = (log_weights, means, scale_tril)
-    if not (count and size and shapes and all(tensor.is_floating_point() for tensor in tensors)):
+    if not (count and size and shapes):
         raise InvalidArgument(
             "GaussianMixture",
             got=f"log_weights {describe(log_weights)}, means {describe(means)}, scale_tril {describe(scale_tril)}",
-            expected="floating (M,), (M, *S) and (M, d, d), where d is the number of elements of S",
+            expected="(M,), (M, *S) and (M, d, d), where d is the number of elements of S",
         )
-    positive = (scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors[1:]) or not bool(positive):
-        got = "means or factors that are not finite, or a diagonal that is not positive"
-        hint = "torch.linalg.cholesky(covariances) gives such factors"
-        raise InvalidArgument("GaussianMixture", got=got, expected="finite ones, lower triangular", hint=hint)
+    # A component that is never drawn has a log-weight of minus infinity.
+    if bool(log_weights.isnan().any() | (log_weights == torch.inf).any() | (log_weights == -torch.inf).all()):
+        got, expected = "NaN, plus infinity, or no component that is drawn", "finite ones, one at least"
+        raise InvalidArgument("GaussianMixture.log_weights", got=got, expected=expected)
+    for name in ("means", "scale_tril"):
+        if not bool(tensors[name].isfinite().all()):
+            raise InvalidArgument(f"GaussianMixture.{name}", got="NaN or infinity", expected="finite numbers")
+    _check_factors(scale_tril)
+
+
+def _check_factors(scale_tril: Tensor) -> None:
+    got = ""
+    if not bool((scale_tril.diagonal(dim1=1, dim2=2) > 0).all()):
+        got = "a diagonal that is not positive"
+    elif not torch.equal(scale_tril, scale_tril.tril()):
+        got = "numbers above the diagonal"
+    if got:
+        expected, hint = "lower triangles with a positive diagonal", "torch.linalg.cholesky(covariances) gives them"
+        raise InvalidArgument("GaussianMixture.scale_tril", got=got, expected=expected, hint=hint)
 
 
 def _check_latents(latents: Tensor, components: int) -> None:
+    if not isinstance(latents, Tensor):
+        raise InvalidArgument("GaussianMixture.latents", got=in_short(latents), expected="a floating tensor (T, *S)")
     if not latents.is_floating_point() or latents.ndim < 2 or len(latents) <= components:
         raise InvalidArgument(
             "GaussianMixture.latents",

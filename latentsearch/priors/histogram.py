@@ -9,9 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_count, require_noise, require_weight
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._known import where_known
+from latentsearch.priors._latents import require_grids
 from latentsearch.spaces import Discrete
 
 
@@ -63,9 +65,17 @@ class HistogramPrior:
             codes: ``(N, *S)`` int64, of training images, say.
             codebook_size: K.
             smoothing: Added to every count, so that no code is impossible.
+
+        Raises:
+            InvalidArgument: If these are no codes of such a codebook, or there are none.
         """
+        require_count("HistogramPrior.codebook_size", codebook_size)
+        require_weight("HistogramPrior.smoothing", smoothing)
+        if not isinstance(codes, Tensor) or codes.ndim < 2 or not len(codes):
+            expected = "at least one row of codes, int64 (N, *S)"
+            raise InvalidArgument("HistogramPrior.codes", got=in_short(codes), expected=expected)
         space = Discrete(tuple(codes.shape[1:]), codebook_size)
-        space.check("HistogramPrior.from_codes", codes)
+        space.check("HistogramPrior.codes", codes)
         flat = codes.flatten(1).T
         counts = torch.zeros(len(flat), codebook_size, device=codes.device)
         counts.scatter_add_(1, flat, torch.ones_like(flat, dtype=counts.dtype))
@@ -84,19 +94,29 @@ class HistogramPrior:
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)`` int64."""
+        require_noise("HistogramPrior.noise", noise)
         logits = self.logits.to(noise.keys.device)
         return noise.categorical(logits.expand(len(noise), *logits.shape))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, its expectation."""
+        require_grids("HistogramPrior.log_prob", z, self.space)
         logits = self.logits.to(z.device).flatten(0, -2)
         if not self.space.is_soft(z):
-            return logits.expand(len(z), *logits.shape).gather(-1, z.flatten(1)[..., None]).flatten(1).sum(1)
+            return self._of_codes(logits.expand(len(z), *logits.shape), z)
         soft = z.flatten(1, -2)
         # A code of no weight counts for nothing, however unlikely.
         return (
             (soft * torch.where(soft == 0, logits.clamp(min=torch.finfo(logits.dtype).min), logits)).flatten(1).sum(1)
         )
+
+    def _of_codes(self, logits: Tensor, z: Tensor) -> Tensor:
+        try:
+            return logits.gather(-1, z.flatten(1)[..., None]).flatten(1).sum(1)
+        except RuntimeError:
+            # Where gather looks at the codes it says so itself, in the words of another library.
+            self.space.check("HistogramPrior.log_prob", z)
+            raise
 
     def conditionals(self, z: Tensor, known: Tensor) -> Tensor:
         """``(N, *S, K)``, whatever the others are."""

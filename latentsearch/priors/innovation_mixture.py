@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_noise
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
+from latentsearch.priors._latents import require_floating, require_vectors
 from latentsearch.priors.patch_mixture import PatchMixture
 from latentsearch.spaces import Continuous
 
@@ -62,6 +64,10 @@ class InnovationMixture:
     _log_volume: Tensor = field(init=False, repr=False)  # (), float64
 
     def __post_init__(self) -> None:
+        for name in ("mean", "factor"):
+            require_floating(f"InnovationMixture.{name}", getattr(self, name))
+        if not isinstance(self.patches, PatchMixture):
+            raise InvalidArgument("InnovationMixture.patches", got=in_short(self.patches), expected="a PatchMixture")
         size = self.mean.numel()
         if size != math.prod(self.patches.shape) or self.factor.shape != (size, size):
             got = f"mean {describe(self.mean)}, factor {describe(self.factor)} for {self.patches.shape}"
@@ -85,7 +91,8 @@ class InnovationMixture:
             seed: For the choice of patches and the start.
             patches: The most that the mixture is fitted to.
         """
-        if not latents.is_floating_point() or latents.ndim != 4 or len(latents) < 2:
+        require_floating("InnovationMixture.latents", latents)
+        if latents.ndim != 4 or len(latents) < 2:
             expected = "floating (T, C, H, W), at least two"
             raise InvalidArgument("InnovationMixture.latents", got=describe(latents), expected=expected)
         flat = _raster(latents).double()
@@ -107,6 +114,7 @@ class InnovationMixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_vectors("InnovationMixture.log_prob", z, self.patches.shape)
         density = self.patches.log_prob(self.innovations(z))
         return (density.double() - self._log_volume.to(density.device)).to(density.dtype).to(z.device)
 
@@ -119,6 +127,7 @@ class InnovationMixture:
     @torch.no_grad()
     def sample(self, noise: Noise) -> Tensor:
         """``(N, C, H, W)``, the innovations site by site."""
+        require_noise("InnovationMixture.noise", noise)
         drawn = self.patches.sample(noise).to(self.mean.device)
         return in_blocks(self._coloured, drawn).to(noise.keys.device)
 

@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from latentsearch._checks import is_whole, require_noise
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.priors._code_network import CodeNetwork
+from latentsearch.priors._code_network import CodeNetwork, require_network
 from latentsearch.priors._known import where_known
+from latentsearch.priors._latents import require_grids
 from latentsearch.priors._trunks import Trunk, build, trunk_for
 from latentsearch.spaces import Discrete
 
@@ -48,6 +50,9 @@ class MaskedDiffusion(CodeNetwork):
         cost: Of one pass for one row, as a share of a decode; what a search is charged.
         temperature: By which every conditional's logits are divided; below 1, draws are likelier.
 
+    Raises:
+        InvalidArgument: If a setting is out of range, or a tensor is not of the space.
+
     Example:
         >>> import torch
         >>> import latentsearch as ls
@@ -76,11 +81,12 @@ class MaskedDiffusion(CodeNetwork):
         cost: float = 1.0,
         temperature: float = 1.0,
     ) -> None:
+        require_network("MaskedDiffusion", channels, blocks, dropout)
         super().__init__(space, channels, codebook, histogram, mix, cost, temperature)
         kind = trunk_for(space.shape) if trunk is None else trunk
         if kind not in ("convolutional", "transformer"):
             raise InvalidArgument("MaskedDiffusion.trunk", got=repr(trunk), expected="'convolutional' or 'transformer'")
-        if steps is not None and not (isinstance(steps, int) and 1 <= steps <= space.positions):
+        if steps is not None and not (is_whole(steps) and 1 <= steps <= space.positions):
             expected = f"a whole number from 1 to the {space.positions} positions"
             raise InvalidArgument("MaskedDiffusion.steps", got=repr(steps), expected=expected)
         self.steps = steps
@@ -140,11 +146,13 @@ class MaskedDiffusion(CodeNetwork):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("MaskedDiffusion.noise", noise)
         z = torch.zeros(len(noise), *self.space.shape, dtype=torch.int64, device=noise.keys.device)
         return self.resample(z, torch.ones_like(z, dtype=torch.bool), noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, the expectation over its codes given soft ones before."""
+        require_grids("MaskedDiffusion.log_prob", z, self.space)
         group = self._groups(torch.ones(1, *self.space.shape, dtype=torch.bool, device=z.device))[0]
         total = torch.zeros(len(z), dtype=torch.float64, device=z.device)
         for step in range(int(group.max()) + 1):

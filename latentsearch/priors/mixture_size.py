@@ -10,7 +10,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_count, require_seed
 from latentsearch.errors import InvalidArgument
+from latentsearch.priors._latents import require_floating, require_vectors
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.priors.innovation_mixture import InnovationMixture
 from latentsearch.priors.patch_mixture import PatchMixture
@@ -44,7 +46,7 @@ def fit_gaussian_mixture(
         >>> fit_gaussian_mixture(latents[:200], latents[200:], components=(1, 2, 20))
         GaussianMixture(2 components over (2,))
     """
-    Continuous(tuple(latents.shape[1:])).check("fit_gaussian_mixture.held_out", held_out)
+    _check("fit_gaussian_mixture", latents, held_out, components, seed)
     return _likeliest(partial(GaussianMixture.fit, latents, seed=seed), held_out, components, len(latents))
 
 
@@ -77,7 +79,11 @@ def fit_patch_mixture(
         >>> fit_patch_mixture(latents[:50], latents[50:], components=(1, 4))
         PatchMixture(1 components over patches of reach 1 of (2, 8, 8))
     """
-    Continuous(tuple(latents.shape[1:])).check("fit_patch_mixture.held_out", held_out)
+    _check("fit_patch_mixture", latents, held_out, components, seed)
+    require_count("fit_patch_mixture.reach", reach)
+    if not isinstance(kind, type) or not issubclass(kind, (PatchMixture, InnovationMixture)):
+        expected = "PatchMixture or InnovationMixture, the class itself"
+        raise InvalidArgument("fit_patch_mixture.kind", got=in_short(kind), expected=expected)
     windows = len(latents) * max(latents.shape[-2] - reach, 0) * max(latents.shape[-1] - 2 * reach, 0)
     fit = partial(kind.fit, latents, reach=reach, seed=seed)
     return _likeliest(fit, held_out, components, windows)
@@ -95,6 +101,21 @@ def _likeliest(fit: Callable[[int], Density], held_out: Tensor, components: Sequ
         if best is not None and nats >= least:
             break
         best, least = density, nats
-    if best is None:
-        raise InvalidArgument("fit_gaussian_mixture.components", got="none", expected="at least one number")
+    assert best is not None  # there is one number at least
     return best
+
+
+def _check(caller: str, latents: object, held_out: object, components: object, seed: int) -> None:
+    for name, given in (("latents", latents), ("held_out", held_out)):
+        if not isinstance(given, Tensor) or given.ndim < 2 or not len(given):
+            raise InvalidArgument(f"{caller}.{name}", got=in_short(given), expected="a tensor of at least one row")
+        require_floating(f"{caller}.{name}", given, "a floating tensor, one latent a row")
+    assert isinstance(latents, Tensor) and isinstance(held_out, Tensor)
+    require_vectors(f"{caller}.held_out", held_out, latents.shape[1:])
+    Continuous(tuple(latents.shape[1:])).check(f"{caller}.held_out", held_out)
+    if not isinstance(components, Sequence) or isinstance(components, str) or not components:
+        expected = "a list of numbers, one at least, such as (1, 10, 50)"
+        raise InvalidArgument(f"{caller}.components", got=repr(components), expected=expected)
+    for count in components:
+        require_count(f"{caller}.components", count)
+    require_seed(f"{caller}.seed", seed)

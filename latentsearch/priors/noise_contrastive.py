@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_noise
 from latentsearch._latent_network import LatentNetwork
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
@@ -90,6 +90,7 @@ class NoiseContrastivePrior(nn.Module):
     @torch.no_grad()
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``, each resampled from ``draws`` of the base."""
+        require_noise("NoiseContrastivePrior.noise", noise)
         rows = max(1, _AT_ONCE // self.draws)
         parts = [self._resampled(Noise(keys)) for keys in noise.keys.split(rows)]
         return torch.cat(parts)

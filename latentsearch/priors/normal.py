@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch._checks import require_noise
 from latentsearch._rows import sum_rows
 from latentsearch.noise import Noise
+from latentsearch.priors._latents import require_floating_dtype, require_vectors
 from latentsearch.spaces import Continuous
 
 
@@ -21,6 +23,9 @@ class StandardNormal:
         shape: S.
         dtype: Of the samples.
 
+    Raises:
+        InvalidArgument: If there is no such shape, or the dtype is not floating.
+
     Example:
         >>> import latentsearch as ls
         >>> from latentsearch.priors import StandardNormal
@@ -31,6 +36,10 @@ class StandardNormal:
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", Continuous(self.shape).shape)
+        require_floating_dtype("StandardNormal.dtype", self.dtype)
+
     @property
     def space(self) -> Continuous:
         """Continuous latents of this shape."""
@@ -38,8 +47,10 @@ class StandardNormal:
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("StandardNormal.noise", noise)
         return noise.normal(*self.shape, dtype=self.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_vectors("StandardNormal.log_prob", z, self.shape)
         return -0.5 * (sum_rows(z.square()) + math.prod(self.shape) * math.log(2 * math.pi))

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._checks import require_count
+from latentsearch._checks import in_short, require_count, require_noise
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
+from latentsearch.priors._latents import require_floating, require_vectors
 from latentsearch.priors.gaussian_mixture import GaussianMixture
 from latentsearch.spaces import Continuous
 
@@ -76,9 +77,13 @@ class PatchMixture:
 
     def __post_init__(self) -> None:
         require_count("PatchMixture.reach", self.reach)
-        object.__setattr__(self, "shape", tuple(self.shape))
+        if not isinstance(self.patches, GaussianMixture):
+            raise InvalidArgument("PatchMixture.patches", got=in_short(self.patches), expected="a GaussianMixture")
+        object.__setattr__(self, "shape", Continuous(self.shape).shape)
+        if len(self.shape) != 3:
+            raise InvalidArgument("PatchMixture.shape", got=repr(self.shape), expected="three numbers, (C, H, W)")
         expected = (_count(self.reach), self.shape[0])
-        if len(self.shape) != 3 or self.patches.space.shape != expected:
+        if self.patches.space.shape != expected:
             got = f"a mixture over {self.patches.space.shape} for latents {self.shape}"
             hint = "PatchMixture.fit makes one from encodings"
             raise InvalidArgument("PatchMixture", got=got, expected=f"one over {expected}", hint=hint)
@@ -96,9 +101,15 @@ class PatchMixture:
             reach: How many rows and columns a site looks back.
             seed: For the choice of patches and the start.
             patches: The most that it is fitted to.
+
+        Raises:
+            InvalidArgument: If a number is not whole, or the latents are smaller than a patch.
         """
+        require_count("PatchMixture.reach", reach)
+        require_count("PatchMixture.patches", patches)
         high, wide = reach + 1, 2 * reach + 1
-        if not latents.is_floating_point() or latents.ndim != 4 or latents.shape[2] < high or latents.shape[3] < wide:
+        require_floating("PatchMixture.latents", latents)
+        if latents.ndim != 4 or latents.shape[2] < high or latents.shape[3] < wide:
             expected = f"floating (T, C, H, W) with H >= {high} and W >= {wide}"
             raise InvalidArgument("PatchMixture.latents", got=describe(latents), expected=expected)
         windows = latents.unfold(2, high, 1).unfold(3, wide, 1)  # (T, C, h, w, reach + 1, 2 reach + 1)
@@ -121,6 +132,7 @@ class PatchMixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_vectors("PatchMixture.log_prob", z, self.shape)
         channels, reach = self.shape[0], self.reach
         windows = F.unfold(self._padded(z.to(self.patches.means.device)), (reach + 1, 2 * reach + 1))
         windows = windows.view(len(z), channels, (reach + 1) * (2 * reach + 1), -1).permute(0, 3, 2, 1)
@@ -135,6 +147,7 @@ class PatchMixture:
     @torch.no_grad()
     def sample(self, noise: Noise) -> Tensor:
         """``(N, C, H, W)``, site by site."""
+        require_noise("PatchMixture.noise", noise)
         home = self.patches.means.device
         return in_blocks(lambda keys: self._drawn(Noise(keys)), noise.keys.to(home)).to(noise.keys.device)
 

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latentsearch._checks import require_count, require_noise
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
-from latentsearch.priors._code_network import CodeNetwork
+from latentsearch.priors._code_network import CodeNetwork, require_network
 from latentsearch.priors._gated import GatedLayer
+from latentsearch.priors._latents import require_grids
 from latentsearch.priors._raster import draw
 from latentsearch.spaces import Discrete
 
@@ -41,6 +43,9 @@ class PixelCNN(CodeNetwork):
         cost: Of a draw, as a share of a decode; what a search is charged.
         temperature: By which every conditional's logits are divided; below 1, draws are likelier.
 
+    Raises:
+        InvalidArgument: If a setting is out of range, or a tensor is not of the space.
+
     Example:
         >>> import latentsearch as ls
         >>> from latentsearch.priors import PixelCNN
@@ -64,7 +69,9 @@ class PixelCNN(CodeNetwork):
         cost: float = 1.0,
         temperature: float = 1.0,
     ) -> None:
+        require_network("PixelCNN", channels, blocks, dropout)
         super().__init__(space, channels, codebook, histogram, mix, cost, temperature)
+        require_count("PixelCNN.classes", classes, 0)
         if len(space.shape) > 2:
             raise InvalidArgument("PixelCNN.space", got=repr(space), expected="grids of one or two axes")
         self.classes = classes
@@ -101,6 +108,7 @@ class PixelCNN(CodeNetwork):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, the expectation over its codes given soft ones before."""
+        require_grids("PixelCNN.log_prob", z, self.space)
         if not self.classes:
             return self.log_prob_of_class(z, None)
         each = [self.log_prob_of_class(z, torch.full((len(z),), y, device=z.device)) for y in range(self.classes)]
@@ -108,6 +116,7 @@ class PixelCNN(CodeNetwork):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("PixelCNN.noise", noise)
         return draw(self, noise, noise.fold(-1).integers(self.classes) if self.classes else None)
 
     def given(self, label: Tensor | int) -> LabelledPixelCNN:
@@ -178,10 +187,12 @@ class LabelledPixelCNN:
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("PixelCNN.noise", noise)
         return draw(self.network, noise, self._labels(len(noise), noise.keys.device))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_grids("PixelCNN.log_prob", z, self.space)
         return self.network.log_prob_of_class(z, self._labels(len(z), z.device))
 
     def causal_logits(self, z: Tensor) -> Tensor:

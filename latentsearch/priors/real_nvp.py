@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_noise
 from latentsearch._rows import sum_rows
 from latentsearch._whitening import Whitening
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
+from latentsearch.priors._latents import require_vectors
 from latentsearch.spaces import Continuous
 
 _BOUND = 2.0  # the most that the logarithm of one coupling's scale can be
@@ -58,7 +59,7 @@ class RealNVP(nn.Module):
         super().__init__()
         require_count("RealNVP.blocks", blocks)
         require_count("RealNVP.width", width)
-        self.space = Continuous(tuple(shape))
+        self.space = Continuous(shape)
         self.size = math.prod(shape)
         if self.size < 2:
             hint = "GaussianMixture is for latents of any size"
@@ -100,6 +101,7 @@ class RealNVP(nn.Module):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("RealNVP.noise", noise)
         shift = self.whitening.shift
         base = noise.to(shift.device).normal(*self.space.shape, dtype=shift.dtype)
         with torch.no_grad():
@@ -107,6 +109,7 @@ class RealNVP(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats."""
+        require_vectors("RealNVP.log_prob", z, self.space.shape)
         base, log_det = self.inverse(z.to(self.whitening.shift.device))
         density = -0.5 * (sum_rows(base.square()) + self.size * math.log(2 * math.pi))
         return (density + log_det).to(z.device)

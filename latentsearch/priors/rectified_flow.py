@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from latentsearch._checks import require_count
+from latentsearch._checks import require_count, require_noise
 from latentsearch._rows import sum_rows
 from latentsearch._whitening import Whitening
 from latentsearch.noise import Noise
 from latentsearch.priors._fixed_blocks import in_blocks
+from latentsearch.priors._latents import require_vectors
 from latentsearch.spaces import Continuous
 
 _TIME, _BASE, _PROBES = 1, 2, 3  # streams of noise folded in
@@ -61,7 +62,7 @@ class RectifiedFlow(nn.Module):
         super().__init__()
         for name, value in (("width", width), ("depth", depth), ("steps", steps)):
             require_count(f"RectifiedFlow.{name}", value)
-        self.space = Continuous(tuple(shape))
+        self.space = Continuous(shape)
         self.settings = {"shape": self.space.shape, "width": width, "depth": depth, "steps": steps}
         self.steps, self.size = steps, math.prod(shape)
         self.whitening = Whitening(self.size)
@@ -85,6 +86,7 @@ class RectifiedFlow(nn.Module):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)``."""
+        require_noise("RectifiedFlow.noise", noise)
         shift = self.whitening.shift
         base = noise.to(shift.device).normal(*self.space.shape, dtype=shift.dtype)
         with torch.no_grad():
@@ -106,6 +108,7 @@ class RectifiedFlow(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats: that of the ODE, to the error of its steps."""
+        require_vectors("RectifiedFlow.log_prob", z, self.space.shape)
         x = self.whitening.white(z.flatten(1).to(self.whitening.shift.device))
         change = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for step in reversed(range(self.steps)):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentsearch.priors._latents import require_floating
+
 
 def to_alr(log_y: Tensor) -> Tensor:
     """Logarithms of relaxed codes ``(..., K)``, up to a constant, to coordinates ``(..., K - 1)``.
@@ -21,6 +23,7 @@ def to_alr(log_y: Tensor) -> Tensor:
         >>> to_alr(torch.tensor([0.5, 0.25, 0.25]).log())
         tensor([0.6931, 0.0000])
     """
+    require_floating("to_alr.log_y", log_y)
     return log_y[..., :-1] - log_y[..., -1:]
 
 
@@ -33,6 +36,7 @@ def from_alr(u: Tensor) -> Tensor:
         >>> from_alr(torch.zeros(3)).exp()
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
+    require_floating("from_alr.u", u)
     return with_last(u).log_softmax(-1)
 
 

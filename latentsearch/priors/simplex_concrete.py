@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_positive
+from latentsearch._checks import require_noise, require_positive
 from latentsearch._normal import log_density, log_ndtri, within_edge
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
+from latentsearch.priors._latents import require_vectors
 from latentsearch.priors.simplex import from_sticks, to_alr, to_sticks, with_last
 from latentsearch.priors.simplex_gaussian import LogisticNormal
 from latentsearch.spaces import Continuous
@@ -97,10 +98,12 @@ class Concrete:
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S, K - 1)``."""
+        require_noise("Concrete.noise", noise)
         return self.transform(noise.normal(*self.space.shape, dtype=self.logits.dtype))[0]
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats, with respect to the coordinates."""
+        require_vectors("Concrete.log_prob", z, self.space.shape)
         a = self.logits.to(z.device).double() - self.temperature * with_last(z.double())
         size = self.logits.shape[-1]
         constant = math.lgamma(size) + (size - 1) * math.log(self.temperature)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from latentsearch._checks import require_noise
 from latentsearch._normal import log_density
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
+from latentsearch.priors._latents import require_vectors
 from latentsearch.priors.simplex import from_sticks, to_sticks
 from latentsearch.spaces import Continuous
 
@@ -43,10 +45,12 @@ class _OfNormals(ABC):
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S, K - 1)``."""
+        require_noise(f"{type(self).__name__}.noise", noise)
         return self.transform(noise.normal(*self.space.shape, dtype=self.mean.dtype))[0]
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats, with respect to the coordinates."""
+        require_vectors(f"{type(self).__name__}.log_prob", z, self.mean.shape)
         eps, log_det = self.inverse(z)
         return (log_density(eps).flatten(1).sum(1) + log_det).to(z.dtype)
 

@@ -8,8 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short, require_noise
+from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors._known import where_known
+from latentsearch.priors._latents import require_floating_dtype, require_grids
 from latentsearch.spaces import Discrete
 
 
@@ -23,6 +26,9 @@ class UniformCodes:
         used: ``(K,)`` or ``(*S, K)`` bool, the codes that are drawn; None for all. A code that is not
             drawn counts as one that is, the one that it stands for: minus infinity would be true
             of it too, but no gradient could pass it, and soft grids would have no expectation.
+
+    Raises:
+        InvalidArgument: If the space is not one of codes, or a position has none that is drawn.
 
     Example:
         >>> import torch
@@ -42,13 +48,19 @@ class UniformCodes:
     _codes: Tensor | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.space, Discrete):
+            shown = in_short(self.space) if isinstance(self.space, type) else repr(self.space)
+            raise InvalidArgument("UniformCodes.space", got=shown, expected="a Discrete space")
+        require_floating_dtype("UniformCodes.dtype", self.dtype)
         if self.used is not None:
+            _check_used(self.used, self.space)
             # The codes that are drawn come first, in their order.
             codes = self.used.byte().argsort(dim=-1, descending=True, stable=True)
             object.__setattr__(self, "_codes", codes)
 
     def sample(self, noise: Noise) -> Tensor:
         """``(N, *S)`` int64."""
+        require_noise("UniformCodes.noise", noise)
         device = noise.keys.device
         rank = noise.integers(self._counts.to(device), *self.space.shape)
         if self._codes is None:
@@ -58,6 +70,7 @@ class UniformCodes:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """``(N,)`` in nats; of a soft grid, its expectation."""
+        require_grids("UniformCodes.log_prob", z, self.space)
         each = -self._counts.to(z.device, torch.float64).log().flatten()
         if self.space.is_soft(z):
             return (z.flatten(1, -2).sum(-1) * each.to(z.dtype)).sum(1)
@@ -93,3 +106,13 @@ class UniformCodes:
         if self.used is None:
             return torch.full(self.space.shape, self.space.codebook_size)
         return self.used.sum(-1).expand(self.space.shape)
+
+
+def _check_used(used: Tensor, space: Discrete) -> None:
+    size = space.codebook_size
+    fits = isinstance(used, Tensor) and used.dtype == torch.bool and used.shape in ((size,), (*space.shape, size))
+    if not fits:
+        expected = f"bool ({size},), or one for each position {(*space.shape, size)}"
+        raise InvalidArgument("UniformCodes.used", got=in_short(used), expected=expected)
+    if not bool(used.any(-1).all()):
+        raise InvalidArgument("UniformCodes.used", got="a position with no code", expected="at least one at each")

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentsearch._checks import require_file_path
+from latentsearch._checks import in_short, require_file_path
+from latentsearch.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,37 +46,40 @@ class Page:
     """
 
     def __init__(self, title: str, lead: str = "") -> None:
-        self.title, self._blocks = title, [f"<h1>{html.escape(title)}</h1>"]
-        if lead:
+        self.title, self._blocks = title, [f"<h1>{_escaped('title', title)}</h1>"]
+        if _escaped("lead", lead):
             self._blocks.append(f'<p class="lead">{html.escape(lead)}</p>')
 
     def heading(self, text: str) -> None:
         """The heading of a section."""
-        self._blocks.append(f"<h2>{html.escape(text)}</h2>")
+        self._blocks.append(f"<h2>{_escaped('heading', text)}</h2>")
 
     def text(self, text: str, *, note: bool = False) -> None:
         """A paragraph; a note is smaller."""
-        self._blocks.append(f"<p{' class=note' if note else ''}>{html.escape(text)}</p>")
+        self._blocks.append(f"<p{' class=note' if note else ''}>{_escaped('text', text)}</p>")
 
     def code(self, source: str) -> None:
         """Lines to paste."""
-        self._blocks.append(f"<pre>{html.escape(source)}</pre>")
+        self._blocks.append(f"<pre>{_escaped('code', source)}</pre>")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> None:
         """Rows of cells; ``marks``, one a row, colours the first cell: good, fair or poor."""
-        lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
+        lines = ["<tr>" + "".join(f"<th>{_escaped('cell', cell)}</th>" for cell in head) + "</tr>"]
         for number, row in enumerate(rows):
             first = f'<td class="mark {marks[number]}">' if marks else "<td>"
-            cells = [first + html.escape(row[0]) + "</td>", *(f"<td>{html.escape(cell)}</td>" for cell in row[1:])]
+            cells = [
+                first + _escaped("cell", row[0]) + "</td>",
+                *(f"<td>{_escaped('cell', cell)}</td>" for cell in row[1:]),
+            ]
             lines.append("<tr>" + "".join(cells) + "</tr>")
         self._blocks.append('<div class="wide"><table>' + "".join(lines) + "</table></div>")
 
     def figure(self, figure: Figure, caption: str = "") -> None:
         """A figure of matplotlib, as an image inside the page."""
+        words = _escaped("caption", caption)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": None})
         data = base64.b64encode(stream.getvalue()).decode()
-        words = html.escape(caption)
         label = f"<figcaption>{words}</figcaption>" if caption else ""
         image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(caption, quote=True)}">'
         self._blocks.append(f"<figure>{image}{label}</figure>")
@@ -101,6 +105,12 @@ class Page:
             os.unlink(part)
             raise
         return path
+
+
+def _escaped(what: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise InvalidArgument(f"Page.{what}", got=in_short(text), expected="a text")
+    return html.escape(text)
 
 
 def _umask() -> int:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from latentsearch import plots
+from latentsearch._checks import in_short, require_span
 from latentsearch._images import shown_range
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.report.page import Page
-from latentsearch.result import SearchResult
+from latentsearch.result import SearchResult, Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +34,7 @@ def search_figure(result: SearchResult) -> Figure:
         >>> len(figure.axes[0].lines)
         2
     """
+    _check("search_figure", result)
     trace, count = result.trace, len(result.status)
     shown = min(count, _MOST)
     own = {
@@ -57,7 +59,7 @@ def search_page(
         value_range: What is shown black and white; where the outputs lie if not given.
 
     Raises:
-        InvalidArgument: If there are not as many targets as problems.
+        InvalidArgument: If it is no result, or there are not as many targets as problems.
         Unsupported: If matplotlib is not installed.
 
     Example:
@@ -69,6 +71,9 @@ def search_page(
         >>> "evaluations" in page.html()
         True
     """
+    _check("search_page", result)
+    if value_range is not None:
+        require_span("search_page.value_range", value_range)
     count = len(result.status)
     if targets is not None and (not isinstance(targets, Tensor) or len(targets) != count):
         got = describe(targets) if isinstance(targets, Tensor) else type(targets).__name__
@@ -84,6 +89,12 @@ def search_page(
         page.text("Weighted losses of each term, means over the problems.")
         page.table(["term", "loss"], [[name, f"{float(s.loss.mean()):.5g}"] for name, s in result.terms.items()])
     return page
+
+
+def _check(caller: str, result: object) -> None:
+    if not isinstance(result, SearchResult):
+        hint = "plots.traces draws traces by name" if isinstance(result, Trace) else ""
+        raise InvalidArgument(f"{caller}.result", got=in_short(result), expected="a SearchResult", hint=hint)
 
 
 def _answers(page: Page, result: SearchResult, targets: Tensor | None, span: tuple[float, float] | None) -> None:

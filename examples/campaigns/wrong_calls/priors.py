@@ -364,11 +364,6 @@ def _classes() -> list[Case]:
             lambda value: priors.HistogramPrior.from_codes(torch.zeros(9, 2, 2).long(), value),
         )[:5],
         Case(
-            "DistributionPrior of numbers",
-            lambda: priors.DistributionPrior(torch.distributions.Normal(0.0, 1.0)),
-            ("distribution", r"\(\)|scalar|shape|event", "Independent|tensor"),
-        ),
-        Case(
             "DistributionPrior of a batch",
             lambda: priors.DistributionPrior(torch.distributions.Normal(torch.zeros(4), torch.ones(4))),
             ("distribution", "batch|4", "Independent"),
@@ -577,7 +572,7 @@ def _uses() -> list[Case]:
         Case("log_prob of a list", lambda: normal.log_prob([0.0] * 4), ("latent|z|log_prob", "list", "tensor")),
         Case(
             "log_prob of codes beyond",
-            lambda: uniform.log_prob(torch.full((1, 2, 2), 7)),
+            lambda: priors.HistogramPrior(torch.zeros(2, 2, 5)).log_prob(torch.full((1, 2, 2), 7)),
             ("latent|z|codes|log_prob", "7", "5|4"),
         ),
         Case(
