@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -22,6 +23,11 @@ _BASIN, _A_POSITION = 200, 3
 _MANY, _A_POSITION_OF_MANY = 128, 10  # grids of more positions get so many a position, in steps twice as long
 # The second relaxation has so many times the evaluations of the first; each later one twice those of the last.
 _LONGER = 6
+_WASTED = 0.25  # the most of a small budget that is left over
+_STRETCHES = range(5, 16)  # steps between checks, of which some fill it better than others
+    0.25,
+    range(5, 16),
+)  # of a small budget the most that is left, and steps between checks that fill it
 _PURSUED = 128  # the patience of sets of swaps; after it single swaps find more
 
 _LAST = CoordinateSearch(batch=64, patience=512)  # the end of every round
@@ -31,9 +37,13 @@ def one_relaxation(problem: Problem, evaluations: float) -> Searcher:
     """A relaxation alone, with an early first check where the budget is too small for a whole stretch of steps."""
     space = _grid(problem)
     relaxed = _relaxed(space)
-    if evaluations >= relaxed.evaluations_of(relaxed.check_every, space):
+    if evaluations < relaxed.evaluations_of(relaxed.check_every, space):
+        return RelaxedSearch(check_every=max(1, (int(evaluations) - 4) // 2))
+    if relaxed.evaluations_of(relaxed.steps_within(evaluations, space), space) > (1 - _WASTED) * evaluations:
         return relaxed
-    return RelaxedSearch(check_every=max(1, (int(evaluations) - 4) // 2))
+    # Stretches of another length leave less.
+    others = [replace(relaxed, check_every=every) for every in _STRETCHES]
+    return max(others, key=lambda other: other.steps_within(evaluations, space))
 
 
 def relaxation_and_swaps(problem: Problem, evaluations: float) -> Searcher:

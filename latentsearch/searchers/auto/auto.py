@@ -16,6 +16,7 @@ from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Searcher
 from latentsearch.result import SearchResult
 from latentsearch.run import Run
+from latentsearch.searchers.auto._start import encoded_start
 from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.auto.plans import DEFAULT_PLANS
 from latentsearch.searchers.stages.stage import check_searcher
@@ -54,6 +55,9 @@ class AutoSearch(BaseSearcher):
     [AugmentedLagrangian][latentsearch.AugmentedLagrangian]: of [GradientSearch][latentsearch.GradientSearch] in
     continuous spaces and of [CoordinateSearch][latentsearch.CoordinateSearch] on codes, or without a gradient of
     CMAESSearch and EvolutionSearch; few grids are decoded one by one.
+
+    Where no ``init`` is given, the generator encodes, and the goal has the whole of a target, as ``Matches`` without a
+    mask has, the search starts at its encoding.
 
     [choose][latentsearch.AutoSearch.choose] tells what is chosen.
 
@@ -115,7 +119,8 @@ class AutoSearch(BaseSearcher):
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
         method = self._chosen(problem, run)
-        return method.search(problem.generator, problem.goal, init=problem.init, seed=problem.seeds, run=run)
+        init = encoded_start(problem) if problem.init is None else problem.init
+        return method.search(problem.generator, problem.goal, init=init, seed=problem.seeds, run=run)
 
 
 def search(
@@ -131,7 +136,8 @@ def search(
     Args:
         generator: A frozen decoder with its latent space.
         constraint: What should come out, for B problems: a constraint, or a goal made of several.
-        init: Where to start, ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)``; a draw from the prior if not given.
+        init: Where to start, ``(B, *S)``, ``(B, R, *S)`` or ``(1, *S)``; if not given, the encoding of a target that is
+            known as a whole, by a generator that encodes, or else a draw from the prior.
         seed: One integer, or one a problem; None for fresh entropy.
         run: Budget, progress, callbacks, checkpoints, memory.
 

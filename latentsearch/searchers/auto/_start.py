@@ -1,0 +1,30 @@
+"""Where a search starts that is told nothing: at the encoding of what should come out, where there is one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentsearch.constraints import Matches
+from latentsearch.errors import Unsupported
+from latentsearch.problem import Problem
+from latentsearch.protocols import AutoEncoder
+
+
+@torch.no_grad()
+def encoded_start(problem: Problem) -> Tensor | None:
+    """``(B, *S)``, or ``(1, *S)``: the encodings of targets that are known as a whole.
+
+    None where the start is told, or within a limit, where nothing encodes, and where no target is known as a whole.
+    """
+    generator, goal = problem.generator, problem.goal
+    if problem.init is not None or goal.limited or not isinstance(generator, AutoEncoder):
+        return None
+    known = (term for weight, term in goal.terms if weight > 0 and isinstance(term, Matches) and not term.mask.numel())
+    term = next(known, None)
+    if term is None:
+        return None
+    try:
+        return generator.encode(term.target.to(generator.device, generator.dtype))
+    except Unsupported:
+        return None  # it was wrapped without an encoder
