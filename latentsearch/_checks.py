@@ -150,7 +150,10 @@ def in_short(value: object) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, Tensor):
         return describe(value)
-    return repr(value) if value is None or isinstance(value, _AS_THEY_ARE) else type(value).__name__
+    if value is None or isinstance(value, _AS_THEY_ARE):
+        return repr(value)
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
 
 
 def common_problems(what: str, **parts: Tensor) -> int:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 _DEPTH = 12  # deeper than any settings nest; an object that refers to itself stops here
+_NUMBERS = (bool, int, float, complex, str, bytes, Tensor, np.ndarray)
+_PLAIN = (*_NUMBERS, tuple, list, dict, set, frozenset, functools.partial)
 _INTERNAL = frozenset(vars(nn.Module()))  # what torch itself keeps in every module: weights, hooks, the mode
 
 Weights = Tensor | nn.Module
@@ -80,7 +82,10 @@ def describe_settings(value: Any, depth: int = _DEPTH, weights: Describer = by_c
         case types.MethodType():
             return f"{inner(value.__self__)}.{value.__name__}"
         case types.FunctionType():
-            held = [inspect.getclosurevars(value).nonlocals, value.__defaults__, value.__kwdefaults__]
+            names = inspect.getclosurevars(value)
+            # What it reads of its module: numbers and the like, such as a learning rate. Functions go by their names.
+            read = {name: held for name, held in names.globals.items() if isinstance(held, _PLAIN)}
+            held = [names.nonlocals, read, value.__defaults__, value.__kwdefaults__]
             return f"{value.__module__}.{value.__qualname__}:{inner(value.__code__)}{inner(held)}"
     return f"{type(value).__qualname__}{inner(_attributes(value))}"
 
@@ -128,8 +133,13 @@ def _form(tensor: Tensor) -> str:
 
 def _attributes(value: object) -> dict[str, Any]:
     """What an object holds, in ``__dict__`` or in slots."""
-    slots = [name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
-    held = {name: getattr(value, name, None) for name in slots if not name.startswith("__")}
+    held = {}
+    for kind in type(value).__mro__:
+        for name in _names(vars(kind).get("__slots__", ())):
+            if not (name.startswith("__") and name.endswith("__")):
+                # Names that are private to their class are kept under another.
+                own = f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") else name
+                held[name] = getattr(value, own, None)
     return held | getattr(value, "__dict__", {})
 
 

@@ -38,6 +38,7 @@ class SavedSearch:
             "seeds": describe_settings(list(problem.seeds)),
             "init": describe_settings(problem.init),
             "goal": describe_settings(loop.objective.per_problem),
+            "precision": describe_settings((loop.settings.autocast, loop.settings.patches)),
             "prior": describe_settings(_bare(drawn_from(problem, samples=loop.method.samples))),
         }
 

@@ -25,9 +25,6 @@ _MANY, _A_POSITION_OF_MANY = 128, 10  # grids of more positions get so many a po
 _LONGER = 6
 _WASTED = 0.25  # the most of a small budget that is left over
 _STRETCHES = range(5, 16)  # steps between checks, of which some fill it better than others
-    0.25,
-    range(5, 16),
-)  # of a small budget the most that is left, and steps between checks that fill it
 _PURSUED = 128  # the patience of sets of swaps; after it single swaps find more
 
 _LAST = CoordinateSearch(batch=64, patience=512)  # the end of every round
