@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 def require_noise(name: str, noise: object) -> None:
     """Raise unless it is noise: no number and no generator of torch's has keys of rows."""
-    from latentsearch.noise import Noise  # which looks over its settings here
-
-    if not isinstance(noise, Noise):
+    # Known by what it has: noise looks over its own settings with the checks of this file.
+    if not (hasattr(noise, "keys") and callable(getattr(noise, "fold", None))):
         hint = "Noise.from_seed(seed, n) has n rows"
         raise InvalidArgument(name, got=in_short(noise), expected="a Noise", hint=hint)
 
@@ -153,7 +152,7 @@ def in_short(value: object) -> str:
     if value is None or isinstance(value, _AS_THEY_ARE):
         return repr(value)
     kind = type(value).__name__
-    return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'AEIOaeio' else 'a'} {kind}"
 
 
 def common_problems(what: str, **parts: Tensor) -> int:

@@ -154,7 +154,7 @@ def test_without_the_check_everything_passes(make: Callable[..., Any]) -> None:
 # These cannot be built at all, checked or not.
 IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "no decoder": (lambda **k: over_vectors("net.pt", **k), "decoder: got 'net.pt', expected a module"),
-    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got OrderedDict, expected a"),
+    "weights for a decoder": (lambda **k: over_codes(conv().state_dict(), **k), "decoder: got an OrderedDict"),
     "layout": (lambda **k: over_codes(conv(), layout="NCHW", **k), "layout: got 'NCHW', expected 'channels_first' or"),
     "codebook of rank 1": (lambda **k: ls.CodebookGenerator(conv(), book(5), (4, 4), **k), r"floating \(K, D\), or"),
     "codebook of rank 3": (lambda **k: ls.CodebookGenerator(conv(), book(4, 5, 3), (4, 4), **k), r"floating \(K, D\)"),
@@ -180,7 +180,7 @@ IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "projection that fails": (
         lambda **k: over_codes(conv(), project=nn.Linear(4, 3), **k), "project: got a function that fails",
     ),
-    "no model": (lambda **k: ls.wrap(mlp(), **k), "wrap.model: got Sequential.*name its parts"),
+    "no model": (lambda **k: ls.wrap(mlp(), **k), "wrap.model: got a Sequential.*name its parts"),
 }  # fmt: skip
 
 

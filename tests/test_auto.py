@@ -32,9 +32,29 @@ def test_the_choice_goes_by_space_gradient_and_budget(toy, constraint, budget, c
     auto = ls.AutoSearch().choose(toy.generator, constraint, run)
     assert type(auto) is chosen
     if budget is not None:
-        found = ls.search(toy.generator, constraint, seed=0, run=run)
-        same = auto.search(toy.generator, constraint, seed=0, run=run)
+        # Told where to start, or it would start at the encoding of the target.
+        init = toy.generator.prior.sample(ls.Noise.from_seed(0, constraint.problems))
+        found = ls.search(toy.generator, constraint, init=init, seed=0, run=run)
+        same = auto.search(toy.generator, constraint, init=init, seed=0, run=run)
         assert torch.equal(found.latent, same.latent) and (found.evaluations <= budget).all()
+
+
+def test_a_whole_target_is_searched_from_its_encoding():
+    toy = toys.codes(problems=3, shape=(7, 7), codebook_size=64)
+    encoding = toy.generator.encode(toy.constraint.goal.constraints[0].target)
+    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=24))
+    assert torch.equal(result.latent, encoding) and (result.score.loss == 0).all()
+    half = ls.Matches(toy.constraint.goal.constraints[0].target, mask=(torch.arange(7) < 3).float().expand(1, 7, 7))
+    result = ls.search(toy.generator, half, seed=0, run=ls.Run(evaluations=24))
+    assert not torch.equal(result.latent, encoding)  # the half that is hidden says nothing
+
+
+def test_small_budgets_are_spent():
+    toy = toys.codes(problems=1, shape=(7, 7), codebook_size=64)
+    init = toy.generator.prior.sample(ls.Noise.from_seed(0, 1))
+    for budget in (30, 40, 60, 90):
+        result = ls.search(toy.generator, toy.constraint, init=init, seed=0, run=ls.Run(evaluations=budget))
+        assert 0.85 * budget <= float(result.evaluations) <= budget
 
 
 def test_it_reaches_what_no_single_method_of_it_does():
@@ -45,7 +65,7 @@ def test_it_reaches_what_no_single_method_of_it_does():
 
 
 def test_arguments_are_looked_at_before_a_choice_is_made():
-    with pytest.raises(ls.InvalidArgument, match="generator: got str, expected a Generator"):
+    with pytest.raises(ls.InvalidArgument, match="generator: got 'decoder', expected a Generator"):
         ls.search("decoder", CODES.constraint)  # type: ignore[arg-type]
 
 
@@ -99,7 +119,8 @@ def test_where_there_are_rounds_all_answers_are_local_optima_or_stalled():
 @pytest.mark.parametrize("budget", [8, 11, 23])
 def test_a_handful_of_evaluations_is_not_spent_for_nothing(budget):
     toy = toys.codes(problems=4, shape=(7, 7), codebook_size=64)
-    result = ls.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=budget))
+    init = toy.generator.prior.sample(ls.Noise.from_seed(0, 4))
+    result = ls.search(toy.generator, toy.constraint, init=init, seed=0, run=ls.Run(evaluations=budget))
     assert (result.evaluations <= budget).all() and (result.score.loss < result.trace.loss[0]).any()
 
 

@@ -141,7 +141,7 @@ CASES = {
     ),
     "sides that do not divide": Case("divisible by 3", constraint=lambda: ls.Downscales(torch.zeros(1, 3, 1, 1), 3)),
     "near a latent of another shape": Case(
-        "Near.latent", "(1, 3)", "(2, 4)", constraint=lambda: ls.Near(torch.zeros(1, 3)),
+        "Near.latent", "(1, 3)", "(N, 4)", constraint=lambda: ls.Near(torch.zeros(1, 3)),
     ),
     "near codes that there are not": Case(
         "Near.latent", "codes 7 to 7", generator=codes, constraint=lambda: 0.5 * ls.Near(torch.full((1, 2, 2), 7)),
@@ -294,7 +294,7 @@ CASES = {
     "run as a number": Case("run: got 500", "expected a Run", "run=Run(evaluations=500)", run=500),
     "budgets of another number": Case("evaluations: got 3 values", "of 2 problems", run=Run(evaluations=[1, 2, 3])),
     "steps of another number": Case("Run.steps: got 1 values", "each of 2 problems", run=Run(steps=[1])),
-    "bare module": Case("generator: got Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
+    "bare module": Case("generator: got an Alarmed", "ContinuousGenerator or CodebookGenerator", generator=Alarmed),
     "bare function": Case(
         "constraint: got a bare function",
         "Satisfies(function)",
@@ -304,7 +304,7 @@ CASES = {
     "tensor for a constraint": Case(
         "constraint: got a float32 tensor", "Matches(target)", constraint=lambda: IMAGES, error=ls.Unsupported
     ),
-    "constraint for a generator": Case("generator: got SquaredMatches", "a Generator", generator=lambda: MATCH),
+    "constraint for a generator": Case("generator: got a SquaredMatches", "a Generator", generator=lambda: MATCH),
 }  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def test_examine_reads_files_and_folders(
         ("model.py", "sixteen", r"0\.png of more than 8 bits a channel"),
         ("other.py:generator", "images.npy", "MODEL: got no file other.py"),
         ("model.py:decoder", "images.npy", r"got no decoder in model\.py.*it has generator"),
-        ("model.py:number", "images.npy", "got int"),
+        ("model.py:number", "images.npy", "got 3"),
         ("model.py:generator", "none.npy", r"DATA: got no file or folder none\.npy"),
         ("model.py:generator", "model.py", r"DATA: got model\.py"),
         ("model.py:generator", "broken.npy", r"broken\.npy cannot be read"),

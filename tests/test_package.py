@@ -39,6 +39,7 @@ LAYERS = {
         "_normal",
         "_rng",
         "_rounding",
+        "_warnings",
         "_watch",
         "_whitening",
         "_latent_network",

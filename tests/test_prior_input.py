@@ -158,15 +158,15 @@ def test_what_augments_is_tried_beforehand() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network": "pixelcnn"}, r"fit_prior.network: got str, expected a class such as PixelCNN"),
-        ({"network": MaskedDiffusion(CODES.space, channels=8, blocks=1)}, r"got MaskedDiffusion, .* a class such as"),  # type: ignore[arg-type]
+        ({"network": "pixelcnn"}, r"fit_prior.network: got 'pixelcnn', expected a class such as PixelCNN"),
+        ({"network": MaskedDiffusion(CODES.space, channels=8, blocks=1)}, r"got a MaskedDiffusion, .* a class such as"),  # type: ignore[arg-type]
         ({"temperature": 0}, r"fit_prior.temperature: got 0, expected a positive number"),
-        ({"augment": 3}, r"fit_prior.augment: got int, expected a function of images and noise"),
+        ({"augment": 3}, r"fit_prior.augment: got 3, expected a function of images and noise"),
         (
             {"augment": lambda images: images},
             r"fails on .* with TypeError: .*; one of images alone is lambda",
         ),
-        ({"held_out": "a tenth"}, r"fit_prior.held_out: got 'a tenth', expected a share"),
+        ({"held_out": "a tenth"}, r"fit_prior.held_out: got 'a tenth', expected a number in"),
     ],
 )
 def test_settings_are_what_they_should_be(settings: dict[str, Any], message: str) -> None:

@@ -141,7 +141,7 @@ def test_an_error_while_the_answer_is_decoded_keeps_the_best():
 def test_a_checkpoint_that_cannot_be_written_is_known_before_the_run(tmp_path):
     toy = toys.bowl()
     (tmp_path / "file").write_text("")
-    with pytest.raises(ls.InvalidArgument, match="cannot be written"):
+    with pytest.raises(ls.InvalidArgument, match="below the file"):
         ls.GradientSearch().search(
             toy.generator, toy.constraint, seed=0, run=ls.Run(checkpoint=tmp_path / "file" / "run")
         )

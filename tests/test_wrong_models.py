@@ -227,7 +227,7 @@ def test_networks_of_codes_have_shares_and_costs(kind: str, setting: str, value:
         (lambda: priors.PatchMixture(None, (4, 4), 1), r"PatchMixture\.patches: got None"),
         (lambda: priors.to_alr([0.5, 0.5]), r"to_alr\.log_y: got a list"),
         (lambda: priors.fitted(None, torch.zeros(0), {}), r"FittedPrior\.prior: got NoneType"),
-        (lambda: priors.fitted(StandardNormal, torch.zeros(0), {}), r"got the class StandardNormal, .*make one first"),
+        (lambda: priors.fitted(StandardNormal, torch.zeros(0), {}), r"got the class StandardNormal, .*make one"),
         (lambda: priors.fitted(StandardNormal((4,)), [0.1], {}), r"FittedPrior\.residuals: got a list"),
     ],
 )

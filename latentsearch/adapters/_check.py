@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from latentsearch._memory import Chunks
 from latentsearch._rounding import difference, same_again, same_alone, same_in_company
 from latentsearch._rows import per_row
+from latentsearch._warnings import warn
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.errors import InvalidArgument, LatentSearchError, describe
 from latentsearch.noise import Noise
@@ -277,12 +277,11 @@ def _check_encode(
     own = (again - output).square().flatten(1).mean(1)
     other = (again - output.roll(1, 0)).square().flatten(1).mean(1)
     if bool((own > other).all()):
-        warnings.warn(
+        warn(
             f"{name}: decode(encode(x)) does not return: it is farther from x (mean square {float(own.mean()):.3g}) "
             f"than from another output ({float(other.mean()):.3g}). Look at the order of the codes, the range that "
             "the encoder expects, and whether it returns quantised latents",
             WrapWarning,
-            stacklevel=5,
         )
 
 
@@ -300,9 +299,8 @@ def _check_encoder(what: str, encode: Callable[[Tensor], Tensor], watch: Watch, 
             hint=watch.hint(),
         )
     if not same_again(again, code):
-        warnings.warn(
+        warn(
             f"{what} gives other latents for the same outputs (by up to {difference(again, code):.3g}): no search that "
             "starts there can be repeated. Return the mean of what it draws from, or call .eval() first",
             WrapWarning,
-            stacklevel=6,
         )

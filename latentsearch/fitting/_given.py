@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from latentsearch._checks import in_short, misfit
 from latentsearch._images import bulk_of, example_output, require_images, require_range, require_tensor
+from latentsearch._warnings import warn
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
 from latentsearch.noise import Noise
@@ -162,7 +162,7 @@ def changed(augment: Augment, images: Tensor, noise: Noise, latents: bool = Fals
 def warn_if_interrupted(caller: str, history: History) -> None:
     """Warn that Ctrl-C ended a fit, and that what it had learnt until then is what is returned."""
     if history.status is Status.INTERRUPTED:
-        warnings.warn(f"{caller}: interrupted; this is what it had learnt by then", FitWarning, stacklevel=3)
+        warn(f"{caller}: interrupted; this is what it had learnt by then", FitWarning)
 
 
 def labels_of(caller: str, labels: object, rows: int) -> Tensor:
@@ -214,11 +214,10 @@ def _check_number(what: str, space: LatentSpace, data: Tensor, held_out: float, 
         expected = f"at least {least} to fit to{whose}; better {enough:,}"
         raise InvalidArgument(what, got=got, expected=expected)
     if len(data) < enough:
-        warnings.warn(
+        warn(
             f"{what}: got {got}, by which the figures go; they are few. Give {enough:,} "
             f"at least{whose}, and better thousands",
             FitWarning,
-            stacklevel=5,
         )
 
 
@@ -232,10 +231,9 @@ def _warn_of_strangers(what: str, images: Tensor, again: Tensor) -> None:
     off, spread = float((again - images).square().mean()), float((images - images.mean(0)).square().mean())
     if off > spread > 0:
         low, high = float(again.min()), float(again.max())
-        warnings.warn(
+        warn(
             f"{what}: decode(encode(x)) is farther from the images (mean square {off:.3g}) than their mean "
             f"is ({spread:.3g}). Images lie in {bulk_of(images)}, outputs in [{low:.3g}, {high:.3g}]: are these images "
             "in the range that the encoder takes, and such as it was trained on?",
             FitWarning,
-            stacklevel=5,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,16 +68,28 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     prior = drawn_from(problem, samples=method.samples)
     z = initial_latents(problem, prior, noise.fold(_INIT), restarts)
     two = torch.cat([z[:1], prior_samples(generator, prior, noise[:1].fold(_FINGERPRINT))])
-    goal, fingerprint, form = check_scores(generator, goal, two, chunk_rows)
+    seen = check_scores(generator, goal, two, chunk_rows)
     check_fitted(problem, prior)
     if method.needs_gradient:
-        check_gradients(generator, goal, two, chunk_rows)
-    return Prepared(goal, noise, z, fingerprint, form)
+        check_gradients(generator, seen, two, chunk_rows)
+    return Prepared(seen.goal, noise, z, seen.score, Form(tuple(seen.output.shape[1:]), seen.score.loss.dtype))
 
 
-def check_scores(
-    generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None
-) -> tuple[Goal, Score, Form]:
+class Seen(NamedTuple):
+    """What a look at two latents has shown.
+
+    Attributes:
+        goal: What should come out, on the output's device and in its floating dtype.
+        output: ``(2, *O)``, what the latents decode to.
+        score: ``(2,)``, what the goal says of them.
+    """
+
+    goal: Goal
+    output: Tensor
+    score: Score
+
+
+def check_scores(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> Seen:
     """Decode two latents ``(2, *S)`` and see that the goal can score them, before a run.
 
     Args:
@@ -87,7 +99,7 @@ def check_scores(
         chunk_rows: The most rows to decode at once.
 
     Returns:
-        The goal on the output's device and in its floating dtype, the two scores, and what these are like.
+        What was seen.
     """
     with torch.no_grad():
         early = goal.to(z.device, generator.dtype)
@@ -106,7 +118,7 @@ def check_scores(
                 require_target(f"{term.name}.{name}", term.counted(name), output, declared)
         goal.limit.validate(output, z)
         score = Score.of(*Chunks(chunk_rows).run(lambda rows: _scored(two, output, z, rows), len(z)))
-        return goal, score, Form(tuple(output.shape[1:]), score.loss.dtype)
+        return Seen(goal, output, score)
 
 
 def _scored(goal: Goal, output: Tensor, z: Tensor, rows: slice) -> tuple[Tensor, ...]:
@@ -140,20 +152,18 @@ def check_fitted(problem: Problem, drawn: Prior) -> None:
         require_fitted_to(what, prior, problem.generator)
 
 
-def check_gradients(generator: Generator, goal: Goal, z: Tensor, chunk_rows: int | None = None) -> None:
+def check_gradients(generator: Generator, seen: Seen, z: Tensor, chunk_rows: int | None = None) -> None:
     """Take one gradient at two latents ``(2, *S)`` and see that it reaches them, before a run.
 
     What reads codes must give for codes written as one-hot vectors what it gives for codes: methods that follow
     gradients hand it such, and a goal that is blind to the difference would never be reached.
     """
-    problem = torch.tensor([0, goal.problems - 1], device=z.device)
-    two = goal.select(problem)
+    two = seen.goal.select(torch.tensor([0, seen.goal.problems - 1], device=z.device))
     objective = Objective(generator, two, Run(chunk_rows=chunk_rows), Ledger(2, device=z.device))
-    if isinstance(generator.space, Discrete) and goal.reads_latent:
-        with torch.no_grad():
-            output = _decoded(generator, z, chunk_rows) if goal.reads_output else z
-        _check_soft(generator, generator.space, two, z, output)
-    _check_terms_differentiate(two, _decoded(generator, z, chunk_rows) if two.reads_output else z, z, chunk_rows)
+    if isinstance(generator.space, Discrete) and two.reads_latent:
+        _check_soft(generator, generator.space, two, z, seen.output)
+    if seen.output.is_floating_point():
+        _check_terms_differentiate(two, seen.output, z, chunk_rows)
     try:
         if isinstance(generator.space, Discrete):
             objective.linearise(z)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count, require_path
+from latentsearch._warnings import warn
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.melodies.alphabet import HOLD, STEPS_PER_BAR, canonical
 from latentsearch.melodies.midi import read_midi
@@ -74,7 +74,7 @@ def _melodies(paths: list[Path]) -> Iterator[Tensor]:
             left_out.append(str(error))
     if left_out:
         message = f"{len(left_out)} of {len(paths)} files gave no melodies; the first: {left_out[0]}"
-        warnings.warn(message, MidiWarning, stacklevel=3)
+        warn(message, MidiWarning)
 
 
 def _windows(melody: Tensor, bars: int, stride: int) -> Iterator[Tensor]:
