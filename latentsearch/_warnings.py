@@ -6,12 +6,15 @@ import os
 import sys
 import warnings
 
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+import torch
+
+# The package, and torch, whose decorators stand between it and the caller.
+_INSIDE = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, torch.__file__))
 
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the first line that is outside of the package."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -23,7 +23,7 @@ _BASIN, _A_POSITION = 200, 3
 _MANY, _A_POSITION_OF_MANY = 128, 10  # grids of more positions get so many a position, in steps twice as long
 # The second relaxation has so many times the evaluations of the first; each later one twice those of the last.
 _LONGER = 6
-_WASTED = 0.25  # the most of a small budget that is left over
+_WASTED = 0.15  # the most of a small budget that is left over
 _STRETCHES = range(5, 16)  # steps between checks, of which some fill it better than others
 _PURSUED = 128  # the patience of sets of swaps; after it single swaps find more
 
