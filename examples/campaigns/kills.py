@@ -85,6 +85,8 @@ def _in_a_process(
             run = ls.Run(evaluations=60, checkpoint=checkpoint, checkpoint_every=1)
             searcher.search(generator, goal, seed=seed, run=run).save(found)
             status = 0
+        except ls.InvalidArgument:
+            pass  # it is refused
         except BaseException:
             traceback.print_exc()
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ def methods(steps: int) -> dict[str, tuple[ls.Searcher, ls.Generator]]:
     grids, line = codes(), vectors()
     return {
         "random": (ls.RandomSearch(batch=1), line),
-        "gradient": (ls.GradientSearch(tolerance=0.0), line),
+        "gradient": (ls.GradientSearch(partial(torch.optim.SGD, lr=1e-5), tolerance=0.0), line),
         "langevin": (ls.LangevinSearch(steps=2 * steps), line),
         "cmaes": (ls.CMAESSearch(population=4), line),
         "evolution": (ls.EvolutionSearch(population=4, children=3), grids),
