@@ -17,7 +17,7 @@ from latentsearch.noise import Noise, mix_
 def lookup(codebook: Tensor, z: Tensor) -> Tensor:
     """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to embeddings ``(N, *S, D)``."""
     if z.is_floating_point():
-        return z @ codebook if codebook.ndim == 2 else (z[..., None, :] @ codebook)[..., 0, :]
+        return z @ _of_rows(codebook) if _serves_rows(codebook) else (z[..., None, :] @ codebook)[..., 0, :]
     positions = torch.arange(math.prod(z.shape[1:]), device=z.device).view(z.shape[1:])
     return lookup_at(codebook, z, positions.expand_as(z), z.shape[1:])
 
@@ -26,12 +26,25 @@ def lookup_at(codebook: Tensor, codes: Tensor, positions: Tensor, shape: tuple[i
     """Embeddings ``(..., D)`` of codes ``(...)`` at positions ``(...)`` of the flattened grid of a shape."""
     if codebook.ndim == 2:
         return F.embedding(codes, codebook)
-    return codebook.expand(*shape, *codebook.shape[-2:]).flatten(0, -3)[positions, codes]
+    # Not of an expanded codebook, which would hold each that serves several positions as often.
+    own = [positions // math.prod(shape[axis + 1 :]) % side for axis, side in enumerate(shape)]
+    held = codebook.shape[:-2]
+    index = [at if books > 1 else torch.zeros_like(at) for at, books in zip(own, held, strict=True)]
+    return codebook[tuple([*index, codes])]
 
 
 def products(codebook: Tensor, v: Tensor) -> Tensor:
     """Inner products of ``(N, *S, D)`` with every code: ``(N, *S, K)``."""
-    return v @ codebook.mT if codebook.ndim == 2 else (codebook @ v[..., None])[..., 0]
+    return v @ _of_rows(codebook).mT if _serves_rows(codebook) else (codebook @ v[..., None])[..., 0]
+
+
+def _serves_rows(codebook: Tensor) -> bool:
+    """Whether one codebook serves all positions along the grid's last axis: then products need no copies of it."""
+    return codebook.ndim == 2 or codebook.shape[-3] == 1
+
+
+def _of_rows(codebook: Tensor) -> Tensor:
+    return codebook if codebook.ndim == 2 else codebook[..., 0, :, :]
 
 
 def excess(codebook: Tensor, e: Tensor) -> Tensor:

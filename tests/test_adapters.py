@@ -309,6 +309,52 @@ def test_codes_beyond_a_smaller_codebook_are_its_last() -> None:
     assert torch.equal(generator.decode(joined), generator.decode(z))
 
 
+def test_grids_that_are_alike_hold_their_codebooks_once() -> None:
+    net, books = nn.Conv1d(3, 1, 3, padding=1).eval(), [book(5, 3), book(5, 3) + 1]
+    alike = ls.CodebookGenerator(lambda *e: net(sum(e)), books, [(6,), (6,)])
+    assert alike.space.shape == (2, 6) and alike.codebook.numel() == 2 * 5 * 3
+    z = alike.prior.sample(Noise.from_seed(0, 3))
+    expected = net((books[0][z[:, 0]] + books[1][z[:, 1]]).mT)
+    assert torch.allclose(alike.decode(z), expected, atol=1e-6)
+    assert torch.allclose(alike.decode(alike.space.one_hot(z, torch.float32)), expected, atol=1e-6)
+    assert [part.shape for part in alike.split(z)] == [(3, 6), (3, 6)]
+    result = ls.CoordinateSearch(batch=4).search(alike, ls.Matches(expected[:1]), seed=0, run=ls.Run(evaluations=100))
+    assert torch.equal(result.output, alike.decode(result.latent))
+    # One tensor of all codebooks is the same.
+    stacked = ls.CodebookGenerator(lambda *e: net(sum(e)), torch.stack(books), [(6,), (6,)])
+    assert torch.equal(stacked.decode(z), alike.decode(z))
+
+
+def test_codes_that_some_grid_never_used() -> None:
+    net, books = nn.Conv1d(3, 1, 3, padding=1).eval(), [book(5, 3), book(5, 3) + 1]
+    books[1][2] = torch.nan
+    used = [None, books[1].isfinite().all(-1)]
+    alike = ls.CodebookGenerator(lambda *e: net(sum(e)), books, [(6,), (6,)], used=used)
+    z = alike.canonical(torch.full((1, 2, 6), 2))
+    assert (z[:, 0] == 2).all() and (z[:, 1] != 2).all() and alike.decode(z).isfinite().all()
+    with pytest.raises(InvalidArgument, match=r"NaN or infinity in 1 codes.*used=codebook.isfinite"):
+        ls.CodebookGenerator(lambda *e: net(sum(e)), books, [(6,), (6,)])
+
+
+@pytest.mark.parametrize(
+    ("codebook", "shape", "message"),
+    [
+        ((4, 5, 3), (12,), r"expected \(12, K, D\), one codebook a position, or \(K, D\) for all; shape=\(4,\)"),
+        ((8, 8, 5, 3), (7, 7), r"expected \(7, 7, K, D\)"),
+        ((1, 5, 3), (4,), r"codebook\[0\] is one for all positions"),
+    ],
+)
+def test_codebooks_of_other_positions_are_refused(codebook, shape, message) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ls.CodebookGenerator(nn.Flatten(), torch.randn(codebook), shape)
+
+
+def test_a_projection_with_a_bias_is_not_summed() -> None:
+    net, out = nn.Conv1d(2, 1, 3, padding=1).eval(), nn.Linear(3, 2).eval()
+    with pytest.raises(InvalidArgument, match=r"a bias, of 2 grids .*decoder=lambda \*e: net\(project\(sum\(e\)\)\)"):
+        ls.CodebookGenerator(lambda *e: net(sum(e)), book(2, 5, 3), [(6,), (6,)], project=out)
+
+
 @pytest.mark.parametrize("as_codes", [True, False], ids=["codes", "embeddings"])
 def test_several_grids_encode_to_a_list(as_codes: bool) -> None:
     books = [book(3, 2), book(5, 4, seed=1)]

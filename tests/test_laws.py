@@ -105,6 +105,7 @@ def codebook_generators(dtype: torch.dtype) -> Iterator[ls.CodebookGenerator]:
     yield ls.CodebookGenerator(channels_first, book(6, 2), (4, 4), project=frozen(dtype, nn.Linear(2, 3)))
     yield ls.CodebookGenerator(two_levels, [book(5, 3), book(7, 2)], [(2, 2), (4, 4)])
     yield ls.CodebookGenerator(lambda *e: channels_first(sum(e)), [book(5, 3), book(7, 3)], [(4, 4), (4, 4)])
+    yield ls.CodebookGenerator(lambda *e: channels_first(sum(e)), book(2, 5, 3), [(4, 4), (4, 4)])
     yield ls.wrap(models.VQVAE(IMAGE, codebook_size=6, width=3, channels=8, residual_blocks=1).to(dtype).eval())
 
 

@@ -126,7 +126,7 @@ def _tried(searcher: ls.Searcher, fault: str, where: str, kind: str, at: int) ->
     # A fault in the last decode, of the answer, spoils its score, and not the latent, which has one of its own; and
     # what was scored in half precision once has another score when it is scored again.
     held = float(result.candidates.score.loss.min())
-    kept = held <= best[0] * (1 + 1e-2) + 1e-6
+    kept = best[0] == torch.inf or held <= best[0] * (1 + 1e-2) + 1e-6
     return ("kept in a result" if kept else "lost"), f"{held} for {best[0]}"
 
 

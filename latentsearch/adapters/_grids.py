@@ -19,12 +19,21 @@ from latentsearch.spaces import Discrete
 
 @dataclass(frozen=True)
 class Grid:
-    """One grid of the latent: where its positions and its columns are, and how large its codebook is."""
+    """One grid of the latent.
+
+    Attributes:
+        shape: Of the grid.
+        start: Where its positions begin.
+        size: Of its codebook.
+        width: Of its codes.
+        book: Which of the joined codebooks is its own.
+    """
 
     shape: tuple[int, ...]
     start: int
     size: int
     width: int
+    book: int = 0
 
     @property
     def positions(self) -> int:
@@ -148,18 +157,23 @@ def joined(
 ) -> tuple[Tensor, Tensor | None, list[Grid]]:
     """One codebook for all grids, the code that each of its codes stands for, and where each grid is.
 
-    The codes are ``(K,)``, or ``(P, K)`` where positions differ; None where each stands for itself.
+    The codebook is ``(K, D)`` of one grid, ``(Q, 1, K, D)`` of several that are alike, which are rows of the latent
+    then, and else ``(P, K, D)``. The codes are ``(K,)``, or ``(P, K)`` where positions differ; None where each stands
+    for itself.
     """
+    kinds = {(shape, tuple(book.shape)) for shape, book in zip(shapes, codebooks, strict=True)}
+    alike = len(codebooks) > 1 and len(kinds) == 1
     grids, start = [], 0
-    for book, shape in zip(codebooks, shapes, strict=True):
-        grids.append(Grid(shape, start, book.shape[-2], book.shape[-1]))
+    for number, (book, shape) in enumerate(zip(codebooks, shapes, strict=True)):
+        grids.append(Grid(shape, start, book.shape[-2], book.shape[-1], number if alike else start))
         start += grids[-1].positions
     aliases = [stand_ins(*pair) for pair in zip(codebooks, masks, strict=True)]
-    if len(codebooks) == 1:
-        book, alias = codebooks[0], aliases[0]
-        if not bool(masks[0].all()):
-            book = book.gather(-2, alias[..., None].expand_as(book))
-        alias = alias.flatten(0, -2) if alias.ndim > 1 else alias
+    if len(codebooks) == 1 or alike:
+        books = [_gathered(*parts) for parts in zip(codebooks, masks, aliases, strict=True)]
+        book = torch.stack(books)[:, None] if alike else books[0]
+        alias = aliases[0].flatten(0, -2) if aliases[0].ndim > 1 else aliases[0]
+        if alike:
+            alias = torch.cat([own.expand(grid.positions, -1) for own, grid in zip(aliases, grids, strict=True)])
     else:
         filled = [
             _filled_up(*parts, max(g.size for g in grids), max(g.width for g in grids))
@@ -168,6 +182,11 @@ def joined(
         book, alias = (torch.cat(parts) for parts in zip(*filled, strict=True))
     itself = bool((alias == torch.arange(alias.shape[-1], device=alias.device)).all())
     return book, None if itself else alias, grids
+
+
+def _gathered(book: Tensor, mask: Tensor, alias: Tensor) -> Tensor:
+    """The codebook with the vectors of those that codes stand for."""
+    return book if bool(mask.all()) else book.gather(-2, alias[..., None].expand_as(book))
 
 
 def _filled_up(book: Tensor, alias: Tensor, grid: Grid, size: int, width: int) -> tuple[Tensor, Tensor]:

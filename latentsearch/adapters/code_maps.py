@@ -140,7 +140,8 @@ class Quantiles:
     def shape(self, space: Discrete) -> tuple[int, ...]:
         """S."""
         size, shape = self.order.shape[-1], tuple(self.order.shape[:-1])
-        if size != space.codebook_size or shape not in ((), space.shape):
+        fits = not shape or torch.broadcast_shapes(shape, space.shape) == space.shape
+        if size != space.codebook_size or not fits:
             expected = f"({space.codebook_size},), or ({', '.join(map(str, (*space.shape, space.codebook_size)))})"
             raise InvalidArgument("Quantiles.order", got=describe(self.order), expected=expected)
         return space.shape

@@ -34,10 +34,11 @@ class CodebookGenerator:
     ``check=False``, a few grids are decoded at once, and what is wrong is named.
 
     **Several grids as one.** VQ-VAE-2 has a grid a level, a residual VQ one a stage: give lists of
-    codebooks and shapes. The latent is then one flat grid of all their positions, the decoder
-    gets one embedding a grid, ``decoder(e_1, e_2, ...)``, and ``split`` takes a latent apart. A
-    residual VQ sums: ``decoder=lambda *e: net(sum(e))``. A smaller codebook is filled up with
-    copies of its last code, which stand for it as an unused code does for another.
+    codebooks and shapes. The latent is then one grid of all their positions, ``(P,)``, or ``(Q, P)`` of Q grids that
+    are alike in shape and codebook; the decoder gets one embedding a grid, ``decoder(e_1, e_2, ...)``, and ``split``
+    takes a latent apart. A residual VQ sums: ``decoder=lambda *e: net(sum(e))``. A smaller codebook is filled up with
+    copies of its last code, which stand for it as an unused code does for another. Codebooks are held once a grid
+    where these are alike, and once a position else.
 
     **Codes never used in training** have arbitrary embeddings, at which the decoder was never
     trained, and a search exploits them. With ``used`` each of them gets the embedding of the
@@ -125,12 +126,18 @@ class CodebookGenerator:
         masks = checked_masks(used, codebooks, self.several)
         check_finite(codebooks, masks)
         book, self._alias, self._grids = joined(codebooks, masks, shapes)
-        positions = sum(grid.positions for grid in self._grids)
-        self.space = Discrete((positions,) if self.several else shapes[0], book.shape[-2])
+        self.space = Discrete(self._latent_shape(book), book.shape[-2])
         self._native = book.dtype
         # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
         self.dtype = torch.promote_types(self._native, torch.float32)
         self.codebook = book.to(self.dtype)
+
+    def _latent_shape(self, book: Tensor) -> tuple[int, ...]:
+        """Of one grid its own; of several that are alike ``(Q, positions)``; else all positions."""
+        if not self.several:
+            return self._grids[0].shape
+        positions = [grid.positions for grid in self._grids]
+        return (len(positions), positions[0]) if book.ndim == 4 else (sum(positions),)
 
     def _check(self) -> None:
         self._check_home()
@@ -211,7 +218,7 @@ class CodebookGenerator:
                 "CodebookGenerator.encode", got=f"{len(parts)} grids", expected=f"{len(self._grids)}, one a codebook"
             )
         codes = [self._codes(part, grid) for part, grid in zip(parts, self._grids, strict=True)]
-        z = torch.cat([code.flatten(1) for code in codes], 1) if self.several else codes[0]
+        z = torch.cat([code.flatten(1) for code in codes], 1).view(-1, *self.space.shape) if self.several else codes[0]
         if self._alias is not None:
             self.space.check("CodebookGenerator.encode", z)
         return self.canonical(z)
@@ -235,7 +242,7 @@ class CodebookGenerator:
     # -- between latents and the decoder -----------------------------------------------------------
 
     def _split_embedding(self, e: Tensor) -> list[Tensor]:
-        parts = e.split([grid.positions for grid in self._grids], 1)
+        parts = e.flatten(1, -2).split([grid.positions for grid in self._grids], 1)
         return [part[..., : grid.width].unflatten(1, grid.shape) for part, grid in zip(parts, self._grids, strict=True)]
 
     def _laid_out(self, e: Tensor) -> Tensor:
@@ -247,7 +254,7 @@ class CodebookGenerator:
             return found.long()
         e = (found.movedim(1, -1) if self.layout == "channels_first" else found).to(self.dtype)
         several = len(self._grids) > 1
-        book = self.codebook.flatten(0, -3)[grid.start] if several else self.codebook
+        book = self.codebook.flatten(0, -3)[grid.book] if several else self.codebook
         if tuple(e.shape[1:]) != (*grid.shape, grid.width):
             raise InvalidArgument(
                 "CodebookGenerator.encode",

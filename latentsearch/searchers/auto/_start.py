@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
 from latentsearch.constraints import Matches
-from latentsearch.errors import Unsupported
+from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.problem import Problem
 from latentsearch.protocols import AutoEncoder
+
+_log = logging.getLogger("latentsearch")
 
 
 @torch.no_grad()
@@ -28,3 +32,7 @@ def encoded_start(problem: Problem) -> Tensor | None:
         return generator.encode(term.target.to(generator.device, generator.dtype))
     except Unsupported:
         return None  # it was wrapped without an encoder
+    except InvalidArgument as error:
+        # A target of another shape is named by the check of the goal, which is to come.
+        _log.warning("the target has no encoding, and the search starts at a draw of the prior: %s", error)
+        return None
