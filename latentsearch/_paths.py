@@ -16,7 +16,7 @@ def outputs_between(generator: Generator, starts: Tensor, ends: Tensor, steps: i
     Continuous latents go along a line. Codes go along the line of their embeddings, which the decoder takes although
     no code is there; those without embeddings are replaced in order, the first share of them at each step.
     """
-    shares = torch.linspace(0, 1, steps)
+    shares = torch.linspace(0, 1, steps, dtype=torch.float32)
     if isinstance(generator.space, Continuous):
         return torch.stack([generator.decode(starts + float(t) * (ends - starts)) for t in shares])
     if isinstance(generator, EmbeddingGenerator):

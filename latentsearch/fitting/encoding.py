@@ -69,7 +69,7 @@ def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
 
 def _guessed(generator: Generator, latents: Tensor) -> Tensor:
     if not isinstance(generator.space, Continuous):
-        return torch.zeros(())
+        return torch.zeros((), dtype=torch.float32)
     # A dimension in which all latents are the same has no scale of its own.
     spread = latents.std(0)
     return _OF_ALL * torch.where(spread > 0, spread, 1.0)

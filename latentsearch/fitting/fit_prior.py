@@ -181,7 +181,7 @@ def _encoded(generator: Generator, images: Tensor) -> Tensor:
 def _residuals(generator: Generator, images: Tensor, latents: Tensor) -> Tensor:
     """``(n, *O)``: how far the decoder is off, of some images; nothing where there are only latents."""
     if are_latents(generator, images):
-        return torch.zeros(0, device=generator.device)
+        return torch.zeros(0, dtype=generator.dtype, device=generator.device)
     count = max(_RESIDUALS // images[0].numel(), _LEAST_IMAGES)
     decoded = generator.decode(latents[:count])
     return decoded - images[:count].to(decoded)

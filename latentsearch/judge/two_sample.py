@@ -92,7 +92,7 @@ def critic_auc(a: Tensor, b: Tensor, seed: int = 0, *, folds: int = 5) -> float:
     half = logit.shape[1] // 2
     one, other = logit[:, :half, None], logit[:, None, half:]
     # Ties, as where a network says the same of all, are half right.
-    return float(((other > one).double() + 0.5 * (other == one)).mean())
+    return float(((other > one).double() + 0.5 * (other == one).double()).mean())
 
 
 def _read(what: str, a: Tensor, b: Tensor, seed: int, folds: int) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,7 @@ class HistogramPrior:
         space = Discrete(tuple(codes.shape[1:]), codebook_size)
         space.check("HistogramPrior.codes", codes)
         flat = codes.flatten(1).T
-        counts = torch.zeros(len(flat), codebook_size, device=codes.device)
+        counts = torch.zeros(len(flat), codebook_size, dtype=torch.float32, device=codes.device)
         counts.scatter_add_(1, flat, torch.ones_like(flat, dtype=counts.dtype))
         return cls((counts + smoothing).log().view(*space.shape, codebook_size))
 

@@ -106,7 +106,7 @@ class MaskedDiffusion(CodeNetwork):
         rows, positions = len(z), self.space.positions
         # Low-discrepancy: the numbers of hidden codes are spread evenly over a batch.
         start = noise.uniform(1)[0]
-        spread = (torch.arange(rows, device=z.device) / rows + start) % 1
+        spread = (torch.arange(rows, dtype=torch.float32, device=z.device) / rows + start) % 1
         hidden = 1 + (positions * spread).long().clamp(max=positions - 1)
         rank = noise.fold(1).split(rows).uniform(positions).argsort(1).argsort(1)
         known = (rank >= hidden[:, None]).view_as(z)
