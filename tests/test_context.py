@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import latentsearch as ls
+from examples.campaigns import precision, problems
 from latentsearch import judge, training
 from latentsearch.errors import InvalidArgument
 from latentsearch.testing import toys
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from examples.campaigns import precision, problems
 
 CONTEXTS = [name for name in precision.CONTEXTS if name != "plain"]
 # One of each kind of method, and goals that ask for all that a goal can.

@@ -71,7 +71,7 @@ class ColouredSearch(IterativeSearcher):
     and nothing can cycle.
 
     A row is STALLED after ``patience`` steps that changed nothing. It is never OPTIMAL, since
-    estimates prove nothing: ``Then(ColouredSearch(), CoordinateSearch())`` goes on to a proof.
+    estimates prove nothing: ``Then(ColouredSearch(), CoordinateSearch())`` goes on to OPTIMAL.
 
     Attributes:
         spacing: Cells from one position to the next of its colour, along every axis; 2 is faster from random
