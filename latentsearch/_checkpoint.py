@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,10 @@ _HEADER, _CHECKSUM = "latentsearch", "sha256"
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a file whole or not at all: a temporary file beside it, then an atomic rename."""
     # What a link leads to is written, and the link stays.
-    path = require_file_path("path", path).resolve()
+    path = require_file_path("path", path, "result.safetensors").resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of this process: another one may write to the same path.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Of this process and thread: others may write to the same path.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     # clone: safetensors refuses tensors that share storage, and views would drag their base along.
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(header)

@@ -106,6 +106,13 @@ def require_numbers(name: str, value: object) -> None:
         raise InvalidArgument(name, got=repr(value), expected="a number, or one a problem")
 
 
+def require_made(name: str, value: object, expected: str) -> None:
+    """Raise unless an argument is a function or a module, and not the class of one."""
+    if isinstance(value, type):
+        raise InvalidArgument(name, got=in_short(value), expected=expected, hint=f"make one: {value.__name__}(...)")
+    require_function(name, value, expected)
+
+
 def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless a setting is one of a few."""
     if value not in choices:
@@ -210,6 +217,7 @@ def require_file_path(what: str, path: object, example: str = "report.html", *, 
     """
     expected = "a path of a file"
     found = require_path(what, path, expected)
+    _require_sane(what, found)
     if found.is_dir():
         hint = f"name a file in it, such as {found / example}"
         raise InvalidArgument(what, got=f"the folder {str(found)!r}", expected=expected, hint=hint)
@@ -224,6 +232,14 @@ def require_file_path(what: str, path: object, example: str = "report.html", *, 
         expected, hint = f"a file that ends in {' or '.join(kinds)}", f"such as {found.with_suffix(kinds[0])}"
         raise InvalidArgument(what, got=str(found), expected=expected, hint=hint)
     return found
+
+
+def _require_sane(what: str, found: Path) -> None:
+    """Raise if a path is none that a disk takes, as one whose name is too long is."""
+    try:
+        found.exists()
+    except OSError as error:
+        raise InvalidArgument(what, got=f"{found} ({error.strerror})", expected="a path that can be written") from error
 
 
 def require_existing_file(what: str, path: object) -> Path:
@@ -242,4 +258,7 @@ def require_path(what: str, path: object, expected: str) -> Path:
         raise InvalidArgument(what, got=in_short(path), expected=expected)
     if not os.fspath(path):
         raise InvalidArgument(what, got="an empty path", expected=expected)
+    if str(os.fspath(path)).endswith(os.sep):
+        got, hint = f"{os.fspath(path)}, which names a folder", "leave the last stroke out, or name a file in it"
+        raise InvalidArgument(what, got=got, expected=expected, hint=hint)
     return Path(path).expanduser()

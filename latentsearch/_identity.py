@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import os
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 _DEPTH = 12  # deeper than any settings nest; an object that refers to itself stops here
 _NUMBERS = (bool, int, float, complex, str, bytes, Tensor, np.ndarray)
 _PLAIN = (*_NUMBERS, tuple, list, dict, set, frozenset, functools.partial)
+_OTHERS = ("builtins", "torch", "numpy", "latentsearch", "typing", "abc")  # whose classes are the same by name
 _INTERNAL = frozenset(vars(nn.Module()))  # what torch itself keeps in every module: weights, hooks, the mode
 
 Weights = Tensor | nn.Module
@@ -83,11 +84,25 @@ def describe_settings(value: Any, depth: int = _DEPTH, weights: Describer = by_c
             return f"{inner(value.__self__)}.{value.__name__}"
         case types.FunctionType():
             names = inspect.getclosurevars(value)
-            # What it reads of its module: numbers and the like, such as a learning rate. Functions go by their names.
-            read = {name: held for name, held in names.globals.items() if isinstance(held, _PLAIN)}
+            # What it reads of its module, such as a learning rate, one level deep: others are the same by name.
+            read = {name: _global(held, weights) for name, held in names.globals.items()}
             held = [names.nonlocals, read, value.__defaults__, value.__kwdefaults__]
             return f"{value.__module__}.{value.__qualname__}:{inner(value.__code__)}{inner(held)}"
     return f"{type(value).__qualname__}{inner(_attributes(value))}"
+
+
+def _global(held: Any, weights: Describer) -> str:
+    """What a function reads of its module: numbers, what objects and classes hold, and what functions do."""
+    if isinstance(held, types.FunctionType):
+        return describe_settings(held.__code__, 3, weights)
+    if isinstance(held, type):
+        return describe_settings(_plain(vars(held)), 2, weights)
+    return "" if isinstance(held, types.ModuleType) else describe_settings(held, 4, weights)
+
+
+def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers and the like among attributes."""
+    return {name: value for name, value in held.items() if isinstance(value, _PLAIN) and not name.startswith("__")}
 
 
 def describe_structure(model: nn.Module) -> str:
@@ -140,6 +155,10 @@ def _attributes(value: object) -> dict[str, Any]:
                 # Names that are private to their class are kept under another.
                 own = f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") else name
                 held[name] = getattr(value, own, None)
+    # A class of the user's may keep settings for all of its objects.
+    for kind in type(value).__mro__:
+        if kind.__module__.split(".")[0] not in _OTHERS:
+            held = _plain(vars(kind)) | held
     return held | getattr(value, "__dict__", {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from latentsearch.errors import InvalidArgument, describe
 from latentsearch.protocols import Generator
 from latentsearch.spaces import Continuous
 
+_log = logging.getLogger("latentsearch")
+
+_FAR = 0.5  # of the range: how far beyond it noise takes no target
 _SLACK = 0.1  # of the range: how far beyond it decoders overshoot
 _BYTES = 50  # what goes beyond, up to 255, was bytes
 _MOST = 1 << 16  # elements that are looked at for a range
@@ -106,6 +110,9 @@ def require_target(what: str, target: Tensor, outputs: Tensor, declared: tuple[f
     found, own = bulk_of(target), bulk_of(outputs)
     if declared is not None:
         hint = transform("target", found, Span(*declared), known=True)
+        beyond = max(declared[0] - found.low, found.high - declared[1])
+        if not hint and beyond > _FAR * (declared[1] - declared[0]):
+            _log.warning("%s has values in %s, far beyond the outputs' range %s", what, found, Span(*declared))
     else:
         of_bytes = found.low >= 0 and _BYTES < found.high <= 255 and max(-own.low, own.high) < 2
         hint = transform("target", found, own, known=False) if of_bytes else ""
@@ -145,7 +152,6 @@ _SHORT = {
     (_UNIT, _SIGNED): "2 * {} - 1",
     (_UNIT, _BYTE): "{} * 255",
     (_UNIT, _CENTRED): "{} - 0.5",
-    (_CENTRED, _UNIT): "{} + 0.5",
     (_SIGNED, _CENTRED): "{} / 2",
     (_CENTRED, _SIGNED): "2 * {}",
 }
@@ -161,6 +167,8 @@ def transform(name: str, found: Span, wanted: Span, *, known: bool) -> str:
         return ""  # so do many images lie that are in no such range
     if source is None or target is None or source == target:
         return ""
+    if source is _CENTRED and target is _UNIT:
+        return f"({name} + 1) / 2 if it is kept in [-1, 1], {name} + 0.5 if in [-0.5, 0.5]"
     if (source, target) in _SHORT:
         return _SHORT[source, target].format(name)
     scale = (target.high - target.low) / (source.high - source.low)

@@ -28,6 +28,9 @@ def locked(what: str, path: str | os.PathLike[str] | None) -> Iterator[None]:
         return
     beside = _beside(path)
     held = _hold(what, path, beside)
+    # What was killed in the middle of writing left a part behind.
+    for part in beside.parent.glob(f"{beside.name.removesuffix('.lock')}.*.part"):
+        part.unlink(missing_ok=True)
     try:
         yield
     finally:
@@ -38,7 +41,8 @@ def locked(what: str, path: str | os.PathLike[str] | None) -> Iterator[None]:
 
 
 def _beside(path: str | os.PathLike[str]) -> Path:
-    path = Path(path).expanduser()
+    # What a link leads to is one file, whatever it is called.
+    path = Path(path).expanduser().resolve()
     return path.with_name(f".{path.name}.lock")
 
 

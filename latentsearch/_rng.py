@@ -28,6 +28,9 @@ class _Before:
             torch.cuda.set_rng_state_all(self.cards)
 
 
+# For those whose own draws come from the global state: two at once would draw from each other's.
+one_at_a_time = threading.RLock()
+
 # Of all who are within, in whatever thread, in the order in which they came.
 _within: list[_Before] = []
 _changing = threading.Lock()

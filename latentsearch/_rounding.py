@@ -44,6 +44,11 @@ def same_losses(a: Tensor, b: Tensor, atol: float = 1e-5) -> bool:
     return a.shape == b.shape and torch.allclose(a.to(b.dtype), b, rtol=rtol, atol=atol, equal_nan=True)
 
 
+def same_decoder(a: Tensor, b: Tensor) -> bool:
+    """Whether outputs of the same latents, on one machine, are of decoders with the same weights."""
+    return _close(a, b, root_mean_square=_tolerance(a, b, units=128, most=2e-5))
+
+
 def same_in_outline(a: Tensor, b: Tensor, amplitude: float) -> bool:
     """Whether means of parts of outputs ``(n, m)`` are the same, whatever device and precision they are from.
 

@@ -9,13 +9,13 @@ from enum import IntEnum
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from latentsearch import _checkpoint
-from latentsearch.errors import InvalidArgument
+from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.goal import Score
 
 if TYPE_CHECKING:
@@ -165,7 +165,15 @@ class SearchResult:
             BrokenFile: If the file is cut short, damaged or not there, or holds something else.
         """
         tensors, header = _checkpoint.load(path, kind="result", device=device)
+        try:
+            return SearchResult._of(tensors, header)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenFile(
+                f"{path} is no result that this package writes ({type(error).__name__}: {error})"
+            ) from error
 
+    @staticmethod
+    def _of(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> SearchResult:
         def score(name: str) -> Score:
             return Score(tensors[f"{name}.loss"], tensors[f"{name}.satisfied"])
 

@@ -18,7 +18,7 @@ from latentsearch.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback sees after each step; all tensors live on the search's device.
+    """What a callback sees after each step: copies, but for ``state``; all live on the search's device.
 
     Attributes:
         number: Steps taken so far, this one included.

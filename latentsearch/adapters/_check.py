@@ -34,6 +34,12 @@ def home_of(function: object) -> tuple[torch.device, torch.dtype] | None:
     return None
 
 
+def dtype_of(function: object, default: torch.dtype) -> torch.dtype:
+    """In which what is behind a function computes, as far as that can be seen."""
+    home = home_of(function)
+    return default if home is None else home[1]
+
+
 _ON_META = "its weights are on meta: load them first, or say device= where an offloaded model runs"
 
 
@@ -129,7 +135,7 @@ def _decoded(name: str, generator: Generator, watch: Watch, z: Tensor) -> Tensor
         raise InvalidArgument(
             f"{name}.decoder",
             got=f"{describe(output)} for {len(z)} latents",
-            expected=f"floating outputs ({len(z)}, *O)",
+            expected=f"floating outputs ({len(z)}, *O), with an axis beside that of rows at least",
         )
     if output.device != z.device:
         raise InvalidArgument(

@@ -83,13 +83,19 @@ def checked_grids(
                 "CodebookGenerator.codebook",
                 got=describe(book),
                 expected=f"({listed(grid)}, K, D), one codebook a position, or (K, D) for all",
-                hint=_one_for_all(book) or f"shape={tuple(book.shape[:-2])}, if that is the grid",
+                hint=_one_for_all(book) or _grids_or_shape(book, grid),
             )
     return codebooks, shapes
 
 
 def _are_shapes(shape: object) -> bool:
     return isinstance(shape, (list, tuple)) and bool(shape) and all(isinstance(grid, (list, tuple)) for grid in shape)
+
+
+def _grids_or_shape(book: Tensor, grid: tuple[int, ...]) -> str:
+    """What a codebook of other positions may be: of a grid of that shape, or of several grids."""
+    as_shape = f"shape={tuple(book.shape[:-2])}, if that is the grid"
+    return f"{as_shape}; shape=[{grid}] * {len(book)}, if each is that of a grid" if book.ndim == 3 else as_shape
 
 
 def _one_for_all(book: Tensor) -> str:
@@ -102,6 +108,8 @@ def _refuse_numbers(codebook: object) -> None:
     """Raise for a codebook written as lists of numbers."""
     if isinstance(codebook, (list, tuple)) and codebook and not hasattr(codebook[0], "shape"):
         got, hint = f"a list of {type(codebook[0]).__name__}s", "torch.tensor(codebook)"
+        if hasattr(codebook[0], "weight"):
+            hint = "[each.weight for each in codebook]"
         raise InvalidArgument(
             "CodebookGenerator.codebook", got=got, expected="a tensor (K, D), or a list of such", hint=hint
         )

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_flag, require_function
+from latentsearch._checks import require_flag, require_made
 from latentsearch._codes import canonical, lookup, lookup_at, nearest
 from latentsearch._context import ordinary, undisturbed
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.adapters._arguments import check_functions
-from latentsearch.adapters._check import check_generator, hint_on_meta, home_of
+from latentsearch.adapters._check import check_generator, dtype_of, hint_on_meta, home_of
 from latentsearch.adapters._door import encoded, entering, leaving
 from latentsearch.adapters._grids import Grid, check_finite, check_summed, checked_grids, joined, listed, projected
 from latentsearch.adapters._used import checked_masks
@@ -30,7 +30,7 @@ Layout = Literal["channels_first", "channels_last"]
 class CodebookGenerator:
     """Any decoder of embedded codes, with its codebook.
 
-    The decoder is used as it is: its weights are neither changed nor given gradients. Unless
+    The decoder is used as it is: its weights are not changed, and searches give them no gradients. Unless
     ``check=False``, a few grids are decoded at once, and what is wrong is named.
 
     **Several grids as one.** VQ-VAE-2 has a grid a level, a residual VQ one a stage: give lists of
@@ -98,7 +98,7 @@ class CodebookGenerator:
         check: bool = True,
     ) -> None:
         name = type(self).__name__
-        require_function(f"{name}.decoder", decoder, "a module or function of embeddings")
+        require_made(f"{name}.decoder", decoder, "a module or function of embeddings")
         check_functions(name, encode=encode, project=project, output_transform=output_transform)
         require_flag(f"{name}.check", check)
         if layout not in ("channels_first", "channels_last"):
@@ -153,7 +153,8 @@ class CodebookGenerator:
 
     def decode(self, z: Tensor) -> Tensor:
         """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes to outputs ``(N, *O)``."""
-        if not z.is_floating_point() and tuple(z.shape[1:]) != self.space.shape:
+        soft = (*self.space.shape, self.space.codebook_size)
+        if tuple(z.shape[1:]) != (soft if z.is_floating_point() else self.space.shape):
             self.space.check("CodebookGenerator.decode", z)
         try:
             e = self.embed(z)
@@ -211,7 +212,10 @@ class CodebookGenerator:
         """
         if self._encoder is None:
             raise Unsupported("CodebookGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        found = encoded("CodebookGenerator.encode", self._encoder, output, self._native)
+        found = encoded("CodebookGenerator.encode", self._encoder, output, dtype_of(self._encoder, self._native))
+        # Of grids that are alike one tensor has the codes of all.
+        if isinstance(found, Tensor) and self.several and tuple(found.shape[1:]) == self.space.shape:
+            found = [part.unflatten(1, grid.shape) for part, grid in zip(found.unbind(1), self._grids, strict=True)]
         parts = [found] if isinstance(found, Tensor) else list(found)
         if len(parts) != len(self._grids):
             raise InvalidArgument(
@@ -305,6 +309,11 @@ class CodebookGenerator:
 
     def _width_or_shape(self) -> str:
         """What the decoder may not like; of a grid of another size it would fail alike, so both are named."""
+        if self.several:
+            return (
+                "it gets one embedding a grid: decoder(e_1, e_2, ...); that of a residual quantiser sums them, "
+                "decoder=lambda *e: net(sum(e))"
+            )
         return (
             f"check that shape={tuple(self.space.shape)} is the grid's, that the codebook's width is what the decoder "
             "takes, or give project="

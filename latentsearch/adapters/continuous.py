@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentsearch._checks import require_flag, require_function
+from latentsearch._checks import require_flag, require_made
 from latentsearch._context import undisturbed
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.adapters._arguments import check_functions, known_device, known_dtype
-from latentsearch.adapters._check import check_frozen, check_generator, hint_on_meta, home_of
+from latentsearch.adapters._check import check_frozen, check_generator, dtype_of, hint_on_meta, home_of
 from latentsearch.adapters._door import encoded, entering, leaving, raised
 from latentsearch.adapters._moments import moments
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported
@@ -25,7 +25,7 @@ _RESHAPE = "check shape=, device= and dtype=, or wrap the decoder in a function 
 class ContinuousGenerator:
     """Any decoder of continuous latents: a VAE's, a GAN's generator, a flow.
 
-    The decoder is used as it is: its weights are neither changed nor given gradients. Unless
+    The decoder is used as it is: its weights are not changed, and searches give them no gradients. Unless
     ``check=False``, a few latents are decoded at once, and what is wrong is named.
 
     Args:
@@ -71,7 +71,7 @@ class ContinuousGenerator:
         check: bool = True,
     ) -> None:
         name = type(self).__name__
-        require_function(f"{name}.decoder", decoder, "a module or function from latents to outputs")
+        require_made(f"{name}.decoder", decoder, "a module or function from latents to outputs")
         check_functions(name, encode=encode, posterior=posterior, output_transform=output_transform)
         require_flag(f"{name}.check", check)
         self.space = Continuous(shape)
@@ -110,7 +110,10 @@ class ContinuousGenerator:
         """
         if self._encoder is None:
             raise Unsupported("ContinuousGenerator.encode", got="no encoder", expected="encode= on wrapping")
-        return raised(encoded("ContinuousGenerator.encode", self._encoder, output, self._native), self.dtype)
+        return raised(
+            encoded("ContinuousGenerator.encode", self._encoder, output, dtype_of(self._encoder, self._native)),
+            self.dtype,
+        )
 
     def posterior(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs ``(N, *O)`` to the mean and the standard deviation of q(z|x), ``(N, *S)`` each.
@@ -122,7 +125,7 @@ class ContinuousGenerator:
         if self._posterior is None:
             expected = "posterior= on wrapping"
             raise Unsupported("ContinuousGenerator.posterior", got="no posterior", expected=expected)
-        found: object = self._posterior(entering(output, self._native))
+        found: object = self._posterior(entering(output, dtype_of(self._posterior, self._native)))
         mean, deviation = moments("ContinuousGenerator.posterior", found, (len(output), *self.space.shape))
         return raised(mean, self.dtype), raised(deviation, self.dtype)
 

@@ -124,7 +124,9 @@ class Satisfies(Constraint):
                 f"Satisfies({self.name})",
                 got=describe(value) if isinstance(value, Tensor) else type(value).__name__,
                 expected=f"one value a row: shape ({rows},) for {rows} rows",
-                hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
+                hint="data of several problems go in targets=, which the function gets row by row"
+                if isinstance(value, Tensor) and value.ndim == 1
+                else "reduce over all dimensions but the first, for instance .flatten(1).mean(1); a rule for one "
                 "image becomes torch.tensor([rule(x) for x in batch])",
             )
         if not value.is_floating_point() and value.dtype != torch.bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -71,7 +71,7 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
     """
     require_flag("examine.progress", progress)
     start = time.perf_counter()
-    said = partial(print, file=sys.stderr, flush=True) if progress else _silent
+    said = _say if progress else _silent
     setting = Setting.of(generator, images, seed)
     said(f"examine: {len(setting.images)} images; what lies between latents, and what single elements do")
     parts = _parts(setting)
@@ -121,6 +121,12 @@ def examine(generator: Generator, images: Tensor, *, seed: int = 0, progress: bo
         seconds=time.perf_counter() - start,
         pictures=_pictures(setting, parts, known, best) if setting.images_drawn else {},
     )
+
+
+def _say(text: str) -> None:
+    """On stderr, if that is there: no examination ends for want of it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _silent(text: str) -> None:

@@ -118,4 +118,4 @@ def fit_critic(
 
 def _noise_of(spread: Tensor, noise: float) -> Tensor:
     """The scale of the noise: of codes, the share that is exchanged."""
-    return noise * spread if spread.ndim else torch.tensor(min(noise / 10, 1.0))
+    return noise * spread if spread.ndim else torch.tensor(min(noise / 10, 1.0), dtype=torch.float32)

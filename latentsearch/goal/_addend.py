@@ -78,7 +78,7 @@ class Addend(ABC):
     # A loss that is to be high has no least value, and a search would run away with it.
 
     def __neg__(self) -> Goal:
-        raise no_operator("-", "-1 * a makes a loss high, where it has a bound; else say what should come out instead")
+        raise no_operator("-a", "-1 * a makes a loss high, where it has a bound; else say what should come out instead")
 
     def __sub__(self, other: object) -> Goal:
         raise no_operator("-", "a + -1 * b makes b high, where it has a bound; else say what should come out instead")

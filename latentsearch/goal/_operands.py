@@ -31,7 +31,8 @@ def no_weight(other: object) -> Unsupported:
 
 def no_operator(sign: str, hint: str) -> Unsupported:
     """The error for an operator that goals have not."""
-    return Unsupported(f"a {sign} b", got="constraints", expected=_SUMS, hint=hint)
+    what = sign if len(sign) > 2 or sign.endswith("a") else f"a {sign} b"
+    return Unsupported(what, got="goals", expected="sums with weights, 2 * a + 0.5 * b", hint=hint)
 
 
 def _remedy(other: object) -> str:

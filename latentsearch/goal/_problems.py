@@ -45,6 +45,9 @@ def check_problems(parts: tuple[Part, ...]) -> None:
 def _check_held(part: Part) -> None:
     """Raise unless a part's tensors have one row a problem, or one for all."""
     for name in part.tensors:
+        if not hasattr(part, name):
+            got, expected = f"{name!r}, which it has not", "names of its attributes that hold one row a problem"
+            raise InvalidArgument(f"{part.name}.tensors", got=got, expected=expected)
         rows = len(getattr(part, name))
         if rows not in (1, part.problems):
             raise InvalidArgument(

@@ -32,7 +32,9 @@ def _require_values(what: str, values: object, rows: int, kind: str, good: Calla
             what,
             got=describe(values) if isinstance(values, Tensor) else type(values).__name__,
             expected=f"one {kind} value a row, shape ({rows},)",
-            hint="reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
+            hint="data of several problems are named in tensors, and problems says how many there are"
+            if isinstance(values, Tensor) and values.ndim == 1 and good(values)
+            else "reduce over all dimensions but the first, for instance .flatten(1).mean(1)",
         )
 
 

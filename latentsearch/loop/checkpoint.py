@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentsearch import _checkpoint
 from latentsearch._identity import describe_settings
-from latentsearch._rounding import same_losses
+from latentsearch._rounding import same_decoder, same_losses
 from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.loop.draws import drawn_from
@@ -39,6 +39,7 @@ class SavedSearch:
             "init": describe_settings(problem.init),
             "goal": describe_settings(loop.objective.per_problem),
             "precision": describe_settings((loop.settings.autocast, loop.settings.patches)),
+            "stop_when_satisfied": repr(loop.settings.stop_when_satisfied),
             "prior": describe_settings(_bare(drawn_from(problem, samples=loop.method.samples))),
         }
 
@@ -70,6 +71,7 @@ class SavedSearch:
         tensors |= {f"incumbents.{name}": tensor for name, tensor in loop.incumbents.tensors().items()}
         tensors |= {f"ledger.{name}": getattr(ledger, name) for name in _LEDGER}
         tensors["probe"] = loop.fingerprint.loss
+        tensors["probe.output"] = loop.probe
         header = {
             "kind": "search",
             "identity": self.identity,
@@ -108,10 +110,11 @@ class SavedSearch:
                 f"the checkpoint {self.path} is of another search: its {' and '.join(different)} {verb}. "
                 "Give this search a path of its own, or delete the file"
             )
-        if not same_losses(tensors["probe"], self.loop.fingerprint.loss, atol=1e-8):
+        same = same_decoder(tensors["probe.output"], self.loop.probe)
+        if not same or not same_losses(tensors["probe"], self.loop.fingerprint.loss, atol=1e-8):
             raise BrokenFile(
-                f"the checkpoint {self.path} is of another decoder: two latents that had losses "
-                f"{tensors['probe'].tolist()} now have {self.loop.fingerprint.loss.tolist()}. "
+                f"the checkpoint {self.path} is of another decoder: two latents decode to others than they did; "
+                f"they had losses {tensors['probe'].tolist()}, and have {self.loop.fingerprint.loss.tolist()}. "
                 "Give this search a path of its own, or delete the file"
             )
 

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from latentsearch._progress import Bar
+from latentsearch._rounding import same_losses
 from latentsearch._rows import flatten, map_rows
 from latentsearch.errors import SearchFailed
+from latentsearch.goal import Score
 from latentsearch.loop.checkpoint import SavedSearch
 from latentsearch.loop.draws import drawn_from
 from latentsearch.loop.incumbents import Best, Incumbents
@@ -49,7 +51,7 @@ class Loop:
         prepared = preflight(method, problem, run.chunk_rows)
         generator, goal, noise, z = problem.generator, prepared.goal, prepared.noise, prepared.z
         problems, restarts, device = goal.problems, method.restarts, generator.device
-        self.fingerprint = prepared.fingerprint
+        self.fingerprint, self.probe = prepared.fingerprint, prepared.probe
 
         self.method, self.settings, self.noise = method, run, noise
         self.limits = {name: run.limit(name, problems) for name in ("evaluations", "steps", "seconds")}
@@ -88,7 +90,12 @@ class Loop:
         except KeyboardInterrupt:
             self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
         except Exception as error:
+            self._save_whole()
             raise self._failure(error) from error
+        except BaseException:
+            # The program ends, as by sys.exit: what was found is in the file.
+            self._save_whole()
+            raise
         return self._handed_over()
 
     def _run(self) -> None:
@@ -115,10 +122,13 @@ class Loop:
         raise AssertionError  # the second time it returns or raises
 
     def _finish(self) -> SearchResult:
-        # Ctrl-C in the middle of a step leaves half a step behind: the last checkpoint is the one to keep.
+        self._save_whole()
+        return self._result()
+
+    def _save_whole(self) -> None:
+        """Save, but for half a step, as Ctrl-C may leave behind: the last checkpoint is the one to keep then."""
         if self.saved is not None and self.whole:
             self.saved.save_if_possible()
-        return self._result()
 
     def _loop(self) -> None:
         run, noise = self.settings, self.noise.fold(_STEP)
@@ -137,11 +147,10 @@ class Loop:
                 proposal = proposal._replace(latent=self.objective.canonical(proposal.latent))
             self._record(proposal)
             self.whole = True
-            step = self._describe(proposal)
             if self.bar.due:
-                alive = int(self.ledger.alive.sum())
-                self.bar.show(self._way_done(), loss=f"{float(step.best_loss.mean()):.5g}", rows=alive)
-            if any([bool(callback(step)) for callback in run.callbacks]):
+                loss, alive = float(self.incumbents.held.loss.mean()), int(self.ledger.alive.sum())
+                self.bar.show(self._way_done(), loss=f"{loss:.5g}", rows=alive)
+            if any([bool(callback(self._describe(proposal))) for callback in run.callbacks]):
                 self.ledger.end(self.ledger.alive, Status.INTERRUPTED)
                 return
             if self.saved is not None and self.number % run.checkpoint_every == 0:
@@ -214,18 +223,20 @@ class Loop:
     # -- what comes out --------------------------------------------------------------------------
 
     def _describe(self, proposal: Proposal | Draw | None) -> Step:
+        """What a callback sees: copies, so that it may do with them what it likes."""
         ledger, best = self.ledger, self.incumbents.held
+        score = None if proposal is None else proposal.score
         return Step(
             number=self.number,
             seconds=self.incumbents.course.seconds,
-            row=ledger.held,
+            row=ledger.held.clone(),
             problem=ledger.problem,
             alive=ledger.alive,
-            latent=None if proposal is None else proposal.latent,
-            loss=None if proposal is None or proposal.score is None else proposal.score.loss,
-            best_latent=best.latent,
-            best_loss=best.loss,
-            best_satisfied=best.satisfied,
+            latent=None if proposal is None else proposal.latent.clone(),
+            loss=None if score is None else score.loss.clone(),
+            best_latent=best.latent.clone(),
+            best_loss=best.loss.clone(),
+            best_satisfied=best.satisfied.clone(),
             state=self.state,
             restarts=self.method.restarts,
         )
@@ -234,6 +245,7 @@ class Loop:
         ledger = self.ledger
         winners, latent = self._answers()
         output, score, terms = self.objective.report(latent)
+        self._compare(winners, score)
         return SearchResult(
             latent=latent,
             output=output,
@@ -246,6 +258,19 @@ class Loop:
             candidates=self.incumbents.candidates(),
             trace=self.incumbents.trace(),
         )
+
+    def _compare(self, winners: Tensor, score: Score) -> None:
+        """Warn if latents have other losses now than when they were found: the decoder is another, or mixes rows."""
+        found = self.incumbents.best.loss[winners]
+        known = found.isfinite() & score.loss.isfinite()
+        if self.objective.per_problem.augmentation is None and not same_losses(score.loss[known], found[known]):
+            _log.warning(
+                "%s: the answers have losses %s, and had %s when they were found: does the decoder draw noise, keep a "
+                "state, or depend on how many rows there are?",
+                type(self.method).__name__,
+                score.loss.tolist(),
+                found.tolist(),
+            )
 
     def _answers(self) -> tuple[Tensor, Tensor]:
         """The row of each problem whose latent is the answer, ``(B,)``, and it: the best; of samples the first."""

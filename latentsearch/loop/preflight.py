@@ -29,6 +29,7 @@ from latentsearch.spaces import Discrete
 if TYPE_CHECKING:
     from latentsearch.loop.iterative import IterativeSearcher
 
+_PROBED = 1024  # elements of an output that a checkpoint keeps, at least
 _INIT, _FINGERPRINT = 1, 4  # streams of noise; the loop has the others
 
 
@@ -40,7 +41,8 @@ class Prepared:
         goal: What should come out, on the output's device and in its floating dtype.
         noise: The randomness of each row, ``(B * R,)``.
         z: Where each row starts, ``(B * R, *S)``.
-        fingerprint: The scores of two latents, ``(2,)``, by which a decoder is known again.
+        fingerprint: The scores of two latents, ``(2,)``, by which a goal is known again.
+        probe: ``(2, n)``, some of what they decode to, by which a decoder is.
         form: What outputs and losses are like.
     """
 
@@ -48,6 +50,7 @@ class Prepared:
     noise: Noise
     z: Tensor
     fingerprint: Score
+    probe: Tensor
     form: Form
 
 
@@ -72,7 +75,9 @@ def preflight(method: IterativeSearcher, problem: Problem, chunk_rows: int | Non
     check_fitted(problem, prior)
     if method.needs_gradient:
         check_gradients(generator, seen, two, chunk_rows)
-    return Prepared(seen.goal, noise, z, seen.score, Form(tuple(seen.output.shape[1:]), seen.score.loss.dtype))
+    flat = seen.output.detach().flatten(1)
+    probe = flat[:, :: max(1, flat.shape[1] // _PROBED)]
+    return Prepared(seen.goal, noise, z, seen.score, probe, Form(tuple(seen.output.shape[1:]), seen.score.loss.dtype))
 
 
 class Seen(NamedTuple):
@@ -174,7 +179,9 @@ def check_gradients(generator: Generator, seen: Seen, z: Tensor, chunk_rows: int
             "the objective",
             got=f"a gradient that fails with {type(error).__name__}: {error}",
             expected="a decoder and a constraint that torch can differentiate",
-            hint=f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
+            hint="make the decoder outside of torch.inference_mode: weights made within have no gradients"
+            if "nference tensor" in str(error)
+            else f"look for numpy and in-place changes in them; {WITHOUT_GRADIENT}",
         ) from error
 
 
@@ -184,8 +191,20 @@ def _check_terms_differentiate(goal: Goal, output: Tensor, z: Tensor, rows: int 
         leaf = output[:rows].detach().requires_grad_()
         some = goal.select(torch.arange(len(leaf), device=z.device))
         for term in some.constraints:
-            if term.reads == "output" and not term(leaf, z[:rows]).loss.requires_grad:
+            if term.reads == "output" and not _loss_of(term, leaf, z[:rows]).requires_grad:
                 raise no_gradient(term.name)
+
+
+def _loss_of(term: Constraint, output: Tensor, z: Tensor) -> Tensor:
+    try:
+        return term(output, z).loss
+    except Exception as error:
+        raise Unsupported(
+            term.name,
+            got=f"one that fails where gradients are taken, with {type(error).__name__}: {error}",
+            expected="a constraint that torch can differentiate",
+            hint=f"look for numpy in it; {WITHOUT_GRADIENT}",
+        ) from error
 
 
 def _check_soft(generator: Generator, space: Discrete, goal: Goal, z: Tensor, output: Tensor) -> None:

@@ -52,14 +52,16 @@ def check_row_local(what: str, factory: OptimizerFactory, steps: int = 3) -> Non
     """Raise unless two rows moved together end where each ends alone."""
     start = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.1, -4.0]], dtype=torch.float64)
 
-    def moved(rows: slice) -> Tensor:
+    def moved(rows: slice, *, anew: bool = False) -> Tensor:
         held = RowOptimizer(factory, start[rows])
         for number in range(1, steps + 1):
             held.step(held.value.square() * number)
+            held = held.rebuilt(held.tensors()) if anew else held
         return held.value
 
     try:
         together, alone = moved(slice(0, 2)), torch.cat([moved(slice(0, 1)), moved(slice(1, 2))])
+        again = moved(slice(0, 2), anew=True)
     except Exception as error:
         raise InvalidArgument(
             what,
@@ -67,6 +69,13 @@ def check_row_local(what: str, factory: OptimizerFactory, steps: int = 3) -> Non
             expected="a function from [tensor] to a torch optimiser whose step takes no closure",
             hint="write functools.partial(torch.optim.Adam, lr=0.1)",
         ) from error
+    if not torch.allclose(together, again, rtol=1e-12, atol=0):
+        raise InvalidArgument(
+            what,
+            got="an optimiser that keeps more than tensors in its state, such as a learning rate that it changes",
+            expected="one whose state of a tensor is all that its next step depends on, as SGD's, Adam's and RMSprop's",
+            hint="rows are dropped, saved and taken up again with that state alone",
+        )
     if not torch.allclose(together, alone, rtol=1e-12, atol=0):
         raise InvalidArgument(
             what,

@@ -23,6 +23,7 @@ Data = Sequence[Tensor] | Dataset[Any] | Iterable[Any] | Stream
 """Tensors, a data set, an iterable that begins anew such as a data loader, or a function of the step."""
 
 _ORDER, _STREAM = 2, 4  # streams of noise
+_ELEMENTS = 1 << 20  # of a tensor that are looked at
 
 
 class Batches(Protocol):
@@ -128,11 +129,40 @@ class _Tensors:
                 hint="write (images,) for images alone",
             )
         self.tensors, self.count = tensors, lengths.pop()
-        # The first and the last row, not all of them: reading gigabytes would cost more than it tells.
-        self.identity = f"{self.count} rows {digest(*(t[[0, -1]] for t in tensors))}"
+        self.identity = f"{self.count} rows {digest(*map(_some, tensors))}"
 
     def take(self, rows: Tensor, noise: Noise) -> Sequence[Any]:
         return [tensor[rows] for tensor in self.tensors]
+
+
+def identity_of(data: Data) -> str:
+    """What tells data from others, as far as can be seen without reading all of them."""
+    if isinstance(data, (list, tuple)) and all(isinstance(part, Tensor) for part in data):
+        return digest(*map(_some, data))
+    return _identity_of(data)
+
+
+def _some(tensor: Tensor) -> Tensor:
+    """The first and the last row and others between, so that reading gigabytes is not needed."""
+    rows = max(2, min(len(tensor), _ELEMENTS // max(tensor[0].numel(), 1)))
+    return tensor[torch.linspace(0, len(tensor) - 1, rows, dtype=torch.float64).round().long().to(tensor.device)]
+
+
+def _identity_of(data: Any) -> str:
+    """What tells a data set, a loader or a list of batches from others: its kind, length, and a few of its items."""
+    if (dataset := getattr(data, "dataset", None)) is not None:
+        order = type(getattr(data, "sampler", None)).__qualname__
+        length = len(data) if isinstance(data, Sized) else "?"
+        return f"{type(data).__qualname__} of {length}, {order}: {_identity_of(dataset)}"
+    if not isinstance(data, Sized):
+        return type(data).__qualname__
+    named = f"{type(data).__qualname__} of {len(data)}"
+    if not hasattr(data, "__getitem__"):
+        return named
+    # A data set may draw, to move or to crop its images.
+    with drawn_from(Noise.from_seed(0)):
+        shown = [data[at] for at in sorted({0, len(data) // 2, len(data) - 1})]
+    return f"{named} {describe_settings(shown)}"
 
 
 class _Items:
@@ -142,7 +172,7 @@ class _Items:
         self.dataset, self.count = dataset, len(dataset)
         if not self.count:
             raise InvalidArgument(what, got="an empty data set", expected="at least one item")
-        self.identity = f"{type(dataset).__qualname__} of {self.count}"
+        self.identity = _identity_of(dataset)
 
     def take(self, rows: Tensor, noise: Noise) -> Sequence[Any]:
         # A data set may draw, to move or to crop its images.
@@ -191,7 +221,7 @@ class _Epochs:
         self._what, self._data, self._noise = what, data, noise
         self._iterator: Iterator[Any] = iter(())
         self._next = 0
-        self.identity = type(data).__qualname__ + (f" of {len(data)}" if isinstance(data, Sized) else "")
+        self.identity = _identity_of(data)
 
     def batch(self, step: int) -> Sequence[Any]:
         if self._next != step:

@@ -13,6 +13,7 @@ from latentsearch import _checkpoint
 from latentsearch._identity import describe_settings, describe_structure
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.result import Status
+from latentsearch.training.batches import identity_of
 from latentsearch.training.history import History
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SavedFit:
             "average": repr(plan.average),
             "best": repr(plan.best),
             "data": loop.batches.identity,
+            "validation data": "none" if loop.validation is None else identity_of(loop.validation),
             "seed": str(loop.seed),
         }
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from latentsearch._checks import require_seed
+from latentsearch._rng import one_at_a_time
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 
@@ -33,7 +34,7 @@ def initialised(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
         expected = "a floating one, such as torch.float32"
         raise InvalidArgument("initialised.dtype", got=repr(dtype), expected=expected)
     default = torch.get_default_dtype()
-    with torch.random.fork_rng():
+    with one_at_a_time, torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_default_dtype(dtype or default)
         try:
@@ -49,7 +50,7 @@ def drawn_from(noise: Noise, device: torch.device | None = None) -> Iterator[Non
     That is the state of the CPU, and that of a ``device`` if it is a graphics card.
     """
     seed, cards = int(noise.keys[0]), [device] if device is not None and device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cards):
+    with one_at_a_time, torch.random.fork_rng(devices=cards):
         # Not torch.manual_seed, which would seed the other devices too.
         torch.default_generator.manual_seed(seed)
         for card in cards:

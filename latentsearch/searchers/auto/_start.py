@@ -7,6 +7,7 @@ import logging
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
 from latentsearch.constraints import Matches
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.problem import Problem
@@ -28,11 +29,17 @@ def encoded_start(problem: Problem) -> Tensor | None:
     term = next(known, None)
     if term is None:
         return None
+    # A copy: an encoder may write to what it is given.
+    target = term.target.to(generator.device, generator.dtype, copy=True)
     try:
-        return generator.encode(term.target.to(generator.device, generator.dtype))
+        found: object = generator.encode(target)
+        if not isinstance(found, Tensor) or len(found) != len(target):
+            raise InvalidArgument("generator.encode", got=in_short(found), expected=f"{len(target)} latents")
+        generator.space.check("generator.encode", found)
     except Unsupported:
         return None  # it was wrapped without an encoder
-    except InvalidArgument as error:
+    except Exception as error:
         # A target of another shape is named by the check of the goal, which is to come.
         _log.warning("the target has no encoding, and the search starts at a draw of the prior: %s", error)
         return None
+    return found

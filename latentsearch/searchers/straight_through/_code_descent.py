@@ -98,7 +98,8 @@ class CodeDescent(IterativeSearcher):
         code_hash = grid_hash(state.z, objective.grid.codebook_size)[:, None]
         # A grid that merely has not changed yet is not a repeat.
         repeated = (state.visited == code_hash).any(1) & (state.waited == 0)
-        visited = torch.cat([state.visited, code_hash], 1)
+        # Where nothing is made of repeats, none are kept.
+        visited = state.visited if self.on_repeat == "continue" else torch.cat([state.visited, code_hash], 1)
         step_size = state.step_size.observe(score.loss) if self._sets_itself else state.step_size
         z, waited, moves = self._moved(objective, state, self._mask(gradient), step_size)
         # The pseudocode leaves its inner loop once the count exceeds λ: after λ + 1 steps.
