@@ -18,7 +18,7 @@ from latentsearch.testing import toys
 
 CONTEXTS = [name for name in precision.CONTEXTS if name != "plain"]
 # One of each kind of method, and goals that ask for all that a goal can.
-METHODS = ("auto", "langevin", "smc", "gibbs", "relaxed", "pursuit", "spherical", "attribute vector", "then")
+METHODS = ("auto", "langevin", "gibbs", "relaxed", "spherical", "then")
 GOALS = ("noise of vectors", "prior of codes", "subject to of codes", "within of vectors", "classified of codes")
 
 

@@ -173,6 +173,7 @@ from latentsearch.testing import toys
 
 toy, decode = toys.bowl(), toys.bowl().generator.decode
 first = [True]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
 
 def slow(z):
     time.sleep(0.02)

@@ -68,7 +68,7 @@ def test_a_prior_beside_a_goal_is_made_a_term() -> None:
                 add(other)
     with pytest.raises(InvalidArgument, match=r"LogPrior\(ls.priors.DistributionPrior\(distribution\)\)"):
         goal + torch.distributions.Normal(torch.zeros(4), 1.0)
-    with pytest.raises(InvalidArgument, match=r"constraint: got StandardNormal, .*; its log-probability is a term"):
+    with pytest.raises(InvalidArgument, match=r"constraint: got a StandardNormal, .*; its log-probability is a term"):
         ls.search(BOWL.generator, prior)  # type: ignore[arg-type]
     assert len((goal + ls.LogPrior(prior)).terms) == 2
 

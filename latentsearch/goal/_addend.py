@@ -81,7 +81,8 @@ class Addend(ABC):
         raise no_operator("-a", "-1 * a makes a loss high, where it has a bound; else say what should come out instead")
 
     def __sub__(self, other: object) -> Goal:
-        raise no_operator("-", "a + -1 * b makes b high, where it has a bound; else say what should come out instead")
+        hint = "a + -1 * b makes b high, where it has a bound; a number changes nothing, a threshold is a.below(0.1)"
+        raise no_operator("-", hint)
 
     __rsub__ = __sub__
 

@@ -357,6 +357,7 @@ def press():
 def begin(step):
     if step.number == 10:
         threading.Thread(target=press, daemon=True).start()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where this runs in the background
 start = time.monotonic()
 try:
     run = ls.Run(evaluations=100000, checkpoint=sys.argv[1], checkpoint_every=5, callbacks=[begin])
