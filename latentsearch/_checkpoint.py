@@ -23,7 +23,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_existing_file, require_file_path
 from latentsearch._identity import bytes_of
-from latentsearch.errors import BrokenFile
+from latentsearch.errors import BrokenFile, InvalidArgument
 
 _log = logging.getLogger("latentsearch")
 
@@ -54,7 +54,7 @@ def attempt(save: Callable[[], None], path: Path) -> None:
     """Save a checkpoint, or warn that it cannot be done: a full disk ends no search, and the file stays what it was."""
     try:
         save()
-    except OSError as error:
+    except (OSError, InvalidArgument) as error:
         _log.warning("%s could not be written (%s): the work goes on, and the file stays what it was", path, error)
 
 
