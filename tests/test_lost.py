@@ -393,3 +393,15 @@ def test_two_fits_in_two_threads_are_each_as_alone():
     for thread in threads:
         thread.join()
     assert len(together) == 2 and all(torch.equal(alone[0], each) for each in together)
+
+
+def test_a_path_that_becomes_a_folder_ends_nothing(tmp_path, caplog):
+    toy, path = toys.bowl(), tmp_path / "search"
+
+    def spoil(step: ls.Step) -> None:
+        if step.number == 3:
+            path.unlink()
+            path.mkdir()
+
+    result = searched(toy, ls.Run(evaluations=40, checkpoint=path, checkpoint_every=1, callbacks=[spoil]))
+    assert result.evaluations.tolist() == [40, 40] and "could not be written" in caplog.text
