@@ -37,8 +37,8 @@ def test_wrong_calls_are_answered():
 
 
 def test_killed_searches_end_as_others():
-    found = kills.run(12, seed=3)
-    assert found["kills"] >= 12 and found["faults"] == []
+    found = kills.run(8, seed=3)
+    assert found["kills"] >= 8 and found["faults"] == []
 
 
 def test_damaged_files_are_refused():
@@ -47,11 +47,15 @@ def test_damaged_files_are_refused():
 
 
 def test_faults_lose_nothing():
-    found = faults.run(36, seed=3)
-    assert found["wrong"] == [] and found["counts"]["kept by SearchFailed"] > 5
+    found = faults.run(24, seed=3)
+    assert found["wrong"] == [] and found["counts"]["kept by SearchFailed"] > 3
 
 
-@pytest.mark.parametrize("case", situations.cases()[::9], ids=lambda case: case.name)
+# Those of Ctrl-C are told by test_lost.py.
+SITUATIONS = [case for case in situations.cases() if "Ctrl-C" not in case.name][::9]
+
+
+@pytest.mark.parametrize("case", SITUATIONS, ids=lambda case: case.name)
 def test_situations_hold(case):
     left = {
         "a decoder that seeds torch's random state",
@@ -90,9 +94,9 @@ def test_a_trace_is_bounded():
 
 
 def test_memory_is_flat():
-    found = memory.run(200)
+    found = memory.run(60)
     sizes = {name: (row["checkpoint kB"], row["checkpoint kB at the end"]) for name, row in found["methods"].items()}
-    assert all(row["steps"] == 200 for row in found["methods"].values())
+    assert all(row["steps"] == 60 for row in found["methods"].values())
     assert all(last < 2.5 * first + 5 for first, last in sizes.values())
 
 

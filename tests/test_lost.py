@@ -197,7 +197,7 @@ time.sleep(0.3)
 """
 
 
-@pytest.mark.parametrize("delays", [("0.05",), ("0.05", "0.07"), ("0.05", "0.06", "0.08")])
+@pytest.mark.parametrize("delays", [("0.05", "0.07"), ("0.05", "0.06", "0.08")])
 def test_ctrl_c_again_and_again_loses_nothing(delays):
     done = subprocess.run([sys.executable, "-c", TWICE, *delays], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() in ("result INTERRUPTED True", "failed True"), done.stdout + done.stderr
