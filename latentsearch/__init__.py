@@ -29,7 +29,17 @@ from latentsearch.constraints import (
 )
 from latentsearch.errors import BrokenFile, InvalidArgument, LatentSearchError, MissingFile, SearchFailed, Unsupported
 from latentsearch.fitting import FitWarning, fit_actor, fit_actor_by_rule, fit_critic, fit_prior
-from latentsearch.goal import BoundedLoss, Constraint, Goal, LeastSquares, Limit, Score, Separable, Swappable
+from latentsearch.goal import (
+    BoundedLoss,
+    Constraint,
+    Goal,
+    LeastSquares,
+    Limit,
+    Score,
+    Separable,
+    Stochastic,
+    Swappable,
+)
 from latentsearch.noise import Noise, problem_seeds
 from latentsearch.problem import Problem
 from latentsearch.protocols import (
@@ -164,6 +174,7 @@ __all__ = [
     "Stage",
     "Status",
     "Step",
+    "Stochastic",
     "StraightThroughSearch",
     "Swappable",
     "Then",

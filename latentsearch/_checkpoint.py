@@ -22,7 +22,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from latentsearch._checks import require_existing_file, require_file_path
-from latentsearch._identity import bytes_of
+from latentsearch._identity import bytes_of, first_difference
 from latentsearch.errors import BrokenFile, InvalidArgument
 
 _log = logging.getLogger("latentsearch")
@@ -104,6 +104,27 @@ def require_kind(what: str, path: str | os.PathLike[str], kind: str) -> None:
         raise BrokenFile(f"{what}: {found} is not a whole safetensors file ({error})") from error
     if own != kind:
         raise BrokenFile(f"{what}: {found} holds {own!r}, and a {kind!r} was expected; give this one another path")
+
+
+def require_identity(path: str | os.PathLike[str], work: str, then: object, now: Mapping[str, str]) -> None:
+    """Raise BrokenFile unless what a file says of the work that it is of is what is said of it now.
+
+    Args:
+        path: Of the file.
+        work: ``"search"`` or ``"fit"``.
+        then: What the file says.
+        now: A description for each part of it, as [describe_settings][] gives them.
+    """
+    then = then if isinstance(then, dict) else {}
+    different = [name for name, value in now.items() if then.get(name) != value]
+    if not different:
+        return
+    verb = "differs" if len(different) == 1 and not different[0].endswith("seeds") else "differ"
+    shown = [first_difference(str(then[name]), now[name]) for name in different if name in then]
+    raise BrokenFile(
+        f"the checkpoint {path} is of another {work}: its {' and '.join(different)} {verb}"
+        f"{f' ({shown[0]})' if shown and shown[0] else ''}. Give this {work} a path of its own, or delete the file"
+    )
 
 
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:

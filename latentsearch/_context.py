@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from typing_extensions import ParamSpec
+
+from latentsearch.errors import SearchFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +38,25 @@ def undisturbed(device: torch.device | str = "cpu") -> Iterator[None]:
         if torch.get_default_device().type not in ("cpu", home.type):
             stack.enter_context(home)
         yield
+
+
+def kept(surroundings: AbstractContextManager[object], work: Callable[[], T]) -> T:
+    """What work gives within some surroundings, though Ctrl-C may come as these are left.
+
+    The interrupt is not lost: work has known of one before, or was done. An error that work raised, which carries what
+    was found, goes before an interrupt that comes after it.
+    """
+    found: list[T] = []
+    try:
+        with surroundings:
+            found.append(work())
+    except KeyboardInterrupt as interrupt:
+        if found:
+            return found[0]
+        if isinstance(interrupt.__context__, SearchFailed):
+            raise interrupt.__context__ from None
+        raise
+    return found[0]
 
 
 def in_own_context(function: Callable[P, T]) -> Callable[P, T]:

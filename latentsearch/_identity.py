@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 import os
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -103,6 +104,28 @@ def _global(held: Any, weights: Describer) -> str:
 def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers and the like among attributes."""
     return {name: value for name, value in held.items() if isinstance(value, _PLAIN) and not name.startswith("__")}
+
+
+_SHOWN = 60  # letters of a difference
+_HASH = re.compile(r"\b[0-9a-f]{8,64}\b")
+_BORDERS = re.compile(r"[\[\]{}()]|, ")
+
+
+def first_difference(then: str, now: str) -> str:
+    """Where two descriptions first differ, for people, such as ``batch: 32 then, batch: 16 now``.
+
+    Contents of tensors and functions are hashes, which tell people nothing: then it is a name, or empty.
+    """
+    common = next((n for n, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now)))
+    start = max((border.end() for border in _BORDERS.finditer(then[:common])), default=0)
+    parts = []
+    for text in (then, now):
+        border = _BORDERS.search(text, max(start, common - 1))
+        parts.append(text[start : border.start() if border and border.start() >= common else None])
+    if all(part and len(part) <= _SHOWN and not _HASH.search(part) for part in parts):
+        return f"{parts[0]} then, {parts[1]} now"
+    names = {part.partition(":")[0] for part in parts}
+    return f"in {names.pop()}" if len(names) == 1 and ":" in parts[0] and min(names).isidentifier() else ""
 
 
 def describe_structure(model: nn.Module) -> str:

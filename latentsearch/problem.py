@@ -8,8 +8,10 @@ from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Goal
+from latentsearch.noise import Noise
 from latentsearch.protocols import CalibratedPrior, Generator, Prior
 
+_TERMS = 6  # the stream of noise of terms that draw; preflight and the loop have the others
 _BY_HAND = "by hand goal.calibrated(generator.decode(generator.encode(images)) - images)"
 
 
@@ -31,7 +33,12 @@ class Problem:
 
     @classmethod
     def of(cls, generator: Generator, goal: Goal, init: Tensor | None, seeds: tuple[int, ...]) -> Problem:
-        """The problem, with the noise level that stands for the decoder's own error as a number where it is known."""
+        """The problem, with what terms ask for that its seeds and priors have.
+
+        That is noise for terms that draw, and the noise level that stands for the decoder's own error.
+        """
+        if goal.needs_noise:
+            goal = goal.with_noise(Noise.from_seed(seeds, goal.problems, device=generator.device).fold(_TERMS))
         problem = cls(generator, goal, init, seeds)
         for prior in (problem.prior, generator.prior):
             if isinstance(prior, CalibratedPrior) and prior.residuals.numel():

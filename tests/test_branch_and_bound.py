@@ -11,8 +11,16 @@ from torch import Tensor, nn
 
 import latentsearch as ls
 from latentsearch import training
+from latentsearch._codebook import Codebook
 from latentsearch.bounds import Bounded, IntervalBound
-from latentsearch.searchers.branch_and_bound._frontier import halved, pushed, ranks_of, root, sorted_for_diving
+from latentsearch.searchers.branch_and_bound._frontier import (
+    counts_of,
+    halved,
+    pushed,
+    ranks_of,
+    root,
+    sorted_for_diving,
+)
 from latentsearch.spaces import Discrete
 from latentsearch.testing import toys
 
@@ -177,7 +185,7 @@ def test_a_bound_that_knows_nothing_makes_it_decode_every_grid(shape: tuple[int,
 def test_the_frontier_never_outgrows_its_size() -> None:
     # Nothing is ruled out, which is the worst there is; a set must only leave by being split.
     space, batch = Discrete((3,), 5), 4
-    waiting = root(1, space, batch, torch.zeros(1))
+    waiting = root(1, space, counts_of(Codebook(torch.zeros(5, 1)), space), batch, torch.zeros(1))
     singles = 0
     for _ in range(200):
         waiting = sorted_for_diving(waiting)
@@ -193,9 +201,9 @@ def test_the_frontier_never_outgrows_its_size() -> None:
 
 def test_halves_of_the_order_are_near_to_each_other() -> None:
     book = torch.tensor([[9.0], [0.0], [8.0], [1.0], [5.0]])
-    assert ranks_of(book, Discrete((2,), 5)).argsort(1).tolist() == [[1, 3, 4, 2, 0]] * 2
+    assert ranks_of(Codebook(book), Discrete((2,), 5)).argsort(1).tolist() == [[1, 3, 4, 2, 0]] * 2
     own = torch.stack([book, -book])
-    assert ranks_of(own, Discrete((2,), 5)).argsort(1).tolist() == [[1, 3, 4, 2, 0], [0, 2, 4, 3, 1]]
+    assert ranks_of(Codebook(own), Discrete((2,), 5)).argsort(1).tolist() == [[1, 3, 4, 2, 0], [0, 2, 4, 3, 1]]
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:

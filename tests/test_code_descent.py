@@ -15,7 +15,8 @@ from torch import Tensor
 
 import latentsearch as ls
 from latentsearch import zoo
-from latentsearch._codes import excess, grid_hash, nearest, swapped_hash
+from latentsearch._codebook import Codebook
+from latentsearch._codes import grid_hash, swapped_hash
 from latentsearch.noise import Noise
 from latentsearch.objective import Ledger, Objective
 from latentsearch.searchers.straight_through._step_size import StepSize
@@ -94,12 +95,13 @@ def test_a_masked_search_that_was_cut_off_goes_on_as_if_it_had_not_been():
 @settings(max_examples=60, deadline=None)
 def test_the_detour_is_the_nearest_swap_that_was_not_seen(seed, positions, size, seen):
     noise = Noise.from_seed(seed, 2)
-    codebook, e = noise[:1].normal(size, 3, dtype=torch.float64)[0], noise.fold(1).normal(positions, 3).double()
-    z = nearest(codebook, e)
+    codebook = Codebook(noise[:1].normal(size, 3, dtype=torch.float64)[0])
+    e = noise.fold(1).normal(positions, 3).double()
+    z = codebook.nearest(e)
     others = noise.fold(2).integers(size, seen, positions)
     visited = torch.cat([grid_hash(z, size)[:, None], grid_hash(others.flatten(0, 1), size).view(2, seen)], 1)
     new, found = nearest_unvisited(codebook, e, z, visited)
-    cost = excess(codebook, e)
+    cost = codebook.excess(e)
     for row in range(2):
         known = {tuple(z[row].tolist()), *map(tuple, others[row].tolist())}
         rivals = {}

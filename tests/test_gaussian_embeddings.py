@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import latentsearch as ls
 from latentsearch import priors, training
-from latentsearch._codes import nearest
+from latentsearch._codebook import Codebook
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.priors import CategoricalFlow, HistogramPrior, RectifiedFlow, StandardNormal
@@ -32,7 +32,7 @@ def independent(steps: int = 12, dtype: torch.dtype = torch.float32) -> Categori
 
 
 def codes_of(flow: CategoricalFlow, z: Tensor) -> Tensor:
-    return nearest(BOOK.to(z.dtype), z)
+    return Codebook(BOOK.to(z.dtype)).nearest(z)
 
 
 def embedded(codes: Tensor, flow: CategoricalFlow) -> Tensor:

@@ -338,7 +338,7 @@ class ToyBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         constraint = objective.goal.select(row).constraints[0]
-        values = objective.codebook[:, 0] ** 3
+        values = objective.codebook.vectors[:, 0] ** 3
         each = (values - constraint.target.flatten(1)[..., None]).square() / constraint.target[0].numel()
         low = torch.where(allowed, each, torch.inf).amin(2)
         high = torch.where(allowed, each, -torch.inf).amax(2)

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +15,7 @@ import torch
 
 import latentsearch as ls
 from latentsearch import _checkpoint
+from latentsearch._context import kept
 from latentsearch._rng import set_aside
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.objective import Objective
@@ -118,15 +120,32 @@ class Slots:
 def test_other_precision_is_another_search(tmp_path):
     toy, run = toys.bowl(), ls.Run(evaluations=20, checkpoint=tmp_path / "search", autocast=torch.bfloat16)
     searched(toy, run)
-    with pytest.raises(BrokenFile, match="its precision differs"):
+    with pytest.raises(BrokenFile, match=r"its precision differs \(torch.bfloat16 then, None now\)"):
         searched(toy, replace(run, autocast=None))
+
+
+def test_what_differs_is_named(tmp_path):
+    toy, run = toys.codes(), ls.Run(evaluations=100, checkpoint=tmp_path / "search")
+    ls.CoordinateSearch(batch=4).search(toy.generator, 2 * toy.constraint, seed=0, run=run)
+    for searcher, goal, message in (
+        (ls.CoordinateSearch(batch=8), 2 * toy.constraint, r"its searcher differs \(batch: 4 then, batch: 8 now\)"),
+        (ls.CoordinateSearch(batch=4), 3 * toy.constraint, r"its goal differs \(2.0 then, 3.0 now\)"),
+        (ls.RandomSearch(), 2 * toy.constraint, r"its searcher differs \(CoordinateSearch then, RandomSearch now\)"),
+        (
+            ls.CoordinateSearch(batch=4),
+            2 * ls.Matches(toy.solution.double() / 7),
+            r"its goal differs \(in target\)",
+        ),
+    ):
+        with pytest.raises(BrokenFile, match=message):
+            searcher.search(toy.generator, goal, seed=0, run=run)
 
 
 def test_another_rate_is_another_search(tmp_path, monkeypatch):
     toy, run = toys.bowl(), ls.Run(evaluations=20, checkpoint=tmp_path / "global")
     searched(toy, run, ls.GradientSearch(rate_of_the_module))
     monkeypatch.setitem(globals(), "RATE", 0.2)
-    with pytest.raises(BrokenFile, match="its searcher differs"):
+    with pytest.raises(BrokenFile, match=r"its searcher differs \(RATE: '0.1' then, RATE: '0.2' now\)"):
         searched(toy, run, ls.GradientSearch(rate_of_the_module))
     run = ls.Run(evaluations=20, checkpoint=tmp_path / "slots")
     searched(toy, run, ls.GradientSearch(Slots(0.1)))
@@ -173,7 +192,15 @@ from latentsearch.testing import toys
 
 toy, decode = toys.bowl(), toys.bowl().generator.decode
 first = [True]
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
+
+def interrupt(number, frame):
+    # What Python does, but for a search that has returned: it has no more to lose.
+    while frame is not None:
+        if frame.f_code.co_name == "search":
+            raise KeyboardInterrupt
+        frame = frame.f_back
+
+signal.signal(signal.SIGINT, interrupt)
 
 def slow(z):
     time.sleep(0.02)
@@ -195,6 +222,37 @@ except ls.SearchFailed as error:
     print("failed", bool(error.loss.isfinite().all()))
 time.sleep(0.3)
 """
+
+
+@contextmanager
+def interrupted_at_the_end():
+    yield
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_the_last_moment_loses_nothing():
+    assert kept(interrupted_at_the_end(), lambda: "result") == "result"
+    failed = ls.SearchFailed("over", latent=torch.zeros(1), loss=torch.zeros(1))
+
+    def fails():
+        raise failed
+
+    @contextmanager
+    def interrupted_in_an_error():
+        try:
+            yield
+        finally:
+            raise KeyboardInterrupt
+
+    with pytest.raises(ls.SearchFailed) as caught:
+        kept(interrupted_in_an_error(), fails)
+    assert caught.value is failed
+
+    def interrupts():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(nullcontext(), interrupts)
 
 
 @pytest.mark.parametrize("delays", [("0.05", "0.07"), ("0.05", "0.06", "0.08")])

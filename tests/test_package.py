@@ -32,6 +32,7 @@ LAYERS = {
         "_maps",
         "_rows",
         "_codes",
+        "_codebook",
         "_images",
         "_memory",
         "_identity",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import latentsearch as ls
 from latentsearch import relaxations, training, zoo
-from latentsearch._codes import lookup, nearest
+from latentsearch._codebook import Codebook
 from latentsearch.searchers.straight_through._code_descent import CodeState, steps_to_flip
 from latentsearch.testing import toys
 
@@ -56,13 +56,14 @@ def conv_codes() -> ls.CodebookGenerator:
 def literal_algorithm(generator, goal, z0: Tensor, alpha: float, patience: int, single: bool) -> tuple[list, int, str]:
     """Algorithms 2 and 3 as the pseudocode has them, one row, one step at a time."""
     seen: set[tuple[int, ...]] = set()
-    e = lookup(generator.codebook, z0)
-    z = nearest(generator.codebook, e)
+    codebook = Codebook(generator.codebook)
+    e = codebook.lookup(z0)
+    z = codebook.nearest(e)
     steps, grids = 0, []
     while tuple(z.flatten().tolist()) not in seen:
         seen.add(tuple(z.flatten().tolist()))
         grids.append(z.clone())
-        leaf = lookup(generator.codebook, z).requires_grad_()
+        leaf = codebook.lookup(z).requires_grad_()
         loss = goal(generator.decode_embedding(leaf), z).loss.sum()
         (gradient,) = torch.autograd.grad(loss, leaf)
         if single:
@@ -74,7 +75,7 @@ def literal_algorithm(generator, goal, z0: Tensor, alpha: float, patience: int, 
             if count > patience:
                 return grids, steps, "STALLED"
             e = e - alpha * gradient
-            new = nearest(generator.codebook, e)
+            new = codebook.nearest(e)
             count += 1
             steps += 1
         z = new
@@ -110,15 +111,15 @@ def test_code_descent_is_algorithms_2_and_3(conv_codes, single, seed):
 def test_flips_are_foreseen(seed, scale):
     """The number of steps to the first flip is the number that stepping finds."""
     noise = ls.Noise.from_seed(seed, 3)
-    codebook = noise[:1].normal(8, 4, dtype=torch.float64)[0]
+    codebook = Codebook(noise[:1].normal(8, 4, dtype=torch.float64)[0])
     e, step = noise.fold(1).normal(2, 4, dtype=torch.float64), scale * noise.fold(2).normal(2, 4, dtype=torch.float64)
-    z = nearest(codebook, e)
+    z = codebook.nearest(e)
     foreseen = steps_to_flip(codebook, e, z, step)
     for row in range(3):
         count = float(foreseen[row])
         if count > 1e6:
             continue
-        before, after = (nearest(codebook, e[row] - n * step[row]) for n in (count - 1, count))
+        before, after = (codebook.nearest(e[row] - n * step[row]) for n in (count - 1, count))
         assert torch.equal(before, z[row]) and not torch.equal(after, z[row])
 
 

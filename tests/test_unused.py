@@ -15,7 +15,7 @@ import latentsearch as ls
 from latentsearch import Run, models, training
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.objective import Ledger, Objective
+from latentsearch.objective import EmbeddingView, Ledger, Objective
 from latentsearch.priors import UniformCodes
 from latentsearch.testing._synchronisations import Synchronisations
 
@@ -242,6 +242,122 @@ def test_positions_have_unused_codes_of_their_own() -> None:
         assert torch.equal(stands, distance.argmin(-1))
 
 
+# -- codes that some positions may hold --------------------------------------------------------------
+
+# One code is left at the first position, two at the second, five at the third.
+ALLOWED = torch.tensor([[0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 1, 1, 1, 0, 1]]).bool()
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=CONSTRAINTS)
+@pytest.mark.parametrize("searcher", ONE_OF_EACH, ids=lambda searcher: type(searcher).__name__)
+def test_one_codebook_does_what_one_a_position_does(searcher: Any, constraint: str) -> None:
+    shared = wrapped(used=ALLOWED)
+    apart = ls.CodebookGenerator(DECODER, CODEBOOK.expand(3, 6, 3), (3,), used=ALLOWED)
+    found = []
+    for generator in (shared, apart):
+        goal = CONSTRAINTS[constraint](generator)
+        if constraint == "edit":
+            goal = ls.Matches(TARGET) + ls.Within(torch.tensor([[2, 3, 5], [2, 3, 0]]), 1)
+        try:
+            found.append(searcher.search(generator, goal, seed=0, run=Run(evaluations=150)))
+        except Unsupported as refusal:
+            pytest.skip(str(refusal))
+    one, other = found
+    # What a step down the gradient is long, and where a prior points, these guess from all vectors that are held.
+    if not isinstance(searcher, (ls.StraightThroughSearch, ls.SinglePositionSearch)):
+        assert torch.equal(one.latent, other.latent) and torch.allclose(one.score.loss, other.score.loss)
+    assert bool(ALLOWED.expand(2, 3, 6).gather(-1, one.latent[..., None]).all())
+    assert torch.equal(one.output, raw(one.latent))
+
+
+def test_one_codebook_is_held_once() -> None:
+    vectors, used = book(64, 8), Noise.from_seed(1).uniform(4, 4, 64)[0] > 0.5
+    generator = ls.CodebookGenerator(lambda e: e.flatten(1), vectors, (4, 4), used=used, check=False)
+    assert generator.codebook.shape == (64, 8)
+    expanded = ls.CodebookGenerator(lambda e: e.flatten(1), vectors.expand(4, 4, 64, 8), (4, 4), used=used, check=False)
+    noise = Noise.from_seed(2, 5)
+    z, any_codes = generator.prior.sample(noise), noise.fold(1).integers(64, 4, 4)
+    assert torch.equal(z, expanded.prior.sample(noise))
+    soft = noise.fold(2).uniform(4, 4, 64, dtype=torch.float64).softmax(-1)
+    for codes in (any_codes, soft):
+        assert torch.equal(generator.canonical(codes), expanded.canonical(codes))
+        assert torch.allclose(generator.decode(codes), expanded.decode(codes))
+    v = noise.fold(3).normal(4, 4, 8, dtype=torch.float64)
+    one, other = (EmbeddingView(each).codebook for each in (generator, expanded))
+    for method in ("products", "excess"):
+        assert torch.allclose(getattr(one, method)(v), getattr(other, method)(v))
+    assert torch.allclose(one.squares, other.squares) and torch.equal(one.each((4, 4)), other.each((4, 4)))
+    assert bool(used.expand(5, 4, 4, 64).gather(-1, generator.canonical(one.nearest(v))[..., None]).all())
+
+
+@pytest.mark.parametrize("width", [2, 4], ids=["alike", "of two widths"])
+def test_positions_of_several_grids_are_allowed_codes_of_their_own(width: int) -> None:
+    books, first = [book(5, 2), book(5, width, seed=1)], torch.tensor([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0]]).bool()
+
+    def decoder(*grids: Tensor) -> Tensor:
+        return torch.cat([grid.flatten(1) for grid in grids], 1)
+
+    def encode(x: Tensor) -> list[Tensor]:
+        return [x[:, :4].unflatten(1, (2, 2)), x[:, 4:].unflatten(1, (2, width))]
+
+    generator = ls.CodebookGenerator(
+        decoder, books, [(2,), (2,)], layout="channels_last", used=[first, None], encode=encode, check=False
+    )
+    target = 3 * book(4, 4 + 2 * width, seed=2)
+    encoded = generator.encode(target)
+    result = ls.CoordinateSearch().search(generator, ls.Matches(target), seed=0, run=Run(evaluations=400))
+    for z in (encoded, result.latent):
+        one, other = generator.split(z)
+        assert bool(first.expand(4, 2, 5).gather(-1, one[..., None]).all())
+        distance = torch.cdist(target[:, 2:4], books[0])[:, 1:3]
+        assert torch.equal(one[:, 1], 1 + distance.argmin(1))
+        assert torch.equal(other, torch.cdist(encode(target)[1], books[1]).argmin(-1))
+
+
+def test_a_code_that_no_position_may_hold_is_never_looked_at() -> None:
+    vectors = CODEBOOK.clone()
+    vectors[4] = torch.nan  # the only one that is allowed nowhere
+    with pytest.raises(InvalidArgument, match="NaN or infinity in 1 codes"):
+        ls.CodebookGenerator(DECODER, vectors, (3,))
+    generator = ls.CodebookGenerator(DECODER, vectors, (3,), used=ALLOWED)
+    z = torch.tensor([[1, 0, 3], [5, 5, 2]])
+    assert torch.equal(generator.decode(z), wrapped(used=ALLOWED).decode(z))
+    soft = generator.space.one_hot(z, torch.float64)
+    assert torch.allclose(generator.decode(soft), generator.decode(z))
+
+
+def test_no_method_tries_a_code_that_stands_for_another() -> None:
+    generator, goal = wrapped(used=ALLOWED), ls.Matches(TARGET[:1])
+    # 10 grids and the first one again; a proof that no swap is better: 1 + 4 swaps.
+    every = ls.ExhaustiveSearch(batch=1).search(generator, goal, seed=0)
+    assert every.status == (ls.Status.OPTIMAL,) and int(every.evaluations[0]) == 11
+    chosen = ls.search(generator, goal, seed=0)
+    assert chosen.status == every.status and torch.equal(chosen.latent, every.latent)
+    tried: set[tuple[int, ...]] = set()
+
+    def look(output: Tensor, latent: Tensor) -> Tensor:
+        tried.update(map(tuple, (latent.argmax(-1) if latent.is_floating_point() else latent).tolist()))
+        return (output - TARGET[:1]).square().mean(1)
+
+    bounded = ls.BranchAndBoundSearch().search(generator, goal, seed=0)
+    assert bounded.status == every.status and torch.equal(bounded.latent, every.latent)
+    swapped = ls.CoordinateSearch().search(generator, ls.Satisfies(look, of="both"), seed=0)
+    assert ALLOWED[0, [z[0] for z in tried]].all() and ALLOWED[1, [z[1] for z in tried]].all()
+    assert swapped.score.loss >= every.score.loss - 1e-9
+
+
+def test_a_chain_does_not_count_codes_that_stand_for_others() -> None:
+    # Two codes at one position, of which four others stand for the second: half of a flat posterior each.
+    vectors = torch.tensor([[0.0], [5.0], [5.1], [5.2], [5.3], [5.4]]).double()
+    generator = ls.CodebookGenerator(
+        lambda e: e.flatten(1), vectors, (1,), used=torch.tensor([1, 1, 0, 0, 0, 0]).bool(), check=False
+    )
+    flat = ls.Satisfies(lambda x: 0 * x.sum(1), name="flat")
+    chain = ls.LangevinSearch(restarts=400, temperature=(1.0, 1.0), steps=30)
+    drawn = chain.search(generator, flat, seed=0).candidates.latent.flatten()
+    assert abs(float((drawn == 0).double().mean()) - 0.5) < 4 * (0.25 / 400) ** 0.5
+
+
 @pytest.mark.parametrize("per_position", [False, True])
 def test_nothing_waits_for_the_device(per_position: bool) -> None:
     generator = several(used=MASKS["some"]) if per_position else wrapped(used=USED)
@@ -278,7 +394,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "none used": (lambda: wrapped(used=torch.zeros(6, dtype=torch.bool)), "no code is used.*at least one True"),
     "counts": (lambda: wrapped(used=torch.ones(6)), r"got a float32.*expected a bool \(6,\).*counts > 0"),
     "wrong shape": (lambda: wrapped(used=USED[1:]), r"expected a bool \(6,\)"),
-    "a grid of masks": (lambda: wrapped(used=USED.expand(3, 6)), r"expected a bool \(6,\)"),
+    "masks of another grid": (
+        lambda: wrapped(used=USED.expand(4, 6)), r"expected a bool \(6,\), or for each position \(3, 6\)"
+    ),
+    "codes first": (lambda: wrapped(used=ALLOWED.mT), r"got a bool tensor of shape \(6, 3\).*used.movedim\(0, -1\)"),
+    "a position without": (lambda: wrapped(used=torch.eye(3, 6) > 2), "a position at which no code is used"),
     "a list for one grid": (lambda: wrapped(used=[USED]), r"used: got list, expected a bool \(6,\)"),
     "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
     "too few masks": (lambda: several(used=[None]), "got 1 masks, expected a list of masks, one for each of 2"),

@@ -101,7 +101,7 @@ def predictors(model: QuadraticModel, position: Tensor, code: Tensor) -> tuple[T
     before = model.objective.embed(model.z).flatten(1, -2)
     gradient = model.linear.gradient.flatten(1, -2)
     at = position[..., None].expand(-1, -1, before.shape[-1])
-    delta = model.objective.codebook[code] - before.gather(1, at)
+    delta = model.objective.codebook.vectors[code] - before.gather(1, at)
     return (gradient.gather(1, at) * delta).sum(-1), 0.5 * delta.square().sum(-1)
 
 

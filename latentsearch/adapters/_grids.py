@@ -26,14 +26,14 @@ class Grid:
         start: Where its positions begin.
         size: Of its codebook.
         width: Of its codes.
-        book: Which of the joined codebooks is its own.
+        book: Which of the codebooks is its own.
     """
 
     shape: tuple[int, ...]
     start: int
     size: int
     width: int
-    book: int = 0
+    book: int
 
     @property
     def positions(self) -> int:
@@ -166,22 +166,21 @@ def joined(
     """One codebook for all grids, the code that each of its codes stands for, and where each grid is.
 
     The codebook is ``(K, D)`` of one grid, ``(Q, 1, K, D)`` of several that are alike, which are rows of the latent
-    then, and else ``(P, K, D)``. The codes are ``(K,)``, or ``(P, K)`` where positions differ; None where each stands
-    for itself.
+    then, and else ``(P, K, D)``. The codes are ``(K,)``, or of each position where positions differ, ``(*S, K)``,
+    ``(Q, P, K)`` or ``(P, K)``; None where each stands for itself.
     """
     kinds = {(shape, tuple(book.shape)) for shape, book in zip(shapes, codebooks, strict=True)}
     alike = len(codebooks) > 1 and len(kinds) == 1
     grids, start = [], 0
     for number, (book, shape) in enumerate(zip(codebooks, shapes, strict=True)):
-        grids.append(Grid(shape, start, book.shape[-2], book.shape[-1], number if alike else start))
+        grids.append(Grid(shape, start, book.shape[-2], book.shape[-1], number))
         start += grids[-1].positions
     aliases = [stand_ins(*pair) for pair in zip(codebooks, masks, strict=True)]
-    if len(codebooks) == 1 or alike:
-        books = [_gathered(*parts) for parts in zip(codebooks, masks, aliases, strict=True)]
-        book = torch.stack(books)[:, None] if alike else books[0]
-        alias = aliases[0].flatten(0, -2) if aliases[0].ndim > 1 else aliases[0]
-        if alike:
-            alias = torch.cat([own.expand(grid.positions, -1) for own, grid in zip(aliases, grids, strict=True)])
+    if alike:
+        book = torch.stack(codebooks)[:, None]
+        alias = torch.stack([_each(*pair) for pair in zip(aliases, grids, strict=True)])
+    elif len(codebooks) == 1:
+        book, alias = codebooks[0], aliases[0]
     else:
         filled = [
             _filled_up(*parts, max(g.size for g in grids), max(g.width for g in grids))
@@ -192,16 +191,16 @@ def joined(
     return book, None if itself else alias, grids
 
 
-def _gathered(book: Tensor, mask: Tensor, alias: Tensor) -> Tensor:
-    """The codebook with the vectors of those that codes stand for."""
-    return book if bool(mask.all()) else book.gather(-2, alias[..., None].expand_as(book))
+def _each(alias: Tensor, grid: Grid) -> Tensor:
+    """``(P, K)``: what codes stand for at each position of a grid."""
+    return alias.expand(grid.positions, -1) if alias.ndim == 1 else alias.flatten(0, -2)
 
 
 def _filled_up(book: Tensor, alias: Tensor, grid: Grid, size: int, width: int) -> tuple[Tensor, Tensor]:
     """The codebook ``(P, size, width)`` of a grid and what its codes stand for, with copies of its last code."""
-    alias = torch.cat([alias, alias[-1:].expand(size - grid.size)])
-    book = F.pad(book, (0, width - grid.width))[alias]
-    return book.expand(grid.positions, -1, -1), alias.expand(grid.positions, -1)
+    alias = _each(alias, grid)
+    alias = torch.cat([alias, alias[:, -1:].expand(-1, size - grid.size)], 1)
+    return F.pad(book, (0, width - grid.width, 0, size - grid.size)).expand(grid.positions, -1, -1), alias
 
 
 def listed(shape: tuple[int, ...]) -> str:

@@ -13,7 +13,10 @@ _CHUNK = 1024  # codes compared with all others at once
 
 
 def checked_masks(
-    used: Tensor | Sequence[Tensor | None] | None, codebooks: list[Tensor], several: bool
+    used: Tensor | Sequence[Tensor | None] | None,
+    codebooks: list[Tensor],
+    shapes: list[tuple[int, ...]],
+    several: bool,
 ) -> list[Tensor]:
     """One mask a codebook, ``(K,)`` or ``(*S, K)`` bool; all True where nothing was said."""
     if used is None:
@@ -27,41 +30,56 @@ def checked_masks(
             got=describe(used) if isinstance(used, Tensor) else f"{len(masks)} masks",
             expected=f"a list of masks, one for each of {len(codebooks)} codebooks; None where all codes are used",
         )
-    return [_checked(mask, book.shape[:-1], book.device) for mask, book in zip(masks, codebooks, strict=True)]
+    return [_checked(*each) for each in zip(masks, codebooks, shapes, strict=True)]
 
 
-def _checked(mask: object, shape: torch.Size, device: torch.device) -> Tensor:
+def _checked(mask: object, book: Tensor, shape: tuple[int, ...]) -> Tensor:
     if mask is None:
-        return torch.ones(shape, dtype=torch.bool, device=device)
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != shape:
+        return torch.ones(book.shape[:-1], dtype=torch.bool, device=book.device)
+    allowed = {tuple(book.shape[:-1]), (*shape, book.shape[-2])}
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) not in allowed:
         raise InvalidArgument(
             "CodebookGenerator.used",
             got=describe(mask) if isinstance(mask, Tensor) else type(mask).__name__,
-            expected=f"a bool {tuple(shape)}, the shape of the codebook but for its width",
-            hint="of counts write counts > 0",
+            expected="a bool " + ", or for each position ".join(map(str, sorted(allowed, key=len))),
+            hint=_hint(mask, shape, book.shape[-2]),
         )
     if not bool(mask.any(-1).all()):
         raise InvalidArgument(
             "CodebookGenerator.used",
-            got="a codebook of which no code is used",
+            got="a codebook of which no code is used" if mask.ndim == 1 else "a position at which no code is used",
             expected="at least one True among the K",
         )
-    return mask.to(device)
+    return mask.to(book.device)
+
+
+def _hint(mask: object, shape: tuple[int, ...], size: int) -> str:
+    """How what was given becomes a mask."""
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool and tuple(mask.shape) == (size, *shape):
+        return "used.movedim(0, -1) has the codes last"
+    return "of counts write counts > 0"
 
 
 def stand_ins(codebook: Tensor, used: Tensor) -> Tensor:
     """The code that each code stands for: itself if used, else the nearest used one; as ``used``, int64."""
     if bool(used.all()):
         return torch.arange(used.shape[-1], device=used.device).expand(used.shape)
-    if codebook.ndim == 2:
+    if used.ndim == 1:
         return _nearest_used(codebook, used)
-    books, masks = codebook.flatten(0, -3), used.flatten(0, -2)
-    return torch.stack([_nearest_used(*pair) for pair in zip(books, masks, strict=True)]).view(used.shape)
+    masks = used.flatten(0, -2)
+    if codebook.ndim > 2:
+        books = codebook.flatten(0, -3)
+        return torch.stack([_nearest_used(*pair) for pair in zip(books, masks, strict=True)]).view(used.shape)
+    # Positions are many, and what they allow is mostly one of a few.
+    kinds, kind = masks.unique(dim=0, return_inverse=True)
+    return torch.stack([_nearest_used(codebook, mask) for mask in kinds])[kind].view(used.shape)
 
 
 def _nearest_used(codebook: Tensor, used: Tensor) -> Tensor:
     alias = torch.arange(len(codebook), device=codebook.device)
     kept = alias[used]
+    if len(kept) == 1:
+        return kept.expand(len(alias))
     vectors = codebook.to(torch.promote_types(codebook.dtype, torch.float32)).nan_to_num()
     for part in alias[~used].split(_CHUNK):
         alias[part] = kept[torch.cdist(vectors[part], vectors[kept]).argmin(1)]

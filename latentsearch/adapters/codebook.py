@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_flag, require_made
-from latentsearch._codes import canonical, lookup, lookup_at, nearest
+from latentsearch._codebook import Codebook
+from latentsearch._codes import canonical
 from latentsearch._context import ordinary, undisturbed
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.adapters._arguments import check_functions
@@ -44,7 +45,10 @@ class CodebookGenerator:
     trained, and a search exploits them. With ``used`` each of them gets the embedding of the
     nearest code that is used, and stands for that code: the uniform prior never draws it,
     ``encode`` never returns it, constraints see the other code in its place, and no search
-    reports it. So your own decoder and codebook decode ``result.latent`` to ``result.output``.
+    tries or reports it. So your own decoder and codebook decode ``result.latent`` to ``result.output``.
+
+    **Codes that are allowed at some positions only**, or fixed there, are the same with a mask a position, ``(*S, K)``:
+    the codebook is still held once. A position at which one code is left keeps it.
 
     Args:
         decoder: Embeddings ``(N, D, *S)`` (or ``(N, *S, D)``, see layout) to outputs ``(N, *O)``.
@@ -56,8 +60,8 @@ class CodebookGenerator:
             small space and projects out; distances and gradients are then those that the decoder sees.
         encode: Outputs to int64 codes ``(N, *S)``, or to embeddings in the decoder's layout, which
             go to the nearest code; for several grids, to a list of either.
-        used: ``(K,)`` bool, or ``(*S, K)`` where positions have codebooks of their own; a list for
-            several grids, with None where all codes are used. True where training used the code.
+        used: ``(K,)`` bool, or ``(*S, K)`` where positions differ; a list for several grids, with None where all
+            codes are used. True where training used the code, or where it is allowed.
         output_transform: Applied to every output, for instance ``lambda x: (x + 1) / 2``.
         output_range: Where outputs must lie, for the check, and images for [fit_prior][latentsearch.fit_prior]; None
             does not look.
@@ -66,6 +70,7 @@ class CodebookGenerator:
 
     Attributes:
         several: Whether there are several grids.
+        codebook: ``(K, D)``, or broadcastable to ``(*S, K, D)``: the vectors of the codes that are used.
         decoder, output_transform, output_range, layout: As given.
 
     Raises:
@@ -123,14 +128,17 @@ class CodebookGenerator:
         self, codebooks: list[Tensor], shapes: list[tuple[int, ...]], used: Tensor | Sequence[Tensor | None] | None
     ) -> None:
         """Make one codebook of all, and one space."""
-        masks = checked_masks(used, codebooks, self.several)
+        masks = checked_masks(used, codebooks, shapes, self.several)
         check_finite(codebooks, masks)
-        book, self._alias, self._grids = joined(codebooks, masks, shapes)
-        self.space = Discrete(self._latent_shape(book), book.shape[-2])
-        self._native = book.dtype
+        vectors, self._alias, self._grids = joined(codebooks, masks, shapes)
+        self.space = Discrete(self._latent_shape(vectors), vectors.shape[-2])
+        self._native = vectors.dtype
         # The cast is at the decoder's door: sums of squares and small steps do not fit half precision.
         self.dtype = torch.promote_types(self._native, torch.float32)
-        self.codebook = book.to(self.dtype)
+        if self._alias is not None and self._alias.ndim > 1:
+            self._alias = self._alias.view(*self.space.shape, -1)
+        self._book = Codebook.of(vectors, self._alias).to(self.dtype)
+        self.codebook = self._book.vectors
 
     def _latent_shape(self, book: Tensor) -> tuple[int, ...]:
         """Of one grid its own; of several that are alike ``(Q, positions)``; else all positions."""
@@ -165,7 +173,7 @@ class CodebookGenerator:
 
     def embed(self, z: Tensor) -> Tensor:
         """Hard or soft codes to embeddings ``(N, *S, D)``."""
-        return lookup(self.codebook, z)
+        return self._book.lookup(z)
 
     def decode_embedding(self, e: Tensor) -> Tensor:
         """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
@@ -199,7 +207,7 @@ class CodebookGenerator:
         if self.patches.why:
             return self.decode(z)
         cells = self.patches.cells(position)
-        e = lookup_at(self.codebook, z.flatten(1).gather(1, cells), cells, self.space.shape)
+        e = self._book.lookup_at(z.flatten(1).gather(1, cells), cells, self.space.shape)
         return self.patches.paste(self.decode_embedding(e.unflatten(1, self.patches.crop)), position, output)
 
     def encode(self, output: Tensor) -> Tensor:
@@ -240,8 +248,7 @@ class CodebookGenerator:
         if self._alias is None:
             return UniformCodes(self.space, self.dtype)
         own = torch.arange(self.space.codebook_size, device=self.device)
-        used = self._alias == own
-        return UniformCodes(self.space, self.dtype, used.view(*self.space.shape, -1) if used.ndim > 1 else used)
+        return UniformCodes(self.space, self.dtype, self._alias == own)
 
     # -- between latents and the decoder -----------------------------------------------------------
 
@@ -257,15 +264,23 @@ class CodebookGenerator:
         if not found.is_floating_point():
             return found.long()
         e = (found.movedim(1, -1) if self.layout == "channels_first" else found).to(self.dtype)
-        several = len(self._grids) > 1
-        book = self.codebook.flatten(0, -3)[grid.book] if several else self.codebook
         if tuple(e.shape[1:]) != (*grid.shape, grid.width):
             raise InvalidArgument(
                 "CodebookGenerator.encode",
                 got=describe(found),
                 expected=f"int64 codes (N, {listed(grid.shape)}), or embeddings of width {grid.width} {self.layout}",
             )
-        return nearest(book[..., : grid.size, : grid.width], e)
+        return self._book_of(grid).nearest(e)
+
+    def _book_of(self, grid: Grid) -> Codebook:
+        """The codebook of one grid, at its own size and width."""
+        if len(self._grids) == 1:
+            return self._book
+        at = slice(grid.start, grid.start + grid.positions)
+        alias = None if self._book.alias is None else self._book.alias.flatten(0, -2)[at].view(*grid.shape, -1)
+        books = self.codebook.flatten(0, -3)
+        own = books[grid.book] if self.codebook.ndim == 4 else books[at].view(*grid.shape, *books.shape[1:])
+        return Codebook(own[..., : grid.size, : grid.width], alias)
 
     # -- the check on wrapping ---------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from latentsearch._codes import nearest
 from latentsearch.adapters._same_noise import same_for_all
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
+from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.priors import StandardNormal
 from latentsearch.protocols import (
     AliasedGenerator,
@@ -97,6 +97,7 @@ class GaussianEmbeddings:
         if not 0 <= spread < math.inf:
             raise InvalidArgument("GaussianEmbeddings.spread", got=repr(spread), expected="a number of at least 0")
         self.generator: EmbeddingGenerator = generator
+        self._book = EmbeddingView(generator).codebook
         self.flow, self.spread, self._grids = flow, float(spread), space
         self.space = Continuous(shape)
         self.device, self.dtype = generator.device, generator.dtype
@@ -149,7 +150,7 @@ class GaussianEmbeddings:
         return self.to_gaussian(self.generator.encode(output), noise)
 
     def _nearest(self, e: Tensor) -> Tensor:
-        return self._canonical(nearest(self.generator.codebook, e.detach()))
+        return self._canonical(self._book.nearest(e.detach()))
 
     def _canonical(self, codes: Tensor) -> Tensor:
         return self.generator.canonical(codes) if isinstance(self.generator, AliasedGenerator) else codes

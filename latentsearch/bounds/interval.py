@@ -20,7 +20,6 @@ from latentsearch.goal import Goal
 from latentsearch.goal._addend import Addend
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
-from latentsearch.spaces import Discrete
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class IntervalBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
-        first_layer = first_layer_of(objective.generator)
+        first_layer = first_layer_of(objective)
         with torch.no_grad():
             table = first_layer.table()
 
@@ -98,12 +97,11 @@ def bounded_by_intervals(
     return Bounded(loss.low.detach(), spread), [Interval(x.low.detach(), x.high.detach()) for x in seen]
 
 
-def first_layer_of(generator: Generator) -> FirstLayer:
-    """The first layer of a generator's decoder, which `check` has accepted."""
-    space = generator.space
-    assert isinstance(generator, CodebookGenerator) and isinstance(space, Discrete)
-    codebook = generator.codebook.expand(*space.shape, *generator.codebook.shape[-2:]).flatten(0, -3)
-    return FirstLayer(_layers(generator), codebook, space.shape, generator.layout == "channels_first")
+def first_layer_of(objective: Objective) -> FirstLayer:
+    """The first layer of an objective's decoder, which `check` has accepted."""
+    generator, shape = objective.generator, objective.grid.shape
+    assert isinstance(generator, CodebookGenerator)
+    return FirstLayer(_layers(generator), objective.codebook.each(shape), shape, generator.layout == "channels_first")
 
 
 def _layers(generator: Generator) -> list[torch.nn.Module]:

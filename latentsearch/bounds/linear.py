@@ -69,7 +69,7 @@ class LinearBound:
 
     def __call__(self, objective: Objective, allowed: Tensor, row: Tensor) -> Bounded:
         """Lower bounds of N sets of grids, ``allowed`` ``(N, P, K)``, with the spread of their positions."""
-        first_layer = first_layer_of(objective.generator)
+        first_layer = first_layer_of(objective)
         with torch.no_grad():
             table = first_layer.table()
 

@@ -9,18 +9,26 @@ from typing import Any, ClassVar, overload
 import torch
 from torch import Tensor
 
-from latentsearch._checks import check_per_problem, require_flag, require_function, require_one_of
+from latentsearch._checks import (
+    check_per_problem,
+    common_problems,
+    require_flag,
+    require_function,
+    require_noise,
+    require_one_of,
+)
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Constraint, Score
 from latentsearch.goal._addend import Addend
 from latentsearch.goal.constraint import Reads
+from latentsearch.noise import Noise
 
 
 class Satisfies(Constraint):
     """A constraint as a plain function of outputs, latents or both, one value a row.
 
     The function gets ``(N, *O)`` outputs (or ``(N, *S)`` latents, or both), and after them
-    ``targets`` if there are any. It returns ``(N,)`` floating values, a loss; or, with
+    ``targets`` if there are any, and ``noise`` if it draws. It returns ``(N,)`` floating values, a loss; or, with
     ``boolean=True``, bools: the loss is then 0 where they hold and 1 where not. A preflight check calls it on two rows
     together and on each alone, so that a function which mixes rows, such as ``x - x.mean(0)``, is
     caught.
@@ -32,6 +40,8 @@ class Satisfies(Constraint):
         targets: Per-problem data ``(B, ...)``, handed to the function row by row.
         differentiable: False if gradients through it are useless; gradient searchers then refuse.
         boolean: Whether the function returns bools; there is no gradient through those.
+        stochastic: Whether the function draws: it then gets a [Noise][latentsearch.Noise] of N rows to draw from, such
+            as ``noise.integers(5, 16)``, ``(N, 16)``. See [Stochastic][latentsearch.Stochastic].
         name: For reports; the function's own name if not given.
 
     Raises:
@@ -43,9 +53,20 @@ class Satisfies(Constraint):
         >>> dark = ls.Satisfies(lambda x: x.mean((1, 2, 3)), name="dark").below(0.1)
         >>> dark(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8)).satisfied
         tensor([True, True])
+
+        One that draws, here crops of 6x6:
+
+        >>> def seen_in_crops(x, noise):
+        ...     top, left = noise.integers(3, 2, 16).unbind(1)            # (N, 16) each
+        ...     crops = x.unfold(2, 6, 1).unfold(3, 6, 1)                  # (N, C, 3, 3, 6, 6)
+        ...     crops = crops[torch.arange(len(x))[:, None], :, top, left]  # (N, 16, C, 6, 6)
+        ...     return crops.flatten(1).mean(1)
+        >>> goal = ls.Satisfies(seen_in_crops, stochastic=True).with_noise(ls.Noise.from_seed(0))
+        >>> goal(torch.ones(2, 1, 8, 8), torch.zeros(2, 4)).loss
+        tensor([1., 1.])
     """
 
-    tensors: ClassVar[tuple[str, ...]] = ("targets",)
+    tensors: ClassVar[tuple[str, ...]] = ("targets", "keys")
 
     def __init__(
         self,
@@ -55,6 +76,7 @@ class Satisfies(Constraint):
         targets: Tensor | None = None,
         differentiable: bool = True,
         boolean: bool = False,
+        stochastic: bool = False,
         name: str | None = None,
     ) -> None:
         if isinstance(function, Addend):
@@ -64,13 +86,15 @@ class Satisfies(Constraint):
         require_one_of("Satisfies.of", of, ("output", "latent", "both"))
         require_flag("Satisfies.differentiable", differentiable)
         require_flag("Satisfies.boolean", boolean)
+        require_flag("Satisfies.stochastic", stochastic)
         if name is not None and not isinstance(name, str):
             raise InvalidArgument("Satisfies.name", got=repr(name), expected="a word, or None")
         self.function, self.reads = function, of
         self.boolean, self.differentiable = boolean, differentiable and not boolean
+        self.stochastic = stochastic
         self._name: str = name or str(getattr(function, "__name__", type(function).__name__))
-        # One row of no elements stands for "no targets".
-        self.targets = torch.zeros(1, 0, dtype=torch.float32)
+        # One row of no elements stands for "no targets", and for "no noise".
+        self.targets, self.keys = torch.zeros(1, 0, dtype=torch.float32), torch.zeros(1, 0, dtype=torch.int64)
         if targets is not None:
             self.targets = check_per_problem("Satisfies.targets", targets)
         self.problems = self.targets.shape[0]
@@ -88,7 +112,22 @@ class Satisfies(Constraint):
         """The same constraint with other per-problem data ``(B, ...)``."""
         clone = copy.copy(self)
         clone.targets = check_per_problem("Satisfies.targets", targets)
-        clone.problems = len(targets)
+        # Noise is that of the problems there were.
+        clone.keys, clone.problems = self.keys.new_zeros(1, 0), len(targets)
+        return clone
+
+    @property
+    def needs_noise(self) -> bool:
+        return self.stochastic and self.keys.ndim > 1
+
+    def with_noise(self, noise: Noise) -> Satisfies:
+        """The same constraint with noise to draw from, a row for each problem; unchanged if it does not draw."""
+        require_noise(f"Satisfies({self.name}).with_noise", noise)
+        if not self.stochastic:
+            return self
+        clone = copy.copy(self)
+        clone.keys = noise.keys
+        clone.problems = common_problems(f"Satisfies({self.name})", targets=self.targets, noise=noise.keys)
         return clone
 
     @property
@@ -102,21 +141,40 @@ class Satisfies(Constraint):
             return Score((~value).to(dtype), value)
         return Score(value)
 
-    def _arguments(self, output: Tensor, latent: Tensor) -> tuple[Tensor, ...]:
-        read = {"output": (output,), "latent": (latent,), "both": (output, latent)}[self.reads]
-        if not self._has_targets:
-            return read
-        return (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
+    def _arguments(self, output: Tensor, latent: Tensor) -> tuple[Tensor | Noise, ...]:
+        read: tuple[Tensor | Noise, ...] = (output, latent)
+        if self.reads != "both":
+            read = (output,) if self.reads == "output" else (latent,)
+        if self._has_targets:
+            read = (*read, self.targets.expand(len(latent), *self.targets.shape[1:]))
+        return (*read, self._noise(len(latent))) if self.stochastic else read
+
+    def _taken(self) -> str:
+        """What the function is called with, in words."""
+        read = {"output": ["outputs"], "latent": ["latents"], "both": ["outputs", "latents"]}[self.reads]
+        more = ["targets"] * self._has_targets + ["noise"] * self.stochastic
+        return f"a batch of {' and '.join([*read, *more])}"
+
+    def _noise(self, rows: int) -> Noise:
+        """The noise of so many rows; those of one problem have the same."""
+        if self.needs_noise:
+            raise InvalidArgument(
+                f"Satisfies({self.name})",
+                got="no noise to draw from",
+                expected="a row for each problem, as a search gives it",
+                hint="by hand goal.with_noise(ls.Noise.from_seed(seed, problems))",
+            )
+        return Noise(self.keys.expand(rows))
 
     def validate(self, output: Tensor, latent: Tensor) -> None:
-        some = self.with_targets(self.targets[[0, -1]][: len(output)])
+        some = self.select(torch.tensor([0, self.problems - 1])[: len(output)])
         try:
             value = self.function(*some._arguments(output, latent))
         except Exception as error:
             raise InvalidArgument(
                 f"Satisfies({self.name})",
                 got=f"a function that fails with {type(error).__name__}: {error}",
-                expected=f"one that takes a batch of {self.reads}s" + (" and targets" if self._has_targets else ""),
+                expected=f"one that takes {self._taken()}",
             ) from error
         rows = len(output)
         if not isinstance(value, Tensor) or tuple(value.shape) != (rows,):
@@ -151,6 +209,7 @@ def constraint(
     targets: Tensor | None = ...,
     differentiable: bool = ...,
     boolean: bool = ...,
+    stochastic: bool = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[..., Tensor]], Satisfies]: ...
 
@@ -161,7 +220,7 @@ def constraint(function: Callable[..., Tensor] | None = None, /, **settings: Any
     Args:
         function: As in [Satisfies][latentsearch.Satisfies].
         **settings: Its settings: ``of``, ``targets``, ``differentiable``,
-            ``boolean``, ``name``.
+            ``boolean``, ``stochastic``, ``name``.
 
     Example:
         >>> import torch

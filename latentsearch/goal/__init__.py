@@ -1,6 +1,6 @@
 """What a search is asked for: constraints, and the goals that their sums, weights and thresholds make."""
 
-from latentsearch.goal.capabilities import BoundedLoss, LeastSquares, Separable, Swappable
+from latentsearch.goal.capabilities import BoundedLoss, LeastSquares, Separable, Stochastic, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.goal import Goal
 from latentsearch.goal.limit import Limit, Unlimited
@@ -19,6 +19,7 @@ __all__ = [
     "Limit",
     "Score",
     "Separable",
+    "Stochastic",
     "Swappable",
     "Threshold",
     "Unlimited",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from latentsearch.noise import Noise
+
+if TYPE_CHECKING:
+    from latentsearch.goal.constraint import Constraint
 
 
 @runtime_checkable
@@ -53,6 +58,27 @@ class Swappable(Protocol):
 
         Up to a constant of each position; it may be infinite.
         """
+
+
+@runtime_checkable
+class Stochastic(Protocol):
+    """A constraint whose loss draws: of random crops, say, or of noise that is put on outputs.
+
+    It draws from noise that belongs to its problem. A search hands it that before the first step, of the problem's
+    seed, and keeps to it: so a latent has the same loss at every step, in every restart, and as the answer is scored.
+    What is searched for is the least mean over the draws of one call. Few draws are fitted as any few examples are;
+    score the answer with other noise to see whether there were enough.
+
+    Source: Kleywegt, Shapiro and Homem-de-Mello, *The Sample Average Approximation Method for Stochastic Discrete
+    Optimization* (2002), <https://doi.org/10.1137/S1052623499363220>.
+    """
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether it has none yet."""
+
+    def with_noise(self, noise: Noise) -> Constraint:
+        """The constraint with noise, a row for each of its B problems, which ``select`` and ``to`` know of."""
 
 
 @runtime_checkable

@@ -18,12 +18,13 @@ from latentsearch.goal._part import Part
 from latentsearch.goal._problems import check_problems, check_terms
 from latentsearch.goal._words import in_words
 from latentsearch.goal.augmentation import Augmentation
-from latentsearch.goal.capabilities import LeastSquares, Separable, Swappable
+from latentsearch.goal.capabilities import LeastSquares, Separable, Stochastic, Swappable
 from latentsearch.goal.constraint import Constraint
 from latentsearch.goal.limit import Limit, Unlimited
 from latentsearch.goal.refusals import not_separable, not_squares, require_score
 from latentsearch.goal.score import Score
 from latentsearch.goal.threshold import Threshold, alone, weighted, weighted_without_zeros
+from latentsearch.noise import Noise
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -305,6 +306,27 @@ class Goal(Addend):
                 [fit_prior][latentsearch.fit_prior] has them.
         """
         terms = tuple((weight, constraint.calibrated(residuals)) for weight, constraint in self.terms)
+        return replace(self, terms=terms)
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether a term draws, and has no noise to draw from yet."""
+        return any(isinstance(c, Stochastic) and c.needs_noise for c in self.constraints)
+
+    def with_noise(self, noise: Noise) -> Goal:
+        """The goal with noise for terms that draw and have none yet, each its own.
+
+        Args:
+            noise: B rows, one a problem.
+        """
+        if len(noise) != self.problems:
+            got, expected = f"noise of {len(noise)} rows", f"one for each of {self.problems} problems"
+            hint = f"ls.Noise.from_seed(seed, problems={self.problems})"
+            raise InvalidArgument("Goal.with_noise", got=got, expected=expected, hint=hint)
+        terms = tuple(
+            (weight, c.with_noise(noise.fold(number)) if isinstance(c, Stochastic) and c.needs_noise else c)
+            for number, (weight, c) in enumerate(self.terms)
+        )
         return replace(self, terms=terms)
 
     def _mapped(self, function: Callable[[Part], Part]) -> Goal:

@@ -21,6 +21,7 @@ from latentsearch.judge.reference import Reference
 from latentsearch.judge.spread import posterior_spread
 from latentsearch.judge.tolerance import encoder_tolerance, require_goal
 from latentsearch.loop import best_of
+from latentsearch.noise import problem_seeds
 from latentsearch.problem import Problem
 from latentsearch.result import SearchResult
 from latentsearch.spaces import Discrete
@@ -119,7 +120,7 @@ def report(
 def _known(reference: Reference, goal: AnyGoal) -> Goal:
     """The goal with the decoder's own error, where that is its noise level, found out as a search does."""
     require_goal("report.goal", goal)
-    problem = Problem.of(reference.generator, goal.goal, None, ())
+    problem = Problem.of(reference.generator, goal.goal, None, problem_seeds(0, goal.goal.problems))
     problem.require_noise()
     return problem.goal
 

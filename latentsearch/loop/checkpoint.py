@@ -103,13 +103,7 @@ class SavedSearch:
 
     def _check(self, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
         """Raise unless the file is of this very search and this very decoder."""
-        different = [name for name, value in self.identity.items() if header["identity"].get(name) != value]
-        if different:
-            verb = "differs" if len(different) == 1 and different != ["seeds"] else "differ"
-            raise BrokenFile(
-                f"the checkpoint {self.path} is of another search: its {' and '.join(different)} {verb}. "
-                "Give this search a path of its own, or delete the file"
-            )
+        _checkpoint.require_identity(self.path, "search", header["identity"], self.identity)
         same = same_decoder(tensors["probe.output"], self.loop.probe)
         if not same or not same_losses(tensors["probe"], self.loop.fingerprint.loss, atol=1e-8):
             raise BrokenFile(

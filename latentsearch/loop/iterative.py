@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import require_count
+from latentsearch._context import kept
 from latentsearch._lock import locked
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import Goal
@@ -110,8 +111,8 @@ class IterativeSearcher(BaseSearcher):
         return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
-        with torch.no_grad(), locked("Run.checkpoint", run.checkpoint):
-            return Loop(self, problem, run).run()
+        with torch.no_grad():
+            return kept(locked("Run.checkpoint", run.checkpoint), lambda: Loop(self, problem, run).run())
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

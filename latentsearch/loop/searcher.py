@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from typing_extensions import Self
 
-from latentsearch._context import undisturbed
+from latentsearch._context import kept, undisturbed
 from latentsearch.goal import AnyGoal
 from latentsearch.loop.arguments import check_priors, check_run, check_types
 from latentsearch.noise import problem_seeds
@@ -76,7 +76,8 @@ class BaseSearcher(ABC):
             SearchFailed: If user code raises in mid-search; it carries the best so far.
         """
         check_types(generator, constraint, run)
-        with undisturbed(generator.device):
+
+        def found() -> SearchResult:
             goal = constraint.goal
             check_run(run, seed, goal.problems)
             problem = Problem.of(generator, goal, init, problem_seeds(seed, goal.problems))
@@ -84,6 +85,8 @@ class BaseSearcher(ABC):
             problem.require_noise()
             self.check(problem)
             return self._search(problem, run)
+
+        return kept(undisturbed(generator.device), found)
 
     @abstractmethod
     def _search(self, problem: Problem, run: Run) -> SearchResult:

@@ -13,6 +13,7 @@ from latentsearch.goal import Constraint, Score
 from latentsearch.goal.refusals import require_score
 
 _ROWS = "look for means, norms or sorts over dimension 0"
+_DRAWS = "; what draws takes the noise that a search hands it: Satisfies(..., stochastic=True)"
 _COPY = "begin with x = x.clone(), or write x.clamp(0, 1) for x.clamp_(0, 1), x / s for x.div_(s)"
 
 
@@ -55,7 +56,7 @@ def _check(term: Constraint, output: Tensor, z: Tensor, chunk_rows: int | None, 
             "another loss for the same outputs in a second call",
             "a loss that depends on its arguments alone",
         )
-        raise InvalidArgument(term.name, got=got, expected=expected, hint=watch.hint())
+        raise InvalidArgument(term.name, got=got, expected=expected, hint=f"{watch.hint()}{_DRAWS}")
     if watch.changed():
         got, expected = "weights or buffers that each call changes", "frozen networks"
         raise InvalidArgument(term.name, got=got, expected=expected, hint=watch.hint())

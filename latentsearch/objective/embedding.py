@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from latentsearch._codebook import Codebook
 from latentsearch.errors import Unsupported
 from latentsearch.protocols import AliasedGenerator, EmbeddingGenerator, Generator
 from latentsearch.spaces import Discrete
@@ -16,7 +17,7 @@ class EmbeddingView:
     """What methods on codes ask of a generator, whatever it is.
 
     Attributes:
-        codebook: ``(K, D)`` or ``(*S, K, D)``; the unit vectors for a generator without embeddings.
+        codebook: The embeddings of codes; the unit vectors for a generator without.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -37,10 +38,29 @@ class EmbeddingView:
         return space
 
     @cached_property
-    def codebook(self) -> Tensor:
+    def codebook(self) -> Codebook:
+        return Codebook.of(self._vectors, self._alias)
+
+    @property
+    def own(self) -> Tensor | None:
+        """``(K,)`` or ``(*S, K)`` bool, the codes that stand for themselves; None where all do."""
+        return None if self._aliases is None else self.codebook.own
+
+    @property
+    def _vectors(self) -> Tensor:
         if self._embeddings is not None:
             return self._embeddings.codebook
         return torch.eye(self.grid.codebook_size, dtype=self._generator.dtype, device=self._generator.device)
+
+    @property
+    def _alias(self) -> Tensor | None:
+        """``(*S, K)``: the code that each one stands for."""
+        if self._aliases is None:
+            return None
+        codes = torch.arange(self.grid.codebook_size, device=self._generator.device)
+        filled = codes.view(-1, *(1,) * len(self.grid.shape)).expand(-1, *self.grid.shape)
+        alias = self._aliases.canonical(filled)
+        return None if torch.equal(alias, filled) else alias.movedim(0, -1)
 
     def embed(self, z: Tensor) -> Tensor:
         """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""

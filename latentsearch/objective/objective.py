@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentsearch._codebook import Codebook
 from latentsearch._memory import Chunks
 from latentsearch.goal import Goal, Limit, Score, Unlimited
 from latentsearch.goal._addend import Addend
@@ -34,7 +35,7 @@ class Linear(NamedTuple):
     """The objective near a grid of codes, to first order.
 
     Putting code j at position p changes the loss by about
-    ``gradient[p] @ (codebook[j] - codebook[z[p]]) + table[p, j] - table[p, z[p]]``.
+    ``gradient[p] @ (e_j - e_z[p]) + table[p, j] - table[p, z[p]]``, with the embeddings e of codes there.
 
     Attributes:
         score: The score at the grid.
@@ -85,7 +86,7 @@ class Objective:
         self._patches = run.patches
         self._directions: Tensor | None = None
         self._codes = EmbeddingView(generator)
-        self.prior = ChargedPrior(self._known_prior() if prior is None else prior, self.ledger)
+        self.prior = ChargedPrior(self._known_prior() if prior is None else prior, self.ledger, self._codes)
         self._evaluator = Evaluator(generator, self._codes, run, form)
         self._evaluate = self._evaluator.evaluate
 
@@ -200,7 +201,7 @@ class Objective:
         if linear.table is None:
             return linear.score, linear.gradient
         if self._directions is None:
-            codebook = self.codebook
+            codebook = self.codebook.vectors
             self._directions = torch.linalg.pinv(codebook - codebook.mean(-2, keepdim=True))
         extra = (self._directions @ linear.table[..., None])[..., 0]
         return linear.score, linear.gradient + extra
@@ -333,8 +334,8 @@ class Objective:
         return self._codes.grid
 
     @property
-    def codebook(self) -> Tensor:
-        """``(K, D)`` or ``(*S, K, D)``; one-hot vectors for a generator without embeddings."""
+    def codebook(self) -> Codebook:
+        """The embeddings of codes; one-hot vectors for a generator without."""
         return self._codes.codebook
 
     def embed(self, z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
+from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
 from latentsearch.protocols import ConditionalPrior, Prior
 
@@ -49,14 +50,15 @@ class ChargedPrior:
     Args:
         prior: The prior.
         ledger: Who is charged.
+        codes: The generator, which may have codes that stand for others: none of these is likely.
 
     Attributes:
         prior: The prior itself, for what is free.
         cost: Of each pass, in evaluations.
     """
 
-    def __init__(self, prior: Prior, ledger: Ledger) -> None:
-        self.prior, self._ledger = prior, ledger
+    def __init__(self, prior: Prior, ledger: Ledger, codes: EmbeddingView | None = None) -> None:
+        self.prior, self._ledger, self._codes = prior, ledger, codes
         self.cost, self._draw = cost_of_pass(prior), cost_of_draw(prior)
 
     @property
@@ -85,22 +87,29 @@ class ChargedPrior:
             known: ``(N, *S)`` bool, the positions to go by.
             row: ``(N,)`` which held row each z serves; None where there is exactly one for each.
         """
-        prior = self._conditional()
         self._ledger.charge(row, self.cost)
-        return prior.conditionals(z, known)
+        return self._allowed(z, known)
 
     @cached_property
     def marginals(self) -> Tensor:
         """``(*S, K)``: log-probabilities of the codes where nothing is known; one pass, not charged to anyone."""
-        prior, device = self._conditional(), self._ledger.held.device
-        nothing = torch.zeros(1, *prior.space.shape, dtype=torch.int64, device=device)
-        return prior.conditionals(nothing, nothing.bool())[0]
+        nothing = torch.zeros(1, *self.prior.space.shape, dtype=torch.int64, device=self._ledger.held.device)
+        return self._allowed(nothing, nothing.bool())[0]
 
     def resample(self, z: Tensor, mask: Tensor, noise: Noise, row: Tensor | None = None) -> Tensor:
         """Hard grids ``(N, *S)`` with the positions in ``mask`` drawn given the rest."""
         prior = self._conditional()
         self._ledger.charge(row, self.cost * prior.passes(mask).double())
-        return prior.resample(z, mask, noise)
+        return self._canonical(prior.resample(self._canonical(z), mask, noise))
+
+    def _allowed(self, z: Tensor, known: Tensor) -> Tensor:
+        """Conditionals given that no code stands for another."""
+        found = self._conditional().conditionals(self._canonical(z), known)
+        own = None if self._codes is None else self._codes.own
+        return found if own is None else found.masked_fill(~own, -torch.inf).log_softmax(-1)
+
+    def _canonical(self, z: Tensor) -> Tensor:
+        return z if self._codes is None else self._codes.canonical(z)
 
     def _conditional(self) -> ConditionalPrior:
         if not isinstance(self.prior, ConditionalPrior):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch._codebook import Codebook
 from latentsearch.objective import Objective
 
 FADE = 0.8  # of what was learnt before, in every step
@@ -59,15 +60,15 @@ class Curvature:
         return Curvature(fade * self.sums + news)
 
 
-def first_guess(codebook: Tensor, gradient: Tensor) -> Tensor:
+def first_guess(codebook: Codebook, gradient: Tensor) -> Tensor:
     """``(M,)``: the λ at which a step down the gradient is as long as codes are far from each other.
 
     Args:
-        codebook: ``(K, D)`` or ``(*S, K, D)``.
+        codebook: The codes.
         gradient: ``(M, *S, D)``.
     """
     # Squares and their quotient leave the range of half precision.
-    wide = torch.promote_types(codebook.dtype, torch.float32)
-    apart = 2 * codebook.to(wide).var(-2, correction=0).sum(-1).mean()
+    wide = torch.promote_types(codebook.vectors.dtype, torch.float32)
+    apart = 2 * codebook.vectors.to(wide).var(-2, correction=0).sum(-1).mean()
     steepness = gradient.to(wide).square().sum(-1).flatten(1).mean(1)
     return (steepness / apart.clamp(min=torch.finfo(apart.dtype).tiny)).sqrt()

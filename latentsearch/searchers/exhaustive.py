@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,8 +12,9 @@ from torch import Tensor
 from latentsearch.errors import Unsupported
 from latentsearch.loop import IterativeSearcher, Proposal, best_of, score_each
 from latentsearch.noise import Noise
-from latentsearch.objective import Objective
+from latentsearch.objective import EmbeddingView, Objective
 from latentsearch.problem import Problem
+from latentsearch.protocols import Generator
 from latentsearch.result import Status
 from latentsearch.spaces import Discrete, LatentSpace
 
@@ -66,31 +68,28 @@ class ExhaustiveSearch(IterativeSearcher):
     def check(self, problem: Problem) -> None:
         super().check(problem)
         space = problem.generator.space
-        assert isinstance(space, Discrete)
-        if space.codebook_size**space.positions > _MOST:
+        if count_of_grids(problem.generator) > _MOST:
             raise Unsupported(
                 "ExhaustiveSearch",
-                got=f"{space}, of {space.codebook_size}^{space.positions} grids",
+                got=f"{space}, of {_in_words(problem.generator)} grids",
                 expected=f"at most {_MOST:,} grids",
                 hint="CoordinateSearch proves optima among single swaps",
             )
 
-    def cost(self, space: Discrete) -> int:
+    def cost(self, generator: Generator) -> int:
         """Rows that all grids and the initial one take, in whole batches."""
-        grids: int = space.codebook_size**space.positions
-        return -(-(grids + 1) // self.batch) * self.batch
+        return -(-(count_of_grids(generator) + 1) // self.batch) * self.batch
 
     def start(self, objective: Objective, z: Tensor, noise: Noise) -> ExhaustiveState:
         return ExhaustiveState(z, 0)
 
     def step(self, objective: Objective, state: ExhaustiveState, noise: Noise) -> tuple[ExhaustiveState, Proposal]:
-        space = objective.generator.space
-        assert isinstance(space, Discrete)
-        total = space.codebook_size**space.positions
+        codes, counts = _codes_and_counts(objective.grid, objective.codebook.own)
+        total = math.prod(counts)
         # The initial grid takes the first place, so that no budget is too small to keep it.
         first = state.number * self.batch - 1
         index = torch.arange(first, first + self.batch, device=state.z.device).clamp(0, total - 1)
-        grids = _grids(index, space).expand(len(state.z), -1, *space.shape)
+        grids = _grids(index, codes, counts).view(-1, *state.z.shape[1:]).expand(len(state.z), -1, *state.z.shape[1:])
         if state.number == 0:
             grids = torch.cat([state.z[:, None], grids[:, 1:]], 1)
         done = Status.OPTIMAL if first + self.batch >= total else Status.RUNNING
@@ -99,7 +98,33 @@ class ExhaustiveSearch(IterativeSearcher):
         return ExhaustiveState(state.z, state.number + 1), proposal
 
 
-def _grids(index: Tensor, space: Discrete) -> Tensor:
-    """The grids with these indices, ``(n, *S)``: their digits in base K, the last position changing fastest."""
-    powers = space.codebook_size ** torch.arange(space.positions - 1, -1, -1, device=index.device)
-    return (index[:, None] // powers % space.codebook_size).view(-1, *space.shape)
+def count_of_grids(generator: Generator) -> int:
+    """How many grids there are without codes that stand for others."""
+    view = EmbeddingView(generator)
+    return math.prod(_codes_and_counts(view.grid, view.own)[1])
+
+
+def _in_words(generator: Generator) -> str:
+    view = EmbeddingView(generator)
+    if view.own is None:
+        return f"{view.grid.codebook_size}^{view.grid.positions}"
+    # The logarithm of an integer of any size.
+    return f"about 10^{math.log10(count_of_grids(generator)):.0f}"
+
+
+def _codes_and_counts(space: Discrete, own: Tensor | None) -> tuple[Tensor, list[int]]:
+    """The codes of each position, ``(P, K)``, those that stand for themselves first; and how many these are."""
+    if own is None:
+        codes = torch.arange(space.codebook_size)
+        return codes.expand(space.positions, -1), [space.codebook_size] * space.positions
+    own = own.expand(*space.shape, -1).flatten(0, -2)
+    return own.byte().argsort(dim=-1, descending=True, stable=True), own.sum(1).tolist()
+
+
+def _grids(index: Tensor, codes: Tensor, counts: list[int]) -> Tensor:
+    """The grids with these indices, ``(n, P)``: each digit is one of a position's codes, the last changing fastest."""
+    digits = []
+    for count in reversed(counts):
+        digits.append(index % count)
+        index = index // count
+    return codes.to(index.device).gather(1, torch.stack(digits[::-1])).mT

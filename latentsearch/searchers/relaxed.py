@@ -208,7 +208,7 @@ class _SpreadPenalised:
             self._check = None
         codebook = self.objective.codebook
         mean = self.objective.embed(z)
-        spread = (z * codebook.square().sum(-1)).sum(-1) - mean.square().sum(-1)
+        spread = (z * codebook.squares).sum(-1) - mean.square().sum(-1)
         penalty = 0.5 * self._weight * self.fit.value.to(loss.dtype)
         return loss + penalty[row] * spread.flatten(1).sum(1)
 
@@ -216,7 +216,7 @@ class _SpreadPenalised:
         """Losses of single swaps, ``(M, P, C)``, as an estimator asks for them; patches where they are cheaper."""
         rows, positions = z.flatten(1).shape
         if code is None:
-            size = self.objective.codebook.shape[-2]
+            size = self.objective.grid.codebook_size
             code = torch.arange(size, device=z.device).expand(rows, positions, size)
         position = torch.arange(positions, device=z.device).repeat_interleave(code.shape[-1]).expand(rows, -1)
         return self.objective.swaps(z, position, code.flatten(1)).loss.view(code.shape)

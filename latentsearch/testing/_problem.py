@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
 from latentsearch.errors import InvalidArgument
-from latentsearch.goal import Constraint, Goal
+from latentsearch.goal import AnyGoal, Constraint, Goal, Stochastic
+from latentsearch.noise import Noise
 from latentsearch.protocols import Generator
 
 
@@ -21,7 +22,7 @@ class TestProblem:
 
     Args:
         generator: The decoder.
-        constraint: What should hold.
+        constraint: What should hold; one that draws is given noise, unless it has some.
         optimum: ``(B,)``: the lowest loss there is, or None.
         solution: ``(B, *S)``: latents that reach it, or None.
 
@@ -48,3 +49,16 @@ class TestProblem:
         if not (isinstance(self.generator, Generator) and isinstance(self.constraint, (Constraint, Goal))):
             got = f"{type(self.generator).__name__} and {type(self.constraint).__name__}"
             raise InvalidArgument("TestProblem", got=got, expected="a Generator first, and a Constraint second")
+        # Laws score answers by hand, too.
+        object.__setattr__(self, "constraint", with_noise(self.constraint, self.constraint.problems))
+
+
+Given = TypeVar("Given", Constraint, Goal, AnyGoal)
+
+
+def with_noise(constraint: Given, rows: int) -> Given:
+    """The constraint with noise of so many rows, if it draws and has none yet."""
+    if not isinstance(constraint, Stochastic) or not constraint.needs_noise:
+        return constraint
+    noisy: Any = constraint.with_noise(Noise.from_seed(31, rows))
+    return noisy  # type: ignore[no-any-return]

@@ -22,8 +22,10 @@ from latentsearch.testing._laws import (
     run_all,
     soft_draw,
 )
+from latentsearch.testing._problem import with_noise
 
 Scored = Constraint | Goal
+_ROWS = 4  # of a constraint of one problem
 
 # -- what a constraint says of itself, on which it depends which laws apply --------------------------
 
@@ -94,7 +96,7 @@ def reads_soft_codes(constraint: AnyGoal, generator: Generator) -> bool:
 
 def _rows(constraint: AnyGoal, generator: Generator, stream: int = 0) -> tuple[Tensor, Tensor]:
     """Outputs and latents, one row a problem, or 4 rows for a constraint of one problem."""
-    rows = constraint.problems if constraint.problems > 1 else 4
+    rows = constraint.problems if constraint.problems > 1 else _ROWS
     z = draw(generator.space, rows, generator.dtype, generator.device, stream)
     with torch.no_grad():
         return generator.decode(z), z
@@ -354,9 +356,12 @@ LAWS: Laws = {
 def constraint_checks(constraint: AnyGoal, generator: Generator) -> list[Check]:
     """The laws of constraints, as checks on this one, over outputs of this generator.
 
-    The constraint is moved to the generator's device and dtype first, as a run does.
+    The constraint is moved to the generator's device and dtype first, and gets noise if it draws, as in a run.
     """
-    return checks_of(constraint.to(generator.device, generator.dtype), LAWS, generator)
+    # Rows of one problem would share their draws, and hide what mixes them.
+    alone = isinstance(constraint, Constraint) and constraint.problems == 1
+    noisy = with_noise(constraint, _ROWS if alone else constraint.problems)
+    return checks_of(noisy.to(generator.device, generator.dtype), LAWS, generator)
 
 
 def check_constraint(constraint: AnyGoal, generator: Generator) -> None:

@@ -129,6 +129,7 @@ def traces_are_monotone(searcher: Searcher, subject: Subject) -> None:
     """Best losses only fall, evaluations only rise, and the last entry is the result."""
     result, law = subject.baseline, traces_are_monotone
     trace = result.trace
+    require(len(trace.loss) > 0, law, searcher, "nothing was scored: a step costs more than the budgets of the laws")
     require((trace.loss[1:] <= trace.loss[:-1]).all(), law, searcher, "a best loss rose")
     require((trace.evaluations[1:] >= trace.evaluations[:-1]).all(), law, searcher, "evaluations fell")
     require((trace.seconds[1:] >= trace.seconds[:-1]).all(), law, searcher, "time ran backwards")

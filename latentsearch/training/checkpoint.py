@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentsearch import _checkpoint
 from latentsearch._identity import describe_settings, describe_structure
-from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.errors import InvalidArgument
 from latentsearch.result import Status
 from latentsearch.training.batches import identity_of
 from latentsearch.training.history import History
@@ -86,15 +86,7 @@ class SavedFit:
 
     def _check(self, header: dict[str, Any]) -> None:
         """Raise unless the file is of this very fit."""
-        then = header.get("identity")
-        then = then if isinstance(then, dict) else {}
-        different = [name for name, value in self.identity.items() if then.get(name) != value]
-        if different:
-            verb = "differs" if len(different) == 1 else "differ"
-            raise BrokenFile(
-                f"the checkpoint {self.path} belongs to another fit: its {' and '.join(different)} {verb}. "
-                "Give this fit a path of its own, or delete the file"
-            )
+        _checkpoint.require_identity(self.path, "fit", header.get("identity"), self.identity)
 
 
 def _over(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

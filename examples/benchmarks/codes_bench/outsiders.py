@@ -46,7 +46,7 @@ class GCG(IterativeSearcher):
 
     def step(self, objective: Objective, state: GridState, noise: Noise) -> tuple[GridState, Proposal]:
         linear = objective.linearise(state.z)
-        first_order = linear.gradient @ objective.codebook.mT
+        first_order = objective.codebook.products(linear.gradient)
         if linear.table is not None:
             first_order = first_order + linear.table
         codes = first_order.flatten(1, -2).topk(min(self.top, first_order.shape[-1]), largest=False).indices

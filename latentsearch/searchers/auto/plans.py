@@ -20,7 +20,7 @@ from latentsearch.searchers.auto._on_codes import (
 from latentsearch.searchers.auto.plan import Plan
 from latentsearch.searchers.cmaes import CMAESSearch
 from latentsearch.searchers.evolution import EvolutionSearch
-from latentsearch.searchers.exhaustive import ExhaustiveSearch
+from latentsearch.searchers.exhaustive import ExhaustiveSearch, count_of_grids
 from latentsearch.searchers.gibbs import GibbsSearch
 from latentsearch.searchers.gradient import GradientSearch
 from latentsearch.searchers.halving import HalvingSearch
@@ -49,13 +49,11 @@ def _is_continuous_without_gradient(problem: Problem, evaluations: float) -> boo
 
 
 def _pays_for_all_grids(problem: Problem, evaluations: float) -> bool:
-    space = problem.generator.space
-    if not isinstance(space, Discrete):
+    if not isinstance(problem.generator.space, Discrete):
         return False
     if math.isinf(evaluations):
-        grids: int = space.codebook_size**space.positions
-        return grids <= _FEW
-    return ExhaustiveSearch().cost(space) <= evaluations
+        return count_of_grids(problem.generator) <= _FEW
+    return ExhaustiveSearch().cost(problem.generator) <= evaluations
 
 
 def _has_a_prior_that_proposes(problem: Problem, evaluations: float) -> bool:

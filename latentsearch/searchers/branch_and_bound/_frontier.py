@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentsearch._codebook import Codebook
 from latentsearch.loop import take
 from latentsearch.spaces import Discrete
 
@@ -41,15 +42,20 @@ class Frontier:
         return Frontier(*(t[:, :count] for t in (self.low, self.high, self.lower, self.depth, self.position)))
 
 
-def root(rows: int, space: Discrete, batch: int, like: Tensor) -> Frontier:
-    """The set of all grids, and memory for all that can ever wait: see ``sorted_for_diving``."""
+def root(rows: int, space: Discrete, counts: Tensor, batch: int, like: Tensor) -> Frontier:
+    """The set of all grids, of ``counts`` codes a position, and memory for all that can ever wait.
+
+    See ``sorted_for_diving``.
+    """
     depths = space.positions * math.ceil(math.log2(space.codebook_size)) + 1
     places = 2 * batch * (depths + 1)
     low = torch.zeros(rows, places, space.positions, dtype=torch.int32, device=like.device)
     lower = torch.full((rows, places), torch.inf, dtype=like.dtype, device=like.device)
     lower[:, 0] = torch.finfo(like.dtype).min
     zeros = torch.zeros(rows, places, dtype=torch.int64, device=like.device)
-    return Frontier(low, torch.full_like(low, space.codebook_size), lower, zeros, zeros)
+    # A position that holds one code cannot be split.
+    widest = counts.argmax().expand_as(zeros).clone()
+    return Frontier(low, counts.expand_as(low).contiguous(), lower, zeros, widest)
 
 
 def sorted_for_diving(sets: Frontier) -> Frontier:
@@ -103,13 +109,25 @@ def pushed(waiting: Frontier, halves: Frontier, taken: int) -> Frontier:
     )
 
 
-def ranks_of(codebook: Tensor, space: Discrete) -> Tensor:
+def ranks_of(codebook: Codebook, space: Discrete) -> Tensor:
     """``(P, K)`` int32 ranks: a k-d tree of the codes, made by halving along the direction of the widest range."""
-    books = codebook.expand(*space.shape, *codebook.shape[-2:]).flatten(0, -3) if codebook.ndim > 2 else codebook[None]
-    codes = torch.arange(space.codebook_size, device=codebook.device).expand(len(books), -1)
+    vectors = codebook.vectors
+    books = vectors[None] if vectors.ndim == 2 and codebook.alias is None else codebook.each(space.shape)
+    codes = torch.arange(space.codebook_size, device=vectors.device).expand(len(books), -1)
     order = _halved_order(books, codes)
-    rank = order.argsort(1).to(torch.int32)
-    return rank.expand(space.positions, -1)
+    if codebook.own is not None:
+        # Those that stand for others come last, where no set has them.
+        own = codebook.own.expand(*space.shape, -1).flatten(0, -2)
+        order = order.expand(len(own), -1)
+        order = order.gather(1, own.gather(1, order).byte().argsort(dim=1, descending=True, stable=True))
+    return order.argsort(1).to(torch.int32).expand(space.positions, -1)
+
+
+def counts_of(codebook: Codebook, space: Discrete) -> Tensor:
+    """``(P,)`` int32: how many codes each position may hold, those of the lowest ranks."""
+    own, device = codebook.own, codebook.vectors.device
+    every = torch.ones(space.codebook_size, dtype=torch.bool, device=device) if own is None else own
+    return every.expand(*space.shape, -1).flatten(0, -2).sum(1, dtype=torch.int32)
 
 
 def _halved_order(books: Tensor, codes: Tensor) -> Tensor:

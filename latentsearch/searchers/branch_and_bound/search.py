@@ -16,6 +16,7 @@ from latentsearch.problem import Problem
 from latentsearch.result import Status
 from latentsearch.searchers.branch_and_bound._frontier import (
     Frontier,
+    counts_of,
     halved,
     pushed,
     ranks_of,
@@ -113,7 +114,8 @@ class BranchAndBoundSearch(IterativeSearcher):
         assert isinstance(space, Discrete)
         best = torch.full((len(z),), torch.inf, dtype=objective.generator.dtype, device=z.device)
         rank = ranks_of(objective.codebook, space).expand(len(z), -1, -1)
-        return BranchState(z, best, rank, root(len(z), space, self.batch, best), 0)
+        everything = root(len(z), space, counts_of(objective.codebook, space), self.batch, best)
+        return BranchState(z, best, rank, everything, 0)
 
     def step(self, objective: Objective, state: BranchState, noise: Noise) -> tuple[BranchState, Proposal]:
         """Split the deepest sets, decode a grid of each, bound the halves, and drop what cannot be better."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch._codes import excess, products
 from latentsearch.noise import Noise
 from latentsearch.objective import Linear, Objective
 
@@ -35,16 +34,16 @@ def expansion(likelihood: Objective, z: Tensor, probes: int, curvature: Tensor, 
     """
     if not likelihood.goal.least_squares:
         half = 0.5 * curvature.view(-1, *(1,) * z.ndim)
-        return slope(likelihood, z), half * _from_own(excess(likelihood.codebook, likelihood.embed(z)), z)
+        return slope(likelihood, z), half * _from_own(likelihood.codebook.excess(likelihood.embed(z)), z)
     linear, seen = likelihood.sensitivities(z, probes, noise)
     second = torch.zeros(*z.shape, likelihood.grid.codebook_size, dtype=seen.dtype, device=seen.device)
     for number in range(probes):
-        second += _from_own(products(likelihood.codebook, seen[:, number]), z).square() / probes
+        second += _from_own(likelihood.codebook.products(seen[:, number]), z).square() / probes
     return _rise(likelihood, linear, z), second
 
 
 def _rise(likelihood: Objective, linear: Linear, z: Tensor) -> Tensor:
-    rise = products(likelihood.codebook, linear.gradient)
+    rise = likelihood.codebook.products(linear.gradient)
     return _from_own(rise if linear.table is None else rise + linear.table, z)
 
 

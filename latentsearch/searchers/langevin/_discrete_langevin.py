@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentsearch._codes import products
 from latentsearch._rows import per_row, sum_rows
 from latentsearch.goal import Score
 from latentsearch.noise import Noise
@@ -43,7 +42,7 @@ class DiscreteLangevinKernel(Kernel):
         return score, Point(z, score.loss, gradient, gradient.new_zeros(len(z), 0) if table is None else table)
 
     def typical_change(self, objective: Objective, point: Point, noise: Noise) -> Tensor:
-        first_order = products(objective.codebook, point.gradient)
+        first_order = objective.codebook.products(point.gradient)
         if point.table.numel():
             first_order = first_order + point.table
         return first_order.var(-1, correction=0).flatten(1).mean(1).sqrt()
@@ -61,13 +60,14 @@ class DiscreteLangevinKernel(Kernel):
         e = objective.embed(point.z).to(dtype)
         # One product serves gradient and distance; what all codes share cancels against the current one.
         pull = per_row(weight, e) * (per_row(curvature, e) * e - point.gradient)
-        logits = products(codebook, pull)
-        logits -= per_row(0.5 * weight * curvature, logits) * codebook.square().sum(-1)
+        logits = codebook.products(pull)
+        logits -= per_row(0.5 * weight * curvature, logits) * codebook.squares
         if point.table.numel():
             logits -= per_row(weight, logits) * point.table
         current = point.z[..., None]
         logits += per_row(step.log_step, logits) - logits.gather(-1, current)
-        logits.scatter_(-1, current, -torch.inf)
+        # A code that stands for another would count as often as there are such.
+        logits = codebook.without_others(logits.scatter_(-1, current, -torch.inf), -torch.inf)
         if not objective.limit.couples:
             return ProductProposal(point.z, logits)
         return SingleSwapProposal(point.z, logits.masked_fill_(~objective.movable(point.z)[..., None], -torch.inf))

@@ -69,7 +69,7 @@ def look_at(
         drawn = torch.where(known[serves], flat[part], code_draws(prior, 1, own[part])[:, 0])
         local = take(prior.flatten(1, -2), at)
         if likelihood.goal.differentiable:
-            soft = prior.exp().to(likelihood.codebook.dtype)
+            soft = prior.exp().to(likelihood.codebook.vectors.dtype)
             score, gradient = likelihood.value_and_gradient(soft, serves)
             loss, rises, shown = outlook(score.loss, gradient.flatten(1, -2), soft.flatten(1, -2), trust)
             rise = take(rises, at).to(local.dtype)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from latentsearch._checks import is_number, require_flag
-from latentsearch._codes import excess, grid_hash, nearest, products
+from latentsearch._codebook import Codebook
+from latentsearch._codes import grid_hash
 from latentsearch._rows import per_row
 from latentsearch.loop import IterativeSearcher, OptimizerFactory, Proposal, RowOptimizer
 from latentsearch.noise import Noise
@@ -127,7 +128,7 @@ class CodeDescent(IterativeSearcher):
             moves = torch.where(changed, moves, self.patience + 1)
         return z, torch.where(changed, 0, state.waited + moves), moves
 
-    def _advance(self, codebook: Tensor, state: CodeState, gradient: Tensor, step_size: StepSize) -> Tensor:
+    def _advance(self, codebook: Codebook, state: CodeState, gradient: Tensor, step_size: StepSize) -> Tensor:
         """Move ``e`` in place to the next flip, or by one step where it is not foreseen; steps taken."""
         if self._optimizer is not None:
             state.e.step(gradient)
@@ -157,7 +158,7 @@ class CodeDescent(IterativeSearcher):
 
 def _nearest_feasible(objective: Objective, e: Tensor) -> Tensor:
     """The feasible grid nearest to ``(M, *S, D)`` embeddings."""
-    z = nearest(objective.codebook, e)
+    z = objective.codebook.nearest(e)
 
     def farther(center: Tensor) -> Tensor:
         """How much farther off the centre's codes would be."""
@@ -166,11 +167,11 @@ def _nearest_feasible(objective: Objective, e: Tensor) -> Tensor:
     return objective.project(z, priority=farther)
 
 
-def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tensor:
+def steps_to_flip(codebook: Codebook, e: Tensor, z: Tensor, step: Tensor) -> Tensor:
     """``(N,)``: how many times ``step`` is subtracted from ``e`` until a code other than ``z`` is nearest.
 
     Args:
-        codebook: ``(K, D)`` or ``(*S, K, D)``.
+        codebook: The codes.
         e: ``(N, *S, D)``.
         z: ``(N, *S)``, the nearest codes of e.
         step: ``(N, *S, D)``.
@@ -178,9 +179,9 @@ def steps_to_flip(codebook: Tensor, e: Tensor, z: Tensor, step: Tensor) -> Tenso
     Returns:
         At least 1; ``inf`` where nothing ever flips.
     """
-    farther = excess(codebook, e)
+    farther = codebook.excess(e)
     farther = farther - farther.gather(-1, z[..., None])
-    speed = products(codebook, step)
+    speed = codebook.products(step)
     speed = speed.gather(-1, z[..., None]) - speed
     # Where it is positive the other code draws nearer by twice as much in every step.
     crossing = torch.where(speed > 0, farther.clamp(min=0) / (2 * speed), torch.inf)

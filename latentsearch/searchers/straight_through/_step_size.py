@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentsearch._codebook import Codebook
 from latentsearch._rows import per_row, sum_rows
 from latentsearch.objective import Objective
 from latentsearch.searchers._curvature import Curvature, first_guess
@@ -57,7 +58,7 @@ class StepSize:
         first_order, half_distance = sum_rows(gradient * move), sum_rows(move.square()) / 2
         return StepSize(self.curvature, self.damping, loss.to(dtype), first_order.to(dtype), half_distance.to(dtype))
 
-    def value(self, codebook: Tensor, gradient: Tensor) -> Tensor:
+    def value(self, codebook: Codebook, gradient: Tensor) -> Tensor:
         """One over the curvature, damped: ``(M, *1, 1)``, to be multiplied with a gradient ``(M, *S, D)``."""
         guess = first_guess(codebook, gradient).to(self.loss.dtype)
         curvature = self.curvature.value_or(guess).maximum(_FLATTEST * guess)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentsearch._codes import excess, swapped_hash
+from latentsearch._codebook import Codebook
+from latentsearch._codes import swapped_hash
 from latentsearch._rows import per_row
 
 
-def nearest_unvisited(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_unvisited(codebook: Codebook, e: Tensor, z: Tensor, visited: Tensor) -> tuple[Tensor, Tensor]:
     """The grid that differs from ``z`` in the one code that is cheapest to swap, and was not visited.
 
     What a swap costs is how much farther the new code's embedding is from ``e`` than that of the code held. Of
     one swap more than grids were visited, one at least leads to a grid that was not: no more need be looked at.
 
     Args:
-        codebook: ``(K, D)`` or ``(*S, K, D)``.
+        codebook: The codes.
         e: ``(M, *S, D)``.
         z: ``(M, *S)``.
         visited: ``(M, T)`` int64, hashes of the grids visited.
@@ -24,8 +25,8 @@ def nearest_unvisited(codebook: Tensor, e: Tensor, z: Tensor, visited: Tensor) -
     Returns:
         ``(M, *S)``, and ``(M,)`` bool: whether there is such a grid; where not, ``z`` is returned.
     """
-    flat, size = z.flatten(1), codebook.shape[-2]
-    cost = excess(codebook, e).flatten(1, -2)
+    flat, size = z.flatten(1), codebook.size
+    cost = codebook.without_others(codebook.excess(e), torch.inf).flatten(1, -2)
     cost = cost - cost.gather(2, flat[..., None])
     cost = torch.where(cost.isnan(), torch.inf, cost).scatter(2, flat[..., None], torch.inf)
     count = min(visited.shape[1] + 1, flat.shape[1] * (size - 1))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentsearch._codes import excess, products, rows_that_fit
+from latentsearch._codes import rows_that_fit
 from latentsearch._rows import per_row
 from latentsearch.loop import project_each
 from latentsearch.objective import Linear, Objective
@@ -90,16 +90,19 @@ class QuadraticModel:
             quadratic = curvature * half_distance.to(curvature.dtype)
             # Where there is no quadratic term there is no error: what is lowest is best.
             score = torch.where(curvature > 0, criterion(first_order, quadratic), first_order)
+            # A code that stands for another is no swap of its own.
+            score = self.objective.codebook.without_others(score.unflatten(1, self.z.shape[1:]), torch.inf)
+            score = score.flatten(1, -2)
             parts.append(_best(score, first_order, half_distance, count, per_position, ids[part]))
         return Swaps(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def _tables(self, rows: slice) -> tuple[Tensor, Tensor]:
         """The change to first order and half the squared distance of every swap of some rows, ``(m, P, K)`` each."""
         codebook, held = self.objective.codebook, self.z[rows, ..., None]
-        first_order = products(codebook, self.linear.gradient[rows])
+        first_order = codebook.products(self.linear.gradient[rows])
         if self.linear.table is not None:
             first_order = first_order + self.linear.table[rows]
-        distance = excess(codebook, self.objective.embed(self.z[rows]))
+        distance = codebook.excess(self.objective.embed(self.z[rows]))
         half_distance = 0.5 * (distance - distance.gather(-1, held)).clamp(min=0)
         return (first_order - first_order.gather(-1, held)).flatten(1, -2), half_distance.flatten(1, -2)
 
