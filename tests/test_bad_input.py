@@ -211,6 +211,17 @@ CASES = {
     "classifier without rows": Case(
         "Classified.classifier", "logits (N, classes)", constraint=lambda: ls.Classified(lambda x: x.flatten(), 0),
     ),
+    "classifier of probabilities": Case(
+        "Classified.classifier: got probabilities: its last step is a sigmoid", "expected logits", "net(x).logit()",
+        constraint=lambda: ls.Classified(lambda x: x.flatten(1).sigmoid(), 0),
+    ),
+    "attributes of probabilities": Case(
+        "HasAttributes.critic: got probabilities", "leave the sigmoid out",
+        constraint=lambda: ls.HasAttributes(lambda x: x.flatten(1)[:, :1].sigmoid(), True, of="output"),
+    ),
+    "one goal and another": Case(
+        "a and b: got goals", "write a + b", constraint=lambda: MATCH and ls.Near(IMAGES), error=Unsupported,
+    ),
     "classifier of tuples": Case(
         "Classified.classifier: got a tuple", "logits (N, classes)",
         constraint=lambda: ls.Classified(lambda x: (x,), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from latentsearch._checks import in_short, is_number, require_function, require_one_of
@@ -67,7 +68,23 @@ def logits_of(what: str, network: Judge, seen: Tensor, of: Of, *, alone: bool = 
         expected = "logits (N,) or (N, attributes)" if alone else "logits (N, classes)"
         hint = _RESIZED if isinstance(logits, Tensor) else _picked(logits)
         raise InvalidArgument(what, got=f"{got} for {len(seen)} {of}s", expected=expected, hint=hint)
+    if _ends_in_a_sigmoid(network, seen):
+        hint = "leave the sigmoid out, or take its inverse: lambda x: net(x).logit()"
+        raise InvalidArgument(what, got="probabilities: its last step is a sigmoid", expected="logits", hint=hint)
     return logits
+
+
+def _ends_in_a_sigmoid(network: Judge, seen: Tensor) -> bool:
+    """Whether autograd has a sigmoid as the last step; of what it does not see, nothing is known."""
+    if not seen.is_floating_point():
+        return False
+    try:
+        with torch.enable_grad():
+            # No leaf: networks may change what they are given in place.
+            logits = network(seen.detach().requires_grad_() * 1)
+    except Exception:
+        return False
+    return type(logits.grad_fn).__name__.startswith("Sigmoid")
 
 
 _RESIZED = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"

@@ -98,6 +98,12 @@ class Addend(ABC):
     def __or__(self, other: object) -> Goal:
         raise no_operator("|", "a rule of either is a function: Satisfies(function, boolean=True)")
 
+    def __bool__(self) -> bool:
+        # `a and b` would be b.
+        raise no_operator(
+            "a and b", "write a + b: the sum is satisfied where both are; a is None tells whether there is one"
+        )
+
     def __lt__(self, other: object) -> Goal:
         raise no_operator("<", "a threshold is written a.below(0.1)")
 

@@ -73,6 +73,8 @@ def _algebra() -> list[Case]:
         Case("an array of two * a", lambda: A * np.ones(2), ("ndarray|array", "number")),
         Case("a * a function", lambda: A * bright, ("bright|function", "number")),
         Case("a & b", lambda: A & B, (r"\+",)),
+        Case("a and b", lambda: A and B, (r"\+",)),
+        Case("not a", lambda: not A, (r"\+",)),
         Case("a | b", lambda: A | B, (r"\+|or",)),
         Case("a < 0.1", lambda: A < 0.1, ("below",)),
         Case("a <= 0.1", lambda: A <= 0.1, ("below",)),
