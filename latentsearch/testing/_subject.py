@@ -95,7 +95,9 @@ class Subject:
     ) -> SearchResult:
         """A search with the seed and the budget of all laws, unless told otherwise."""
         settings: dict[str, Any] = {"seed": SEED, "run": RUN} | arguments
-        return self.searcher.search(generator or self.generator, constraint or self.constraint, **settings)
+        generator = self.generator if generator is None else generator
+        constraint = self.constraint if constraint is None else constraint
+        return self.searcher.search(generator, constraint, **settings)
 
     def loss(self, latent: Tensor) -> Tensor:
         """``(B,)``: what hard latents ``(B, *S)`` score."""

@@ -171,10 +171,11 @@ def agrees(
     **settings: Any,
 ) -> None:
     """Searches with this decoder find what they find with the plain one, and leave the modules as they were."""
+    goal = ls.Matches(target()) if goal is None else goal
     with untouched(*modules):
         generator = ls.ContinuousGenerator(decoder, shape=(LATENT,), **settings)
         for method in methods:
-            result = SEARCHERS[method].search(generator, goal or ls.Matches(target()), seed=0, run=RUN)
+            result = SEARCHERS[method].search(generator, goal, seed=0, run=RUN)
             same_answer(result, reference(method), tolerance)
 
 
