@@ -23,19 +23,20 @@ from latentsearch import models, training, zoo
 from latentsearch.examination import Examination
 from latentsearch.priors import GaussianMixture
 
+SPACES = ("VAE", "VQ-VAE", "centre autoencoder")
 OWN = "the generator's own"
 COLUMNS = ("images kept", "found", "random latents told apart", "holes", "largest step", "method")
 
 
-def generators(steps: int) -> dict[str, ls.Generator]:
-    """By name; the last is trained for so many steps."""
+def generator(space: str, steps: int) -> ls.Generator:
+    """One of the spaces; the autoencoder is trained for so many steps."""
+    if space == "VQ-VAE":
+        return ls.wrap(zoo.load("mnist-vqvae-512"), prior=None)
+    if space == "centre autoencoder":
+        return centre_generator(steps)
     vae = wrap_pretrained.VAE().eval()
     vae.load_state_dict(load_file(wrap_pretrained.MODELS / "mnist_vae.safetensors"))
-    return {
-        "VAE": ls.ContinuousGenerator(vae.decode, (20,), encode=vae.encode, output_range=(0, 1)),
-        "VQ-VAE": ls.wrap(zoo.load("mnist-vqvae-512"), prior=None),
-        "centre autoencoder": centre_generator(steps),
-    }
+    return ls.ContinuousGenerator(vae.decode, (20,), encode=vae.encode, output_range=(0, 1))
 
 
 def centre_generator(steps: int) -> ls.ContinuousGenerator:
@@ -71,13 +72,14 @@ def row(name: str, found: Examination) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES, help="all three by default")
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--steps", type=int, default=2000, help="to train the autoencoder for")
     parser.add_argument("--out", type=Path, default=Path("latentsearch-demo"))
     options = parser.parse_args()
     images, lines = mnist("test")[0][: options.images], []
-    for name, generator in generators(options.steps).items():
-        found = ls.examine(generator, images, progress=True)
+    for name in options.spaces:
+        found = ls.examine(generator(name, options.steps), images, progress=True)
         path = found.save(options.out / f"examined-{name.replace(' ', '-')}.html")
         print(f"{found}\n\n{path}\n", flush=True)
         lines.append(row(name, found))

@@ -214,7 +214,7 @@ def test_an_optimum_whose_loss_is_exactly_0_is_walked_up_to(unit: float, dtype: 
     for number, decode in enumerate((lambda z: unit * z, lambda z: unit * z.cumsum(1), lambda z: unit * z**3)):
         generator = ls.ContinuousGenerator(decode, (4,), prior=prior, dtype=dtype)
         goal = ls.Matches(torch.zeros(6, 4, dtype=dtype))
-        result = ls.HalvingSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=3000))
+        result = ls.HalvingSearch().search(generator, goal, seed=0, run=ls.Run(evaluations=1000))
         assert set(result.status) <= {ls.Status.STALLED, ls.Status.BUDGET}, number
         assert (result.score.loss < 1e-12 * unit**2).all()
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -360,6 +359,7 @@ def test_loss_at_reads_the_trace():
 
 SCRIPT = """
 import os, signal, sys, torch
+import torch._dynamo  # once and not in each child: torch's optimisers import it
 import latentsearch as ls
 from latentsearch import models, training
 torch.set_num_threads(1)
@@ -367,32 +367,38 @@ with training.initialised(0):
     model = models.VQVAE((1, 28, 28), codebook_size=32, width=8, channels=16).eval()
     vae = models.VAE((1, 28, 28), width=6, channels=16).eval()
 target = ls.Noise.from_seed(3, 4).uniform(1, 28, 28)
-method, path, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
-generator = ls.wrap(vae if method == "GradientSearch" else model, check=False)
-goal = ls.Matches(target).below(0.02)
-def kill(step):
-    if step.number == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-run = ls.Run(evaluations=60, checkpoint=path or None, checkpoint_every=3, callbacks=[kill])
-settings = {"lr": 0.1} if method == "SinglePositionSearch" else {}
-result = getattr(ls, method)(restarts=2, **settings).search(generator, goal, seed=1, run=run)
-result.save(sys.argv[4])
+method, folder = sys.argv[1:]
+os.chdir(folder)
+
+def search(checkpoint, kill_at, out):
+    # In a process of its own, which knows nothing of the others.
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return
+    def kill(step):
+        if step.number == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    generator = ls.wrap(vae if method == "GradientSearch" else model, check=False)
+    goal = ls.Matches(target).below(0.02)
+    run = ls.Run(evaluations=60, checkpoint=checkpoint, checkpoint_every=3, callbacks=[kill])
+    settings = {"lr": 0.1} if method == "SinglePositionSearch" else {}
+    result = getattr(ls, method)(restarts=2, **settings).search(generator, goal, seed=1, run=run)
+    result.save(out)
+    os._exit(0)
+
+search(None, -1, "whole")
+search("checkpoint", 5, "killed")
+search("checkpoint", -1, "resumed")
 """
 
 
 @pytest.mark.parametrize("method", ["GradientSearch", "RelaxedSearch", "SinglePositionSearch"])
 def test_kill_dash_nine_then_resume_is_bit_identical(method, tmp_path):
-    script = tmp_path / "search.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-
-    def search(checkpoint: str, kill_at: int, out: str) -> int:
-        command = [sys.executable, str(script), method, checkpoint, str(kill_at), str(tmp_path / out)]
-        return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}).returncode
-
-    assert search("", -1, "whole") == 0
-    checkpoint = str(tmp_path / "checkpoint")
-    assert search(checkpoint, 5, "killed") == -signal.SIGKILL
-    assert search(checkpoint, -1, "resumed") == 0
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", SCRIPT, method, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", str(-signal.SIGKILL), "0"], done.stderr
     whole, resumed = (ls.SearchResult.load(tmp_path / name) for name in ("whole", "resumed"))
     assert torch.equal(resumed.candidates.latent, whole.candidates.latent)
     assert torch.equal(resumed.candidates.score.loss, whole.candidates.score.loss)

@@ -105,16 +105,15 @@ class CodeNetwork(nn.Module):
         return learnt if self.temperature == 1 else (learnt / self.temperature).log_softmax(-1)
 
     def expected(self, logs: Tensor, z: Tensor) -> Tensor:
-        """``(N,)`` float64: log-probabilities ``(N, n, K)`` summed over positions.
+        """``(N, n)`` float64: the log-probability of each position's code.
 
         Args:
-            logs: Of all codes.
+            logs: Of all codes, ``(N, n, K)``.
             z: The codes, hard ``(N, n)``; or soft ones ``(N, n, K)``, for the expectation.
         """
-        logs = logs.double()
         if z.is_floating_point():
-            return (z.double() * logs).flatten(1).sum(1)
-        return logs.gather(-1, z[..., None]).flatten(1).sum(1)
+            return (z * logs).sum(-1, dtype=torch.float64)
+        return logs.gather(-1, z[..., None])[..., 0].double()
 
 
 def require_network(caller: str, channels: int, blocks: int, dropout: float) -> None:

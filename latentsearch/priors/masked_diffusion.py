@@ -154,14 +154,23 @@ class MaskedDiffusion(CodeNetwork):
         """``(N,)`` in nats; of a soft grid, the expectation over its codes given soft ones before."""
         require_grids("MaskedDiffusion.log_prob", z, self.space)
         group = self._groups(torch.ones(1, *self.space.shape, dtype=torch.bool, device=z.device))[0]
-        total = torch.zeros(len(z), dtype=torch.float64, device=z.device)
-        for step in range(int(group.max()) + 1):
-            now = (group == step).nonzero()[:, 0]
-            known = (group < step).view(self.space.shape)
-            parts = [self.log_conditionals(part, known.expand(len(part), *known.shape)) for part in self._split(z)[0]]
-            each = torch.cat(parts).flatten(1, -2)[:, now]
-            total = total + self.expected(each, z.flatten(1, len(self.space.shape))[:, now])
-        return total.to(self.frequencies.dtype)
+        rows, steps = len(z), int(group.max()) + 1
+        # No step waits for another where all codes are given: steps of all rows go through the network together.
+        pairs = torch.arange(steps * rows, device=z.device)
+        parts = [self._log_prob_of_steps(z[part % rows], group, part // rows) for part in self._split(pairs)[0]]
+        return torch.cat(parts).view(steps, rows).sum(0).to(self.frequencies.dtype)
+
+    def _log_prob_of_steps(self, z: Tensor, group: Tensor, step: Tensor) -> Tensor:
+        """``(M,)`` float64: what each row's codes of one step add to its log-probability.
+
+        Args:
+            z: ``(M, *S)`` hard or soft grids.
+            group: ``(P,)``: in which step each position is drawn.
+            step: ``(M,)``: the step of each row.
+        """
+        logs = self.log_conditionals(z, (group < step[:, None]).view(-1, *self.space.shape)).flatten(1, -2)
+        each = self.expected(logs, z.flatten(1, len(self.space.shape)))
+        return each.masked_fill(group != step[:, None], 0).sum(1)
 
     def _groups(self, mask: Tensor) -> Tensor:
         """``(N, P)`` int64: in which step each masked position is drawn; -1 for the others."""

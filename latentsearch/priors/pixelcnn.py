@@ -142,7 +142,7 @@ class PixelCNN(CodeNetwork):
     def log_prob_of_class(self, z: Tensor, label: Tensor | None) -> Tensor:
         """``(N,)`` in nats, of grids of classes ``(N,)``; None where there are no classes."""
         logs = self.causal_logits(z, label).flatten(1, -2)
-        return self.expected(logs, z.flatten(1, len(self.space.shape))).to(logs.dtype)
+        return self.expected(logs, z.flatten(1, len(self.space.shape))).sum(1).to(logs.dtype)
 
     def logits_at(self, features: Tensor, position: int) -> Tensor:
         """``(N, K)`` log-probabilities at one position of the flattened grid, of summed skip connections ``(N, C)``."""
