@@ -16,16 +16,34 @@ class _Before:
     """The state of the CPU and of the cards before someone set it aside."""
 
     cpu: Tensor
-    cards: list[Tensor]
+    cuda: list[Tensor]
+    mps: Tensor | None
 
     @classmethod
     def now(cls) -> _Before:
-        return cls(torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        return cls(
+            torch.get_rng_state(), cuda, torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+        )
 
     def restore(self) -> None:
         torch.set_rng_state(self.cpu)
-        if self.cards:
-            torch.cuda.set_rng_state_all(self.cards)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+        if self.mps is not None:
+            torch.mps.set_rng_state(self.mps)
+
+
+def seed_all(seed: int) -> None:
+    """Seed what is set aside, and nothing else.
+
+    ``torch.manual_seed`` also leaves a seed for cards that are not in use yet, in the place of the caller's own.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
 
 
 # For those whose own draws come from the global state: two at once would draw from each other's.
@@ -45,11 +63,13 @@ def set_aside(seed: int | None = None) -> Iterator[None]:
     Args:
         seed: Seeds it to begin with.
     """
+    if torch.get_default_device().type == "cuda":
+        torch.cuda.init()  # draws within would, from a seed of chance
     with _changing:
         before = _Before.now()
         _within.append(before)
     if seed is not None:
-        torch.manual_seed(seed)
+        seed_all(seed)
     try:
         yield
     finally:
@@ -64,4 +84,5 @@ def _leave(before: _Before) -> None:
         before.restore()
     else:
         # Whoever came next found what this one had seeded, and is to restore what was there before.
-        _within[place].cpu, _within[place].cards = before.cpu, before.cards
+        following = _within[place]
+        following.cpu, following.cuda, following.mps = before.cpu, before.cuda, before.mps

@@ -10,11 +10,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from latentsearch._structural import Structural
+
 State = TypeVar("State")
 
 
 @runtime_checkable
-class RowHolder(Protocol):
+class RowHolder(Protocol, metaclass=Structural):
     """An object that holds rows in its own way, such as an optimiser with its moments."""
 
     def tensors(self) -> dict[str, Tensor]:

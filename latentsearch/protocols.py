@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from latentsearch._checks import in_short
+from latentsearch._structural import Structural, lacking
 from latentsearch.errors import InvalidArgument
 from latentsearch.goal import AnyGoal
 from latentsearch.noise import Noise
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Prior(Protocol):
+class Prior(Protocol, metaclass=Structural):
     """A distribution over latents. Never None: where nothing is known, a null object says so.
 
     A prior whose network takes time may have a ``cost``: what one draw costs, as a share of a decode, which a search
@@ -42,7 +44,7 @@ class Prior(Protocol):
 
 
 @runtime_checkable
-class ConditionalPrior(Prior, Protocol):
+class ConditionalPrior(Prior, Protocol, metaclass=Structural):
     """A prior over grids of codes that says of some positions what the others make likely: it can propose.
 
     Attributes:
@@ -74,7 +76,7 @@ class ConditionalPrior(Prior, Protocol):
 
 
 @runtime_checkable
-class AutoregressivePrior(Prior, Protocol):
+class AutoregressivePrior(Prior, Protocol, metaclass=Structural):
     """A prior over grids of codes that says of each position what those before it make likely.
 
     Before is in raster order, the order of the flattened grid. Its ``log_prob`` is the sum over a grid's own codes.
@@ -85,7 +87,7 @@ class AutoregressivePrior(Prior, Protocol):
 
 
 @runtime_checkable
-class NormalBase(Prior, Protocol):
+class NormalBase(Prior, Protocol, metaclass=Structural):
     """A prior whose draws are a function of standard normals, which has an inverse: a flow."""
 
     def decode(self, base: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class NormalBase(Prior, Protocol):
 
 
 @runtime_checkable
-class CalibratedPrior(Prior, Protocol):
+class CalibratedPrior(Prior, Protocol, metaclass=Structural):
     """A prior that knows how far the decoder is off: what ``noise="decoder"`` stands for.
 
     Attributes:
@@ -129,7 +131,7 @@ def require_prior(what: str, prior: object) -> None:
 
 
 @runtime_checkable
-class Generator(Protocol):
+class Generator(Protocol, metaclass=Structural):
     """A frozen decoder with its latent space.
 
     Attributes:
@@ -153,7 +155,7 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class EmbeddingGenerator(Generator, Protocol):
+class EmbeddingGenerator(Generator, Protocol, metaclass=Structural):
     """A discrete generator whose codes have embeddings that a gradient can reach."""
 
     @property
@@ -168,7 +170,7 @@ class EmbeddingGenerator(Generator, Protocol):
 
 
 @runtime_checkable
-class LocalGenerator(Generator, Protocol):
+class LocalGenerator(Generator, Protocol, metaclass=Structural):
     """A discrete generator that can decode again what one changed code reaches, for less than a whole decode.
 
     Attributes:
@@ -192,7 +194,7 @@ class LocalGenerator(Generator, Protocol):
 
 
 @runtime_checkable
-class AliasedGenerator(Generator, Protocol):
+class AliasedGenerator(Generator, Protocol, metaclass=Structural):
     """A discrete generator with codes that stand for others, such as codes never used in training.
 
     A search scores and reports what ``canonical`` gives.
@@ -206,7 +208,7 @@ class AliasedGenerator(Generator, Protocol):
 
 
 @runtime_checkable
-class AutoEncoder(Generator, Protocol):
+class AutoEncoder(Generator, Protocol, metaclass=Structural):
     """A generator that can also encode: a source of starting points."""
 
     def encode(self, output: Tensor) -> Tensor:
@@ -216,13 +218,15 @@ class AutoEncoder(Generator, Protocol):
 def require_generator(what: str, generator: object) -> None:
     """Raise InvalidArgument unless an argument is a Generator."""
     # A class has the methods, too, and cannot decode.
+    if isinstance(generator, Generator) and not isinstance(generator, type):
+        return
+    got, missing = in_short(generator), lacking(generator, Generator)
+    hint = "wrap a decoder in ContinuousGenerator or CodebookGenerator first, or a model with ls.wrap(model)"
     if isinstance(generator, type):
         hint = f"make one first: {generator.__name__}(...)"
-        raise InvalidArgument(what, got=f"the class {generator.__name__}", expected="a Generator", hint=hint)
-    if not isinstance(generator, Generator):
-        raise InvalidArgument(
-            what, got=type(generator).__name__, expected="a Generator", hint="ls.wrap(model) makes one"
-        )
+    elif hasattr(generator, "decode"):
+        got = f"{got} without {' or '.join(missing)}"
+    raise InvalidArgument(what, got=got, expected="a Generator", hint=hint)
 
 
 class Searcher(Protocol):

@@ -254,3 +254,18 @@ def test_trials_before_a_run_obey_the_chunk_size(searcher: ls.Searcher) -> None:
     generator = wrapped(decoder, check=False)
     searcher.search(generator, ls.Matches(torch.zeros(1, 64)), seed=0, run=ls.Run(evaluations=4, chunk_rows=1))
     assert max(most) == 1
+
+
+@pytest.mark.parametrize("seeded", ["wrapping", "weights", "draws"])
+def test_cards_that_are_not_in_use_yet_keep_the_callers_seed(seeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    torch.manual_seed(7)
+    if seeded == "wrapping":
+        wrapped(network().eval())
+    elif seeded == "weights":
+        network()
+    else:
+        flat = torch.distributions.Independent(torch.distributions.Uniform(-torch.ones(2), torch.ones(2)), 1)
+        ls.priors.DistributionPrior(flat).sample(ls.Noise.from_seed(0, 3))
+    assert seeds == [7]

@@ -39,6 +39,7 @@ LAYERS = {
         "_shapes",
         "_normal",
         "_rng",
+        "_structural",
         "_rounding",
         "_warnings",
         "_watch",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentsearch._checks import require_positive
 from latentsearch._normal import gumbel_of_normal, log_ndtri, normal_between, within_edge
+from latentsearch._structural import Structural
 from latentsearch.adapters.code_order import principal_order
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.noise import Noise
@@ -22,7 +23,7 @@ from latentsearch.spaces import Discrete
 
 
 @runtime_checkable
-class CodeMap(Protocol):
+class CodeMap(Protocol, metaclass=Structural):
     """How each position's code depends on normals of its own and on the log-probabilities of its codes."""
 
     def shape(self, space: Discrete) -> tuple[int, ...]:

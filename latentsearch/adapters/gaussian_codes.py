@@ -11,7 +11,14 @@ from latentsearch.adapters.code_maps import CodeMap, GumbelMax
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
 from latentsearch.priors import FittedPrior, StandardNormal
-from latentsearch.protocols import AliasedGenerator, AutoEncoder, AutoregressivePrior, Generator, Prior
+from latentsearch.protocols import (
+    AliasedGenerator,
+    AutoEncoder,
+    AutoregressivePrior,
+    Generator,
+    Prior,
+    require_generator,
+)
 from latentsearch.spaces import Continuous, Discrete
 
 _POSTERIOR = 41  # the stream of noise of `to_gaussian`
@@ -64,9 +71,7 @@ class GaussianCodes:
     """
 
     def __init__(self, generator: Generator, prior: Prior | None = None, by: CodeMap | None = None) -> None:
-        if not isinstance(generator, Generator):
-            hint = "wrap a decoder in CodebookGenerator first"
-            raise InvalidArgument("GaussianCodes.generator", got=in_short(generator), expected="a Generator", hint=hint)
+        require_generator("GaussianCodes.generator", generator)
         if by is not None and (isinstance(by, type) or not isinstance(by, CodeMap)):
             hint = f"make one: {by.__name__}(...)" if isinstance(by, type) else ""
             expected = "a code map, such as GumbelMax() or Quantiles(order)"

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from latentsearch._checks import in_short
+from latentsearch._structural import Structural
 from latentsearch.adapters.codebook import CodebookGenerator
 from latentsearch.adapters.continuous import ContinuousGenerator
 from latentsearch.errors import InvalidArgument
@@ -14,7 +15,7 @@ from latentsearch.protocols import Prior
 
 
 @runtime_checkable
-class CodebookModel(Protocol):
+class CodebookModel(Protocol, metaclass=Structural):
     """What ``wrap`` takes for a VQ-VAE; ``latentsearch.models.VQVAE`` is one."""
 
     latent_shape: tuple[int, ...]
@@ -26,7 +27,7 @@ class CodebookModel(Protocol):
 
 
 @runtime_checkable
-class ContinuousModel(Protocol):
+class ContinuousModel(Protocol, metaclass=Structural):
     """What ``wrap`` takes for a VAE; ``latentsearch.models.VAE`` is one."""
 
     latent_shape: tuple[int, ...]

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from latentsearch._structural import Structural
 from latentsearch.goal import Goal
 from latentsearch.objective import Objective
 from latentsearch.protocols import Generator
@@ -25,7 +26,7 @@ class Bounded(NamedTuple):
 
 
 @runtime_checkable
-class Bound(Protocol):
+class Bound(Protocol, metaclass=Structural):
     """Bounds the loss over sets of grids, from below.
 
     A set allows some codes at each position, and holds all grids made of allowed codes. It needs no

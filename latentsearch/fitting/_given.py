@@ -32,13 +32,6 @@ class FitWarning(UserWarning):
     """Something about what a prior is fitted to that works, and is probably not what was meant."""
 
 
-def require_generator(caller: str, generator: object) -> None:
-    """Raise InvalidArgument unless this is a generator."""
-    if not isinstance(generator, Generator):
-        got, hint = in_short(generator), "ls.wrap(model) makes one"
-        raise InvalidArgument(f"{caller}.generator", got=got, expected="a Generator", hint=hint)
-
-
 def check_settings(space: LatentSpace, **for_codes: object) -> None:
     """Raise if a setting of networks over codes was given for continuous latents, which have a mixture."""
     given = [name for name, value in for_codes.items() if value is not None]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from latentsearch._context import in_own_context
 from latentsearch.errors import Unsupported
-from latentsearch.fitting._given import are_latents, encoded, require_generator
+from latentsearch.fitting._given import are_latents, encoded
 from latentsearch.noise import Noise
-from latentsearch.protocols import AutoEncoder, Generator
+from latentsearch.protocols import AutoEncoder, Generator, require_generator
 from latentsearch.spaces import Continuous
 
 _BATCH = 256  # images encoded at once
@@ -49,7 +49,7 @@ def encodings(generator: Generator, data: Tensor, noise: Noise) -> Encodings:
         >>> found.latents.shape, found.spread.shape
         (torch.Size([20, 20]), torch.Size([20]))
     """
-    require_generator("encodings", generator)
+    require_generator("encodings.generator", generator)
     if are_latents(generator, data):
         return Encodings(data, _guessed(generator, data))
     assert isinstance(generator, AutoEncoder)

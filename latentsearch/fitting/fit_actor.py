@@ -15,10 +15,10 @@ from latentsearch.critics import Actor, ActorCritic, AttributeCritic, Critic
 from latentsearch.critics._distance import Metric
 from latentsearch.critics.actor_critic import require_attributes
 from latentsearch.errors import InvalidArgument, Unsupported
-from latentsearch.fitting._given import check_given, labels_of, require_generator, warn_if_interrupted
+from latentsearch.fitting._given import check_given, labels_of, warn_if_interrupted
 from latentsearch.fitting.encoding import encodings
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, require_generator
 from latentsearch.spaces import Continuous
 from latentsearch.training import Fit, Group, fit, initialised
 
@@ -86,7 +86,7 @@ def fit_actor(
         >>> actor = ls.fit_actor(generator, images, labels, steps=4)
         >>> sevens = ls.ActorSearch(actor, actor.one_hot(7))
     """
-    require_generator("fit_actor", generator)
+    require_generator("fit_actor.generator", generator)
     counts = {"critic_steps": critic_steps, "width": width, "depth": depth, "steps": steps, "batch_size": batch_size}
     for name, value in counts.items():
         require_count(f"fit_actor.{name}", value)

@@ -13,10 +13,10 @@ from latentsearch._context import in_own_context
 from latentsearch.critics import Actor, RewardedActor, ValueCritic
 from latentsearch.critics._pair import checked_spread
 from latentsearch.errors import Unsupported
-from latentsearch.fitting._given import require_generator, warn_if_interrupted
+from latentsearch.fitting._given import warn_if_interrupted
 from latentsearch.fitting._rewards import Rewards, Rule
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import Generator, Prior, require_generator
 from latentsearch.result import Status
 from latentsearch.spaces import Continuous
 from latentsearch.training import Fit, Group, fit, initialised
@@ -87,7 +87,7 @@ def fit_actor_by_rule(
         >>> actor.figures["reward"] > actor.figures["reward before"]
         True
     """
-    require_generator("fit_actor_by_rule", generator)
+    require_generator("fit_actor_by_rule.generator", generator)
     for name, value in (("rounds", rounds), ("width", width), ("depth", depth)):
         require_count(f"fit_actor_by_rule.{name}", value)
     require_count("fit_actor_by_rule.draws", draws, _CHECKED)

@@ -15,12 +15,11 @@ from latentsearch.fitting._given import (
     check_given,
     held_out_of,
     labels_of,
-    require_generator,
     warn_if_interrupted,
 )
 from latentsearch.fitting.encoding import encodings
 from latentsearch.noise import Noise
-from latentsearch.protocols import Generator
+from latentsearch.protocols import Generator, require_generator
 from latentsearch.training import Fit, fit, initialised
 
 _DRAW, _SPLIT, _HELD_OUT = 1, 2, 3  # streams of noise folded in
@@ -82,7 +81,7 @@ def fit_critic(
         >>> ls.search(generator, seven, seed=0).latent.shape
         torch.Size([1, 20])
     """
-    require_generator("fit_critic", generator)
+    require_generator("fit_critic.generator", generator)
     for name, value in (("width", width), ("depth", depth), ("steps", steps)):
         require_count(f"fit_critic.{name}", value)
     require_share("fit_critic.held_out", held_out)

@@ -23,7 +23,6 @@ from latentsearch.fitting._given import (
     check_settings,
     encoded,
     held_out_of,
-    require_generator,
     warn_if_interrupted,
 )
 from latentsearch.fitting._temperature import typical_temperature
@@ -38,7 +37,7 @@ from latentsearch.priors import (
     UniformCodes,
     fitted,
 )
-from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, Prior
+from latentsearch.protocols import AutoEncoder, EmbeddingGenerator, Generator, Prior, require_generator
 from latentsearch.spaces import Continuous, Discrete
 from latentsearch.training import Fit, Group, fit, initialised
 
@@ -114,7 +113,7 @@ def fit_prior(
         >>> sorted(prior.figures)
         ['bits', 'histogram', 'temperature', 'uniform']
     """
-    require_generator("fit_prior", generator)
+    require_generator("fit_prior.generator", generator)
     require_count("fit_prior.steps", steps)
     require_share("fit_prior.held_out", held_out)
     require_seed("fit_prior.seed", seed)

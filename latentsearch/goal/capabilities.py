@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from latentsearch._structural import Structural
 from latentsearch.noise import Noise
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class LeastSquares(Protocol):
+class LeastSquares(Protocol, metaclass=Structural):
     """A constraint whose loss is a sum of squares."""
 
     def residuals(self, output: Tensor, latent: Tensor) -> Tensor:
@@ -21,7 +22,7 @@ class LeastSquares(Protocol):
 
 
 @runtime_checkable
-class Separable(Protocol):
+class Separable(Protocol, metaclass=Structural):
     """A constraint on outputs whose loss is a sum over cells: pixels, steps of time, voxels.
 
     A method that searches grids of n axes takes the last n axes of the map for those of its grid, and sums over the
@@ -43,7 +44,7 @@ class Separable(Protocol):
 
 
 @runtime_checkable
-class Swappable(Protocol):
+class Swappable(Protocol, metaclass=Structural):
     """A constraint on codes that knows what every swap of one code makes of its loss, better than by a gradient.
 
     Attributes:
@@ -61,7 +62,7 @@ class Swappable(Protocol):
 
 
 @runtime_checkable
-class Stochastic(Protocol):
+class Stochastic(Protocol, metaclass=Structural):
     """A constraint whose loss draws: of random crops, say, or of noise that is put on outputs.
 
     It draws from noise that belongs to its problem. A search hands it that before the first step, of the problem's
@@ -82,7 +83,7 @@ class Stochastic(Protocol):
 
 
 @runtime_checkable
-class BoundedLoss(Protocol):
+class BoundedLoss(Protocol, metaclass=Structural):
     """A constraint that knows how low and how high its loss can be over a set of outputs and grids."""
 
     def loss_interval(self, low: Tensor, high: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:

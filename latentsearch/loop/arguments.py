@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from latentsearch import _checkpoint
-from latentsearch._checks import in_short
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.goal import Constraint, Goal, Limit
 from latentsearch.goal._operands import no_addend
 from latentsearch.goal.refusals import not_separable, not_squares
 from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
-from latentsearch.protocols import Generator, Prior
+from latentsearch.protocols import Prior, require_generator
 from latentsearch.run import Run
 from latentsearch.spaces import Continuous
 
@@ -32,13 +31,7 @@ _ELSEWHERE = {
 
 def check_types(generator: object, constraint: object, run: object) -> None:
     """Raise unless the arguments of a search are what they should be."""
-    if not isinstance(generator, Generator):
-        raise InvalidArgument(
-            "generator",
-            got=in_short(generator),
-            expected="a Generator",
-            hint="wrap a decoder in ContinuousGenerator or CodebookGenerator first, or a model with ls.wrap(model)",
-        )
+    require_generator("generator", generator)
     if not isinstance(constraint, (Constraint, Goal, Limit)):
         raise no_addend("constraint", constraint)
     if not constraint.goal.terms:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent
 
 from latentsearch._checks import in_short, require_noise
-from latentsearch._rng import set_aside
+from latentsearch._rng import seed_all, set_aside
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 from latentsearch.priors._latents import require_vectors
@@ -91,7 +91,7 @@ class DistributionPrior:
         rows = []
         with set_aside():
             for key in noise.keys.tolist():
-                torch.manual_seed(key)
+                seed_all(key)
                 rows.append(self.distribution.sample())
         empty = torch.empty(0, *self.space.shape, dtype=self._dtype, device=self._home)
         return torch.stack(rows) if rows else empty

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from latentsearch._structural import Structural
 from latentsearch.errors import InvalidArgument, Unsupported, describe
 from latentsearch.noise import Noise
 
@@ -16,7 +17,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @runtime_checkable
-class NeighbourhoodLoss(Protocol):
+class NeighbourhoodLoss(Protocol, metaclass=Structural):
     """A [Loss][latentsearch.relaxations.Loss] that knows a cheaper way to many grids that differ in one code."""
 
     def __call__(self, z: Tensor, row: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ class NeighbourhoodLoss(Protocol):
 
 
 @runtime_checkable
-class Estimator(Protocol):
+class Estimator(Protocol, metaclass=Structural):
     """A surrogate loss whose gradient with respect to logits can be followed.
 
     Attributes:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from latentsearch._checks import require_seed
-from latentsearch._rng import one_at_a_time
+from latentsearch._rng import one_at_a_time, set_aside
 from latentsearch.errors import InvalidArgument
 from latentsearch.noise import Noise
 
@@ -34,8 +34,7 @@ def initialised(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
         expected = "a floating one, such as torch.float32"
         raise InvalidArgument("initialised.dtype", got=repr(dtype), expected=expected)
     default = torch.get_default_dtype()
-    with one_at_a_time, torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with one_at_a_time, set_aside(seed):
         torch.set_default_dtype(dtype or default)
         try:
             yield
