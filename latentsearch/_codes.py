@@ -49,3 +49,11 @@ def code_draws(logits: Tensor, count: int, noise: Noise) -> Tensor:
     uniform = noise.uniform(steps.shape[1], count, dtype=steps.dtype) * steps[..., -1:]
     codes = torch.searchsorted(steps, uniform).clamp(max=logits.shape[-1] - 1)
     return codes.mT.reshape(len(logits), count, *logits.shape[1:-1])
+
+
+def codes_drawn(logits: Tensor, noise: Noise) -> Tensor:
+    """``(N, *S)``: a grid a row of noise, each of its codes drawn by itself from ``softmax(logits)``, ``(*S, K)``."""
+    steps = logits.softmax(-1).cumsum(-1).flatten(0, -2)
+    uniform = noise.uniform(len(steps), dtype=steps.dtype) * steps[:, -1]
+    codes = torch.searchsorted(steps, uniform.mT.contiguous(), right=True).clamp(max=logits.shape[-1] - 1)
+    return codes.mT.reshape(-1, *logits.shape[:-1])

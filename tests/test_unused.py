@@ -15,8 +15,9 @@ import latentsearch as ls
 from latentsearch import Run, models, training
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.objective import EmbeddingView, Ledger, Objective
+from latentsearch.objective import EmbeddingView, Ledger, Objective, draws_of
 from latentsearch.priors import UniformCodes
+from latentsearch.testing import toys
 from latentsearch.testing._synchronisations import Synchronisations
 
 
@@ -356,6 +357,49 @@ def test_a_chain_does_not_count_codes_that_stand_for_others() -> None:
     chain = ls.LangevinSearch(restarts=400, temperature=(1.0, 1.0), steps=30)
     drawn = chain.search(generator, flat, seed=0).candidates.latent.flatten()
     assert abs(float((drawn == 0).double().mean()) - 0.5) < 4 * (0.25 / 400) ** 0.5
+
+
+SETS = {
+    "both ends fixed": {0: [2], 3: [2]},
+    "other sets": {0: [1, 2], 1: [0, 2], 2: [1, 2], 3: [0, 2]},
+    "one fixed, two sets": {0: [2], 2: [0, 1], 3: [1, 2]},
+}
+SAMPLERS = [
+    (ls.GibbsSearch(), 500),
+    (ls.SplitGibbsSearch(), 2000),
+    (ls.SMCSearch(particles=32, reveals=4, transitions=1), None),
+    (ls.ImportanceResampling(transitions=3), None),
+]
+
+
+@pytest.mark.parametrize("allowed", SETS.values(), ids=SETS)
+@pytest.mark.parametrize(("sampler", "evaluations"), SAMPLERS, ids=[type(each).__name__ for each, _ in SAMPLERS])
+def test_samplers_draw_from_the_prior_given_what_is_allowed(
+    sampler: Any, evaluations: int | None, allowed: dict[int, list[int]]
+) -> None:
+    """Codes mostly repeat their neighbour's, so what is fixed at one end is felt at the other."""
+    used = torch.ones(4, 3, dtype=torch.bool)
+    for position, codes in allowed.items():
+        used[position] = torch.tensor([code in codes for code in range(3)])
+    same = torch.full((3, 3), 0.1).fill_diagonal_(0.8).log()
+    prior = toys.ListedPrior(torch.einsum("ab,bc,cd->abcd", *[same.exp()] * 3).log(), (4,), cost=0.5)
+    generator = ls.CodebookGenerator(nn.Flatten(), book(3, 2).float(), (4,), used=used)
+    flat = ls.Matches(torch.zeros(400, 8), noise=100.0) + ls.LogPrior(prior)
+    found = sampler.search(generator, flat, seed=0, run=Run(evaluations=evaluations)).latent
+    right = used[torch.arange(4), prior.grids].all(1)
+    law = torch.where(right, prior.log_probs, -torch.inf).softmax(0)
+    shares = (found[:, None] == prior.grids).all(2).double().mean(0)
+    assert 0.5 * float((shares - law).abs().sum()) < 0.12
+
+
+def test_independent_codes_are_drawn_from_those_allowed() -> None:
+    used = torch.tensor([[True, True, False], [False, True, True]])
+    generator = ls.CodebookGenerator(nn.Flatten(), book(3, 2).float(), (2,), used=used)
+    prior = ls.priors.HistogramPrior(torch.tensor([[0.2, 0.2, 0.6], [0.7, 0.2, 0.1]]).log())
+    drawn = draws_of(prior, EmbeddingView(generator), Noise.from_seed(0, 2000))
+    first, second = ((drawn[:, place] == 1).double().mean() for place in (0, 1))
+    assert generator.canonical(drawn).equal(drawn)
+    assert float(first) == pytest.approx(1 / 2, abs=0.04) and float(second) == pytest.approx(2 / 3, abs=0.04)
 
 
 @pytest.mark.parametrize("per_position", [False, True])

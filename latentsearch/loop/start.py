@@ -10,7 +10,7 @@ from latentsearch._rows import per_row
 from latentsearch.errors import InvalidArgument, describe
 from latentsearch.goal import Limit
 from latentsearch.noise import Noise
-from latentsearch.objective import EmbeddingView
+from latentsearch.objective import EmbeddingView, draws_of
 from latentsearch.problem import Problem
 from latentsearch.protocols import Generator, Prior
 from latentsearch.spaces import Continuous
@@ -88,9 +88,10 @@ def _spread(problem: Problem, prior: Prior, init: Tensor, noise: Noise, restarts
 
 def prior_samples(generator: Generator, prior: Prior, noise: Noise) -> Tensor:
     """Draws of the prior, ``(N, *S)``, as latents of the generator's."""
-    z = prior.sample(noise)
+    codes = None if isinstance(generator.space, Continuous) else EmbeddingView(generator)
+    z = draws_of(prior, codes, noise)
     generator.space.check("a sample of the prior", z)
-    return z.to(generator.dtype) if isinstance(generator.space, Continuous) else EmbeddingView(generator).canonical(z)
+    return z.to(generator.dtype) if codes is None else codes.canonical(z)
 
 
 def _checked(init: object, generator: Generator) -> Tensor:

@@ -3,7 +3,7 @@
 from latentsearch.objective.embedding import EmbeddingView
 from latentsearch.objective.ledger import Ledger
 from latentsearch.objective.objective import Linear, Objective
-from latentsearch.objective.prior import ChargedPrior, cost_of_draw, cost_of_pass, draws_are_cheap
+from latentsearch.objective.prior import ChargedPrior, cost_of_draw, cost_of_pass, draws_are_cheap, draws_of
 
 __all__ = [
     "ChargedPrior",
@@ -14,4 +14,5 @@ __all__ = [
     "cost_of_draw",
     "cost_of_pass",
     "draws_are_cheap",
+    "draws_of",
 ]

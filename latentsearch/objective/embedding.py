@@ -46,6 +46,21 @@ class EmbeddingView:
         """``(K,)`` or ``(*S, K)`` bool, the codes that stand for themselves; None where all do."""
         return None if self._aliases is None else self.codebook.own
 
+    @cached_property
+    def fixed(self) -> Tensor | None:
+        """``(*S,)`` bool, the positions at which one code stands for all; None where there are none."""
+        if self.own is None:
+            return None
+        found = self.own.expand(*self.grid.shape, -1).sum(-1) == 1
+        return found if bool(found.any()) else None
+
+    @cached_property
+    def free(self) -> frozenset[int]:
+        """The positions of the flattened grid that are not fixed; plain numbers, so that no step asks a device."""
+        if self.fixed is None:
+            return frozenset(range(self.grid.positions))
+        return frozenset((~self.fixed).flatten().nonzero()[:, 0].tolist())
+
     @property
     def _vectors(self) -> Tensor:
         if self._embeddings is not None:
@@ -71,6 +86,10 @@ class EmbeddingView:
     def decode_embedding(self, e: Tensor) -> Tensor:
         """Embeddings ``(N, *S, D)`` to outputs ``(N, *O)``."""
         return self._generator.decode(e) if self._embeddings is None else self._embeddings.decode_embedding(e)
+
+    def without_others(self, table: Tensor, value: float) -> Tensor:
+        """A table ``(N, *S, K)`` with ``value`` for codes that stand for others."""
+        return table if self.own is None else self.codebook.without_others(table, value)
 
     def canonical(self, z: Tensor) -> Tensor:
         """Codes ``(N, *S)`` or ``(N, *S, K)`` without those that stand for others; other latents as they are."""

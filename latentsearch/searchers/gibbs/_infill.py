@@ -49,7 +49,7 @@ def infill(
     grids = z[:, None].expand(-1, count + 1, *z.shape[1:])
     total = [torch.zeros(grids.shape[:2], dtype=torch.float64, device=z.device) for _ in range(2)]
     for step in range(passes):
-        logs = _conditionals(prior, grids if step else grids[:, :1], part < step)
+        logs, mass = _conditionals(prior, grids if step else grids[:, :1], part < step)
         drawn = logs if rise is None else guided(logs, rise[:, None])
         own = noise.fold(_ORDER + 1 + step)
         if step:
@@ -58,9 +58,9 @@ def infill(
             new = code_draws(drawn[:, 0], count, own)
         now = (part == step)[:, None]
         grids = torch.where(now, torch.cat([grids[:, :1], new], 1), grids)
-        for sums, table in zip(total, (logs, drawn), strict=True):
+        for sums, table, allowed in zip(total, (logs, drawn), (mass, torch.zeros_like(mass)), strict=True):
             each = table.expand(*grids.shape, -1).gather(-1, grids[..., None])[..., 0].double()
-            sums += torch.where(now, each, 0).flatten(2).sum(2)
+            sums += torch.where(now, each + allowed, 0).flatten(2).sum(2)
     return Infill(grids, *total)
 
 
@@ -72,9 +72,9 @@ def _parts(masked: Tensor, passes: int, noise: Noise) -> Tensor:
     return torch.where(flat, rank * passes // count, -1).view_as(masked)
 
 
-def _conditionals(prior: ChargedPrior, grids: Tensor, known: Tensor) -> Tensor:
-    """``(M, U, *S, K)`` of grids ``(M, U, *S)``, given the positions known in each row, ``(M, *S)`` bool."""
+def _conditionals(prior: ChargedPrior, grids: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """``(M, U, *S, K)`` of grids ``(M, U, *S)``, given the positions known in each row, ``(M, *S)``; and their mass."""
     rows, count = grids.shape[:2]
     row = torch.arange(rows, device=grids.device).repeat_interleave(count)
-    found = prior.conditionals(grids.flatten(0, 1), known[row], row)
-    return found.view(*grids.shape, -1)
+    found, mass = prior.conditionals_and_mass(grids.flatten(0, 1), known[row], row)
+    return found.view(*grids.shape, -1), mass.reshape(grids.shape)

@@ -149,9 +149,9 @@ class GibbsSearch(GridSampler):
         """A pass, the descent, and the loss of what was drawn and its expansion."""
         return pass_cost + 2 * STEPS + 3 + self.probes
 
-    def _sweep_cost(self, space: Discrete, pass_cost: float) -> float:
-        turns = len(blocks(space.shape, self.spacing))
-        return space.positions * self._tried(space) + turns * (pass_cost + self._slope_cost)
+    def _sweep_cost(self, space: Discrete, pass_cost: float, free: frozenset[int] | None = None) -> float:
+        found = blocks(space.shape, self.spacing, free)
+        return sum(map(len, found)) * self._tried(space) + len(found) * (pass_cost + self._slope_cost)
 
     def prior_cost(self, generator: Generator, prior: Prior) -> float:
         return cost_of_pass(prior)
@@ -194,7 +194,7 @@ class GibbsSearch(GridSampler):
         self, objective: Objective, likelihood: Objective, state: GibbsState, sweep: int, part: int, noise: Noise
     ) -> GibbsState:
         """One block of positions, drawn one after another given all others."""
-        positions = blocks(objective.grid.shape, self.spacing)[part]
+        positions = self._blocks(objective)[part]
         block = torch.tensor(positions, device=state.z.device)
         outside = torch.ones(state.z[0].numel(), dtype=torch.bool, device=block.device).index_fill(0, block, False)
         known = outside.view(state.z.shape[1:]).expand_as(state.z)
@@ -237,7 +237,11 @@ class GibbsSearch(GridSampler):
 
     def _turns(self, likelihood: Objective) -> tuple[int, int]:
         """Blocks of a sweep, and how many sweeps a refill comes after."""
-        return len(blocks(likelihood.grid.shape, self.spacing)), self.refills if has_an_anchor(likelihood.goal) else 0
+        return len(self._blocks(likelihood)), self.refills if has_an_anchor(likelihood.goal) else 0
+
+    def _blocks(self, objective: Objective) -> list[list[int]]:
+        """Of a sweep; a fixed code is never drawn."""
+        return blocks(objective.grid.shape, self.spacing, objective.prior.free)
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the sweeps of each row's schedule."""
@@ -257,9 +261,10 @@ class GibbsSearch(GridSampler):
         space, pass_cost = objective.grid, objective.prior.cost
         anchored = has_an_anchor(objective.per_problem.likelihood)
         before = self._start_cost(space, pass_cost) if anchored else 0
-        sweep, refill = self._sweep_cost(space, pass_cost), self._refill_cost(pass_cost) if anchored else 0
+        sweep = self._sweep_cost(space, pass_cost, objective.prior.free)
+        refill = self._refill_cost(pass_cost) if anchored else 0
         # The last step begins only if the dearest one could be paid for.
-        smallest = min(map(len, blocks(space.shape, self.spacing)))
+        smallest = min(map(len, self._blocks(objective)))
         kept = self.whole_step_cost(objective) - (smallest * self._tried(space) + self._slope_cost + pass_cost)
         return before + kept, sweep, refill
 

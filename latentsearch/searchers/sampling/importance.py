@@ -50,8 +50,9 @@ class ImportanceResampling(Chain):
     sharp ones take [EllipticalSliceSearch][latentsearch.EllipticalSliceSearch].
 
     The likelihood is the goal without its [LogPrior][latentsearch.LogPrior], in nats, and the prior that of the
-    LogPrior, else the generator's. **The answer of a row is where its chain ends**, a draw and not the best it saw:
-    ``result.candidates.latent`` has one for each of the restarts, and ``result.latent`` is the first of them.
+    LogPrior, else the generator's, given the codes that are allowed; a draw with others counts for nothing. **The
+    answer of a row is where its chain ends**, a draw and not the best it saw: ``result.candidates.latent`` has one for
+    each of the restarts, and ``result.latent`` is the first of them.
 
     Attributes:
         draws: Of the prior, a transition; what a step costs.
@@ -103,11 +104,14 @@ class ImportanceResampling(Chain):
     def _candidates(self, objective: Objective, state: ResamplingState, noise: Noise) -> dict[str, Tensor]:
         """The state and the draws, U a row, with what is known of them: ``(M, U, ...)`` by name."""
         own = int(state.number == 0)  # the initial latent is yet to be scored
-        draws = self._drawn(objective, self.draws - own, noise).to(state.z.dtype)
-        draws = torch.cat([state.z[:, None].expand(-1, own, *state.z.shape[1:]), draws], 1)
+        drawn = self._drawn(objective, self.draws - own, noise).to(state.z.dtype)
+        drawn = torch.cat([state.z[:, None].expand(-1, own, *state.z.shape[1:]), drawn], 1)
+        draws: Tensor = objective.canonical(drawn.flatten(0, 1)).view(drawn.shape)
         score = score_each(objective, draws)
-        flat = energy(objective, score.map(lambda t: t.flatten()), draws.flatten(0, 1))
-        columns = {"z": draws, "loss": score.loss, "satisfied": score.passed, "energy": flat.view(score.loss.shape)}
+        flat = energy(objective, score.map(lambda t: t.flatten()), draws.flatten(0, 1)).view(score.loss.shape)
+        # The prior counts given the codes that are allowed: a draw that holds others is none.
+        flat = flat.masked_fill((draws != drawn).flatten(2).any(2), torch.inf)
+        columns = {"z": draws, "loss": score.loss, "satisfied": score.passed, "energy": flat}
         if own:
             return columns
         return {name: torch.cat([getattr(state, name)[:, None], column], 1) for name, column in columns.items()}
@@ -115,6 +119,5 @@ class ImportanceResampling(Chain):
     def _drawn(self, objective: Objective, count: int, noise: Noise) -> Tensor:
         """``(M, count, *S)`` draws of the prior."""
         row = torch.arange(len(noise), device=noise.keys.device).repeat_interleave(count)
-        draws = objective.prior.sample(noise.split(count), row)
-        found: Tensor = objective.canonical(draws).unflatten(0, (len(noise), count))
-        return found
+        drawn = objective.prior.sample(noise.split(count), row)
+        return drawn.view(len(noise), count, *drawn.shape[1:])

@@ -24,6 +24,7 @@ class Look(NamedTuple):
     Attributes:
         promise: ``(M, N)`` float64, minus the log of the likelihood that is expected; from the least of each row on.
         prior: ``(M, N, n, K)``, log-probabilities of the codes at these positions.
+        mass: ``(M, N, n)``, log of how likely the prior holds an allowed code there.
         rise: ``(M, N, n, K)``, of what is expected with each; 0 where nothing is known of it.
         shown: ``(M, N, P)``, how much the outputs show of each position; at random where nothing is known of it.
         z: ``(M, N, *S)``, the particles, with codes drawn by the prior where they are not revealed.
@@ -31,6 +32,7 @@ class Look(NamedTuple):
 
     promise: Tensor
     prior: Tensor
+    mass: Tensor
     rise: Tensor
     shown: Tensor
     z: Tensor
@@ -65,9 +67,9 @@ def look_at(
     own, found = noise.split(z.shape[1]), []
     for part in torch.arange(len(row), device=z.device).split(rows_that_fit(space.shape, space.codebook_size)):
         serves, at = row[part], here[row[part]]
-        prior = objective.prior.conditionals(flat[part], known[serves], serves)
+        prior, mass = objective.prior.conditionals_and_mass(flat[part], known[serves], serves)
         drawn = torch.where(known[serves], flat[part], code_draws(prior, 1, own[part])[:, 0])
-        local = take(prior.flatten(1, -2), at)
+        local, mass = take(prior.flatten(1, -2), at), mass.flatten(1).gather(1, at)
         if likelihood.goal.differentiable:
             soft = prior.exp().to(likelihood.codebook.vectors.dtype)
             score, gradient = likelihood.value_and_gradient(soft, serves)
@@ -78,7 +80,7 @@ def look_at(
             # Nothing of what is infinite is nothing.
             loss = (trust or 0.0) * loss.clamp(max=torch.finfo(loss.dtype).max)
             shown = own[part].fold(_ORDER).uniform(flat[0].numel())
-        found.append((loss.double(), local, rise, shown, drawn))
+        found.append((loss.double(), local, mass, rise, shown, drawn))
     whole = Look(*(torch.cat(parts).unflatten(0, z.shape[:2]) for parts in zip(*found, strict=True)))
     return whole._replace(promise=promise(whole.promise))
 

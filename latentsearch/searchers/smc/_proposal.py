@@ -46,13 +46,16 @@ def outlook(loss: Tensor, gradient: Tensor, shares: Tensor, trust: float | None)
     """
     slope = gradient - (shares * gradient).sum(-1, keepdim=True)
     shown = (shares * slope.square()).sum(-1)
-    tiny = torch.finfo(loss.dtype).tiny
+    tiny = torch.finfo(shown.dtype).tiny  # losses may be wider than gradients
     # The spread is that of the residual, in its own unit.
     spread = torch.where(loss > 0, shown.sum(-1) / (2 * loss).clamp(min=tiny), 0)
     counts = 1 / (1 + spread) if trust is None else torch.full_like(loss, trust)
     # An infinite loss that does not count at all would be no number.
     expected = counts * loss.clamp(max=torch.finfo(loss.dtype).max) + (0.5 * spread.log1p() if trust is None else 0)
-    second = slope.square() * (spread[:, None] / (2 * shown).clamp(min=tiny))[..., None]
+    # Where one code is certain, nothing is shown and nothing can rise.
+    slope = slope.masked_fill(shown[..., None] == 0, 0)
+    share = (spread[:, None] / (2 * shown).clamp(min=tiny)).clamp(max=torch.finfo(shown.dtype).max)
+    second = slope.square() * share[..., None]
     return Outlook(expected, counts[:, None, None] * (slope + second), shown)
 
 

@@ -139,7 +139,7 @@ class SMCSearch(IterativeSearcher):
 
         A look costs 2 evaluations, and 1 where there is no gradient.
         """
-        looks = (self._stages(space) - 1) * self.particles + 1
+        looks = (self._most_stages(space) - 1) * self.particles + 1
         return transitions * (looks * (look_cost + pass_cost) + self.particles)
 
     def check(self, problem: Problem) -> None:
@@ -168,12 +168,12 @@ class SMCSearch(IterativeSearcher):
         )
 
     def step(self, objective: Objective, state: SMCState, noise: Noise) -> tuple[SMCState, Draw]:
-        likelihood, stages = likelihood_of(objective), self._stages(objective.grid)
+        likelihood, stages = likelihood_of(objective), self._stages(objective)
         transition, stage = divmod(state.number, stages)
         keep, last = transition > 0, stage + 1 == stages
         state, look = self._looked(objective, likelihood, state, noise.fold(_LOOK))
         state, look = self._resampled(state, look, keep, noise.fold(_RESAMPLE))
-        state = self._revealed(state, look, _part(state.order, stage, stages), keep, noise.fold(_CODES))
+        state = self._revealed(state, look, self._part(objective, state.order, stage), keep, noise.fold(_CODES))
         if last:
             loss = usable(score_each(likelihood, state.z).loss.double())
             state = replace(state, weight=evened(state.weight - loss))
@@ -188,21 +188,23 @@ class SMCSearch(IterativeSearcher):
         self, objective: Objective, likelihood: Objective, state: SMCState, noise: Noise
     ) -> tuple[SMCState, Look]:
         """What is seen of the particles; where nothing is known of them yet, one look serves all."""
-        stages = self._stages(objective.grid)
-        stage = state.number % stages
+        stage = state.number % self._stages(objective)
         if stage:
-            here = _part(state.order, stage, stages)
+            here = self._part(objective, state.order, stage)
             return state, look_at(
                 objective, likelihood, state.z, state.known, here, self._trust(objective, stage), noise
             )
         every = torch.arange(state.order.shape[1], device=state.z.device).expand_as(state.order)
         nothing = torch.zeros_like(state.known)
         look = look_at(objective, likelihood, state.z[:, :1], nothing, every, self._trust(objective, 0), noise)
-        order = look.shown[:, 0].argsort(dim=1, descending=True, stable=True)
+        shown, fixed = look.shown[:, 0], objective.prior.fixed
+        shown = shown if fixed is None else shown.masked_fill(fixed.flatten(), -1)
+        order = shown.argsort(dim=1, descending=True, stable=True)
         # Of every particle the positions that come first.
-        here = _part(order, 0, stages)
-        prior, rise = (take(part[:, 0], here)[:, None] for part in (look.prior, look.rise))
-        look = look._replace(prior=prior, rise=rise)
+        here = self._part(objective, order, 0)
+        parts = (look.prior, look.mass, look.rise)
+        prior, mass, rise = (take(part[:, 0], here)[:, None] for part in parts)
+        look = look._replace(prior=prior, mass=mass, rise=rise)
         look = look.of(lambda part: part.expand(-1, self.particles, *part.shape[2:]))
         return replace(state, known=nothing, order=order, weight=torch.zeros_like(state.weight)), look
 
@@ -223,25 +225,35 @@ class SMCSearch(IterativeSearcher):
         codes = code_draws(proposal.flatten(0, 1), 1, rows).view(proposal.shape[:3])
         if keep:
             codes = torch.cat([state.answer.flatten(1).gather(1, here)[:, None], codes[:, 1:]], 1)
-        gained = (look.prior - proposal).gather(-1, codes[..., None])[..., 0]
+        gained = (look.prior - proposal).gather(-1, codes[..., None])[..., 0] + look.mass
         z = look.z.flatten(2).scatter(2, here[:, None].expand_as(codes), codes).view_as(state.z)
         known = state.known.flatten(1).scatter(1, here, True).view_as(state.known)
         return replace(state, z=z, known=known, weight=state.weight + gained.double().sum(-1))
 
     # -- its parts ---------------------------------------------------------------------------------
 
-    def _stages(self, space: LatentSpace) -> int:
+    def _most_stages(self, space: LatentSpace) -> int:
         assert isinstance(space, Discrete)
         return min(self.reveals, space.positions)
 
+    def _stages(self, objective: Objective) -> int:
+        """Of a pass; fixed codes need none."""
+        return max(min(self.reveals, len(objective.prior.free)), 1)
+
+    def _part(self, objective: Objective, order: Tensor, stage: int) -> Tensor:
+        """``(M, n)``: the positions that a stage reveals; those that are fixed come last, and with the last."""
+        free, stages = len(objective.prior.free), self._stages(objective)
+        last = stage + 1 == stages
+        return order[:, free * stage // stages : order.shape[1] if last else free * (stage + 1) // stages]
+
     def _looks(self, space: LatentSpace) -> int:
         """The most that a step takes."""
-        return self.particles if self._stages(space) > 1 else 1
+        return self.particles if self._most_stages(space) > 1 else 1
 
     def _trust(self, objective: Objective, stage: int) -> float | None:
         """How much of what is expected counts in a stage; of grids that the prior completes the more, the later."""
         whole = objective.per_problem.likelihood.differentiable
-        return self.trust if whole else stage / self._stages(objective.grid)
+        return self.trust if whole else stage / self._stages(objective)
 
     def _schedule(self, objective: Objective) -> Tensor:
         """``(M,)``: the passes of each row's schedule."""
@@ -252,9 +264,3 @@ class SMCSearch(IterativeSearcher):
         each = self.evaluations_of(1, objective.grid, objective.prior.cost, look_cost)
         # Where not even one can be paid for, the chain goes on to the end of its budget.
         return torch.where(left.isinf(), 1, (left / each).floor()).clamp(min=1).long()
-
-
-def _part(order: Tensor, stage: int, stages: int) -> Tensor:
-    """``(M, n)``: the positions that a stage reveals."""
-    positions = order.shape[1]
-    return order[:, positions * stage // stages : positions * (stage + 1) // stages]
