@@ -8,6 +8,8 @@ nothing. Noise or dropout moves all outputs, or some of them far. So both measur
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -40,8 +42,20 @@ def same_losses(a: Tensor, b: Tensor, atol: float = 1e-5) -> bool:
         b: Losses, in the dtype whose tolerance applies.
         atol: What counts as nothing.
     """
-    rtol = max(1e-3, torch.finfo(b.dtype).eps ** 0.5)
-    return a.shape == b.shape and torch.allclose(a.to(b.dtype), b, rtol=rtol, atol=atol, equal_nan=True)
+    return a.shape == b.shape and torch.allclose(a.to(b.dtype), b, rtol=_share(b), atol=atol, equal_nan=True)
+
+
+def same_scores(a: Tensor, b: Tensor) -> bool:
+    """Whether losses ``(N,)`` of latents far from any optimum are the same: what counts as nothing goes by the largest.
+
+    A rule may have any unit: where losses are of 1e-5, noise of as much is noise.
+    """
+    largest = float(b[b.isfinite()].abs().max()) if bool(b.isfinite().any()) else 0.0
+    return same_losses(a, b, atol=min(1e-5, _share(b) * largest + 1e-12))
+
+
+def _share(losses: Tensor) -> float:
+    return max(1e-3, math.sqrt(torch.finfo(losses.dtype).eps))
 
 
 def same_decoder(a: Tensor, b: Tensor) -> bool:

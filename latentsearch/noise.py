@@ -121,6 +121,8 @@ class Noise:
         if not isinstance(keys, Tensor) or keys.dtype != torch.int64 or keys.ndim != 1:
             got = describe(keys) if isinstance(keys, Tensor) else in_short(keys)
             hint = "Noise.from_seed(seed, problems) makes some"
+            if isinstance(keys, Tensor) and keys.dtype == torch.int64 and keys.ndim == 0:
+                hint = "one row is noise[:1]"
             raise InvalidArgument("Noise.keys", got=got, expected="an int64 tensor of shape (N,)", hint=hint)
 
     @staticmethod

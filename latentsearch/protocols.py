@@ -197,7 +197,8 @@ class LocalGenerator(Generator, Protocol, metaclass=Structural):
 class AliasedGenerator(Generator, Protocol, metaclass=Structural):
     """A discrete generator with codes that stand for others, such as codes never used in training.
 
-    A search scores and reports what ``canonical`` gives.
+    A search scores and reports what ``canonical`` gives. Where one has ``unmasked``, the generator of the same decoder
+    in which every code stands for itself, priors that were fitted to that are known to belong to this one.
     """
 
     def canonical(self, z: Tensor) -> Tensor:
@@ -225,7 +226,7 @@ def require_generator(what: str, generator: object) -> None:
     if isinstance(generator, type):
         hint = f"make one first: {generator.__name__}(...)"
     elif hasattr(generator, "decode"):
-        got = f"{got} without {' or '.join(missing)}"
+        got = f"{got} without {', '.join(missing)}"
     raise InvalidArgument(what, got=got, expected="a Generator", hint=hint)
 
 

@@ -217,10 +217,15 @@ CASES = {
     ),
     "attributes of probabilities": Case(
         "HasAttributes.critic: got probabilities", "leave the sigmoid out",
-        constraint=lambda: ls.HasAttributes(lambda x: x.flatten(1)[:, :1].sigmoid(), True, of="output"),
+        constraint=lambda: ls.HasAttributes(lambda x: x.flatten(1)[:, :1].sigmoid().squeeze(1), True, of="output"),
+    ),
+    "attributes of shares": Case(
+        "HasAttributes.critic: got probabilities: its last step is a softmax", "net(x).log()",
+        constraint=lambda: ls.HasAttributes(lambda x: x.flatten(1)[:, :1].softmax(1), True, of="output"),
     ),
     "one goal and another": Case(
-        "a and b: got goals", "write a + b", constraint=lambda: MATCH and ls.Near(IMAGES), error=Unsupported,
+        "bool(a), a and b, a or b, not a: got goals", "write a + b",
+        constraint=lambda: MATCH and ls.Near(IMAGES), error=Unsupported,
     ),
     "classifier of tuples": Case(
         "Classified.classifier: got a tuple", "logits (N, classes)",

@@ -168,8 +168,36 @@ def test_what_cannot_be_fitted_is_refused(settings: dict[str, Any], message: str
 
 
 def test_a_model_is_no_generator() -> None:
-    with pytest.raises(InvalidArgument, match=r"fit_prior.generator: got a VQVAE, .* ls.wrap\(model\)"):
+    with pytest.raises(InvalidArgument, match=r"fit_prior.generator: got a VQVAE without .* ls.wrap\(model\)"):
         ls.fit_prior(zoo.load("mnist-vqvae-40"), IMAGES)  # type: ignore[arg-type]
+
+
+# -- masks of allowed codes ----------------------------------------------------------------------------
+
+
+def left_fixed(**settings: Any) -> ls.CodebookGenerator:
+    """The same decoder with the left of the grid fixed to the codes of an image, which no other image has."""
+    own = CODES.encode(IMAGES[:1])[0]
+    used = torch.ones(*own.shape, 40, dtype=torch.bool)
+    used[:, :4] = torch.zeros(7, 4, 40, dtype=torch.bool).scatter(-1, own[:, :4, None], True)
+    assert isinstance(CODES, ls.CodebookGenerator)
+    whole = {"layout": CODES.layout, "output_transform": CODES.output_transform, "encode": CODES.encode} | settings
+    return ls.CodebookGenerator(whole.pop("decoder", CODES.decoder), CODES.codebook, own.shape, used=used, **whole)
+
+
+def test_a_prior_of_the_same_decoder_serves_where_codes_are_fixed(fitted: priors.FittedPrior) -> None:
+    goal = ls.Matches(IMAGES[:1], noise="decoder") + ls.LogPrior(fitted)
+    run = ls.Run(evaluations=20)
+    result = ls.CoordinateSearch().search(left_fixed(), goal, seed=0, run=run)
+    assert torch.equal(result.latent[..., :4], CODES.encode(IMAGES[:1])[..., :4])
+    other = left_fixed(output_transform=lambda x: 1 - x, check=False)
+    with pytest.raises(InvalidArgument, match=r"LogPrior\.prior: got a prior of another decoder"):
+        ls.CoordinateSearch().search(other, goal, seed=0, run=run)
+
+
+def test_a_fit_to_fixed_codes_is_warned_of() -> None:
+    with pytest.warns(ls.FitWarning, match=r"[45]\d% of their codes are not among .* Fit to the generator without"):
+        ls.fit_prior(left_fixed(), IMAGES, network=SMALL, steps=1, held_out=0.2)
 
 
 # -- on disk -----------------------------------------------------------------------------------------

@@ -161,16 +161,48 @@ def test_a_rule_that_draws_by_itself_is_told_how() -> None:
         (lambda: BLURRED.with_noise(0), r"with_noise: got 0, expected a Noise; Noise.from_seed"),
         (lambda: NEAR.with_noise(Noise.from_seed(0, 7)), "targets for 2 problems and noise for 7 problems"),
         (lambda: NEAR.goal.with_noise(Noise.from_seed(0, 7)), "noise of 7 rows, expected one for each of 2 problems"),
-        (lambda: ls.Satisfies(lambda x: x.sum(1), stochastic=True), ""),
+        (lambda: OTHER[0], r"Noise.keys: got an int64 tensor of shape \(\) .* one row is noise\[:1\]"),
     ],
 )
 def test_wrong_noise_is_named(make: Any, message: str) -> None:
-    if message:
-        with pytest.raises(InvalidArgument, match=message):
-            make()
-        return
-    with pytest.raises(InvalidArgument, match=r"fails with TypeError.*takes 1 positional.*outputs and noise"):
-        ls.CoordinateSearch().search(CODES.generator, make(), seed=0)
+    with pytest.raises(InvalidArgument, match=message):
+        make()
+
+
+def of_one_seed(x: Tensor) -> Tensor:
+    drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+    return (x + drawn).square().flatten(1).mean(1)
+
+
+RULES: dict[str, tuple[Any, str]] = {
+    "takes no noise": (
+        ls.Satisfies(lambda x: x.sum(1), stochastic=True),
+        "takes 1 positional.*outputs and noise; leave stochastic=True out, or take the noise, last",
+    ),
+    "takes noise unsaid": (ls.Satisfies(blurred), r"missing 1 .*'noise'.*; what draws says stochastic=True"),
+    "takes nothing": (ls.Satisfies(lambda: 1), "takes 0 positional arguments but 1 was given, expected one that takes"),
+    # Of a small unit noise is as large beside the losses.
+    "draws in a small unit": (
+        ls.Satisfies(lambda x: 1e-5 * torch.rand(len(x))),
+        r"second call.*Satisfies\(..., stochastic=True\)",
+    ),
+    "mixes rows in a small unit": (
+        ls.Satisfies(lambda x: 1e-6 * (x - x.mean(0)).square().flatten(1).mean(1)),
+        "whose row n depends on row n alone",
+    ),
+    "draws for all rows": (ls.Satisfies(of_one_seed), r"row n alone.*draws for all rows from one seed take the noise"),
+}
+
+
+@pytest.mark.parametrize(("rule", "message"), RULES.values(), ids=RULES)
+def test_a_rule_that_draws_otherwise_is_told_how(rule: ls.Satisfies, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ls.EvolutionSearch().search(CODES.generator, rule, seed=0)
+
+
+def test_rounding_is_no_draw() -> None:
+    rule = ls.Satisfies(lambda x: 1e-9 * x.square().flatten(1).mean(1))
+    assert bool(ls.EvolutionSearch().search(CODES.generator, rule, seed=0).score.loss.isfinite().all())
 
 
 def test_every_kind_of_goal_is_a_goal_that_draws() -> None:

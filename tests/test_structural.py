@@ -86,7 +86,7 @@ def test_what_a_generator_lacks_is_named() -> None:
             return z
 
     goal = ls.Matches(torch.ones(1, 3))
-    with pytest.raises(ls.InvalidArgument, match="generator: got a Half without device or dtype, expected a Generator"):
+    with pytest.raises(ls.InvalidArgument, match="generator: got a Half without device, dtype, expected a Generator"):
         ls.search(Half(), goal)  # type: ignore[arg-type]
     with pytest.raises(ls.InvalidArgument, match=r"generator: got the class Half, .*make one first: Half\(\.\.\.\)"):
         ls.GradientSearch().search(Half, goal)  # type: ignore[arg-type]

@@ -442,7 +442,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: wrapped(used=USED.expand(4, 6)), r"expected a bool \(6,\), or for each position \(3, 6\)"
     ),
     "codes first": (lambda: wrapped(used=ALLOWED.mT), r"got a bool tensor of shape \(6, 3\).*used.movedim\(0, -1\)"),
-    "a position without": (lambda: wrapped(used=torch.eye(3, 6) > 2), "a position at which no code is used"),
+    "positions without": (lambda: wrapped(used=torch.eye(3, 6) > 2), r"3 positions without.*position \(0,\) is one"),
+    "one position without": (
+        lambda: wrapped(used=torch.arange(6) < torch.tensor([[0], [1], [6]])), r"1 position without.*\(0,\) is the one"
+    ),
+    "positions in a row": (lambda: wrapped(used=ALLOWED[None]), r"used.view\(3, 6\)"),
+    "a mask a problem": (lambda: wrapped(used=ALLOWED.expand(2, 3, 6)), "serves all problems: make a generator"),
+    "an array": (lambda: wrapped(used=ALLOWED.numpy()), r"got ndarray.*torch.from_numpy\(used\)"),
+    "codes": (lambda: wrapped(used=torch.tensor([1, 0, 2])), r"torch.zeros\(\(3, 6\), dtype=torch.bool\).scatter"),
     "a list for one grid": (lambda: wrapped(used=[USED]), r"used: got list, expected a bool \(6,\)"),
     "one mask for two grids": (lambda: several(used=USED[1:]), "list of masks, one for each of 2"),
     "too few masks": (lambda: several(used=[None]), "got 1 masks, expected a list of masks, one for each of 2"),

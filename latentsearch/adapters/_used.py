@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -44,20 +45,37 @@ def _checked(mask: object, book: Tensor, shape: tuple[int, ...]) -> Tensor:
             expected="a bool " + ", or for each position ".join(map(str, sorted(allowed, key=len))),
             hint=_hint(mask, shape, book.shape[-2]),
         )
-    if not bool(mask.any(-1).all()):
-        raise InvalidArgument(
-            "CodebookGenerator.used",
-            got="a codebook of which no code is used" if mask.ndim == 1 else "a position at which no code is used",
-            expected="at least one True among the K",
-        )
+    empty = (~mask.any(-1)).nonzero().tolist()
+    if empty:
+        got, hint = "a codebook of which no code is used", ""
+        if mask.ndim > 1:
+            several = len(empty) > 1
+            got = f"{len(empty)} position{'s' if several else ''} without any code"
+            hint = f"position {tuple(empty[0])} is {'one of them' if several else 'the one'}"
+        raise InvalidArgument("CodebookGenerator.used", got=got, expected="at least one True among the K", hint=hint)
     return mask.to(book.device)
 
 
 def _hint(mask: object, shape: tuple[int, ...], size: int) -> str:
     """How what was given becomes a mask."""
-    if isinstance(mask, Tensor) and mask.dtype == torch.bool and tuple(mask.shape) == (size, *shape):
+    whole = (*shape, size)
+    if not isinstance(mask, Tensor):
+        array = type(mask).__module__ == "numpy"
+        return "torch.from_numpy(used)" if array else _OF_CODES.format(whole=whole)
+    if not mask.is_floating_point() and mask.dtype != torch.bool and tuple(mask.shape) == shape:
+        return _OF_CODES.format(whole=whole)
+    if mask.dtype != torch.bool:
+        return "of counts write counts > 0, and of 0 and 1 used > 0"
+    if tuple(mask.shape) == (size, *shape):
         return "used.movedim(0, -1) has the codes last"
-    return "of counts write counts > 0"
+    if tuple(mask.shape[1:]) == whole and len(mask) > 1:
+        return "one mask serves all problems: make a generator for each, or say it of a goal with Within"
+    if mask.numel() == math.prod(whole) and mask.shape[-1] == size:
+        return f"used.view{whole}"
+    return ""
+
+
+_OF_CODES = "of codes make a mask: torch.zeros({whole}, dtype=torch.bool).scatter(-1, codes[..., None], True)"
 
 
 def stand_ins(codebook: Tensor, used: Tensor) -> Tensor:

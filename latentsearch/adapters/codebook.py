@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Literal
@@ -137,7 +138,12 @@ class CodebookGenerator:
         self.dtype = torch.promote_types(self._native, torch.float32)
         if self._alias is not None and self._alias.ndim > 1:
             self._alias = self._alias.view(*self.space.shape, -1)
-        self._book = Codebook.of(vectors, self._alias).to(self.dtype)
+        self._vectors = vectors
+        self._open()
+
+    def _open(self) -> None:
+        """Look codes up in the vectors as given, each as the code that it stands for."""
+        self._book = Codebook.of(self._vectors, self._alias).to(self.dtype)
         self.codebook = self._book.vectors
 
     def _latent_shape(self, book: Tensor) -> tuple[int, ...]:
@@ -238,6 +244,17 @@ class CodebookGenerator:
     def canonical(self, z: Tensor) -> Tensor:
         """Hard ``(N, *S)`` or soft ``(N, *S, K)`` codes, with the codes that unused ones stand for in their place."""
         return z if self._alias is None else canonical(self._alias, z)
+
+    @property
+    def unmasked(self) -> CodebookGenerator:
+        """The same without ``used``: every code stands for itself."""
+        if self._alias is None:
+            return self
+        found = copy.copy(self)
+        found.__dict__.pop("patches", None)
+        found._alias = None
+        found._open()
+        return found
 
     def split(self, z: Tensor) -> list[Tensor]:
         """A latent of several grids taken apart: one int64 ``(N, *S_i)`` a grid, codes below its own K and used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -68,24 +69,34 @@ def logits_of(what: str, network: Judge, seen: Tensor, of: Of, *, alone: bool = 
         expected = "logits (N,) or (N, attributes)" if alone else "logits (N, classes)"
         hint = _RESIZED if isinstance(logits, Tensor) else _picked(logits)
         raise InvalidArgument(what, got=f"{got} for {len(seen)} {of}s", expected=expected, hint=hint)
-    if _ends_in_a_sigmoid(network, seen):
-        hint = "leave the sigmoid out, or take its inverse: lambda x: net(x).logit()"
-        raise InvalidArgument(what, got="probabilities: its last step is a sigmoid", expected="logits", hint=hint)
+    if squashed := _last_squash(network, seen):
+        inverse = "log" if squashed == "softmax" else "logit"
+        hint = f"leave the {squashed} out, or take its inverse: lambda x: net(x).{inverse}()"
+        raise InvalidArgument(what, got=f"probabilities: its last step is a {squashed}", expected="logits", hint=hint)
     return logits
 
 
-def _ends_in_a_sigmoid(network: Judge, seen: Tensor) -> bool:
-    """Whether autograd has a sigmoid as the last step; of what it does not see, nothing is known."""
+def _last_squash(network: Judge, seen: Tensor) -> str:
+    """The sigmoid or softmax that a network ends in, as autograd has it; "" for none, or where it does not see."""
     if not seen.is_floating_point():
-        return False
+        return ""
     try:
         with torch.enable_grad():
             # No leaf: networks may change what they are given in place.
-            logits = network(seen.detach().requires_grad_() * 1)
+            step = network(seen.detach().requires_grad_() * 1).grad_fn
     except Exception:
-        return False
-    return type(logits.grad_fn).__name__.startswith("Sigmoid")
+        return ""
+    while step is not None and _SAME_VALUES.match(type(step).__name__):
+        step = step.next_functions[0][0]
+    name = type(step).__name__
+    return next((squash.lower() for squash in ("Sigmoid", "Hardsigmoid", "Softmax") if name.startswith(squash)), "")
 
+
+# Steps of autograd that leave probabilities what they are: shapes, dtypes, and limits that keep logarithms finite.
+_SAME_VALUES = re.compile(
+    r"(View|UnsafeView|ReshapeAlias|Alias|Squeeze|Unsqueeze|Select|Slice|Expand|Transpose|Permute|T|Clone|ToCopy|"
+    r"Clamp|ClampMin|ClampMax)Backward\d"
+)
 
 _RESIZED = "a classifier that expects another size or range can be wrapped: lambda x: net(resize(x))"
 

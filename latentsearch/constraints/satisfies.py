@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, overload
 
@@ -155,6 +156,20 @@ class Satisfies(Constraint):
         more = ["targets"] * self._has_targets + ["noise"] * self.stochastic
         return f"a batch of {' and '.join([*read, *more])}"
 
+    def _if_called_otherwise(self, given: int) -> str:
+        """What makes a search call the function with as many arguments as it takes."""
+        try:
+            signature = inspect.signature(self.function)
+        except (TypeError, ValueError):
+            return ""
+        if _takes(signature, given):
+            return ""
+        if _takes(signature, given + 1):
+            more = 'targets= has data of each problem, and of="both" gives outputs and latents'
+            return more if self.stochastic else f"what draws says stochastic=True, and takes the noise last; {more}"
+        fewer = self.stochastic and _takes(signature, given - 1)
+        return "leave stochastic=True out, or take the noise, last" if fewer else ""
+
     def _noise(self, rows: int) -> Noise:
         """The noise of so many rows; those of one problem have the same."""
         if self.needs_noise:
@@ -175,6 +190,7 @@ class Satisfies(Constraint):
                 f"Satisfies({self.name})",
                 got=f"a function that fails with {type(error).__name__}: {error}",
                 expected=f"one that takes {self._taken()}",
+                hint=self._if_called_otherwise(len(some._arguments(output, latent))),
             ) from error
         rows = len(output)
         if not isinstance(value, Tensor) or tuple(value.shape) != (rows,):
@@ -198,6 +214,14 @@ class Satisfies(Constraint):
                 expected="bools exactly where boolean=True",
                 hint="a loss gets a threshold by Satisfies(f).below(threshold)" if self.boolean else "say boolean=True",
             )
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 @overload

@@ -14,12 +14,13 @@ from latentsearch._warnings import warn
 from latentsearch.errors import InvalidArgument, LatentSearchError, Unsupported, describe
 from latentsearch.fitting._density import LEAST_EACH, is_spatial
 from latentsearch.noise import Noise
-from latentsearch.protocols import AutoEncoder, Generator
+from latentsearch.protocols import AliasedGenerator, AutoEncoder, Generator
 from latentsearch.result import Status
 from latentsearch.spaces import Continuous, Discrete, LatentSpace
 from latentsearch.training import History
 
 _LOOKED_AT = 64  # images that are encoded and decoded beforehand
+_MASKED = 0.1  # share of codes
 _LEAST, _FEW = 10, 200  # images: refused, and warned of
 _FEW_EACH = 10  # latents for each element: fewer are warned of
 
@@ -85,16 +86,24 @@ def check_given(
     if are_latents(generator, data):
         space.check(what, data)
         _check_number(what, space, data, held_out, covariance)
+        _warn_of_a_mask(what, generator, _few(data).to(generator.device))
         return data.to(generator.device)
     if not isinstance(generator, AutoEncoder):
         raise no_encoder(generator, caller)
     images = require_images(what, data, example_output(generator))
     _check_number(what, space, images, held_out, covariance)
-    few = images[:: math.ceil(len(images) / _LOOKED_AT)]
-    again = generator.decode(encoded(generator, few))
+    few = _few(images)
+    whole = getattr(generator, "unmasked", generator)
+    z = encoded(whole, few)
+    again = whole.decode(z)
     require_range(what, few, again, getattr(generator, "output_range", None))
     _warn_of_strangers(what, few.to(again), again)
+    _warn_of_a_mask(what, generator, z)
     return images
+
+
+def _few(data: Tensor) -> Tensor:
+    return data[:: math.ceil(len(data) / _LOOKED_AT)]
 
 
 @torch.no_grad()
@@ -228,5 +237,18 @@ def _warn_of_strangers(what: str, images: Tensor, again: Tensor) -> None:
             f"{what}: decode(encode(x)) is farther from the images (mean square {off:.3g}) than their mean "
             f"is ({spread:.3g}). Images lie in {bulk_of(images)}, outputs in [{low:.3g}, {high:.3g}]: are these images "
             "in the range that the encoder takes, and such as it was trained on?",
+            FitWarning,
+        )
+
+
+def _warn_of_a_mask(what: str, generator: Generator, z: Tensor) -> None:
+    """Warn if many codes of data are not allowed: a prior would learn others in their place."""
+    if not isinstance(generator, AliasedGenerator):
+        return
+    changed = float((generator.canonical(z) != z).double().mean())
+    if changed > _MASKED:
+        warn(
+            f"{what}: {changed:.0%} of their codes are not among those that the generator's mask allows, and others "
+            "stand for them. Fit to the generator without used=, and give that prior to goals of this one",
             FitWarning,
         )

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from latentsearch._memory import Chunks
-from latentsearch._rounding import same_losses
+from latentsearch._rounding import same_scores
 from latentsearch.errors import InvalidArgument, describe
+from latentsearch.goal._addend import Addend
 from latentsearch.protocols import Generator
 
 Rule = Callable[[Tensor], Tensor]
@@ -30,9 +31,10 @@ class Rewards:
     def __init__(self, caller: str, generator: Generator, rule: Rule) -> None:
         self.what, self.generator, self.rule = f"{caller}.rule", generator, rule
         self.chunks = Chunks(_ROWS)
-        if not callable(rule):
+        if not callable(rule) or isinstance(rule, Addend):
             expected = "a function from outputs (N, *O) to rewards (N,) from 0 to 1"
-            raise InvalidArgument(self.what, got=type(rule).__name__, expected=expected)
+            hint = "of a constraint's loss a reward is torch.exp(-loss)" if isinstance(rule, Addend) else ""
+            raise InvalidArgument(self.what, got=type(rule).__name__, expected=expected, hint=hint)
 
     @torch.no_grad()
     def __call__(self, latents: Tensor) -> Tensor:
@@ -44,11 +46,11 @@ class Rewards:
         """Refuse a rule that is random, or mixes rows, on two latents or more."""
         output = self._decoded(latents)
         first, again = self._of(output.clone()), self._of(output.clone())
-        if not same_losses(first, again):
+        if not same_scores(first, again):
             got = f"rewards {again.tolist()} after {first.tolist()} for the same outputs"
             raise InvalidArgument(self.what, got=got, expected="the same rewards every time")
         alone = torch.cat([self._of(output[n : n + 1].clone()) for n in range(len(output))])
-        if not same_losses(alone, first):
+        if not same_scores(alone, first):
             got = f"rewards {first.tolist()} for {len(output)} rows together, and {alone.tolist()} for each alone"
             raise InvalidArgument(self.what, got=got, expected="rewards of each row alone")
 

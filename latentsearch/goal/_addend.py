@@ -101,7 +101,9 @@ class Addend(ABC):
     def __bool__(self) -> bool:
         # `a and b` would be b.
         raise no_operator(
-            "a and b", "write a + b: the sum is satisfied where both are; a is None tells whether there is one"
+            "bool(a), a and b, a or b, not a",
+            "write a + b for both; a rule of either is a function: Satisfies(function, boolean=True); "
+            "a is None tells whether there is one",
         )
 
     def __lt__(self, other: object) -> Goal:

@@ -273,6 +273,8 @@ class Goal(Addend):
         """The goal, satisfied where its loss is at most a number, and where it was satisfied before."""
         if not isinstance(most, Real) or isinstance(most, bool) or math.isnan(most):
             hint = "one number serves all problems: tensor.item() is one" if isinstance(most, Tensor) else ""
+            if isinstance(most, (list, tuple)):
+                hint = "one number serves all problems; a threshold a problem goes into a rule's targets="
             raise InvalidArgument("threshold", got=repr(most), expected="a number", hint=hint)
         if not self.terms:
             # Every latent would count as an answer.

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from latentsearch._memory import Chunks
-from latentsearch._rounding import same_losses
+from latentsearch._rounding import same_scores
 from latentsearch._watch import Watch, modules_behind
 from latentsearch.errors import InvalidArgument, LatentSearchError
 from latentsearch.goal import Constraint, Score
 from latentsearch.goal.refusals import require_score
 
-_ROWS = "look for means, norms or sorts over dimension 0"
+_ROWS = (
+    "look for means, norms or sorts over dimension 0; draws for all rows from one seed take the noise that a search "
+    "hands them: Satisfies(..., stochastic=True)"
+)
 _DRAWS = "; what draws takes the noise that a search hands it: Satisfies(..., stochastic=True)"
 _COPY = "begin with x = x.clone(), or write x.clamp(0, 1) for x.clamp_(0, 1), x / s for x.div_(s)"
 
@@ -51,23 +54,26 @@ def _check(term: Constraint, output: Tensor, z: Tensor, chunk_rows: int | None, 
         got, expected = "a term that changes outputs or latents in place", "one that leaves its arguments as they are"
         raise InvalidArgument(term.name, got=got, expected=expected, hint=_COPY)
     watch.mark()
-    if not same_losses(_losses(term, output, z, chunk_rows), together):
-        got, expected = (
-            "another loss for the same outputs in a second call",
-            "a loss that depends on its arguments alone",
-        )
-        raise InvalidArgument(term.name, got=got, expected=expected, hint=f"{watch.hint()}{_DRAWS}")
+    if not same_scores(_losses(term, output, z, chunk_rows), together):
+        raise _drawn(term, watch)
     if watch.changed():
         got, expected = "weights or buffers that each call changes", "frozen networks"
         raise InvalidArgument(term.name, got=got, expected=expected, hint=watch.hint())
     alone = _losses(term, output, z, 1)
-    if not same_losses(alone, together):
+    if not same_scores(alone, together):
+        if not torch.equal(_losses(term, output, z, 1), alone):
+            raise _drawn(term, watch)
         raise InvalidArgument(
             term.name,
             got=f"losses {together.tolist()} for two rows together, and {alone.tolist()} for each alone",
             expected="a loss whose row n depends on row n alone",
             hint=_ROWS,
         )
+
+
+def _drawn(term: Constraint, watch: Watch) -> InvalidArgument:
+    got, expected = "another loss for the same outputs in a second call", "a loss that depends on its arguments alone"
+    return InvalidArgument(term.name, got=got, expected=expected, hint=f"{watch.hint()}{_DRAWS}")
 
 
 def _losses(term: Constraint, output: Tensor, z: Tensor, chunk_rows: int | None) -> Tensor:

@@ -65,6 +65,8 @@ class Fingerprint:
 
 @torch.no_grad()
 def _outputs(generator: Generator, latent: Tensor) -> Tensor:
+    # A mask of allowed codes leaves the decoder as it is, and these latents may hold others.
+    generator = getattr(generator, "unmasked", generator)
     # One at a time: two may not fit where a search takes chunks of one.
     return torch.cat([generator.decode(row) for row in latent.split(1)]).flatten(1).float()
 
