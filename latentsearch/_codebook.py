@@ -87,8 +87,8 @@ class Codebook:
         return self._stood_for(self.vectors.square().sum(-1) - 2 * self._products(e))
 
     def nearest(self, e: Tensor) -> Tensor:
-        """The nearest code at each position: ``(N, *S, D)`` to int64 ``(N, *S)``."""
-        return self.excess(e).argmin(-1)
+        """The nearest code at each position that stands for itself: ``(N, *S, D)`` to int64 ``(N, *S)``."""
+        return self.without_others(self.excess(e), torch.inf).argmin(-1)
 
     def without_others(self, table: Tensor, value: float) -> Tensor:
         """A table ``(N, *S, K)`` with ``value`` for codes that stand for others."""

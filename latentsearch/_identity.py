@@ -78,7 +78,9 @@ def describe_settings(value: Any, depth: int = _DEPTH, weights: Describer = by_c
         case list() | tuple():
             return f"[{', '.join(map(inner, value))}]"
         case dict():
-            return f"{{{', '.join(f'{k}: {inner(v)}' for k, v in sorted(value.items(), key=repr))}}}"
+            return (
+                f"{{{', '.join(f'{k}: {inner(v)}' for k, v in sorted(value.items(), key=lambda item: repr(item[0])))}}}"
+            )
         case functools.partial():
             return f"{inner(value.func)}{inner(value.args)}{inner(value.keywords)}"
         case types.MethodType():
@@ -107,7 +109,7 @@ def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SHOWN = 60  # letters of a difference
-_HASH = re.compile(r"\b[0-9a-f]{8,64}\b")
+_HASH = re.compile(r"\b(?=[0-9]*[a-f])[0-9a-f]{8,64}\b")
 _BORDERS = re.compile(r"[\[\]{}()]|, ")
 
 

@@ -35,9 +35,11 @@ def locked(what: str, path: str | os.PathLike[str] | None) -> Iterator[None]:
         yield
     finally:
         # In this order: nobody can take a file that is about to go. (Where an open one cannot go, it stays.)
-        with suppress(OSError):
-            beside.unlink()
-        os.close(held)
+        try:
+            with suppress(OSError):
+                beside.unlink()
+        finally:
+            os.close(held)
 
 
 def _beside(path: str | os.PathLike[str]) -> Path:

@@ -143,3 +143,21 @@ def test_steps_are_at_most_the_positions() -> None:
     for wrong in (0, 21, 2.5):
         with pytest.raises(ls.InvalidArgument, match="20 positions"):
             MaskedDiffusion(GRID, channels=8, blocks=1, steps=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [None, 6])
+@pytest.mark.parametrize("soft", [False, True])
+def test_log_prob_sums_the_conditionals_of_its_order_and_asks_for_each_position_once(
+    steps: int | None, soft: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, z, asked = masked(steps=steps), grids(3), []
+    z = GRID.one_hot(z, torch.float64).mul(3).softmax(-1) if soft else z
+    group, slow = network._groups(torch.ones(1, 4, 5, dtype=torch.bool))[0].view(4, 5), torch.zeros(3).double()
+    for step in range(int(group.max()) + 1):
+        logs = network.log_conditionals(z, (group < step).expand(3, 4, 5))
+        each = (z * logs).sum(-1) if soft else logs.gather(-1, z[..., None])[..., 0]
+        slow += each[:, group == step].sum(1)
+    head = network.codes.logits
+    monkeypatch.setattr(network.codes, "logits", lambda features: asked.append(len(features)) or head(features))
+    assert torch.allclose(network.log_prob(z), slow) and sum(asked) == 3 * 20
+    assert network.log_prob(z[:0]).shape == (0,)

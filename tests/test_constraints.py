@@ -433,3 +433,55 @@ def test_attributes_that_a_critic_does_not_have_are_refused(wanted: Any, message
     generator = ls.ContinuousGenerator(lambda z: z, (2,))
     with pytest.raises(InvalidArgument, match=message):
         ls.RandomSearch().search(generator, ls.HasAttributes(signs, wanted), seed=0)
+
+
+class SigmoidInverse(torch.autograd.Function):
+    """What a user may call it."""
+
+    @staticmethod
+    def forward(context, p):
+        return p.logit()
+
+    @staticmethod
+    def backward(context, *gradients):
+        return gradients[0]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda x: x,
+        lambda x: x.sigmoid().logit(),
+        lambda x: 10 * x.sigmoid() - 5,
+        lambda x: x * x.sigmoid(),
+        torch.tanh,
+        torch.nn.functional.silu,
+        torch.nn.functional.logsigmoid,
+        lambda x: SigmoidInverse.apply(x.sigmoid()),
+    ],
+)
+def test_what_ends_in_no_probability_is_taken(last):
+    generator = ls.ContinuousGenerator(lambda z: z, (3,))
+    for shaped in (lambda x: last(x)[:, :1], lambda x: last(x)[:, 0]):
+        goal = ls.HasAttributes(shaped, True, of="output")
+        assert ls.search(generator, goal, seed=0, run=ls.Run(evaluations=4)).evaluations.max() > 0
+
+
+@pytest.mark.parametrize("squash", [torch.sigmoid, torch.nn.functional.hardsigmoid, lambda x: x.softmax(1)])
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda p: p[:, :1],
+        lambda p: p[:, 0],
+        lambda p: p[:, :1].squeeze(1),
+        lambda p: p[:, :1].reshape(-1),
+        lambda p: p.T[0],
+        lambda p: p[:, 0].clamp(1e-6, 1 - 1e-6),
+        lambda p: p.double()[:, :1].float(),
+        lambda p: p[:, :1].clone(),
+    ],
+)
+def test_probabilities_are_found_behind_shapes_casts_and_limits(squash, shaped):
+    generator = ls.ContinuousGenerator(lambda z: z, (3,))
+    with pytest.raises(ls.InvalidArgument, match=r"got probabilities: its last step is a .*expected logits"):
+        ls.search(generator, ls.HasAttributes(lambda x: shaped(squash(x)), True, of="output"), seed=0)

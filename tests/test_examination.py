@@ -241,7 +241,7 @@ def test_without_a_gradient_there_are_methods_left() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((nn.Identity(), waves(40)), r"examine\.generator: got Identity.*ls\.wrap\(model\)"),
+        ((nn.Identity(), waves(40)), r"examine\.generator: got an Identity.*ls\.wrap\(model\)"),
         ((plane(), waves(10)), r"examine\.images: got 10, expected at least 20"),
         ((plane(), waves(40)[:, 0]), r"examine\.images: got .*\(40, 8, 8\)"),
         ((plane(), 255 * waves(40)), r"examine\.images: got values in .*255"),

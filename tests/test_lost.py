@@ -9,18 +9,22 @@ import threading
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import latentsearch as ls
 from latentsearch import _checkpoint
 from latentsearch._context import kept
 from latentsearch._rng import set_aside
 from latentsearch.errors import BrokenFile, InvalidArgument
+from latentsearch.loop.loop import Loop
 from latentsearch.objective import Objective
 from latentsearch.objective.evaluate import Form
 from latentsearch.relaxations import GumbelSoftmax, SoftmaxRelaxation
+from latentsearch.searchers.stages import _relay
 from latentsearch.testing import toys
 
 RATE = 0.1
@@ -122,6 +126,40 @@ def test_other_precision_is_another_search(tmp_path):
     searched(toy, run)
     with pytest.raises(BrokenFile, match=r"its precision differs \(torch.bfloat16 then, None now\)"):
         searched(toy, replace(run, autocast=None))
+
+
+def test_another_mask_of_codes_is_another_search(tmp_path):
+    book, prior = torch.eye(6), ls.priors.HistogramPrior(torch.tensor([40.0, 0, 0, 0, 0, 0]).expand(3, 6))
+
+    def generator(used):
+        made = partial(ls.CodebookGenerator, nn.Flatten(), book, (3,), layout="channels_last")
+        return made(used=used, prior=prior)
+
+    goal, run = ls.Matches(book[[3, 4, 5]].view(1, 18)), ls.Run(evaluations=60, checkpoint=tmp_path / "search")
+    ls.CoordinateSearch().search(generator(None), goal, seed=0, run=run)
+    with pytest.raises(BrokenFile, match="its allowed codes differs"):
+        two = (torch.arange(6) < 2).expand(3, 6)
+        ls.CoordinateSearch().search(generator(two), goal, seed=0, run=replace(run, evaluations=300))
+
+
+class Wordless:
+    """It cannot be printed."""
+
+    def __init__(self, patience):
+        self.patience = patience
+
+    def __repr__(self):
+        raise RuntimeError
+
+    def __call__(self, output):
+        return output.square().flatten(1).mean(1)
+
+
+def test_what_cannot_be_printed_is_searched_and_long_numbers_are_shown(tmp_path):
+    run = ls.Run(evaluations=20, checkpoint=tmp_path / "search")
+    ls.GradientSearch().search(toys.bowl().generator, ls.Satisfies(Wordless(10_000_000)), seed=0, run=run)
+    with pytest.raises(BrokenFile, match="patience: 10000000 then, patience: 20000000 now"):
+        ls.GradientSearch().search(toys.bowl().generator, ls.Satisfies(Wordless(20_000_000)), seed=0, run=run)
 
 
 def test_what_differs_is_named(tmp_path):
@@ -253,6 +291,57 @@ def test_ctrl_c_in_the_last_moment_loses_nothing():
 
     with pytest.raises(KeyboardInterrupt):
         kept(nullcontext(), interrupts)
+
+
+def test_ctrl_c_as_gradients_come_back_loses_nothing(monkeypatch):
+    done, run, leave = [], Loop.run, torch.no_grad.__exit__
+
+    def leaving(guard, *error):
+        if done:
+            done.clear()
+            raise KeyboardInterrupt
+        return leave(guard, *error)
+
+    def searched_to_the_end(loop):
+        found = run(loop)
+        done.append(1)
+        return found
+
+    monkeypatch.setattr(Loop, "run", searched_to_the_end)
+    monkeypatch.setattr(torch.no_grad, "__exit__", leaving)
+    with torch.no_grad():
+        assert searched(toys.bowl(), ls.Run(evaluations=20)).evaluations.tolist() == [20, 20]
+
+
+def test_ctrl_c_as_two_stages_are_put_together_loses_nothing(monkeypatch):
+    real, times = _relay.joined, []
+
+    def interrupted_once(*results, **settings):
+        times.append(1)
+        if len(times) == 1:
+            raise KeyboardInterrupt
+        return real(*results, **settings)
+
+    monkeypatch.setattr(_relay, "joined", interrupted_once)
+    toy, stages = toys.codes(), ls.Then(ls.RelaxedSearch(steps=5), ls.CoordinateSearch())
+    found = stages.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=100))
+    monkeypatch.undo()
+    whole = stages.search(toy.generator, toy.constraint, seed=0, run=ls.Run(evaluations=100))
+    assert len(times) == 2 and torch.equal(found.latent, whole.latent)
+
+
+def test_ctrl_c_as_a_file_is_let_go_leaves_it_free(tmp_path, monkeypatch):
+    run, unlink = ls.Run(evaluations=20, checkpoint=tmp_path / "search"), Path.unlink
+
+    def interrupted_at_locks(path, *args, **settings):
+        if path.name.endswith(".lock"):
+            raise KeyboardInterrupt
+        unlink(path, *args, **settings)
+
+    monkeypatch.setattr(Path, "unlink", interrupted_at_locks)
+    first = searched(toys.bowl(), run)
+    monkeypatch.undo()
+    assert torch.equal(searched(toys.bowl(), run).latent, first.latent)
 
 
 @pytest.mark.parametrize("delays", [("0.05", "0.07"), ("0.05", "0.06", "0.08")])

@@ -347,6 +347,33 @@ def test_no_method_tries_a_code_that_stands_for_another() -> None:
     assert swapped.score.loss >= every.score.loss - 1e-9
 
 
+@pytest.mark.parametrize("used", [USED, ALLOWED[:, :6]], ids=["everywhere", "each position"])
+@pytest.mark.parametrize("searcher", [ls.CoordinateSearch(patience=None), ls.BanditSearch(patience=None)], ids=type)
+def test_where_no_allowed_swap_is_better_a_grid_is_optimal(searcher: Any, used: Tensor) -> None:
+    found = searcher.search(wrapped(used=used), ls.Matches(TARGET[:1]), seed=0, run=Run(evaluations=2000))
+    assert found.status == (ls.Status.OPTIMAL,)
+
+
+def test_the_nearest_grid_is_one_of_codes_that_are_allowed() -> None:
+    generator, seen = wrapped(used=ALLOWED), []
+    masked = ls.StraightThroughSearch(lr=None, on_repeat="mask")
+    run = Run(evaluations=200, callbacks=[lambda step: seen.append(step.state.z)])
+    masked.search(generator, ls.Matches(TARGET[:1]), seed=0, run=run)
+    assert all(torch.equal(generator.canonical(z), z) for z in seen)
+    assert len(torch.cat(seen).unique(dim=0)) == len(seen) - 1  # the last one says that it was visited
+
+
+@pytest.mark.parametrize("per_position", [False, True])
+def test_a_list_of_one_grid_encodes_embeddings(per_position: bool) -> None:
+    book, used = torch.eye(5), torch.tensor([1, 0, 1, 1, 0]).bool()
+    generator = ls.CodebookGenerator(
+        nn.Flatten(), [book], [(2, 2)], layout="channels_last", encode=lambda x: [x.view(-1, 2, 2, 5)],
+        used=[used.expand(2, 2, 5) if per_position else used],
+    )  # fmt: skip
+    z = torch.tensor([[0, 2, 3, 2]]).view(1, *generator.space.shape)
+    assert torch.equal(generator.encode(generator.decode(z)), z)
+
+
 def test_a_chain_does_not_count_codes_that_stand_for_others() -> None:
     # Two codes at one position, of which four others stand for the second: half of a flat posterior each.
     vectors = torch.tensor([[0.0], [5.0], [5.1], [5.2], [5.3], [5.4]]).double()

@@ -74,7 +74,7 @@ MEASURES: list[tuple[Callable[[], object], str]] = [
     (lambda: judge.posterior_spread(torch.rand(4, 2, 3), [0.0]), r"posterior_spread\.truth: got a list"),
 ]
 REPORTS: list[tuple[Callable[[], object], str]] = [
-    (lambda: judge.Reference(nn.Linear(4, 4), IMAGES), r"Reference\.generator: got Linear, .*ls\.wrap"),
+    (lambda: judge.Reference(nn.Linear(4, 4), IMAGES), r"Reference\.generator: got a Linear, .*ls\.wrap"),
     (lambda: judge.Reference(ls.ContinuousGenerator, IMAGES), r"got the class ContinuousGenerator, .*make one first"),
     (lambda: judge.Reference(PICTURES, IMAGES, features="inception"), r"Reference\.features: got 'inception'"),
     (lambda: judge.Reference(PICTURES, IMAGES, latents=[0.0]), r"Reference\.latents: got a list"),
@@ -110,12 +110,12 @@ PLOTS: list[tuple[Callable[[], object], str]] = [
     (lambda: plots.save_gif("a.gif", [IMAGES[0, 0]], ["a"]), r"save_gif\.rows: got no moving row, but \(8, 8\)"),
     (lambda: plots.save_gif("a.gif", [IMAGES[None]], ["a"], milliseconds=True), r"milliseconds: got True, .*least 20"),
     (lambda: plots.contour_map(3, torch.eye(3)), r"contour_map\.function: got 3, expected a function"),
-    (lambda: plots.perturbation(nn.Linear(4, 4), torch.zeros(4)), r"perturbation\.generator: got Linear"),
+    (lambda: plots.perturbation(nn.Linear(4, 4), torch.zeros(4)), r"perturbation\.generator: got a Linear"),
     (lambda: plots.perturbation(PICTURES, torch.zeros(4), codes=[1]), r"perturbation\.codes: .*amounts="),
     (lambda: plots.perturbation(PICTURES, torch.zeros(4), amounts=["1"]), r"perturbation\.amounts: got a list"),
     (
         lambda: plots.interpolation(None, torch.zeros(1, 4), torch.zeros(1, 4)),
-        r"interpolation\.generator: got NoneType",
+        r"interpolation\.generator: got None",
     ),
     (lambda: plots.latent_map(POINTS, torch.zeros(30)), r"latent_map\.labels: got a float32 .*int64"),
     (

@@ -291,8 +291,15 @@ class CodebookGenerator:
 
     def _book_of(self, grid: Grid) -> Codebook:
         """The codebook of one grid, at its own size and width."""
-        if len(self._grids) == 1:
+        if not self.several:
             return self._book
+        if len(self._grids) == 1:
+            # In a list of one, the positions of the latent are in a row.
+            alias, own = (
+                each if each is None or each.ndim == 1 else each.view(*grid.shape, -1)
+                for each in (self._book.alias, self._book.own)
+            )
+            return Codebook(self.codebook, alias, own)
         at = slice(grid.start, grid.start + grid.positions)
         alias = None if self._book.alias is None else self._book.alias.flatten(0, -2)[at].view(*grid.shape, -1)
         books = self.codebook.flatten(0, -3)

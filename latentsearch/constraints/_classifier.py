@@ -88,10 +88,11 @@ def _last_squash(network: Judge, seen: Tensor) -> str:
         return ""
     while step is not None and _SAME_VALUES.match(type(step).__name__):
         step = step.next_functions[0][0]
-    name = type(step).__name__
-    return next((squash.lower() for squash in ("Sigmoid", "Hardsigmoid", "Softmax") if name.startswith(squash)), "")
+    squashed = _SQUASHES.fullmatch(type(step).__name__)
+    return squashed.group(1).lower() if squashed else ""
 
 
+_SQUASHES = re.compile(r"(Sigmoid|Hardsigmoid|Softmax)Backward\d")
 # Steps of autograd that leave probabilities what they are: shapes, dtypes, and limits that keep logarithms finite.
 _SAME_VALUES = re.compile(
     r"(View|UnsafeView|ReshapeAlias|Alias|Squeeze|Unsqueeze|Select|Slice|Expand|Transpose|Permute|T|Clone|ToCopy|"

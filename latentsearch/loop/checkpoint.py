@@ -15,6 +15,7 @@ from latentsearch._rounding import same_decoder, same_losses
 from latentsearch._rows import flatten, unflatten
 from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.loop.draws import drawn_from
+from latentsearch.objective import EmbeddingView
 from latentsearch.priors import FittedPrior
 from latentsearch.problem import Problem
 from latentsearch.protocols import Prior
@@ -35,6 +36,7 @@ class SavedSearch:
         self.identity = {
             "searcher": describe_settings(loop.method),
             "space": describe_settings(loop.objective.generator.space),
+            "allowed codes": describe_settings(EmbeddingView(loop.objective.generator).own),
             "seeds": describe_settings(list(problem.seeds)),
             "init": describe_settings(problem.init),
             "goal": describe_settings(loop.objective.per_problem),

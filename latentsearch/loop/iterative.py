@@ -111,8 +111,10 @@ class IterativeSearcher(BaseSearcher):
         return math.ceil(own * self.restarts)
 
     def _search(self, problem: Problem, run: Run) -> SearchResult:
-        with torch.no_grad():
+        def found() -> SearchResult:
             return kept(locked("Run.checkpoint", run.checkpoint), lambda: Loop(self, problem, run).run())
+
+        return kept(torch.no_grad(), found)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -50,7 +50,9 @@ class DenseVAE(nn.Module):
         >>> import torch
         >>> import latentsearch as ls
         >>> from latentsearch.models import DenseVAE
-        >>> model = DenseVAE((1, 28, 28), width=16, hidden=32, noise=0.1).eval()
+        >>> from latentsearch.training import initialised
+        >>> with initialised(0):
+        ...     model = DenseVAE((1, 28, 28), width=16, hidden=32, noise=0.1).eval()
         >>> images = torch.rand(2, 1, 28, 28)
         >>> mean, std = model.posterior(images)
         >>> mean.shape, bool((std > 0).all()), model.decode(mean).shape

@@ -55,6 +55,13 @@ class EmbeddingView:
         return found if bool(found.any()) else None
 
     @cached_property
+    def neighbours(self) -> int:
+        """How many grids differ from one in one code, those with codes that stand for others left out."""
+        if self.own is None:
+            return self.grid.positions * (self.grid.codebook_size - 1)
+        return int(self.own.expand(*self.grid.shape, -1).sum()) - self.grid.positions
+
+    @cached_property
     def free(self) -> frozenset[int]:
         """The positions of the flattened grid that are not fixed; plain numbers, so that no step asks a device."""
         if self.fixed is None:

@@ -338,6 +338,11 @@ class Objective:
         """The embeddings of codes; one-hot vectors for a generator without."""
         return self._codes.codebook
 
+    @property
+    def neighbours(self) -> int:
+        """How many grids differ from one in one code, those with codes that stand for others left out."""
+        return self._codes.neighbours
+
     def embed(self, z: Tensor) -> Tensor:
         """Hard grids ``(N, *S)`` or soft ones ``(N, *S, K)`` to embeddings ``(N, *S, D)``."""
         return self._codes.embed(z)

@@ -96,8 +96,8 @@ class CodeNetwork(nn.Module):
         """What a network says, ``(N, *S, K)`` logits on top of the histogram, with the histogram mixed in; tempered.
 
         Args:
-            logits: Of all positions, or ``(N, K)`` of one.
-            frequencies: ``(K,)``, those of the one position.
+            logits: Of all positions, or ``(n, K)`` of some.
+            frequencies: ``(K,)``, those of one position, or ``(n, K)``.
         """
         frequencies = self.frequencies if frequencies is None else frequencies
         own = (logits.to(frequencies.dtype) + frequencies).log_softmax(-1)
@@ -105,11 +105,11 @@ class CodeNetwork(nn.Module):
         return learnt if self.temperature == 1 else (learnt / self.temperature).log_softmax(-1)
 
     def expected(self, logs: Tensor, z: Tensor) -> Tensor:
-        """``(N, n)`` float64: the log-probability of each position's code.
+        """``(...)`` float64: the log-probability of each position's code.
 
         Args:
-            logs: Of all codes, ``(N, n, K)``.
-            z: The codes, hard ``(N, n)``; or soft ones ``(N, n, K)``, for the expectation.
+            logs: Of all codes, ``(..., K)``.
+            z: The codes, hard ``(...)``; or soft ones ``(..., K)``, for the expectation.
         """
         if z.is_floating_point():
             return (z * logs).sum(-1, dtype=torch.float64)

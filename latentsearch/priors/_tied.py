@@ -57,7 +57,11 @@ class TiedCodes(nn.Module):
         """
         table = self.table
         found = z.to(table.dtype) @ table if z.is_floating_point() else _embedded(z, table)
-        return found if known is None else torch.where(known[..., None], found, self.masked.to(found.dtype))
+        return found if known is None else self.hidden(found, known)
+
+    def hidden(self, embedded: Tensor, known: Tensor) -> Tensor:
+        """Vectors ``(N, *S, width)``, with the mask's own where nothing is known."""
+        return torch.where(known[..., None], embedded, self.masked.to(embedded.dtype))
 
     def logits(self, features: Tensor) -> Tensor:
         """``(..., width)`` to ``(..., K)``."""

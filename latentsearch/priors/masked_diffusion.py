@@ -155,22 +155,32 @@ class MaskedDiffusion(CodeNetwork):
         require_grids("MaskedDiffusion.log_prob", z, self.space)
         group = self._groups(torch.ones(1, *self.space.shape, dtype=torch.bool, device=z.device))[0]
         rows, steps = len(z), int(group.max()) + 1
+        if not rows:
+            return self.frequencies.new_zeros(0)
+        flat, embedded = z.flatten(1, len(self.space.shape)), self.codes.embed(z)
         # No step waits for another where all codes are given: steps of all rows go through the network together.
         pairs = torch.arange(steps * rows, device=z.device)
-        parts = [self._log_prob_of_steps(z[part % rows], group, part // rows) for part in self._split(pairs)[0]]
+        parts = [
+            self._log_prob_of_steps(flat, embedded, group, pair % rows, pair // rows) for pair in self._split(pairs)[0]
+        ]
         return torch.cat(parts).view(steps, rows).sum(0).to(self.frequencies.dtype)
 
-    def _log_prob_of_steps(self, z: Tensor, group: Tensor, step: Tensor) -> Tensor:
-        """``(M,)`` float64: what each row's codes of one step add to its log-probability.
+    def _log_prob_of_steps(self, flat: Tensor, embedded: Tensor, group: Tensor, row: Tensor, step: Tensor) -> Tensor:
+        """``(M,)`` float64: what the codes of one step each add to the log-probability of a row.
 
         Args:
-            z: ``(M, *S)`` hard or soft grids.
+            flat: ``(N, P)`` hard or ``(N, P, K)`` soft codes.
+            embedded: ``(N, *S, width)``, their vectors.
             group: ``(P,)``: in which step each position is drawn.
-            step: ``(M,)``: the step of each row.
+            row: ``(M,)``.
+            step: ``(M,)``.
         """
-        logs = self.log_conditionals(z, (group < step[:, None]).view(-1, *self.space.shape)).flatten(1, -2)
-        each = self.expected(logs, z.flatten(1, len(self.space.shape)))
-        return each.masked_fill(group != step[:, None], 0).sum(1)
+        features = self.trunk(self.codes.hidden(embedded[row], (group < step[:, None]).view(-1, *self.space.shape)))
+        # Codes are many, and few positions are asked for.
+        pair, at = (group == step[:, None]).nonzero(as_tuple=True)
+        logits = self.codes.logits(features.flatten(1, -2)[pair, at])
+        each = self.expected(self.mixed(logits, self.frequencies.flatten(0, -2)[at]), flat[row[pair], at])
+        return each.new_zeros(len(row), len(group)).index_put((pair, at), each).sum(1)
 
     def _groups(self, mask: Tensor) -> Tensor:
         """``(N, P)`` int64: in which step each masked position is drawn; -1 for the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -68,7 +69,12 @@ class Relay:
             return interrupted(before, problems)
         except Exception as error:
             raise failed(error, before, index) from error
-        return joined(before, after, index, if_better=stage.keep == "better")
+        together = partial(joined, before, after, index, if_better=stage.keep == "better")
+        try:
+            return together()
+        except KeyboardInterrupt:
+            # Both are whole: to put them together again takes no time.
+            return interrupted(together(), problems)
 
     def _search(self, number: int, part: Problem, problems: list[int], run: Run) -> SearchResult:
         searcher = self.searchers[number].select(torch.tensor(problems))

@@ -37,6 +37,8 @@ def nearest_unvisited(codebook: Codebook, e: Tensor, z: Tensor, visited: Tensor)
     swapped = swapped_hash(z, index // size, index % size, size)
     place = torch.searchsorted(known, swapped).clamp(max=known.shape[1] - 1)
     fresh = known.gather(1, place) != swapped
+    if codebook.own is not None:
+        fresh = fresh & codebook.own.expand(*z.shape[1:], size).flatten()[index]
     # The first that is new is the nearest; with none, the first of all is as good as any: ``z`` is returned.
     choice = index.gather(1, fresh.byte().argmax(1, keepdim=True))
     new = flat.scatter(1, choice // size, choice % size).view_as(z)

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentsearch.spaces import Discrete
-
 # How many swaps are combined, to find out how many still help each other.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
@@ -47,9 +45,8 @@ class Swaps(NamedTuple):
         return Swaps(*(part.unflatten(1, (positions, -1)) for part in self.take(order)))
 
 
-def until_stalled(space: Discrete, patience: int | None) -> int:
-    """How many swaps are tried at one grid without improvement before a row ends; None for all there are."""
-    total = space.positions * (space.codebook_size - 1)
+def until_stalled(total: int, patience: int | None) -> int:
+    """How many swaps are tried at one grid without improvement before a row ends; None for all in total."""
     return total if patience is None else min(patience, total)
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from latentsearch.result import Status
 from latentsearch.searchers.swaps._evaluate import Outcome
 from latentsearch.searchers.swaps._swaps import Swaps, until_stalled
-from latentsearch.spaces import Discrete
 
 
 @dataclass
@@ -39,15 +38,15 @@ class TabuList:
         count = torch.where(outcome.better, 0, self.count + outcome.tried.sum(1))
         return TabuList(torch.where(outcome.better[:, None], filler, ids), count)
 
-    def status(self, outcome: Outcome, space: Discrete, patience: int | None) -> Tensor:
+    def status(self, outcome: Outcome, total: int, patience: int | None) -> Tensor:
         """``(M,)``: OPTIMAL where no swap at all improves (a 1-swap local optimum), STALLED where the best ones do not.
 
         Args:
             outcome: The result of the last evaluation.
-            space: That of the grids.
+            total: Swaps that there are of a grid.
             patience: Swaps tried without improvement before a row ends; None for all there are.
         """
         # Swaps whose score is not a number are never among the best, and may be all that are left.
-        stalled = (self.count >= until_stalled(space, patience)) | ~(outcome.better | outcome.tried.any(1))
+        stalled = (self.count >= until_stalled(total, patience)) | ~(outcome.better | outcome.tried.any(1))
         status = torch.where(stalled, Status.STALLED, Status.RUNNING)
-        return torch.where(self.count >= until_stalled(space, None), Status.OPTIMAL, status)
+        return torch.where(self.count >= total, Status.OPTIMAL, status)

@@ -130,7 +130,7 @@ class BanditSearch(IterativeSearcher):
         bandit = state.bandit.update(take(context, arms), reward.to(unit.dtype) / unit[:, None], pulled, _FADE)
         curvature = model.observe(outcome.swaps, outcome.measured)
         after = BanditState(outcome.z, curvature, bandit, (state.age + 1).scatter(1, arms, 0), tabu)
-        return after, Proposal(outcome.z, outcome.score, tabu.status(outcome, objective.grid, self.patience))
+        return after, Proposal(outcome.z, outcome.score, tabu.status(outcome, objective.neighbours, self.patience))
 
     def _table(self, model: QuadraticModel, tabu: TabuList, spare: int) -> Swaps:
         """The best swaps of every position, ``(M, P, C)`` each, with so many to spare for all arms together."""

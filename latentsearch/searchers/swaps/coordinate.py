@@ -117,7 +117,7 @@ class CoordinateSearch(IterativeSearcher):
         failed = torch.where(outcome.change < 0, -1, outcome.swaps.ids(size))
         recent = torch.cat([state.recent, failed], 1)[:, -_RECENT:]
         after = CoordinateState(outcome.z, model.observe(outcome.swaps, outcome.measured), tabu, recent)
-        return after, Proposal(outcome.z, outcome.score, tabu.status(outcome, objective.grid, self.patience))
+        return after, Proposal(outcome.z, outcome.score, tabu.status(outcome, objective.neighbours, self.patience))
 
 
 def _per_position(count: int, positions: int) -> int:

@@ -125,7 +125,7 @@ class PursuitSearch(IterativeSearcher):
         over = ~better & ~swaps.new.any(1)
         # Effects at earlier grids do not tell that there is nothing to find at this one.
         pool = pool.clear(over & ~state.current, z.flatten(1))
-        stalled = (count >= until_stalled(objective.grid, self.patience)) | (over & state.current)
+        stalled = (count >= until_stalled(objective.neighbours, self.patience)) | (over & state.current)
         status = torch.where(stalled, Status.STALLED, Status.RUNNING)
         after = PursuitState(z, curvature, pool, count, ~better & (state.current | over))
         return after, Proposal(z, best, status)
