@@ -109,7 +109,7 @@ def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SHOWN = 60  # letters of a difference
-_HASH = re.compile(r"\b(?=[0-9]*[a-f])[0-9a-f]{8,64}\b")
+_HASH = re.compile(r"\b(?:(?=[0-9]*[a-f])[0-9a-f]{8,64}|[0-9]{12,})\b")  # of contents, or a seed of a problem
 _BORDERS = re.compile(r"[\[\]{}()]|, ")
 
 
