@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from importlib.abc import Traversable
 from importlib.resources import as_file, files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,10 @@ from latentsearch.errors import BrokenFile, InvalidArgument
 from latentsearch.priors import FittedPrior
 from latentsearch.spaces import Discrete
 from latentsearch.zoo._prior import CarriedPrior
+
+if TYPE_CHECKING:
+    # Where it is since Python 3.11; its old place is gone in 3.14.
+    from importlib.resources.abc import Traversable
 
 _NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
 _PRIORS = ("mnist-vqvae-512",)
