@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -222,7 +223,7 @@ def _measured(log: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _mean(rows: list[dict[str, Any]], name: str, budget: int) -> float:
     values = [row[name] for row in rows if row["budget"] == budget]
-    return sum(values) / len(values)
+    return math.fsum(values) / len(values)
 
 
 def run(options: argparse.Namespace) -> None:

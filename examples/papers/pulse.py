@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def mean_of(rows: list[dict[str, Any]], name: str) -> float:
-    return sum(row[name] for row in rows) / len(rows)
+    return math.fsum(row[name] for row in rows) / len(rows)
 
 
 def cell_of(log: dict[str, Any], decoder: str, factor: int) -> str:

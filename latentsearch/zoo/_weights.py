@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.resources import as_file, files
@@ -17,8 +18,11 @@ from latentsearch.spaces import Discrete
 from latentsearch.zoo._prior import CarriedPrior
 
 if TYPE_CHECKING:
-    # Where it is since Python 3.11; its old place is gone in 3.14.
-    from importlib.resources.abc import Traversable
+    # Its old place is gone in Python 3.14.
+    if sys.version_info >= (3, 11):
+        from importlib.resources.abc import Traversable
+    else:
+        from importlib.abc import Traversable
 
 _NAMES = ("mnist-vqvae-512", "mnist-vqvae-40", "mnist-vae", "mnist-classifier")
 _PRIORS = ("mnist-vqvae-512",)

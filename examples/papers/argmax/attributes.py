@@ -7,6 +7,7 @@ labels of some images; the same rules then judge what it makes of combinations a
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -216,7 +217,7 @@ def table(log: dict[str, Any]) -> str:
     rows = [["attribute", "read off", "switched alone", "in any combination"], ["---"] * 4]
     for entry in log.values():
         rows += [[name, *(f"{entry[kind][name]} %" for kind in ("read_off", "switched", "any"))] for name in NAMES]
-        means = [sum(entry[kind].values()) / len(NAMES) for kind in ("read_off", "switched", "any")]
+        means = [math.fsum(entry[kind].values()) / len(NAMES) for kind in ("read_off", "switched", "any")]
         rows.append(["mean", *(f"{mean:.1f} %" for mean in means)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

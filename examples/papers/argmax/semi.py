@@ -313,7 +313,7 @@ def _cell(found: list[float], paper: float) -> str:
     if not found:
         return f"- (paper {paper})"
     spread = f" [{min(found)}, {max(found)}]" if len(found) > 1 else ""
-    return f"{sum(found) / len(found):.2f}{spread}, {len(found)} seeds (paper {paper})"
+    return f"{math.fsum(found) / len(found):.2f}{spread}, {len(found)} seeds (paper {paper})"
 
 
 def load_model(path: Path) -> MixedVAE:

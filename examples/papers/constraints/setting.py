@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import torch
@@ -111,4 +112,4 @@ class Setting:
         for label in labels.unique():
             images = self.vae.decode(latents[labels == label][:most]).flatten(1)
             found.append(float(torch.pdist(images).mean()))
-        return sum(found) / len(found)
+        return math.fsum(found) / len(found)
