@@ -1,4 +1,4 @@
-"""What cannot work is refused before the first step, in words that say how to mend it."""
+"""What cannot work is refused before the first step, in words that say how to fix it."""
 
 from __future__ import annotations
 

@@ -147,3 +147,9 @@ def test_an_infinite_loss_that_is_not_trusted_is_a_number() -> None:
     loss = torch.tensor([torch.inf, 1.0])
     found = outlook(loss, torch.zeros(2, 2, 3), torch.full((2, 2, 3), 1 / 3), 0.0)
     assert not found[0].isnan().any()
+
+
+def test_a_position_of_which_one_code_is_certain_does_not_rise_also_where_losses_are_wider() -> None:
+    certain = torch.tensor([[[0.0, 1.0, 0.0]]])
+    found = outlook(torch.tensor([0.5]).double(), torch.tensor([[[1.0, 2.0, 3.0]]]), certain, 0.2)
+    assert torch.equal(found.rises, torch.zeros(1, 1, 3).double()) and float(found.shown) == 0

@@ -15,8 +15,10 @@ import latentsearch as ls
 from latentsearch import Run, models, training
 from latentsearch.errors import InvalidArgument, Unsupported
 from latentsearch.noise import Noise
-from latentsearch.objective import EmbeddingView, Ledger, Objective, draws_of
+from latentsearch.objective import ChargedPrior, EmbeddingView, Ledger, Objective, draws_of
 from latentsearch.priors import UniformCodes
+from latentsearch.searchers.gibbs._blocks import blocks
+from latentsearch.searchers.gibbs._infill import infill
 from latentsearch.testing import toys
 from latentsearch.testing._synchronisations import Synchronisations
 
@@ -399,24 +401,53 @@ SAMPLERS = [
 ]
 
 
+# Codes mostly repeat their neighbour's, so what is fixed at one end is felt at the other.
+SAME = torch.full((3, 3), 0.1).fill_diagonal_(0.8)
+REPEATS = toys.ListedPrior(torch.einsum("ab,bc,cd->abcd", SAME, SAME, SAME).log(), (4,), cost=0.5)
+
+
+def allowing(allowed: dict[int, list[int]]) -> ls.CodebookGenerator:
+    used = torch.ones(4, 3, dtype=torch.bool)
+    for position, codes in allowed.items():
+        used[position] = torch.tensor([code in codes for code in range(3)])
+    return ls.CodebookGenerator(nn.Flatten(), book(3, 2).float(), (4,), used=used)
+
+
 @pytest.mark.parametrize("allowed", SETS.values(), ids=SETS)
 @pytest.mark.parametrize(("sampler", "evaluations"), SAMPLERS, ids=[type(each).__name__ for each, _ in SAMPLERS])
 def test_samplers_draw_from_the_prior_given_what_is_allowed(
     sampler: Any, evaluations: int | None, allowed: dict[int, list[int]]
 ) -> None:
-    """Codes mostly repeat their neighbour's, so what is fixed at one end is felt at the other."""
-    used = torch.ones(4, 3, dtype=torch.bool)
-    for position, codes in allowed.items():
-        used[position] = torch.tensor([code in codes for code in range(3)])
-    same = torch.full((3, 3), 0.1).fill_diagonal_(0.8).log()
-    prior = toys.ListedPrior(torch.einsum("ab,bc,cd->abcd", *[same.exp()] * 3).log(), (4,), cost=0.5)
-    generator = ls.CodebookGenerator(nn.Flatten(), book(3, 2).float(), (4,), used=used)
-    flat = ls.Matches(torch.zeros(400, 8), noise=100.0) + ls.LogPrior(prior)
+    generator, flat = allowing(allowed), ls.Matches(torch.zeros(400, 8), noise=100.0) + ls.LogPrior(REPEATS)
     found = sampler.search(generator, flat, seed=0, run=Run(evaluations=evaluations)).latent
-    right = used[torch.arange(4), prior.grids].all(1)
-    law = torch.where(right, prior.log_probs, -torch.inf).softmax(0)
-    shares = (found[:, None] == prior.grids).all(2).double().mean(0)
+    right = (generator.canonical(REPEATS.grids) == REPEATS.grids).all(1)
+    law = torch.where(right, REPEATS.log_probs, -torch.inf).softmax(0)
+    shares = (found[:, None] == REPEATS.grids).all(2).double().mean(0)
     assert 0.5 * float((shares - law).abs().sum()) < 0.12
+
+
+def test_draws_are_given_the_codes_that_are_fixed() -> None:
+    drawn = draws_of(REPEATS, EmbeddingView(allowing({0: [2], 3: [2]})), Noise.from_seed(0, 1000))
+    assert bool((drawn[:, [0, 3]] == 2).all())
+    middle = REPEATS.log_prob(torch.tensor([[2, 2, 2, 2]])) - REPEATS.log_probs[
+        (REPEATS.grids[:, [0, 3]] == 2).all(1)
+    ].logsumexp(0)
+    assert float((drawn == 2).all(1).double().mean()) == pytest.approx(float(middle.exp()), abs=0.04)
+
+
+def test_what_is_filled_in_is_as_likely_as_the_prior_says() -> None:
+    ledger = Ledger(5)
+    charged = ChargedPrior(REPEATS, ledger, EmbeddingView(allowing(SETS["other sets"])))
+    z = torch.tensor([1, 0, 1, 0]).expand(5, 4)
+    found = infill(charged, z, torch.ones_like(z, dtype=torch.bool), None, 6, 4, Noise.from_seed(0, 5))
+    assert torch.allclose(found.prior.flatten(), REPEATS.log_prob(found.z.flatten(0, 1)))
+    assert not torch.allclose(found.prior, found.proposal)
+
+
+def test_a_sweep_has_turns_for_what_is_free() -> None:
+    assert blocks((2, 2), 2, frozenset({1, 2})) == [[1], [2]]
+    assert blocks((4,), 2, frozenset({0, 2, 3})) == [[0, 2], [3]]
+    assert blocks((2,), 1, frozenset()) == [[0, 1]]
 
 
 def test_independent_codes_are_drawn_from_those_allowed() -> None:
